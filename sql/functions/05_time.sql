@@ -1,0 +1,22 @@
+-- time_of, us_of: instants as microseconds since 1970, exact both ways (extract(epoch) goes through numeric).
+create or replace function ladder.time_of(us bigint)
+    returns timestamptz
+    language sql
+    immutable
+    parallel safe
+as $$
+    select '1970-01-01T00:00:00Z'::timestamptz + us * interval '1 microsecond'
+$$;
+comment on function ladder.time_of(bigint) is 'Microseconds since 1970 as an instant.';
+
+create or replace function ladder.us_of(at timestamptz)
+    returns bigint
+    language sql
+    immutable
+    parallel safe
+as $$
+    select case when at = 'infinity' then 9223372036854775807
+                when at = '-infinity' then -9223372036854775808
+                else (extract(epoch from at) * 1000000)::bigint end
+$$;
+comment on function ladder.us_of(timestamptz) is 'An instant as microseconds since 1970; the infinities as the ends of int64.';

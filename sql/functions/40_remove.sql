@@ -1,0 +1,73 @@
+-- Removing players. A removed entry becomes a tombstone with a new revision; the event tells the tail.
+
+-- player_remove: from the open standings of one board. Closed periods are final and stay.
+create or replace function ladder.player_remove(p_board bigint, p_player text)
+    returns table (period_id bigint, revision bigint)
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with gone as (
+        update ladder.entry e
+        set removed = true, metadata = null, revision = nextval('ladder.revision')
+        from ladder.period p
+        where p.board_id = p_board
+          and p.state = 'open'
+          and e.period_id = p.id
+          and e.window_kind = p.window_kind
+          and e.period_start = p.starts_at
+          and e.player = p_player
+          and not e.removed
+        returning e.period_id, e.revision
+    ),
+    event as (
+        insert into ladder.score_event (board_id, kind, player, period_ids)
+        select p_board, 'remove', p_player, array_agg(g.period_id)
+        from gone g
+        having count(*) > 0
+    )
+    select g.period_id, g.revision from gone g;
+end
+$$;
+comment on function ladder.player_remove(bigint, text) is 'Removes a player from the open standings of a board; returns what it changed.';
+
+-- player_erase: from everywhere in a game, closed periods and history too. What is left, a tombstone and one
+-- event for each board, carries the id alone until the purge job deletes it.
+create or replace function ladder.player_erase(p_game bigint, p_player text)
+    returns table (period_id bigint, revision bigint)
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+begin
+    delete from ladder.score_event v
+    using ladder.board b
+    where b.game_id = p_game and v.board_id = b.id and v.player = p_player;
+    return query
+    with gone as (
+        update ladder.entry e
+        set removed = true, k1 = 0, k2 = 0, k3 = 0, metadata = null, revision = nextval('ladder.revision')
+        from ladder.period p
+        join ladder.board b on b.id = p.board_id
+        where b.game_id = p_game
+          and e.period_id = p.id
+          and e.window_kind = p.window_kind
+          and e.period_start = p.starts_at
+          and e.player = p_player
+          and not e.removed
+        returning e.period_id, e.revision, p.board_id
+    ),
+    event as (
+        insert into ladder.score_event (board_id, kind, player, period_ids)
+        select g.board_id, 'remove', p_player, array_agg(g.period_id)
+        from gone g
+        group by g.board_id
+    )
+    select g.period_id, g.revision from gone g;
+end
+$$;
+comment on function ladder.player_erase(bigint, text) is 'Erases a player from a game: entries, events and closed periods.';

@@ -1,0 +1,73 @@
+-- partition_ensure: makes the partitions that the coming days need.
+--
+-- Never a default partition, and never CREATE … PARTITION OF: that locks the parent against everybody. A table
+-- made by LIKE, with a CHECK that says its bounds, is attached under a lock that reads and writes pass.
+create or replace function ladder.partition_add(p_parent text, p_name text, p_column text, p_from timestamptz, p_to timestamptz)
+    returns boolean
+    language plpgsql
+    set search_path = pg_catalog
+    set lock_timeout = '2s'
+    set timezone = 'UTC'
+as $$
+declare
+    v_check text;
+begin
+    if to_regclass('ladder.' || quote_ident(p_name)) is not null then
+        return false;
+    end if;
+    v_check := format('%I is not null and %I < %L::timestamptz', p_column, p_column, p_to)
+               || case when p_from = '-infinity' then '' else format(' and %I >= %L::timestamptz', p_column, p_from) end;
+    execute format('create table ladder.%I (like ladder.%I including all, constraint %I check (%s)) with (fillfactor = %s, '
+                   'autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05)',
+                   p_name, p_parent, p_name || '_bounds_ck', v_check,
+                   case when p_parent = 'score_event' then 100 else 90 end);
+    execute format('alter table ladder.%I attach partition ladder.%I for values from (%s) to (%L)', p_parent, p_name,
+                   case when p_from = '-infinity' then 'minvalue' else quote_literal(p_from) end, p_to);
+    execute format('alter table ladder.%I drop constraint %I', p_name, p_name || '_bounds_ck');
+    execute format('comment on table ladder.%I is %L', p_name, format('%s from %s to %s.', p_parent, p_from, p_to));
+    return true;
+end
+$$;
+comment on function ladder.partition_add(text, text, text, timestamptz, timestamptz) is 'Makes and attaches one range partition; false if it is there.';
+
+create or replace function ladder.partition_ensure(p_days_ahead integer)
+    returns integer
+    language plpgsql
+    set search_path = pg_catalog
+    set timezone = 'UTC'
+as $$
+declare
+    v_made integer := 0;
+    v_until timestamptz := now() + p_days_ahead * interval '1 day';
+    v_kind record;
+    v_at timestamptz;
+begin
+    perform pg_advisory_xact_lock(hashtext('ladder.partition'));
+    for v_kind in
+        select *
+        from (values ('score_event', 'submitted_at', interval '1 day', 'day', 'YYYYMMDD'),
+                     ('entry_monthly', 'period_start', interval '1 year', 'year', 'YYYY'),
+                     ('entry_weekly', 'period_start', interval '1 year', 'year', 'YYYY'),
+                     ('entry_daily', 'period_start', interval '3 months', 'quarter', 'YYYY"q"Q'),
+                     ('entry_hourly', 'period_start', interval '1 month', 'month', 'YYYYMM'))
+             as k (parent, range_column, step, unit, suffix)
+    loop
+        -- The first partition ever also takes all of the past: imports bring periods of long ago.
+        if not exists (select from pg_inherits where inhparent = ('ladder.' || v_kind.parent)::regclass) then
+            perform ladder.partition_add(v_kind.parent, v_kind.parent || '_past', v_kind.range_column,
+                                         '-infinity', date_trunc(v_kind.unit, now()));
+            v_made := v_made + 1;
+        end if;
+        v_at := date_trunc(v_kind.unit, now());
+        while v_at <= v_until loop
+            if ladder.partition_add(v_kind.parent, v_kind.parent || '_' || to_char(v_at, v_kind.suffix), v_kind.range_column,
+                                    v_at, v_at + v_kind.step) then
+                v_made := v_made + 1;
+            end if;
+            v_at := v_at + v_kind.step;
+        end loop;
+    end loop;
+    return v_made;
+end
+$$;
+comment on function ladder.partition_ensure(integer) is 'Makes the partitions of the coming days; returns how many.';

@@ -1,0 +1,9 @@
+-- $1 game id, $2 after this name, $3 limit
+select b.id, b.game_id, b.name, b.ordering, b.operator, b.tie, array_to_string(b.windows, ',') as windows, b.time_zone,
+       b.score_min, b.score_max, b.is_public, ladder.us_of(b.created_at) as created_us, ladder.us_of(b.updated_at) as updated_us
+from ladder.board b
+where b.game_id = $1::bigint
+  and b.name > $2::text
+  and b.deleted_at is null
+order by b.name
+limit $3::int

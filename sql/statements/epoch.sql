@@ -1,0 +1,3 @@
+-- The history that this primary is of.
+select epoch, timeline
+from ladder.epoch_current()

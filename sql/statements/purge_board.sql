@@ -1,0 +1,8 @@
+-- The board's periods and itself, when they are empty.
+-- $1 board
+with gone as (
+    delete from ladder.period p
+    where p.board_id = $1::bigint
+)
+delete from ladder.board b
+where b.id = $1::bigint

@@ -1,0 +1,33 @@
+-- A page from a key on: the entries after (k1, k2, k3, player), no worse than k1_max.
+-- $1 window, $2 period start, $3 period, $4 k1, $5 k2, $6 k3, $7 player, $8 k1_max, $9 limit, $10 ranking
+with page as (
+    select e.player, e.k1, e.k2, e.k3, e.metadata
+    from ladder.entry e
+    where e.window_kind = $1::ladder.window_kind
+      and e.period_start = $2::timestamptz
+      and e.period_id = $3::bigint
+      and not e.removed
+      and (e.k1, e.k2, e.k3, e.player) > ($4::bigint, $5::bigint, $6::bigint, $7::text collate "C")
+      and e.k1 <= $8::bigint
+    order by e.k1, e.k2, e.k3, e.player
+    limit $9::int
+),
+head as (
+    select k1, k2 from page order by k1, k2 limit 1
+)
+select page.player, page.k1, page.k2, page.k3, page.metadata,
+       (select count(*) from ladder.entry e
+        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+          and e.period_id = $3::bigint and not e.removed
+          and (e.k1, e.k2, e.k3, e.player) <= ($4::bigint, $5::bigint, $6::bigint, $7::text collate "C")) + 1 as first_rank,
+       case $10::int
+           when 1 then (select count(*) from ladder.entry e, head
+                        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+                          and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (head.k1, head.k2))
+           when 2 then (select count(*) from (select distinct e.k1, e.k2 from ladder.entry e, head
+                        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+                          and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (head.k1, head.k2)) d)
+           else 0
+       end as groups
+from page
+order by page.k1, page.k2, page.k3, page.player

@@ -1,0 +1,26 @@
+-- The entries of some players, best first, each with its rank: ordinal, competition or dense.
+-- $1 window, $2 period start, $3 period, $4 players, $5 ranking
+select m.player, m.k1, m.k2, m.k3, m.metadata,
+       (select count(*) from ladder.entry e
+        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+          and e.period_id = $3::bigint and not e.removed
+          and (e.k1, e.k2, e.k3, e.player) < (m.k1, m.k2, m.k3, m.player)) + 1 as first_rank,
+       case $5::int
+           when 1 then (select count(*) from ladder.entry e
+                        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+                          and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (m.k1, m.k2))
+           when 2 then (select count(*) from (select distinct e.k1, e.k2 from ladder.entry e
+                        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+                          and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (m.k1, m.k2)) d)
+           else 0
+       end as groups,
+       (select count(*) from ladder.entry e
+        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+          and e.period_id = $3::bigint and not e.removed) as total
+from ladder.entry m
+where m.window_kind = $1::ladder.window_kind
+  and m.period_start = $2::timestamptz
+  and m.period_id = $3::bigint
+  and m.player = any ($4::text[])
+  and not m.removed
+order by m.k1, m.k2, m.k3, m.player

@@ -1,0 +1,150 @@
+/*
+ * answer.c -- how a call ends, and how it reads its parameters.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+/* ---- ends ---- */
+
+static void headers_add(struct api_call *call)
+{
+    char timing[96];
+    double total_ms = (double)(clock_monotonic_us() - call->http->started_us) / 1000.0;
+
+    if (call->source != SOURCE_NONE)
+        snprintf(timing, sizeof(timing), "%s, total;dur=%.2f", source_name(call->source), total_ms);
+    else
+        snprintf(timing, sizeof(timing), "total;dur=%.2f", total_ms);
+    http_reply_header(call->http, "Server-Timing", timing);
+    http_reply_header(call->http, "Cache-Control", "private, no-store");
+}
+
+void api_fail(struct api_call *call, const struct error *error)
+{
+    http_reply_error(call->http, error);
+}
+
+void api_fail_with(struct api_call *call, enum error_code code, const char *message)
+{
+    struct error error;
+
+    error_set(&error, code, "%s", message);
+    api_fail(call, &error);
+}
+
+static void answer_send(struct api_call *call, int status, struct buf *body, const char *token)
+{
+    if (token[0])
+        http_reply_header(call->http, "Ladder-Token", token);
+    headers_add(call);
+    http_reply(call->http, status, body->size == 0 ? NULL : status >= 400 ? "application/problem+json" : "application/json", body);
+}
+
+struct kept {
+    struct api_call *call;
+    int status;
+    struct buf body;
+    char token[TOKEN_TEXT_MAX];
+};
+
+static void on_kept(void *context, const struct error *error)
+{
+    struct kept *kept = context;
+    struct http_request *http = kept->call->http;
+
+    if (error)
+        api_fail(kept->call, error);
+    else
+        answer_send(kept->call, kept->status, &kept->body, kept->token);
+    buf_done(&kept->body);
+    http_release(http);
+}
+
+void api_answer(struct api_call *call, int status, struct buf *body, const char *token)
+{
+    if (!call->is_claimed || body->is_overflown) {
+        answer_send(call, status, body, token);
+        return;
+    }
+    struct kept *kept = arena_calloc(call->arena, 1, sizeof(*kept));
+    if (!kept) {
+        buf_done(body);
+        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
+        return;
+    }
+    kept->call = call;
+    kept->status = status;
+    kept->body = *body;
+    snprintf(kept->token, sizeof(kept->token), "%s", token);
+    http_hold(call->http);
+    idempotency_keep(call->store, call->arena, call->key.game_id, &call->claim, status, slice_of(token), buf_slice(body), on_kept, kept);
+}
+
+static void on_replay(void *context, const struct idempotency_answer *answer)
+{
+    struct api_call *call = context;
+    struct buf body;
+
+    if (answer->error.code != ERROR_NONE) {
+        api_fail(call, &answer->error);
+    } else {
+        buf_init(&body, API_ANSWER_BYTES_MAX);
+        buf_append_slice(&body, answer->body);
+        http_reply_header(call->http, "Idempotency-Replayed", "true");
+        answer_send(call, answer->status, &body, answer->token.size ? answer->token.data : "");
+    }
+    http_release(call->http);
+}
+
+void api_replay(struct api_call *call)
+{
+    http_hold(call->http);
+    idempotency_find(call->store, call->arena, call->key.game_id, &call->claim, on_replay, call);
+}
+
+void api_token_text(const struct api_call *call, const struct token *token, char out[static TOKEN_TEXT_MAX])
+{
+    token_encode(token, api_token_key(call->api), out);
+}
+
+/* ---- parameters ---- */
+
+struct slice api_text(const struct api_call *call, const char *name)
+{
+    const struct http_parameter *parameter = http_parameter(call->http, name);
+
+    return parameter ? parameter->value : (struct slice){NULL, 0};
+}
+
+bool api_int(const struct api_call *call, const char *name, int64_t min, int64_t max, int64_t *ret_value, struct error *error)
+{
+    struct slice text = api_text(call, name);
+    int64_t value;
+
+    if (!text.data)
+        return true;
+    if (!text_parse_int64(text, &value) || value < min || value > max)
+        return error_set_field(error, ERROR_INVALID_PARAMETER, name, "must be an integer from %lld to %lld", (long long)min, (long long)max);
+    *ret_value = value;
+    return true;
+}
+
+bool api_fields_has(const struct api_call *call, const char *name, bool by_default)
+{
+    struct slice fields = api_text(call, "fields");
+
+    if (!fields.data)
+        return by_default;
+    for (size_t at = 0; at < fields.size;) {
+        const char *comma = memchr(fields.data + at, ',', fields.size - at);
+        size_t end = comma ? (size_t)(comma - fields.data) : fields.size;
+        if (slice_is((struct slice){fields.data + at, end - at}, name))
+            return true;
+        at = end + 1;
+    }
+    return false;
+}

@@ -1,0 +1,118 @@
+/*
+ * api.h -- the service's public face: one table of routes, one file a resource.
+ *
+ * A request becomes a call: its route, its path's parts, who asks, which board. The steps in front of every handler
+ * (route, parameters, token, key, board) are here; a handler parses its own parameters, asks the store, and renders.
+ * One api a loop.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "base/jsonw.h"
+#include "http/server.h"
+#include "store/idempotency.h"
+#include "store/standing.h"
+
+struct api;
+struct api_call;
+
+typedef void api_handler_fn(struct api_call *call);
+
+enum { API_NEEDS_BOARD = 1, API_OPEN = 2 /* no key */, API_ANSWER_BYTES_MAX = 4 << 20 };
+
+struct api_route {
+    enum http_method method;
+    const char *path; /* "/v1/games/{game}/boards/{board}/top" */
+    enum scope scope;
+    int flags;
+    const char *parameters; /* the query parameters it knows, space-separated */
+    api_handler_fn *handle;
+};
+
+/* What every read of a standing knows. */
+#define API_STANDING_PARAMETERS "window period ranking fields integers source "
+
+struct api_call {
+    struct api *api;
+    struct store *store;
+    struct http_request *http;
+    struct arena *arena; /* the request's */
+    const struct api_route *route;
+    struct slice game, board_name, player; /* from the path, decoded; data NULL if not in it */
+    struct api_key key;
+    struct board board; /* with API_NEEDS_BOARD */
+    bool has_token;
+    struct token token;
+    bool integers_as_strings;
+    bool shows_source;
+    enum source source;
+    /* Idempotency-Key: */
+    bool has_claim;
+    bool is_claimed; /* the write happened with the claim: its answer must be kept */
+    struct submit_claim claim;
+    void *state; /* the handler's own, in the arena */
+};
+
+struct api_settings {
+    struct slice secret;
+    const char *spool_directory;
+    int64_t line_bytes_max;
+};
+
+struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_settings *settings);
+void api_free(struct api **api);
+void api_start_draining(struct api *api); /* readyz says no */
+void api_set_server(struct api *api, const struct http_server *server);
+struct http_application api_application(struct api *api);
+
+/* ---- for the handlers ---- */
+
+const struct crypto_key *api_cursor_key(const struct api *api);
+const struct crypto_key *api_token_key(const struct api *api);
+const struct api_settings *api_settings_of(const struct api *api);
+bool api_is_draining(const struct api *api);
+const struct http_counters *api_http_counters(const struct api *api);
+
+void api_fail(struct api_call *call, const struct error *error);
+void api_fail_with(struct api_call *call, enum error_code code, const char *message);
+/* Sends it; first keeps it where an Idempotency-Key asks for that. token "" for none. */
+void api_answer(struct api_call *call, int status, struct buf *body, const char *token);
+/* The Idempotency-Key was used: sends what it got. */
+void api_replay(struct api_call *call);
+
+/* Parameters: false after filling *error. Missing: true, the value left as it was. */
+bool api_int(const struct api_call *call, const char *name, int64_t min, int64_t max, int64_t *ret_value, struct error *error);
+struct slice api_text(const struct api_call *call, const char *name); /* data NULL: missing */
+bool api_fields_has(const struct api_call *call, const char *name, bool by_default);
+
+/* The token that the answer of a write carries. */
+void api_token_text(const struct api_call *call, const struct token *token, char out[static TOKEN_TEXT_MAX]);
+
+/* ---- handlers, by file ---- */
+
+api_handler_fn api_board_put, api_board_get, api_board_list, api_board_patch, api_board_delete;           /* boards.c */
+api_handler_fn api_score_post, api_scores_post;                                                            /* scores.c */
+api_handler_fn api_top, api_range, api_player, api_around, api_players, api_at;                            /* standings.c */
+api_handler_fn api_periods;                                                                                /* periods.c */
+api_handler_fn api_player_remove, api_player_erase;                                                        /* removal.c */
+api_handler_fn api_healthz, api_readyz, api_metrics, api_version;                                          /* health.c */
+
+/* The streamed form of POST /scores (stream.c). */
+bool api_stream_data(struct api_call *call, struct slice bytes);
+void api_stream_end(struct api_call *call);
+
+/* Shared rendering (render.c). */
+void api_render_board(struct jsonw *json, const struct board *board);
+/* An entry's fields, without the braces, as `fields` asks. */
+struct api_entry_view {
+    bool subscore, achieved_at, metadata;
+};
+struct api_entry_view api_entry_view_of(const struct api_call *call, bool metadata_by_default);
+void api_render_row(struct jsonw *json, const struct board *board, const struct standing_row *row, struct api_entry_view view);
+void api_render_result(struct api_call *call, struct jsonw *json, const struct submission *submission, const struct submit_result *result);
+/* Reads one submission object: {board?, player, score, …}. board_name is set when the object names one. */
+struct json_object;
+bool api_read_submission(struct api_call *call, const struct json_object *object, bool has_board, struct arena *arena,
+                         struct submission *ret_submission, struct slice *ret_board, struct error *error);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * health.c -- is it alive, can it serve, what has it done.
+ */
+#include "api/api.h"
+
+#include <stdio.h>
+
+static void text_answer(struct api_call *call, int status, struct buf *body, const char *type)
+{
+    http_reply_header(call->http, "Cache-Control", "no-store");
+    http_reply(call->http, status, type, body);
+}
+
+/* The loop runs: nothing else is asked, or an outage of a dependency would restart every server. */
+void api_healthz(struct api_call *call)
+{
+    struct buf body;
+
+    buf_init(&body, 64);
+    buf_append_text(&body, "{\"status\":\"ok\"}");
+    text_answer(call, 200, &body, "application/json");
+}
+
+void api_version(struct api_call *call)
+{
+    struct buf body;
+    struct jsonw json;
+
+    buf_init(&body, 256);
+    jsonw_init(&json, &body);
+    jsonw_object_open(&json);
+    jsonw_key(&json, "name");
+    jsonw_text(&json, "ladder");
+    jsonw_key(&json, "version");
+    jsonw_text(&json, LADDER_VERSION);
+    jsonw_object_close(&json);
+    text_answer(call, 200, &body, "application/json");
+}
+
+static void check(struct jsonw *json, const char *name, const char *state)
+{
+    jsonw_key(json, name);
+    jsonw_text(json, state);
+}
+
+void api_readyz(struct api_call *call)
+{
+    struct db *db = store_db(call->store);
+    struct kv *kv = store_kv(call->store);
+    bool can_write = db_can_write(db), can_read = db_can_read(db) || kv_is_trusted(kv);
+    /* Degraded is ready: reads go on without the primary, everything goes on without Redis. */
+    bool is_ready = !api_is_draining(call->api) && can_read && (can_write || db_epoch(db) > 0);
+    struct buf body;
+    struct jsonw json;
+    char replicas[32];
+
+    buf_init(&body, 1024);
+    jsonw_init(&json, &body);
+    jsonw_object_open(&json);
+    check(&json, "status", !is_ready ? "unavailable" : can_write && kv_is_trusted(kv) ? "ok" : "degraded");
+    jsonw_key(&json, "checks");
+    jsonw_object_open(&json);
+    check(&json, "primary", can_write ? "ok" : "unreachable");
+    snprintf(replicas, sizeof(replicas), "%d of %d", db_replicas_ready(db), db_replica_count(db));
+    check(&json, "replicas", replicas);
+    check(&json, "redis", kv_is_trusted(kv) ? "ok" : kv_is_up(kv) ? "not trusted yet: the worker has not caught up" : "unreachable");
+    if (api_is_draining(call->api))
+        check(&json, "server", "draining");
+    jsonw_object_close(&json);
+    jsonw_object_close(&json);
+    text_answer(call, is_ready ? 200 : 503, &body, "application/json");
+}
+
+static void metric(struct buf *body, const char *name, const char *type, const char *help, uint64_t value)
+{
+    buf_printf(body, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name, (unsigned long long)value);
+}
+
+/* This loop's share: each loop counts for itself. */
+void api_metrics(struct api_call *call)
+{
+    const struct http_counters *http = api_http_counters(call->api);
+    struct buf body;
+
+    buf_init(&body, 65536);
+    metric(&body, "ladder_http_requests_total", "counter", "Requests begun, of the loop that answers.", http->requests);
+    metric(&body, "ladder_http_refused_total", "counter", "Requests refused before routing.", http->refused);
+    metric(&body, "ladder_http_reaped_total", "counter", "Connections closed by a deadline.", http->reaped);
+    metric(&body, "ladder_http_connections_total", "counter", "Connections accepted.", http->connections);
+    buf_append_text(&body, "# HELP ladder_http_answers_total Answers by class of status.\n# TYPE ladder_http_answers_total counter\n");
+    for (int i = 2; i < 6; i++)
+        buf_printf(&body, "ladder_http_answers_total{class=\"%dxx\"} %llu\n", i, (unsigned long long)http->status[i]);
+    metric(&body, "ladder_submit_queue", "gauge", "Submissions that wait for the database.", submit_queued(call->store));
+    metric(&body, "ladder_database_writable", "gauge", "1: the primary takes writes.", db_can_write(store_db(call->store)));
+    metric(&body, "ladder_redis_trusted", "gauge", "1: Redis is believed.", kv_is_trusted(store_kv(call->store)));
+    text_answer(call, 200, &body, "text/plain; version=0.0.4; charset=utf-8");
+}

@@ -1,0 +1,46 @@
+/*
+ * intake.h -- many submissions of one request: boards looked up, the good ones submitted, results in the order given.
+ */
+#ifndef API_INTAKE_H
+#define API_INTAKE_H
+
+#include "api/api.h"
+#include "http/json.h"
+
+struct intake_item {
+    struct submission submission;
+    struct slice board_name;
+    struct error error; /* ERROR_NONE: it is, or was, submitted */
+};
+
+struct intake;
+/* Called once for each item that was submitted, and once for each that was not (result NULL, item->error says why), in order. */
+typedef void intake_result_fn(void *context, const struct intake_item *item, const struct submit_result *result);
+/* error: nothing was taken, no result function was called. */
+typedef void intake_done_fn(void *context, const struct error *error);
+
+struct intake {
+    struct api_call *call;
+    struct arena *arena; /* of the items */
+    struct intake_item *items;
+    size_t count;
+    bool is_claimed_group; /* all in one transaction, under the call's Idempotency-Key */
+    intake_result_fn *result;
+    intake_done_fn *done;
+    void *context;
+    /* inside: */
+    size_t at;
+    bool is_looking, was_sync;
+    int connection;
+    struct submission *good;
+    size_t *good_items; /* index of each in items */
+    size_t good_count, answered;
+    size_t told; /* items whose result was passed on */
+    bool is_repeat;
+};
+
+/* Reads one item from its JSON; on failure its error is set. */
+void intake_read(struct intake *intake, size_t index, const struct json_object *object);
+void intake_run(struct intake *intake);
+
+#endif

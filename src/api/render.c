@@ -1,0 +1,136 @@
+/*
+ * render.c -- the JSON that more than one resource speaks.
+ */
+#include "api/api.h"
+
+void api_render_board(struct jsonw *json, const struct board *board)
+{
+    jsonw_object_open(json);
+    jsonw_key(json, "name");
+    jsonw_text(json, board->name);
+    jsonw_key(json, "order");
+    jsonw_text(json, score_order_name(board->ordering));
+    jsonw_key(json, "operator");
+    jsonw_text(json, score_operator_name(board->operator));
+    jsonw_key(json, "tie");
+    jsonw_text(json, tie_rule_name(board->tie));
+    jsonw_key(json, "windows");
+    jsonw_array_open(json);
+    for (int i = 0; i < board->window_count; i++)
+        jsonw_text(json, window_name(board->windows[i]));
+    jsonw_array_close(json);
+    jsonw_key(json, "time_zone");
+    jsonw_text(json, board->time_zone);
+    jsonw_key(json, "score_min");
+    jsonw_int64(json, board->score_min);
+    jsonw_key(json, "score_max");
+    jsonw_int64(json, board->score_max);
+    jsonw_key(json, "public");
+    jsonw_bool(json, board->is_public);
+    jsonw_key(json, "created_at");
+    jsonw_time(json, board->created_us);
+    jsonw_key(json, "updated_at");
+    jsonw_time(json, board->updated_us);
+    jsonw_object_close(json);
+}
+
+struct api_entry_view api_entry_view_of(const struct api_call *call, bool metadata_by_default)
+{
+    return (struct api_entry_view){
+        .subscore = api_fields_has(call, "subscore", true),
+        .achieved_at = api_fields_has(call, "achieved_at", true),
+        .metadata = api_fields_has(call, "metadata", metadata_by_default),
+    };
+}
+
+void api_render_row(struct jsonw *json, const struct board *board, const struct standing_row *row, struct api_entry_view view)
+{
+    if (row->rank > 0) {
+        jsonw_key(json, "rank");
+        jsonw_number(json, row->rank);
+    }
+    jsonw_key(json, "player");
+    jsonw_string(json, row->player);
+    jsonw_key(json, "score");
+    jsonw_int64(json, board_score(board, &row->key));
+    if (view.subscore) {
+        jsonw_key(json, "subscore");
+        jsonw_int64(json, board_subscore(board, &row->key));
+    }
+    if (view.achieved_at) {
+        jsonw_key(json, "achieved_at");
+        jsonw_time(json, board_achieved_us(board, &row->key));
+    }
+    if (view.metadata) {
+        jsonw_key(json, "metadata");
+        if (row->metadata.data)
+            jsonw_raw(json, row->metadata);
+        else
+            jsonw_null(json);
+    }
+}
+
+static void render_rank(struct jsonw *json, int64_t rank)
+{
+    jsonw_key(json, "rank");
+    if (rank > 0)
+        jsonw_number(json, rank);
+    else
+        jsonw_null(json);
+}
+
+void api_render_result(struct api_call *call, struct jsonw *json, const struct submission *submission, const struct submit_result *result)
+{
+    const struct board *board = &submission->board;
+    const struct submit_window *first = &result->windows[0];
+    bool is_improved = false;
+
+    for (int i = 0; i < result->window_count; i++)
+        is_improved = is_improved || result->windows[i].is_changed;
+    jsonw_key(json, "entry");
+    jsonw_object_open(json);
+    jsonw_key(json, "player");
+    jsonw_string(json, submission->player);
+    jsonw_key(json, "score");
+    jsonw_int64(json, board_score(board, &first->key));
+    jsonw_key(json, "subscore");
+    jsonw_int64(json, board_subscore(board, &first->key));
+    render_rank(json, first->rank);
+    jsonw_key(json, "achieved_at");
+    jsonw_time(json, board_achieved_us(board, &first->key));
+    jsonw_key(json, "metadata");
+    if (result->metadata.data)
+        jsonw_raw(json, result->metadata);
+    else
+        jsonw_null(json);
+    jsonw_object_close(json);
+    jsonw_key(json, "previous");
+    if (first->has_old) {
+        jsonw_object_open(json);
+        jsonw_key(json, "score");
+        jsonw_int64(json, board_score(board, &first->old_key));
+        jsonw_key(json, "subscore");
+        jsonw_int64(json, board_subscore(board, &first->old_key));
+        render_rank(json, first->is_changed ? first->old_rank : first->rank);
+        jsonw_object_close(json);
+    } else {
+        jsonw_null(json);
+    }
+    jsonw_key(json, "improved");
+    jsonw_bool(json, is_improved);
+    jsonw_key(json, "windows");
+    jsonw_object_open(json);
+    for (int i = 0; i < result->window_count; i++) {
+        jsonw_key(json, window_name(result->windows[i].window));
+        jsonw_object_open(json);
+        render_rank(json, result->windows[i].rank);
+        jsonw_key(json, "score");
+        jsonw_int64(json, board_score(board, &result->windows[i].key));
+        jsonw_object_close(json);
+    }
+    jsonw_object_close(json);
+    if (call->shows_source) {
+        jsonw_key(json, "source");
+        jsonw_text(json, source_name(result->source));
+    }
+}

@@ -1,0 +1,426 @@
+/*
+ * routes.c -- from a request to its handler.
+ *
+ *   begin -> route? method? parameters? -> token -> key -> board -> handler
+ *
+ * A key that opens another game gets 403 whatever exists there, so names of other tenants can't be probed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/api.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#define GAME "/v1/games/{game}"
+#define BOARD GAME "/boards/{board}"
+
+static const struct api_route routes[] = {
+    {HTTP_GET, "/healthz", SCOPE_NONE, API_OPEN, "", api_healthz},
+    {HTTP_GET, "/readyz", SCOPE_NONE, API_OPEN, "", api_readyz},
+    {HTTP_GET, "/metrics", SCOPE_NONE, API_OPEN, "", api_metrics},
+    {HTTP_GET, "/version", SCOPE_NONE, API_OPEN, "", api_version},
+    {HTTP_GET, GAME "/boards", SCOPE_READ, 0, "limit cursor", api_board_list},
+    {HTTP_PUT, BOARD, SCOPE_ADMIN, 0, "", api_board_put},
+    {HTTP_GET, BOARD, SCOPE_READ, API_NEEDS_BOARD, "", api_board_get},
+    {HTTP_PATCH, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD, "", api_board_patch},
+    {HTTP_DELETE, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD, "", api_board_delete},
+    {HTTP_POST, BOARD "/scores", SCOPE_WRITE, API_NEEDS_BOARD, "integers source", api_score_post},
+    {HTTP_POST, GAME "/scores", SCOPE_WRITE, 0, "integers source", api_scores_post},
+    {HTTP_GET, BOARD "/top", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "limit offset cursor", api_top},
+    {HTTP_GET, BOARD "/range", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "min max limit cursor", api_range},
+    {HTTP_GET, BOARD "/at", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "rank score subscore percentile", api_at},
+    {HTTP_GET, BOARD "/periods", SCOPE_READ, API_NEEDS_BOARD, "window limit cursor", api_periods},
+    {HTTP_GET, BOARD "/players", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "ids", api_players},
+    {HTTP_GET, BOARD "/players/{player}", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS, api_player},
+    {HTTP_GET, BOARD "/players/{player}/around", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "above below absent", api_around},
+    {HTTP_DELETE, BOARD "/players/{player}", SCOPE_WRITE, API_NEEDS_BOARD, "", api_player_remove},
+    {HTTP_DELETE, GAME "/players/{player}", SCOPE_ADMIN, 0, "", api_player_erase},
+};
+
+struct api {
+    struct store *store;
+    struct api_settings settings;
+    const struct http_server *server;
+    struct crypto_key cursor_key;
+    struct crypto_key token_key;
+    bool is_draining;
+};
+
+/* ---- matching ---- */
+
+struct segments {
+    struct slice items[8];
+    int count;
+};
+
+static bool segments_split(struct slice path, struct segments *segments)
+{
+    segments->count = 0;
+    for (size_t at = 1; at <= path.size;) {
+        const char *slash = memchr(path.data + at, '/', path.size - at);
+        size_t end = slash ? (size_t)(slash - path.data) : path.size;
+        if (segments->count == 8)
+            return false;
+        segments->items[segments->count++] = (struct slice){path.data + at, end - at};
+        at = end + 1;
+    }
+    return true;
+}
+
+static bool path_matches(const char *pattern, const struct segments *path)
+{
+    struct segments parts;
+
+    if (!segments_split(slice_of(pattern), &parts) || parts.count != path->count)
+        return false;
+    for (int i = 0; i < parts.count; i++)
+        if (parts.items[i].data[0] != '{' && !slice_equal(parts.items[i], path->items[i]))
+            return false;
+    return true;
+}
+
+static bool part_take(struct api_call *call, struct slice name, struct slice raw, struct error *error)
+{
+    struct slice text = arena_copy(call->arena, raw);
+    size_t size;
+
+    if (!text.data || !text_percent_decode(text, (char *)text.data, &size))
+        return error_set(error, ERROR_BAD_REQUEST, "the path has a broken percent-escape");
+    text.size = size;
+    ((char *)text.data)[size] = 0;
+    if (slice_is(name, "{player}")) {
+        call->player = text;
+        return player_check(text, "player", error);
+    }
+    bool is_game = slice_is(name, "{game}");
+    *(is_game ? &call->game : &call->board_name) = text;
+    if (!name_is_valid(text))
+        return error_set_field(error, is_game ? ERROR_GAME_NOT_FOUND : ERROR_BOARD_NOT_FOUND, is_game ? "game" : "board",
+                               "a name is a letter or digit, then up to 63 of letters, digits, '.', '_', '-'");
+    return true;
+}
+
+static bool parts_take(struct api_call *call, const struct segments *path, struct error *error)
+{
+    struct segments parts;
+
+    segments_split(slice_of(call->route->path), &parts);
+    for (int i = 0; i < parts.count; i++)
+        if (parts.items[i].data[0] == '{' && !part_take(call, parts.items[i], path->items[i], error))
+            return false;
+    return true;
+}
+
+static bool parameter_is_known(const char *known, struct slice name)
+{
+    while (*known) {
+        size_t size = strcspn(known, " ");
+        if (slice_equal((struct slice){known, size}, name))
+            return true;
+        known += size + (known[size] == ' ');
+    }
+    return false;
+}
+
+static bool parameters_check(struct api_call *call, struct error *error)
+{
+    const struct http_request *http = call->http;
+
+    for (int i = 0; i < http->parameter_count; i++)
+        if (!parameter_is_known(call->route->parameters, http->parameters[i].name)) {
+            char field[ERROR_FIELD_MAX];
+            snprintf(field, sizeof(field), "%.60s", http->parameters[i].name.data);
+            return error_set_field(error, ERROR_INVALID_PARAMETER, field, "there is no such query parameter here%s%s",
+                                   call->route->parameters[0] ? "; there are: " : "", call->route->parameters);
+        }
+    struct slice integers = api_text(call, "integers");
+    if (integers.data && !slice_is(integers, "string") && !slice_is(integers, "number"))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "integers", "must be number or string");
+    call->integers_as_strings = slice_is(integers, "string");
+    struct slice source = api_text(call, "source");
+    if (source.data && !slice_is(source, "true") && !slice_is(source, "false"))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "source", "must be true or false");
+    call->shows_source = slice_is(source, "true");
+    return true;
+}
+
+static bool token_check(struct api_call *call, struct error *error)
+{
+    struct slice text = http_header(call->http, "Ladder-Token");
+
+    if (!text.data)
+        return true;
+    call->has_token = true;
+    return token_decode(text, &call->api->token_key, &call->token, error);
+}
+
+static bool claim_check(struct api_call *call, struct error *error)
+{
+    struct slice key = http_header(call->http, "Idempotency-Key");
+    struct buf text;
+
+    if (!key.data || call->http->method == HTTP_GET || call->http->method == HTTP_HEAD)
+        return true;
+    /* The draft wants a quoted string; bare ones are common. */
+    if (key.size >= 2 && key.data[0] == '"' && key.data[key.size - 1] == '"')
+        key = (struct slice){key.data + 1, key.size - 2};
+    if (key.size < 1 || key.size > 255)
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "Idempotency-Key", "the key has 1 to 255 characters, not %zu", key.size);
+    call->has_claim = true;
+    buf_init(&text, 1024);
+    buf_printf(&text, "%lld\n", (long long)call->key.game_id);
+    buf_append_slice(&text, key);
+    crypto_digest(buf_slice(&text), call->claim.key);
+    buf_done(&text);
+    buf_init(&text, 128 << 20);
+    buf_printf(&text, "%s %s\n", http_method_name(call->http->method), call->http->target.data);
+    buf_append_slice(&text, buf_slice(&call->http->body));
+    crypto_digest(buf_slice(&text), call->claim.hash);
+    buf_done(&text);
+    return true;
+}
+
+/* ---- the steps ---- */
+
+static void call_handle(struct api_call *call)
+{
+    struct error error;
+
+    if (!claim_check(call, &error))
+        api_fail(call, &error);
+    else
+        call->route->handle(call);
+    http_release(call->http);
+}
+
+static void on_board(void *context, const struct board *board, const struct error *error)
+{
+    struct api_call *call = context;
+
+    if (error) {
+        /* Without a key, a board that is not there looks like one that is not public. */
+        if (call->key.scope == SCOPE_NONE && error->code != ERROR_UNAVAILABLE)
+            api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+        else
+            api_fail(call, error);
+        http_release(call->http);
+        return;
+    }
+    call->board = *board;
+    if (call->key.scope == SCOPE_NONE && !board->is_public) {
+        api_fail_with(call, ERROR_UNAUTHORIZED, "the board is not public: send an API key as `Authorization: Bearer …`");
+        http_release(call->http);
+        return;
+    }
+    call_handle(call);
+}
+
+static void call_board(struct api_call *call)
+{
+    if (call->route->flags & API_NEEDS_BOARD)
+        store_board_find(call->store, call->game, call->board_name, on_board, call);
+    else
+        call_handle(call);
+}
+
+static void on_key(void *context, const struct api_key *key, const struct error *error)
+{
+    struct api_call *call = context;
+
+    if (error) {
+        api_fail(call, error);
+    } else if (key->game_id == 0) {
+        api_fail_with(call, ERROR_UNAUTHORIZED, "the API key is unknown or revoked");
+    } else if (!slice_is(call->game, key->game)) {
+        api_fail_with(call, ERROR_FORBIDDEN, "the API key is of another game");
+    } else if (key->scope < call->route->scope) {
+        struct error refusal;
+        error_set(&refusal, ERROR_FORBIDDEN, "this needs a key of scope %s, the key has %s", scope_name(call->route->scope),
+                  scope_name(key->scope));
+        api_fail(call, &refusal);
+    } else {
+        call->key = *key;
+        call_board(call);
+        return;
+    }
+    http_release(call->http);
+}
+
+static void call_authorize(struct api_call *call)
+{
+    struct slice header = http_header(call->http, "Authorization");
+
+    if (call->route->flags & API_OPEN) {
+        call_handle(call);
+        return;
+    }
+    if (!header.data && call->route->scope == SCOPE_READ && call->route->flags & API_NEEDS_BOARD) {
+        call_board(call); /* if it is public */
+        return;
+    }
+    if (header.size > 7 && strncasecmp(header.data, "Bearer ", 7) == 0) {
+        store_key_find(call->store, (struct slice){header.data + 7, header.size - 7}, on_key, call);
+        return;
+    }
+    api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+    http_release(call->http);
+}
+
+static void allow_header(struct http_request *http, const struct segments *path, bool is_options)
+{
+    struct buf allow;
+
+    buf_init(&allow, 256);
+    for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
+        if (path_matches(routes[i].path, path))
+            buf_printf(&allow, "%s%s%s", allow.size ? ", " : "", http_method_name(routes[i].method),
+                       routes[i].method == HTTP_GET ? ", HEAD" : "");
+    buf_append_text(&allow, is_options || allow.size ? ", OPTIONS" : "OPTIONS");
+    http_reply_header(http, "Allow", allow.data);
+    buf_done(&allow);
+}
+
+static bool call_route(struct api_call *call, struct error *error)
+{
+    struct http_request *http = call->http;
+    enum http_method method = http->method == HTTP_HEAD ? HTTP_GET : http->method;
+    struct segments path;
+    bool is_there = false;
+
+    if (!segments_split(http->path, &path))
+        return error_set(error, ERROR_NOT_FOUND, "there is nothing at this path");
+    for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+        if (!path_matches(routes[i].path, &path))
+            continue;
+        is_there = true;
+        if (routes[i].method == method) {
+            call->route = &routes[i];
+            return parts_take(call, &path, error) && parameters_check(call, error) && token_check(call, error);
+        }
+    }
+    if (!is_there)
+        return error_set(error, ERROR_NOT_FOUND, "there is nothing at this path");
+    allow_header(http, &path, method == HTTP_OPTIONS);
+    return error_set(error, ERROR_METHOD_NOT_ALLOWED, "the resource has no %s", http_method_name(http->method));
+}
+
+static struct api_call *call_new(struct api *api, struct http_request *http)
+{
+    struct api_call *call = arena_calloc(&http->arena, 1, sizeof(*call));
+
+    ASSERT(call != NULL);
+    call->api = api;
+    call->store = api->store;
+    call->http = http;
+    call->arena = &http->arena;
+    http->application = call;
+    return call;
+}
+
+static enum http_body_mode on_begin(void *context, struct http_request *http)
+{
+    struct api_call *call = call_new(context, http);
+    struct error error;
+    struct slice type = http_header(http, "Content-Type");
+    bool is_ndjson = type.size >= 20 && strncasecmp(type.data, "application/x-ndjson", 20) == 0;
+
+    if (http->method != HTTP_POST || !is_ndjson || !call_route(call, &error))
+        return HTTP_BODY_WHOLE;
+    /* With an Idempotency-Key it goes in one transaction, so it must be whole, and no longer than a JSON body. */
+    bool has_key = http_header(http, "Idempotency-Key").data != NULL;
+    return call->route->handle == api_scores_post && !has_key ? HTTP_BODY_STREAM : HTTP_BODY_WHOLE;
+}
+
+static bool on_data(void *context, struct http_request *http, struct slice bytes)
+{
+    (void)context;
+    return api_stream_data(http->application, bytes);
+}
+
+static void on_handle(void *context, struct http_request *http)
+{
+    struct api_call *call = http->application ? http->application : call_new(context, http);
+    struct error error;
+
+    if (call->state) {
+        api_stream_end(call); /* its body was streamed */
+        return;
+    }
+    if (!call->route && !call_route(call, &error)) {
+        if (error.code == ERROR_METHOD_NOT_ALLOWED && http->method == HTTP_OPTIONS) {
+            struct buf none;
+            buf_init(&none, 1);
+            http_reply(http, 204, NULL, &none);
+        } else {
+            http_reply_error(http, &error);
+        }
+        return;
+    }
+    http_hold(http); /* released when the handler has returned; the handler holds it for its own callbacks */
+    call_authorize(call);
+}
+
+/* ---- life ---- */
+
+struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_settings *settings)
+{
+    struct api *api = calloc(1, sizeof(*api));
+
+    (void)loop;
+    ASSERT(api != NULL);
+    api->store = store;
+    api->settings = *settings;
+    crypto_derive(&api->cursor_key, settings->secret, "ladder cursor 1");
+    crypto_derive(&api->token_key, settings->secret, "ladder token 1");
+    return api;
+}
+
+void api_free(struct api **api)
+{
+    free(*api);
+    *api = NULL;
+}
+
+void api_start_draining(struct api *api)
+{
+    api->is_draining = true;
+}
+
+void api_set_server(struct api *api, const struct http_server *server)
+{
+    api->server = server;
+}
+
+struct http_application api_application(struct api *api)
+{
+    return (struct http_application){.context = api, .begin = on_begin, .data = on_data, .handle = on_handle};
+}
+
+const struct crypto_key *api_cursor_key(const struct api *api)
+{
+    return &api->cursor_key;
+}
+
+const struct crypto_key *api_token_key(const struct api *api)
+{
+    return &api->token_key;
+}
+
+const struct api_settings *api_settings_of(const struct api *api)
+{
+    return &api->settings;
+}
+
+bool api_is_draining(const struct api *api)
+{
+    return api->is_draining;
+}
+
+const struct http_counters *api_http_counters(const struct api *api)
+{
+    return http_server_counters(api->server);
+}

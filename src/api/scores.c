@@ -1,0 +1,286 @@
+/*
+ * scores.c -- submissions: one, or many in one request.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/api.h"
+#include "api/intake.h"
+#include "api/stream.h"
+#include "base/clock.h"
+#include "http/json.h"
+
+enum { FUTURE_US_MAX = 60 * 1000000 };
+
+/* Copies what a submission keeps, so that the document may go. */
+bool api_read_submission(struct api_call *call, const struct json_object *object, bool has_board, struct arena *arena,
+                         struct submission *ret_submission, struct slice *ret_board, struct error *error)
+{
+    static const char *const names[] = {"player", "score", "subscore", "metadata", "at", "board", NULL};
+    static const char *const names_here[] = {"player", "score", "subscore", "metadata", "at", NULL};
+    struct slice player = {NULL, 0}, at = {NULL, 0}, board = {NULL, 0};
+    struct submission *s = ret_submission;
+    char field[ERROR_FIELD_MAX];
+
+    *s = (struct submission){.at_us = clock_realtime_us()};
+    if (!json_object_only(object, has_board ? names : names_here, error) || !json_read_text(object, "player", true, &player, error) ||
+        !json_read_int64(object, "score", true, &s->score, error) || !json_read_int64(object, "subscore", false, &s->subscore, error) ||
+        !json_read_raw_object(object, "metadata", METADATA_BYTES_MAX, arena, &s->metadata, error) ||
+        !json_read_text(object, "at", false, &at, error) || (has_board && !json_read_text(object, "board", true, &board, error)))
+        return false;
+    snprintf(field, sizeof(field), "%.50s/player", object->pointer);
+    if (!player_check(player, field, error)) {
+        error->code = ERROR_INVALID_BODY;
+        return false;
+    }
+    s->player = arena_copy(arena, player);
+    if (has_board)
+        *ret_board = arena_copy(arena, board);
+    if (!s->player.data)
+        return error_set(error, ERROR_OVERLOADED, "out of memory");
+    if (!at.data)
+        return true;
+    int64_t now_us = s->at_us;
+    snprintf(field, sizeof(field), "%.50s/at", object->pointer);
+    if (call->key.scope != SCOPE_ADMIN)
+        return error_set_field(error, ERROR_FORBIDDEN, field, "only a key of scope admin may say when a score was reached");
+    if (!clock_parse(at, &s->at_us) || s->at_us > now_us + FUTURE_US_MAX)
+        return error_set_field(error, ERROR_INVALID_BODY, field, "must be an RFC 3339 time that is not in the future");
+    return true;
+}
+
+/* ---- one ---- */
+
+struct post {
+    struct api_call *call;
+    struct submission submission;
+};
+
+static void on_posted(void *context, size_t index, const struct submit_result *result)
+{
+    struct post *post = context;
+    struct api_call *call = post->call;
+    struct buf body;
+    struct jsonw json;
+    char token[TOKEN_TEXT_MAX] = "";
+    int status = 200;
+
+    (void)index;
+    if (result->is_repeat) {
+        api_replay(call);
+        http_release(call->http);
+        return;
+    }
+    enum error_code code = result->error.code;
+    /* A refusal is a committed answer to the key; a failure is not. */
+    call->is_claimed = call->has_claim && (code == ERROR_NONE || error_status(code) < 500);
+    call->source = result->source;
+    buf_init(&body, API_ANSWER_BYTES_MAX);
+    jsonw_init(&json, &body);
+    json.integers_as_strings = call->integers_as_strings;
+    if (code != ERROR_NONE) {
+        if (code == ERROR_BOARD_NOT_FOUND)
+            store_board_forget_all(call->store, call->game, call->board_name);
+        status = error_status(code);
+        if (status >= 500) {
+            api_fail(call, &result->error);
+            http_release(call->http);
+            return;
+        }
+        http_problem(&json, &result->error);
+    } else {
+        api_token_text(call, &result->token, token);
+        jsonw_object_open(&json);
+        api_render_result(call, &json, &post->submission, result);
+        jsonw_key(&json, "token");
+        jsonw_text(&json, token);
+        jsonw_object_close(&json);
+    }
+    api_answer(call, status, &body, token);
+    http_release(call->http);
+}
+
+static bool type_is(const struct api_call *call, const char *type)
+{
+    struct slice sent = http_header(call->http, "Content-Type");
+    size_t size = strlen(type);
+
+    return sent.size >= size && strncasecmp(sent.data, type, size) == 0 &&
+           (sent.size == size || sent.data[size] == ';' || sent.data[size] == ' ');
+}
+
+static bool json_type_check(struct api_call *call)
+{
+    /* The last is what `curl -d` says when it is not told better. */
+    if (!http_header(call->http, "Content-Type").data || type_is(call, "application/json") ||
+        type_is(call, "application/x-www-form-urlencoded"))
+        return true;
+    api_fail_with(call, ERROR_UNSUPPORTED_MEDIA_TYPE, "send application/json, or, to a game's /scores, application/x-ndjson");
+    return false;
+}
+
+void api_score_post(struct api_call *call)
+{
+    struct post *post = arena_calloc(call->arena, 1, sizeof(*post));
+    struct json_document document;
+    struct json_object object;
+    struct error error;
+
+    if (!post) {
+        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
+        return;
+    }
+    if (!json_type_check(call))
+        return;
+    if (!json_document_parse(&document, buf_slice(&call->http->body), &error)) {
+        api_fail(call, &error);
+        return;
+    }
+    post->call = call;
+    bool is_ok = json_root_object(&document, &object, &error) &&
+                 api_read_submission(call, &object, false, call->arena, &post->submission, NULL, &error);
+    json_document_free(&document);
+    post->submission.board = call->board;
+    http_hold(call->http);
+    if (is_ok && submit_group(call->store, &post->submission, 1, call->has_claim ? &call->claim : NULL,
+                              submit_connection(call->store), on_posted, post, &error))
+        return;
+    api_fail(call, &error);
+    http_release(call->http);
+}
+
+/* ---- many ---- */
+
+struct bulk {
+    struct intake intake;
+    struct buf body;
+    struct jsonw json;
+    struct token token;
+    bool has_token, is_repeat, is_failed;
+};
+
+void api_render_item(struct api_call *call, struct jsonw *json, const struct intake_item *item, const struct submit_result *result)
+{
+    const struct error *error = result ? &result->error : &item->error;
+
+    jsonw_object_open(json);
+    jsonw_key(json, "status");
+    jsonw_number(json, error_status(error->code));
+    if (error->code != ERROR_NONE) {
+        jsonw_key(json, "problem");
+        http_problem(json, error);
+    } else {
+        api_render_result(call, json, &item->submission, result);
+    }
+    jsonw_object_close(json);
+}
+
+static void on_item(void *context, const struct intake_item *item, const struct submit_result *result)
+{
+    struct bulk *bulk = context;
+
+    if (result && result->error.code == ERROR_NONE) {
+        bulk->token = token_later(bulk->has_token ? &bulk->token : NULL, &result->token);
+        bulk->has_token = true;
+        bulk->intake.call->source = result->source;
+    }
+    if (result && error_status(result->error.code) >= 500)
+        bulk->is_failed = true;
+    api_render_item(bulk->intake.call, &bulk->json, item, result);
+}
+
+static void on_bulk(void *context, const struct error *error)
+{
+    struct bulk *bulk = context;
+    struct api_call *call = bulk->intake.call;
+    char token[TOKEN_TEXT_MAX] = "";
+
+    if (error || bulk->intake.is_repeat) {
+        buf_done(&bulk->body);
+        if (error)
+            api_fail(call, error);
+        else
+            api_replay(call);
+    } else {
+        jsonw_array_close(&bulk->json);
+        if (bulk->has_token) {
+            api_token_text(call, &bulk->token, token);
+            jsonw_key(&bulk->json, "token");
+            jsonw_text(&bulk->json, token);
+        }
+        jsonw_object_close(&bulk->json);
+        call->is_claimed = call->has_claim && !bulk->is_failed && bulk->intake.good_count > 0;
+        api_answer(call, 200, &bulk->body, token);
+    }
+    http_release(call->http);
+}
+
+/* Every line of a whole NDJSON body. */
+static bool lines_read(struct bulk *bulk, struct error *error)
+{
+    struct slice body = buf_slice(&bulk->intake.call->http->body);
+
+    for (size_t at = 0; at < body.size;) {
+        const char *end = memchr(body.data + at, '\n', body.size - at);
+        size_t size = (end ? (size_t)(end - body.data) : body.size) - at;
+        struct slice line = {body.data + at, size};
+        at += size + 1;
+        if (line.size == 0 || (line.size == 1 && line.data[0] == '\r'))
+            continue;
+        if (bulk->intake.count == SUBMIT_GROUP_MAX)
+            return error_set(error, ERROR_BODY_TOO_LARGE, "with an Idempotency-Key a stream has at most %d lines", SUBMIT_GROUP_MAX);
+        api_stream_line(&bulk->intake, bulk->intake.count++, line);
+    }
+    return true;
+}
+
+static bool bulk_read(struct bulk *bulk, struct error *error)
+{
+    static const char *const names[] = {"scores", NULL};
+    struct api_call *call = bulk->intake.call;
+    struct json_document document;
+    struct json_object root;
+
+    if (type_is(call, "application/x-ndjson"))
+        return lines_read(bulk, error);
+    if (!json_document_parse(&document, buf_slice(&call->http->body), error))
+        return false;
+    bool is_ok = json_root_object(&document, &root, error) && json_object_only(&root, names, error) &&
+                 json_read_array(&root, "scores", SUBMIT_GROUP_MAX, &bulk->intake.count, error);
+    for (size_t i = 0; is_ok && i < bulk->intake.count; i++) {
+        struct json_object object;
+        if (json_array_object(&root, "scores", i, &object, &bulk->intake.items[i].error))
+            intake_read(&bulk->intake, i, &object);
+    }
+    json_document_free(&document);
+    return is_ok;
+}
+
+void api_scores_post(struct api_call *call)
+{
+    struct bulk *bulk = arena_calloc(call->arena, 1, sizeof(*bulk));
+    struct error error;
+
+    if (!type_is(call, "application/x-ndjson") && !json_type_check(call))
+        return;
+    struct intake_item *items = bulk ? arena_calloc(call->arena, SUBMIT_GROUP_MAX, sizeof(*items)) : NULL;
+    if (!items) {
+        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
+        return;
+    }
+    bulk->intake = (struct intake){.call = call, .arena = call->arena, .items = items, .is_claimed_group = call->has_claim,
+                                   .result = on_item, .done = on_bulk, .context = bulk, .connection = submit_connection(call->store)};
+    if (!bulk_read(bulk, &error)) {
+        api_fail(call, &error);
+        return;
+    }
+    buf_init(&bulk->body, API_ANSWER_BYTES_MAX);
+    jsonw_init(&bulk->json, &bulk->body);
+    bulk->json.integers_as_strings = call->integers_as_strings;
+    jsonw_object_open(&bulk->json);
+    jsonw_key(&bulk->json, "results");
+    jsonw_array_open(&bulk->json);
+    http_hold(call->http);
+    intake_run(&bulk->intake);
+}

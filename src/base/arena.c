@@ -1,0 +1,119 @@
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BLOCK_BYTES = 4096, ALIGNMENT = 16 };
+
+struct arena_block {
+    struct arena_block *next; /* older */
+    size_t size;              /* of bytes */
+    size_t used;
+    _Alignas(ALIGNMENT) char bytes[];
+};
+
+void arena_init(struct arena *arena, size_t bytes_max)
+{
+    *arena = (struct arena){.bytes_max = bytes_max};
+}
+
+static void free_from(struct arena_block *block)
+{
+    while (block) {
+        struct arena_block *next = block->next;
+        free(block);
+        block = next;
+    }
+}
+
+void arena_done(struct arena *arena)
+{
+    free_from(arena->head);
+    *arena = (struct arena){.bytes_max = arena->bytes_max};
+}
+
+void arena_reset(struct arena *arena)
+{
+    if (arena->head) {
+        free_from(arena->head->next);
+        arena->head->next = NULL;
+        arena->head->used = 0;
+    }
+    arena->used_bytes = 0;
+    arena->is_exhausted = false;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    if (size > arena->bytes_max) {
+        arena->is_exhausted = true;
+        return NULL;
+    }
+    size_t rounded = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (rounded == 0)
+        rounded = ALIGNMENT;
+    if (arena->used_bytes + rounded > arena->bytes_max) {
+        arena->is_exhausted = true;
+        return NULL;
+    }
+    if (!arena->head || arena->head->size - arena->head->used < rounded) {
+        size_t block_size = rounded > BLOCK_BYTES ? rounded : BLOCK_BYTES;
+        struct arena_block *block = malloc(sizeof(*block) + block_size);
+        if (!block) {
+            arena->is_exhausted = true;
+            return NULL;
+        }
+        *block = (struct arena_block){.next = arena->head, .size = block_size};
+        arena->head = block;
+    }
+    void *memory = arena->head->bytes + arena->head->used;
+    arena->head->used += rounded;
+    arena->used_bytes += rounded;
+    return memory;
+}
+
+void *arena_calloc(struct arena *arena, size_t count, size_t size)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        arena->is_exhausted = true;
+        return NULL;
+    }
+    void *memory = arena_alloc(arena, bytes);
+    return memory ? memset(memory, 0, bytes) : NULL;
+}
+
+struct slice arena_copy(struct arena *arena, struct slice bytes)
+{
+    char *copy = arena_alloc(arena, bytes.size + 1);
+
+    if (!copy)
+        return (struct slice){NULL, 0};
+    if (bytes.size)
+        memcpy(copy, bytes.data, bytes.size);
+    copy[bytes.size] = 0;
+    return (struct slice){copy, bytes.size};
+}
+
+char *arena_strdup(struct arena *arena, const char *text)
+{
+    return (char *)arena_copy(arena, slice_of(text)).data;
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list arguments, again;
+
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int size = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    char *text = size < 0 ? NULL : arena_alloc(arena, (size_t)size + 1);
+    if (text)
+        vsnprintf(text, (size_t)size + 1, format, again);
+    va_end(again);
+    return text;
+}

@@ -1,0 +1,43 @@
+/*
+ * buf.h -- growable bytes with a mandatory maximum (the idea is curl's dynbuf).
+ *
+ * Appends never crash: past the maximum, or out of memory, the append does nothing and
+ * `is_overflown` stays true. `data` is always NUL-terminated when not NULL; the NUL is not in `size`.
+ */
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct buf {
+    char *data; /* owned; NULL while nothing was appended */
+    size_t size;
+    size_t capacity;
+    size_t bytes_max;
+    bool is_overflown; /* sticky until buf_reset */
+};
+
+void buf_init(struct buf *buf, size_t bytes_max);
+void buf_done(struct buf *buf);  /* frees; the buf is empty and usable again */
+void buf_reset(struct buf *buf); /* size 0, keeps the memory, clears is_overflown */
+
+/* Room for `size` more bytes at the end: NULL on overflow. Follow with buf.size += what was written. */
+char *buf_reserve(struct buf *buf, size_t size);
+
+void buf_append(struct buf *buf, const void *bytes, size_t size);
+void buf_append_slice(struct buf *buf, struct slice bytes);
+void buf_append_text(struct buf *buf, const char *text);
+void buf_append_byte(struct buf *buf, char byte);
+void buf_append_int64(struct buf *buf, int64_t value); /* decimal, no locale, no printf */
+void buf_append_uint64(struct buf *buf, uint64_t value);
+void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+struct slice buf_slice(const struct buf *buf);
+/* The memory changes hands: the caller frees it with free(). The buf is empty afterwards. */
+char *buf_take(struct buf *buf);
+
+#endif

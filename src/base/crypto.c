@@ -1,0 +1,42 @@
+#include "base/crypto.h"
+
+#include <sodium.h>
+
+_Static_assert(CRYPTO_HASH_SIZE == crypto_generichash_BYTES, "BLAKE2b-256");
+_Static_assert(CRYPTO_KEY_SIZE == crypto_generichash_KEYBYTES, "a BLAKE2b key");
+_Static_assert(CRYPTO_MAC_SIZE >= crypto_generichash_BYTES_MIN, "a BLAKE2b MAC");
+
+bool crypto_start(void)
+{
+    return sodium_init() >= 0;
+}
+
+void crypto_random(void *out, size_t size)
+{
+    randombytes_buf(out, size);
+}
+
+void crypto_digest(struct slice bytes, uint8_t out[static CRYPTO_HASH_SIZE])
+{
+    crypto_generichash(out, CRYPTO_HASH_SIZE, (const uint8_t *)bytes.data, bytes.size, NULL, 0);
+}
+
+void crypto_derive(struct crypto_key *key, struct slice secret, const char *purpose)
+{
+    uint8_t root[CRYPTO_HASH_SIZE];
+    struct slice text = slice_of(purpose);
+
+    crypto_digest(secret, root);
+    crypto_generichash(key->bytes, sizeof(key->bytes), (const uint8_t *)text.data, text.size, root, sizeof(root));
+    sodium_memzero(root, sizeof(root));
+}
+
+void crypto_mac(const struct crypto_key *key, struct slice bytes, uint8_t out[static CRYPTO_MAC_SIZE])
+{
+    crypto_generichash(out, CRYPTO_MAC_SIZE, (const uint8_t *)bytes.data, bytes.size, key->bytes, sizeof(key->bytes));
+}
+
+bool crypto_equal(const void *a, const void *b, size_t size)
+{
+    return sodium_memcmp(a, b, size) == 0;
+}

@@ -1,0 +1,142 @@
+#include "board/board.h"
+
+#include <math.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+
+static const char *const order_names[] = {"desc", "asc"};
+static const char *const operator_names[] = {"best", "last", "sum"};
+static const char *const tie_names[] = {"first", "last"};
+static const char *const window_names[] = {"all", "monthly", "weekly", "daily", "hourly"};
+static const char *const ranking_names[] = {"ordinal", "competition", "dense"};
+static const char *const scope_names[] = {"none", "read", "write", "admin"};
+
+static bool find(struct slice text, const char *const *names, size_t count, int *ret_index)
+{
+    for (size_t i = 0; i < count; i++)
+        if (slice_is(text, names[i])) {
+            *ret_index = (int)i;
+            return true;
+        }
+    return false;
+}
+
+#define PARSER(function, type, names)                                                                                  \
+    bool function(struct slice text, type *ret_value)                                                                  \
+    {                                                                                                                  \
+        int index;                                                                                                     \
+        if (!find(text, names, ARRAY_SIZE(names), &index))                                                             \
+            return false;                                                                                              \
+        *ret_value = (type)index;                                                                                      \
+        return true;                                                                                                   \
+    }
+PARSER(score_order_parse, enum score_order, order_names)
+PARSER(score_operator_parse, enum score_operator, operator_names)
+PARSER(tie_rule_parse, enum tie_rule, tie_names)
+PARSER(window_parse, enum window, window_names)
+PARSER(ranking_parse, enum ranking, ranking_names)
+#undef PARSER
+
+bool scope_parse(struct slice text, enum scope *ret_scope)
+{
+    int index;
+
+    if (!find(text, scope_names, ARRAY_SIZE(scope_names), &index) || index == SCOPE_NONE)
+        return false;
+    *ret_scope = (enum scope)index;
+    return true;
+}
+
+const char *score_order_name(enum score_order order)
+{
+    return order_names[order];
+}
+
+const char *score_operator_name(enum score_operator operator)
+{
+    return operator_names[operator];
+}
+
+const char *tie_rule_name(enum tie_rule tie)
+{
+    return tie_names[tie];
+}
+
+const char *window_name(enum window window)
+{
+    return window_names[window];
+}
+
+const char *scope_name(enum scope scope)
+{
+    return scope_names[scope];
+}
+
+bool name_is_valid(struct slice name)
+{
+    if (name.size < 1 || name.size > NAME_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_word && (i == 0 || (c != '.' && c != '_' && c != '-')))
+            return false;
+    }
+    return true;
+}
+
+bool player_check(struct slice player, const char *field, struct error *error)
+{
+    if (player.size < 1 || player.size > PLAYER_BYTES_MAX)
+        return error_set_field(error, ERROR_INVALID_PARAMETER, field, "a player id has 1 to %d bytes, not %zu",
+                               PLAYER_BYTES_MAX, player.size);
+    if (!text_is_utf8(player))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, field, "a player id is UTF-8");
+    if (text_has_control(player))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, field, "a player id has no control characters");
+    return true;
+}
+
+bool board_has_window(const struct board *board, enum window window)
+{
+    for (int i = 0; i < board->window_count; i++)
+        if (board->windows[i] == window)
+            return true;
+    return false;
+}
+
+struct sort_key board_key(const struct board *board, int64_t score, int64_t subscore, int64_t at_us)
+{
+    return (struct sort_key){
+        .k1 = board->ordering == ORDER_DESC ? ~score : score,
+        .k2 = board->ordering == ORDER_DESC ? ~subscore : subscore,
+        .k3 = board->tie == TIE_LAST ? ~at_us : at_us,
+    };
+}
+
+int64_t board_score(const struct board *board, const struct sort_key *key)
+{
+    return board->ordering == ORDER_DESC ? ~key->k1 : key->k1;
+}
+
+int64_t board_subscore(const struct board *board, const struct sort_key *key)
+{
+    return board->ordering == ORDER_DESC ? ~key->k2 : key->k2;
+}
+
+int64_t board_achieved_us(const struct board *board, const struct sort_key *key)
+{
+    return board->tie == TIE_LAST ? ~key->k3 : key->k3;
+}
+
+double percentile_of(int64_t rank, int64_t total)
+{
+    return total <= 1 ? 100.0 : 100.0 * (double)(total - rank) / (double)(total - 1);
+}
+
+int64_t percentile_rank(double percentile, int64_t total)
+{
+    ASSERT(total > 0 && percentile >= 0 && percentile <= 100);
+    return total - (int64_t)floor(percentile * (double)(total - 1) / 100.0);
+}

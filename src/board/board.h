@@ -1,0 +1,74 @@
+/*
+ * board.h -- what a board is: its definition, and the arithmetic that follows from it.
+ *
+ * Pure values: no I/O, no clock, any thread.
+ */
+#ifndef BOARD_BOARD_H
+#define BOARD_BOARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "board/sort_key.h"
+
+enum { NAME_BYTES_MAX = 64, TIME_ZONE_BYTES_MAX = 63, METADATA_BYTES_MAX = 2048, WINDOW_COUNT = 5 };
+
+enum score_order { ORDER_DESC, ORDER_ASC };
+enum score_operator { OPERATOR_BEST, OPERATOR_LAST, OPERATOR_SUM };
+enum tie_rule { TIE_FIRST, TIE_LAST };
+enum window { WINDOW_ALL, WINDOW_MONTHLY, WINDOW_WEEKLY, WINDOW_DAILY, WINDOW_HOURLY };
+enum ranking { RANKING_ORDINAL, RANKING_COMPETITION, RANKING_DENSE };
+enum scope { SCOPE_NONE, SCOPE_READ, SCOPE_WRITE, SCOPE_ADMIN };
+
+struct board {
+    int64_t id; /* 0: none */
+    int64_t game_id;
+    char name[NAME_BYTES_MAX + 1];
+    enum score_order ordering;
+    enum score_operator operator;
+    enum tie_rule tie;
+    enum window windows[WINDOW_COUNT];
+    int window_count; /* 1 to WINDOW_COUNT; windows[0] is the one meant when none is named */
+    char time_zone[TIME_ZONE_BYTES_MAX + 1];
+    int64_t score_min;
+    int64_t score_max;
+    bool is_public;
+    int64_t created_us;
+    int64_t updated_us;
+};
+
+/* Names as they stand in SQL, JSON and URLs. The parsers return false for any other text. */
+const char *score_order_name(enum score_order order);
+const char *score_operator_name(enum score_operator operator);
+const char *tie_rule_name(enum tie_rule tie);
+const char *window_name(enum window window);
+const char *scope_name(enum scope scope);
+bool score_order_parse(struct slice text, enum score_order *ret_order);
+bool score_operator_parse(struct slice text, enum score_operator *ret_operator);
+bool tie_rule_parse(struct slice text, enum tie_rule *ret_tie);
+bool window_parse(struct slice text, enum window *ret_window);
+bool ranking_parse(struct slice text, enum ranking *ret_ranking);
+bool scope_parse(struct slice text, enum scope *ret_scope);
+
+/* Game and board names: a letter or digit, then up to 63 of letters, digits, '.', '_', '-'. */
+bool name_is_valid(struct slice name);
+/* Player ids: 1 to PLAYER_BYTES_MAX bytes of UTF-8 without control characters. Fills *error, naming `field`. */
+bool player_check(struct slice player, const char *field, struct error *error);
+
+bool board_has_window(const struct board *board, enum window window);
+
+/* Between what callers say and the order's key. */
+struct sort_key board_key(const struct board *board, int64_t score, int64_t subscore, int64_t at_us);
+int64_t board_score(const struct board *board, const struct sort_key *key);
+int64_t board_subscore(const struct board *board, const struct sort_key *key);
+int64_t board_achieved_us(const struct board *board, const struct sort_key *key);
+
+/* 100 for the first of several, 0 for the last, 100 for the only one: 100 * (total - rank) / (total - 1). */
+double percentile_of(int64_t rank, int64_t total);
+/* The rank at a percentile of 0 to 100: the inverse, rounded to the better rank. total > 0. */
+int64_t percentile_rank(double percentile, int64_t total);
+
+#endif

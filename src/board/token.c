@@ -1,0 +1,52 @@
+#include "board/token.h"
+
+#include "base/text.h"
+
+enum { VERSION = 1, SIZE = 1 + 1 + 4 + 4 + 8 };
+
+static void put(uint8_t *at, uint64_t value, int size)
+{
+    for (int i = 0; i < size; i++)
+        at[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
+}
+
+static uint64_t get(const uint8_t *at, int size)
+{
+    uint64_t value = 0;
+
+    for (int i = 0; i < size; i++)
+        value = value << 8 | at[i];
+    return value;
+}
+
+size_t token_encode(const struct token *token, const struct crypto_key *key, char out[static TOKEN_TEXT_MAX])
+{
+    uint8_t bytes[SIZE + CRYPTO_MAC_SIZE] = {VERSION, token->is_applied};
+
+    put(bytes + 2, (uint32_t)token->epoch, 4);
+    put(bytes + 6, (uint32_t)token->timeline, 4);
+    put(bytes + 10, (uint64_t)token->lsn, 8);
+    crypto_mac(key, (struct slice){(const char *)bytes, SIZE}, bytes + SIZE);
+    return text_base64url_encode(bytes, sizeof(bytes), out);
+}
+
+bool token_decode(struct slice text, const struct crypto_key *key, struct token *ret_token, struct error *error)
+{
+    uint8_t bytes[SIZE + CRYPTO_MAC_SIZE];
+    uint8_t mac[CRYPTO_MAC_SIZE];
+    size_t size;
+
+    if (text_base64url_decode(text, bytes, sizeof(bytes), &size) && size == sizeof(bytes)) {
+        crypto_mac(key, (struct slice){(const char *)bytes, SIZE}, mac);
+        if (crypto_equal(mac, bytes + SIZE, CRYPTO_MAC_SIZE) && bytes[0] == VERSION) {
+            *ret_token = (struct token){
+                .epoch = (int32_t)get(bytes + 2, 4),
+                .timeline = (int32_t)get(bytes + 6, 4),
+                .lsn = (int64_t)get(bytes + 10, 8),
+                .is_applied = bytes[1] != 0,
+            };
+            return true;
+        }
+    }
+    return error_set_field(error, ERROR_INVALID_TOKEN, "Ladder-Token", "the token is not one that this service made");
+}

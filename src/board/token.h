@@ -1,0 +1,29 @@
+/*
+ * token.h -- the consistency token: what a write has seen, so that a read anywhere sees it too.
+ *
+ * It names the history (epoch and timeline: after a failover, positions are issued again to other writes), the position
+ * that covers the commit, and whether Redis had the write too when it was answered. base64url with a MAC: a forged one
+ * could make every read wait for a position that never comes.
+ */
+#ifndef BOARD_TOKEN_H
+#define BOARD_TOKEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/crypto.h"
+#include "base/error.h"
+
+enum { TOKEN_TEXT_MAX = 64 };
+
+struct token {
+    int32_t epoch;
+    int32_t timeline;
+    int64_t lsn;
+    bool is_applied; /* in Redis, before the answer left */
+};
+
+size_t token_encode(const struct token *token, const struct crypto_key *key, char out[static TOKEN_TEXT_MAX]);
+bool token_decode(struct slice text, const struct crypto_key *key, struct token *ret_token, struct error *error);
+
+#endif

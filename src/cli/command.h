@@ -1,0 +1,41 @@
+/*
+ * command.h -- what the subcommands share.
+ *
+ * Exit status: 0 done (or nothing to do), 1 failed, 2 used wrongly.
+ */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include <stdbool.h>
+
+#include "conf/settings.h"
+#include "db/blocking.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+typedef int command_fn(int argc, char **argv);
+command_fn cmd_config, cmd_export, cmd_game, cmd_import, cmd_key, cmd_migrate, cmd_partitions, cmd_roll, cmd_serve, cmd_warm, cmd_work;
+
+/* One option of a command: `--name VALUE`, or a flag when text is NULL and flag is not. Given twice, the last counts. */
+struct option_row {
+    const char *name;
+    const char **text;
+    bool *flag;
+};
+
+/*
+ * Takes the options (and --config FILE, --help) out of argv, which then holds the command's other words, argv[0] the
+ * command's name. Loads the settings. Returns false after printing what is wrong or the help; *ret_status says how to exit.
+ */
+bool command_start(int *argc, char **argv, const char *usage, const struct option_row *options, struct settings *settings,
+                   int *ret_status);
+
+/* Prints `ladder COMMAND: message` and returns EXIT_FAILED. */
+int command_fail(const struct error *error);
+
+/* The database of the settings, as the command called name. */
+struct dbb *command_database(const struct settings *settings, const char *name, struct error *error);
+/* The id of a game by name. */
+bool command_game(struct dbb *db, const char *name, int64_t *ret_id, struct error *error);
+
+#endif

@@ -1,0 +1,110 @@
+/*
+ * key.c -- API keys: lk_<id>_<secret>. Only a hash of the whole is stored, so a key is shown once.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crypto.h"
+#include "base/text.h"
+#include "board/board.h"
+#include "cli/command.h"
+
+enum { ID_DIGITS = 12, SECRET_DIGITS = 43 /* 62^43 > 2^256 */ };
+
+static void random_digits(char *out, int count)
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+    for (int i = 0; i < count;) {
+        uint8_t byte;
+        crypto_random(&byte, 1);
+        if (byte < 248) /* 4 * 62: no digit is likelier than another */
+            out[i++] = digits[byte % 62];
+    }
+}
+
+static bool key_create(struct dbb *db, const char *game, const char *scope, const char *name, struct error *error)
+{
+    char key[3 + ID_DIGITS + 1 + SECRET_DIGITS + 1] = "lk_";
+    char id[ID_DIGITS + 1] = "", hash_text[2 * CRYPTO_HASH_SIZE + 3] = "\\x", game_id_text[24];
+    uint8_t hash[CRYPTO_HASH_SIZE];
+    enum scope parsed;
+    int64_t game_id;
+
+    if (!scope || !scope_parse(slice_of(scope), &parsed))
+        return error_set(error, ERROR_INVALID_PARAMETER, "--scope must be admin, write or read");
+    if (!command_game(db, game, &game_id, error))
+        return false;
+    random_digits(id, ID_DIGITS);
+    memcpy(key + 3, id, ID_DIGITS);
+    key[3 + ID_DIGITS] = '_';
+    random_digits(key + 4 + ID_DIGITS, SECRET_DIGITS);
+    crypto_digest((struct slice){key, sizeof(key) - 1}, hash);
+    text_hex_encode(hash, sizeof(hash), hash_text + 2);
+    snprintf(game_id_text, sizeof(game_id_text), "%lld", (long long)game_id);
+    const char *parameters[] = {id, game_id_text, name ? name : "", scope, hash_text};
+    if (!dbb_query(db, "insert into ladder.api_key (id, game_id, name, scope, hash) values ($1, $2, $3, $4::ladder.key_scope, $5::bytea)", 5,
+                   parameters, NULL, error))
+        return false;
+    printf("%s\n", key);
+    return true;
+}
+
+static bool key_list(struct dbb *db, const char *game, struct error *error)
+{
+    char text[24];
+    const char *parameters[] = {text};
+    struct dbb_result *result;
+    int64_t game_id;
+
+    if (!command_game(db, game, &game_id, error))
+        return false;
+    snprintf(text, sizeof(text), "%lld", (long long)game_id);
+    if (!dbb_query(db, "select id, scope, name, created_at, coalesce(revoked_at::text, '') from ladder.api_key where game_id = $1 order by created_at",
+                   1, parameters, &result, error))
+        return false;
+    for (size_t i = 0; i < dbb_rows(result); i++)
+        printf("%s\t%s\t%s\t%s\t%s\n", dbb_text(result, i, 0), dbb_text(result, i, 1), dbb_text(result, i, 2), dbb_text(result, i, 3),
+               dbb_is_null(result, i, 4) || !dbb_text(result, i, 4)[0] ? "live" : "revoked");
+    dbb_result_free(&result);
+    return true;
+}
+
+static bool key_revoke(struct dbb *db, const char *id, struct error *error)
+{
+    struct dbb_result *result;
+
+    if (!dbb_query(db, "update ladder.api_key set revoked_at = coalesce(revoked_at, now()) where id = $1 returning id", 1, &id, &result, error))
+        return false;
+    bool is_there = dbb_rows(result) == 1;
+    dbb_result_free(&result);
+    if (!is_there)
+        return error_set(error, ERROR_NOT_FOUND, "there is no key %s", id);
+    printf("revoked %s\n", id);
+    return true;
+}
+
+int cmd_key(int argc, char **argv)
+{
+    static struct settings settings;
+    const char *game = NULL, *scope = NULL, *name = NULL;
+    const struct option_row options[] = {{"game", &game, NULL}, {"scope", &scope, NULL}, {"name", &name, NULL}, {NULL, NULL, NULL}};
+    struct error error;
+    int status;
+
+    if (!command_start(&argc, argv, "key create --game G --scope admin|write|read [--name TEXT] | key list --game G | key revoke ID", options,
+                       &settings, &status))
+        return status;
+    const char *verb = argc > 1 ? argv[1] : "";
+    bool is_create = strcmp(verb, "create") == 0 && argc == 2 && game, is_list = strcmp(verb, "list") == 0 && argc == 2 && game;
+    if (!is_create && !is_list && !(strcmp(verb, "revoke") == 0 && argc == 3)) {
+        fprintf(stderr, "usage: ladder key create --game G --scope admin|write|read [--name TEXT] | key list --game G | key revoke ID\n");
+        return EXIT_USAGE;
+    }
+    struct dbb *db = command_database(&settings, "ladder key", &error);
+    bool is_ok = db && (is_create ? key_create(db, game, scope, name, &error)
+                        : is_list ? key_list(db, game, &error)
+                                  : key_revoke(db, argv[2], &error));
+    dbb_close(&db);
+    return is_ok ? EXIT_DONE : command_fail(&error);
+}

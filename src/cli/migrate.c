@@ -1,0 +1,360 @@
+/*
+ * migrate.c -- `ladder migrate`: the schema, forward and back.
+ *
+ * A migration is a pair NNNN_name.up.sql and .down.sql; what was applied is kept in ladder.schema_migration with the
+ * file's checksum, and a file that changed afterwards is refused. Functions live in sql/functions: they are replaced
+ * whenever one of them changed. One runner at a time (an advisory lock); each migration is one transaction with its
+ * bookkeeping row, and waits for locks no longer than two seconds, then tries again, so that it never makes others queue.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/text.h"
+#include "cli/command.h"
+
+enum { FILES_MAX = 1000, FILE_BYTES_MAX = 4 << 20, CHECKSUM_TEXT = 2 * CRYPTO_HASH_SIZE + 1, LOCK_TRIES = 30, PATH_BYTES = 1024 };
+
+struct file {
+    char name[128]; /* "0001_initial.up.sql", "10_epoch.sql" */
+    char *text;
+    char checksum[CHECKSUM_TEXT];
+};
+
+struct files {
+    struct file items[FILES_MAX];
+    size_t count;
+};
+
+static int file_compare(const void *a, const void *b)
+{
+    return strcmp(((const struct file *)a)->name, ((const struct file *)b)->name);
+}
+
+static bool file_load(const char *directory, struct file *file, struct error *error)
+{
+    char path[PATH_BYTES];
+    uint8_t hash[CRYPTO_HASH_SIZE];
+
+    snprintf(path, sizeof(path), "%s/%s", directory, file->name);
+    FILE *in = fopen(path, "r");
+    if (!in)
+        return error_set(error, ERROR_CONFIG, "%.200s: cannot be read: %s", path, strerror(errno));
+    file->text = malloc(FILE_BYTES_MAX);
+    ASSERT(file->text != NULL);
+    size_t size = fread(file->text, 1, FILE_BYTES_MAX - 1, in);
+    fclose(in);
+    file->text[size] = 0;
+    crypto_digest((struct slice){file->text, size}, hash);
+    text_hex_encode(hash, sizeof(hash), file->checksum);
+    return true;
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t size = strlen(name), end_size = strlen(end);
+
+    return size > end_size && strcmp(name + size - end_size, end) == 0;
+}
+
+static bool files_load(const char *root, const char *sub, const char *suffix, struct files *files, struct error *error)
+{
+    char directory[PATH_BYTES];
+
+    snprintf(directory, sizeof(directory), "%s/%s", root, sub);
+    DIR *dir = opendir(directory);
+    if (!dir)
+        return error_set(error, ERROR_CONFIG, "%.200s: cannot be read: %s (--directory)", directory, strerror(errno));
+    bool is_ok = true;
+    for (struct dirent *entry = readdir(dir); entry && is_ok; entry = readdir(dir)) {
+        if (!ends_with(entry->d_name, suffix))
+            continue;
+        ASSERT(files->count < FILES_MAX);
+        struct file *file = &files->items[files->count++];
+        snprintf(file->name, sizeof(file->name), "%.127s", entry->d_name);
+        is_ok = file_load(directory, file, error);
+    }
+    closedir(dir);
+    qsort(files->items, files->count, sizeof(files->items[0]), file_compare);
+    return is_ok;
+}
+
+static void files_free(struct files *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        free(files->items[i].text);
+    files->count = 0;
+}
+
+static bool ledger_prepare(struct dbb *db, struct error *error)
+{
+    return dbb_script(db,
+                      "select pg_advisory_lock(hashtext('ladder.migrate'));"
+                      "create schema if not exists ladder;"
+                      "comment on schema ladder is 'The leaderboard service.';"
+                      "create table if not exists ladder.schema_migration ("
+                      "  version integer primary key, name text not null, checksum text not null,"
+                      "  applied_at timestamptz not null default now(), applied_by text not null default current_user,"
+                      "  took_ms bigint not null, program text not null);"
+                      "comment on table ladder.schema_migration is 'The migrations that were applied.';"
+                      "comment on column ladder.schema_migration.version is 'The number in the file''s name.';"
+                      "comment on column ladder.schema_migration.name is 'The rest of it.';"
+                      "comment on column ladder.schema_migration.checksum is 'BLAKE2b-256 of the .up.sql.';"
+                      "comment on column ladder.schema_migration.applied_at is 'When.';"
+                      "comment on column ladder.schema_migration.applied_by is 'The role.';"
+                      "comment on column ladder.schema_migration.took_ms is 'How long it took.';"
+                      "comment on column ladder.schema_migration.program is 'The version of ladder.';"
+                      "create table if not exists ladder.schema_function ("
+                      "  file text primary key, checksum text not null, applied_at timestamptz not null default now());"
+                      "comment on table ladder.schema_function is 'The files of sql/functions as they were last applied.';"
+                      "comment on column ladder.schema_function.file is 'Its name.';"
+                      "comment on column ladder.schema_function.checksum is 'BLAKE2b-256 of it.';"
+                      "comment on column ladder.schema_function.applied_at is 'When.'",
+                      error);
+}
+
+static bool run_in_transaction(struct dbb *db, const char *text, const char *bookkeeping, size_t count, const char *const *parameters,
+                               struct error *error)
+{
+    for (int attempt = 1;; attempt++) {
+        bool is_ok = dbb_script(db, "begin; set local lock_timeout = '2s'; set local search_path = pg_catalog", error) &&
+                     dbb_script(db, text, error) && dbb_query(db, bookkeeping, count, parameters, NULL, error) && dbb_commit(db, error);
+        if (is_ok)
+            return true;
+        bool is_locked = strcmp(dbb_sqlstate(db), "55P03") == 0;
+        dbb_rollback(db);
+        if (!is_locked || attempt == LOCK_TRIES)
+            return false;
+        fprintf(stderr, "waiting for a lock, attempt %d of %d\n", attempt, LOCK_TRIES);
+        usleep(200000 + (useconds_t)attempt * 50000);
+    }
+}
+
+static int version_of(const struct file *file)
+{
+    return atoi(file->name);
+}
+
+/* Applied ones in order; each must be there and unchanged. ret_version: the newest. */
+static bool ledger_check(struct dbb *db, const struct files *ups, int *ret_version, size_t *ret_differences, struct error *error)
+{
+    struct dbb_result *result;
+    bool is_ok = true;
+
+    *ret_version = 0;
+    if (!dbb_query(db, "select version, name, checksum from ladder.schema_migration order by version", 0, NULL, &result, error))
+        return false;
+    for (size_t i = 0; i < dbb_rows(result); i++) {
+        int version = (int)dbb_int64(result, i, 0);
+        const struct file *file = NULL;
+        for (size_t f = 0; f < ups->count; f++)
+            if (version_of(&ups->items[f]) == version)
+                file = &ups->items[f];
+        if (!file)
+            is_ok = error_set(error, ERROR_CONFLICT, "migration %04d (%s) was applied, but its file is missing", version, dbb_text(result, i, 1));
+        else if (strcmp(file->checksum, dbb_text(result, i, 2)) != 0)
+            is_ok = error_set(error, ERROR_CONFLICT, "migration %s was changed after it was applied", file->name);
+        else
+            continue;
+        if (!ret_differences)
+            break;
+        printf("%s\n", error->message);
+        (*ret_differences)++;
+    }
+    if (dbb_rows(result))
+        *ret_version = (int)dbb_int64(result, dbb_rows(result) - 1, 0);
+    dbb_result_free(&result);
+    return is_ok || ret_differences;
+}
+
+static bool migration_apply(struct dbb *db, const struct file *file, struct error *error)
+{
+    char version[16], took[24], name[128];
+    int64_t start_us = clock_monotonic_us();
+
+    snprintf(version, sizeof(version), "%d", version_of(file));
+    snprintf(name, sizeof(name), "%.*s", (int)(strlen(file->name) - strlen(".up.sql") - 5), file->name + 5);
+    const char *parameters[] = {version, name, file->checksum, "0", LADDER_VERSION};
+    const char *bookkeeping = "insert into ladder.schema_migration (version, name, checksum, took_ms, program) values ($1, $2, $3, $4, $5)";
+    if (strncmp(file->text, "-- migrate: no-transaction", 26) == 0) {
+        if (!dbb_script(db, file->text, error) || !dbb_query(db, bookkeeping, 5, parameters, NULL, error))
+            return false;
+    } else if (!run_in_transaction(db, file->text, bookkeeping, 5, parameters, error)) {
+        return false;
+    }
+    int64_t took_ms = (clock_monotonic_us() - start_us) / 1000;
+    snprintf(took, sizeof(took), "%lld", (long long)took_ms);
+    const char *times[] = {took, version};
+    if (!dbb_query(db, "update ladder.schema_migration set took_ms = $1 where version = $2", 2, times, NULL, error))
+        return false;
+    printf("applied %s (%lld ms)\n", file->name, (long long)took_ms);
+    return true;
+}
+
+/* Checksums of all functions as one text: any change, addition or removal replaces them all. */
+static bool functions_differ(struct dbb *db, const struct files *functions, bool *ret_differ, struct error *error)
+{
+    struct dbb_result *result;
+
+    if (!dbb_query(db, "select file, checksum from ladder.schema_function order by file collate \"C\"", 0, NULL, &result, error))
+        return false;
+    *ret_differ = dbb_rows(result) != functions->count;
+    for (size_t i = 0; i < functions->count && !*ret_differ; i++)
+        *ret_differ = strcmp(functions->items[i].name, dbb_text(result, i, 0)) != 0 ||
+                      strcmp(functions->items[i].checksum, dbb_text(result, i, 1)) != 0;
+    dbb_result_free(&result);
+    return true;
+}
+
+static bool functions_apply(struct dbb *db, const struct files *functions, struct error *error)
+{
+    struct buf text;
+    bool differ;
+
+    if (!functions_differ(db, functions, &differ, error) || !differ)
+        return !differ;
+    buf_init(&text, 64 << 20);
+    buf_append_text(&text, "delete from ladder.schema_function;");
+    for (size_t i = 0; i < functions->count; i++) {
+        buf_append_text(&text, functions->items[i].text);
+        buf_printf(&text, ";\ninsert into ladder.schema_function (file, checksum) values ('%s', '%s');\n", functions->items[i].name,
+                   functions->items[i].checksum);
+    }
+    bool is_ok = !text.is_overflown && run_in_transaction(db, text.data, "select 1", 0, NULL, error);
+    buf_done(&text);
+    if (is_ok)
+        printf("replaced %zu files of functions\n", functions->count);
+    return is_ok;
+}
+
+static bool migrate_up(struct dbb *db, const struct files *ups, const struct files *functions, struct error *error)
+{
+    int version;
+
+    if (!ledger_check(db, ups, &version, NULL, error))
+        return false;
+    for (size_t i = 0; i < ups->count; i++)
+        if (version_of(&ups->items[i]) > version && !migration_apply(db, &ups->items[i], error)) {
+            fprintf(stderr, "migration %s failed\n", ups->items[i].name);
+            return false;
+        }
+    if (!functions_apply(db, functions, error) || !dbb_script(db, "select ladder.partition_ensure(7)", error))
+        return false;
+    printf("up to date: version %04d\n", ups->count ? version_of(&ups->items[ups->count - 1]) : 0);
+    return true;
+}
+
+static bool migrate_down(struct dbb *db, const struct files *ups, const struct files *downs, long steps, struct error *error)
+{
+    for (; steps > 0; steps--) {
+        char version_text[16];
+        const char *parameters[] = {version_text};
+        const struct file *file = NULL;
+        int version;
+        if (!ledger_check(db, ups, &version, NULL, error))
+            return false;
+        if (version == 0) {
+            printf("nothing to undo\n");
+            return true;
+        }
+        for (size_t i = 0; i < downs->count; i++)
+            if (version_of(&downs->items[i]) == version)
+                file = &downs->items[i];
+        if (!file)
+            return error_set(error, ERROR_CONFLICT, "migration %04d has no .down.sql", version);
+        snprintf(version_text, sizeof(version_text), "%d", version);
+        /* The functions were written for the schema that goes: they are applied again by the next `up`. */
+        if (!run_in_transaction(db, file->text, "delete from ladder.schema_migration where version = $1", 1, parameters, error) ||
+            !dbb_script(db, "delete from ladder.schema_function", error))
+            return false;
+        printf("undid %s\n", file->name);
+    }
+    return true;
+}
+
+static bool migrate_status(struct dbb *db, const struct files *ups, const struct files *functions, struct error *error)
+{
+    size_t differences = 0;
+    bool differ;
+    int version;
+
+    if (!ledger_check(db, ups, &version, &differences, error) || !functions_differ(db, functions, &differ, error))
+        return false;
+    for (size_t i = 0; i < ups->count; i++)
+        printf("%-9s %s\n", version_of(&ups->items[i]) <= version ? "applied" : "pending", ups->items[i].name);
+    printf("%-9s %zu files of functions\n", differ ? "pending" : "applied", functions->count);
+    return true;
+}
+
+static bool migrate_verify(struct dbb *db, const struct files *ups, const struct files *functions, struct error *error)
+{
+    size_t differences = 0;
+    bool differ;
+    int version;
+
+    if (!ledger_check(db, ups, &version, &differences, error) || !functions_differ(db, functions, &differ, error))
+        return false;
+    if (differ)
+        printf("the functions in the database are not those of sql/functions\n");
+    for (size_t i = 0; i < ups->count; i++)
+        if (version_of(&ups->items[i]) > version) {
+            printf("migration %s is not applied\n", ups->items[i].name);
+            differences++;
+        }
+    if (differ || differences)
+        return error_set(error, ERROR_CONFLICT, "the schema differs from the files");
+    printf("ok: version %04d\n", version);
+    return true;
+}
+
+int cmd_migrate(int argc, char **argv)
+{
+    static struct settings settings;
+    static struct files ups, downs, functions;
+    const char *directory = getenv("LADDER_SHARE_DIRECTORY"), *url = NULL;
+    bool allow_down = false;
+    const struct option_row options[] = {
+        {"directory", &directory, NULL}, {"database-url", &url, NULL}, {"allow-down", NULL, &allow_down}, {NULL, NULL, NULL}};
+    struct error error;
+    int status;
+
+    if (!command_start(&argc, argv,
+                       "migrate up | down [STEPS] --allow-down | status | verify [--directory DIR] [--database-url URL]\n\n"
+                       "DIR holds migrations/ and sql/functions/.",
+                       options, &settings, &status))
+        return status;
+    const char *verb = argc > 1 ? argv[1] : "";
+    long steps = argc > 2 ? atol(argv[2]) : 1;
+    bool is_down = strcmp(verb, "down") == 0;
+    if ((strcmp(verb, "up") != 0 && !is_down && strcmp(verb, "status") != 0 && strcmp(verb, "verify") != 0) || steps < 1) {
+        fprintf(stderr, "usage: ladder migrate up | down [STEPS] --allow-down | status | verify\n");
+        return EXIT_USAGE;
+    }
+    if (is_down && !allow_down) {
+        fprintf(stderr, "ladder migrate: down destroys data: say --allow-down\n");
+        return EXIT_USAGE;
+    }
+    if (!directory)
+        directory = LADDER_SOURCE_DIRECTORY;
+    if (!files_load(directory, "migrations", ".up.sql", &ups, &error) || !files_load(directory, "migrations", ".down.sql", &downs, &error) ||
+        !files_load(directory, "sql/functions", ".sql", &functions, &error))
+        return command_fail(&error);
+    struct dbb *db = dbb_open(url ? url : settings.database_url, "ladder migrate", 0, &error);
+    bool is_ok = db && ledger_prepare(db, &error) &&
+                 (is_down                        ? migrate_down(db, &ups, &downs, steps, &error)
+                  : strcmp(verb, "up") == 0     ? migrate_up(db, &ups, &functions, &error)
+                  : strcmp(verb, "status") == 0 ? migrate_status(db, &ups, &functions, &error)
+                                                : migrate_verify(db, &ups, &functions, &error));
+    dbb_close(&db);
+    files_free(&ups);
+    files_free(&downs);
+    files_free(&functions);
+    return is_ok ? EXIT_DONE : command_fail(&error);
+}

@@ -1,0 +1,178 @@
+/*
+ * serve.c -- `ladder serve`: one event loop a thread, nothing shared between them but the listening port.
+ *
+ * The first SIGTERM or SIGINT stops gracefully: no more connections, what was accepted is answered, then everything is
+ * closed, within drain_timeout_ms; a second signal ends the process at once.
+ */
+#include <ev.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "kv/url.h"
+
+struct serve_loop {
+    const struct settings *settings;
+    pthread_t thread;
+    struct ev_loop *ev;
+    ev_async stop;
+    ev_timer drain;
+    int64_t drain_until_us;
+    int listen_fd;
+    struct store *store;
+    struct api *api;
+    struct http_server *server;
+};
+
+static void on_drain(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+    struct serve_loop *loop = watcher->data;
+    bool is_done = http_server_is_idle(loop->server) && store_is_idle(loop->store);
+
+    (void)events;
+    if (is_done || clock_monotonic_us() > loop->drain_until_us)
+        ev_break(ev, EVBREAK_ALL);
+}
+
+static void on_stop(struct ev_loop *ev, ev_async *watcher, int events)
+{
+    struct serve_loop *loop = watcher->data;
+
+    (void)events;
+    loop->drain_until_us = clock_monotonic_us() + loop->settings->server_drain_timeout_ms * 1000;
+    api_start_draining(loop->api);
+    http_server_drain(loop->server);
+    ev_timer_init(&loop->drain, on_drain, 0.0, 0.02);
+    loop->drain.data = loop;
+    ev_timer_start(ev, &loop->drain);
+}
+
+static struct store_settings store_settings_of(const struct settings *s, struct db_settings *db)
+{
+    *db = (struct db_settings){
+        .primary = s->database_url,
+        .replica_count = (int)s->database_replicas.count,
+        .write_connections = (int)s->database_write_connections,
+        .read_connections = (int)s->database_read_connections,
+        .connect_timeout_ms = (int)s->database_connect_timeout_ms,
+        .statement_timeout_ms = (int)s->database_statement_timeout_ms,
+        .reconnect_max_ms = (int)s->database_reconnect_max_ms,
+    };
+    for (int i = 0; i < db->replica_count; i++)
+        db->replicas[i] = s->database_replicas.items[i];
+    return (struct store_settings){
+        .db = *db,
+        .kv = {.url = s->redis_url,
+               .command_timeout_ms = (int)s->redis_command_timeout_ms,
+               .pending_max = (int)s->redis_pending_max,
+               .reconnect_max_ms = (int)s->redis_reconnect_max_ms},
+        .queue_max = (int)s->database_queue_max,
+        .batch_max = (int)s->database_batch_max,
+        .board_ttl_ms = (int)s->cache_board_ttl_ms,
+        .key_ttl_ms = (int)s->cache_key_ttl_ms,
+    };
+}
+
+static void *loop_run(void *context)
+{
+    struct serve_loop *loop = context;
+    const struct settings *s = loop->settings;
+    struct db_settings db;
+    struct store_settings store = store_settings_of(s, &db);
+    const struct api_settings api = {
+        .secret = slice_of(s->server_secret), .spool_directory = s->server_spool_directory, .line_bytes_max = s->server_body_bytes_max};
+
+    loop->store = store_new(loop->ev, &store);
+    loop->api = api_new(loop->ev, loop->store, &api);
+    const struct http_settings http = {
+        .listen_fd = loop->listen_fd,
+        .connections_max = (int)s->server_connections_max,
+        .uri_bytes_max = (int)s->server_uri_bytes_max,
+        .header_bytes_max = (int)s->server_header_bytes_max,
+        .body_bytes_max = s->server_body_bytes_max,
+        .header_timeout_ms = (int)s->server_header_timeout_ms,
+        .body_timeout_ms = (int)s->server_body_timeout_ms,
+        .answer_timeout_ms = (int)s->server_answer_timeout_ms,
+        .idle_timeout_ms = (int)s->server_idle_timeout_ms,
+    };
+    struct http_application application = api_application(loop->api);
+    loop->server = http_server_new(loop->ev, &http, &application);
+    ASSERT(loop->server != NULL);
+    api_set_server(loop->api, loop->server);
+    ev_run(loop->ev, 0);
+    ev_timer_stop(loop->ev, &loop->drain);
+    http_server_free(&loop->server);
+    store_free(&loop->store);
+    api_free(&loop->api);
+    return NULL;
+}
+
+static bool loops_listen(struct serve_loop *loops, int count, const struct settings *settings, int *ret_port, struct error *error)
+{
+    int port = (int)settings->server_port;
+
+    for (int i = 0; i < count; i++) {
+        if (!http_listen(settings->server_listen, port, &loops[i].listen_fd, ret_port, error))
+            return false;
+        port = *ret_port; /* port 0: the others share what the first one got */
+    }
+    return true;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    static struct settings settings;
+    struct error error;
+    struct kv_url url;
+    sigset_t signals;
+    int status, port, signal;
+
+    if (!command_start(&argc, argv, "serve [--config FILE]\n\nAnswers HTTP until SIGTERM.", NULL, &settings, &status))
+        return status;
+    if (!kv_url_parse(settings.redis_url, &url, &error))
+        return command_fail(&error);
+    if (!settings.server_secret[0]) {
+        fprintf(stderr, "ladder serve: server.secret is not set: it signs cursors and tokens (16 bytes or more, the same on every server)\n");
+        return EXIT_FAILED;
+    }
+    int count = settings.server_loops ? (int)settings.server_loops : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    struct serve_loop *loops = calloc((size_t)count, sizeof(*loops));
+    ASSERT(loops != NULL);
+    if (!loops_listen(loops, count, &settings, &port, &error))
+        return command_fail(&error);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    for (int i = 0; i < count; i++) {
+        loops[i].settings = &settings;
+        loops[i].ev = ev_loop_new(EVFLAG_NOSIGMASK | EVBACKEND_EPOLL);
+        ASSERT(loops[i].ev != NULL);
+        ev_async_init(&loops[i].stop, on_stop);
+        loops[i].stop.data = &loops[i];
+        ev_async_start(loops[i].ev, &loops[i].stop);
+        ASSERT(pthread_create(&loops[i].thread, NULL, loop_run, &loops[i]) == 0);
+    }
+    log_info("listening", LOG_TEXT("address", settings.server_listen), LOG_INT("port", port), LOG_INT("loops", count), LOG_INT("pid", getpid()));
+    sigwait(&signals, &signal);
+    log_info("stopping", LOG_INT("signal", signal));
+    /* From here a second signal ends the process, as it would any other. */
+    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+    for (int i = 0; i < count; i++)
+        ev_async_send(loops[i].ev, &loops[i].stop);
+    for (int i = 0; i < count; i++) {
+        pthread_join(loops[i].thread, NULL);
+        ev_loop_destroy(loops[i].ev);
+    }
+    free(loops);
+    log_info("stopped", LOG_INT("pid", getpid()));
+    return EXIT_DONE;
+}

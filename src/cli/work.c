@@ -1,0 +1,30 @@
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cli/command.h"
+#include "work/worker.h"
+
+int cmd_work(int argc, char **argv)
+{
+    static struct settings settings;
+    sigset_t signals;
+    int status, signal;
+
+    if (!command_start(&argc, argv, "work [--config FILE]\n\nRuns the background jobs until SIGTERM.", NULL, &settings, &status))
+        return status;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    struct worker *worker = worker_start(&settings);
+    log_info("working", LOG_INT("pid", getpid()));
+    sigwait(&signals, &signal);
+    log_info("stopping", LOG_INT("signal", signal));
+    /* A second signal ends the process at once. */
+    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+    worker_stop(&worker);
+    log_info("stopped", LOG_INT("pid", getpid()));
+    return EXIT_DONE;
+}

@@ -1,0 +1,270 @@
+#include "db/blocking.h"
+
+#include <libpq-fe.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/text.h"
+
+struct dbb {
+    PGconn *pg;
+    char sqlstate[6];
+};
+
+struct dbb_result {
+    PGresult *pg;
+};
+
+static bool fail(struct dbb *db, const PGresult *result, struct error *error)
+{
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    const char *message = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+
+    snprintf(db->sqlstate, sizeof(db->sqlstate), "%s", state ? state : "");
+    if (PQstatus(db->pg) == CONNECTION_BAD)
+        return error_set(error, ERROR_UNAVAILABLE, "the database connection is gone: %.150s", PQerrorMessage(db->pg));
+    return error_set(error, ERROR_INTERNAL, "%.180s (SQLSTATE %s)", message ? message : PQerrorMessage(db->pg), state ? state : "?");
+}
+
+static void on_notice(void *context, const PGresult *result)
+{
+    (void)context;
+    log_debug("database-notice", LOG_TEXT("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
+}
+
+struct dbb *dbb_open(const char *conninfo, const char *application_name, int statement_timeout_ms, struct error *error)
+{
+    char options[128];
+    struct dbb *db = calloc(1, sizeof(*db));
+
+    ASSERT(db != NULL);
+    snprintf(options, sizeof(options), "-c statement_timeout=%d -c plan_cache_mode=force_custom_plan -c jit=off", statement_timeout_ms);
+    const char *keywords[] = {"dbname", "application_name", "options", "client_encoding", "connect_timeout", "keepalives_idle",
+                              "keepalives_interval", "tcp_user_timeout", "gssencmode", NULL};
+    const char *values[] = {conninfo, application_name, options, "UTF8", "3", "5", "2", "5000", "disable", NULL};
+    db->pg = PQconnectdbParams(keywords, values, 1);
+    if (PQstatus(db->pg) != CONNECTION_OK) {
+        error_set(error, ERROR_UNAVAILABLE, "cannot connect to the database: %.180s", PQerrorMessage(db->pg));
+        dbb_close(&db);
+        return NULL;
+    }
+    PQsetNoticeReceiver(db->pg, on_notice, NULL);
+    return db;
+}
+
+void dbb_close(struct dbb **db)
+{
+    if (!*db)
+        return;
+    PQfinish((*db)->pg);
+    free(*db);
+    *db = NULL;
+}
+
+bool dbb_is_broken(const struct dbb *db)
+{
+    return PQstatus(db->pg) == CONNECTION_BAD;
+}
+
+static bool take(struct dbb *db, PGresult *pg, struct dbb_result **ret_result, struct error *error)
+{
+    ExecStatusType status = PQresultStatus(pg);
+
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+        fail(db, pg, error);
+        PQclear(pg);
+        return false;
+    }
+    db->sqlstate[0] = 0;
+    if (!ret_result) {
+        PQclear(pg);
+        return true;
+    }
+    *ret_result = malloc(sizeof(**ret_result));
+    ASSERT(*ret_result != NULL);
+    (*ret_result)->pg = pg;
+    return true;
+}
+
+bool dbb_query(struct dbb *db, const char *sql, size_t count, const char *const *parameters, struct dbb_result **ret_result,
+               struct error *error)
+{
+    ASSERT(count <= DBB_PARAMETERS_MAX);
+    return take(db, PQexecParams(db->pg, sql, (int)count, NULL, parameters, NULL, NULL, 0), ret_result, error);
+}
+
+bool dbb_script(struct dbb *db, const char *sql, struct error *error)
+{
+    return take(db, PQexec(db->pg, sql), NULL, error);
+}
+
+bool dbb_begin(struct dbb *db, bool is_repeatable_read, struct error *error)
+{
+    return dbb_script(db, is_repeatable_read ? "begin isolation level repeatable read read only" : "begin", error);
+}
+
+bool dbb_commit(struct dbb *db, struct error *error)
+{
+    PGresult *result = PQexec(db->pg, "commit");
+
+    /* A failed transaction "commits" by rolling back, and says so. */
+    if (PQresultStatus(result) == PGRES_COMMAND_OK && strcmp(PQcmdStatus(result), "COMMIT") == 0) {
+        PQclear(result);
+        return true;
+    }
+    if (PQresultStatus(result) == PGRES_COMMAND_OK)
+        error_set(error, ERROR_INTERNAL, "the transaction was rolled back");
+    else
+        fail(db, result, error);
+    PQclear(result);
+    return false;
+}
+
+void dbb_rollback(struct dbb *db)
+{
+    PQclear(PQexec(db->pg, "rollback"));
+}
+
+size_t dbb_rows(const struct dbb_result *result)
+{
+    return (size_t)PQntuples(result->pg);
+}
+
+bool dbb_is_null(const struct dbb_result *result, size_t row, size_t column)
+{
+    return PQgetisnull(result->pg, (int)row, (int)column);
+}
+
+const char *dbb_text(const struct dbb_result *result, size_t row, size_t column)
+{
+    return PQgetvalue(result->pg, (int)row, (int)column);
+}
+
+size_t dbb_size(const struct dbb_result *result, size_t row, size_t column)
+{
+    return (size_t)PQgetlength(result->pg, (int)row, (int)column);
+}
+
+int64_t dbb_int64(const struct dbb_result *result, size_t row, size_t column)
+{
+    int64_t value = 0;
+
+    if (!dbb_is_null(result, row, column))
+        ASSERT(text_parse_int64(slice_of(dbb_text(result, row, column)), &value));
+    return value;
+}
+
+bool dbb_bool(const struct dbb_result *result, size_t row, size_t column)
+{
+    return dbb_text(result, row, column)[0] == 't';
+}
+
+int64_t dbb_touched(const struct dbb_result *result)
+{
+    int64_t touched = 0;
+
+    text_parse_int64(slice_of(PQcmdTuples(result->pg)), &touched);
+    return touched;
+}
+
+void dbb_result_free(struct dbb_result **result)
+{
+    if (!*result)
+        return;
+    PQclear((*result)->pg);
+    free(*result);
+    *result = NULL;
+}
+
+const char *dbb_sqlstate(const struct dbb *db)
+{
+    return db->sqlstate;
+}
+
+/* ---- COPY … (FORMAT binary) ----
+ *
+ * "PGCOPY\n\377\r\n\0", int32 flags, int32 extension size; then for each row int16 field count and for each field
+ * int32 size (-1: null) and bytes; at the end int16 -1. libpq hands out one row a time; the header comes with the first.
+ */
+
+enum { COPY_HEADER_SIZE = 19, COPY_FIELDS_MAX = 16 };
+
+static uint32_t get_be(const char *bytes, int size)
+{
+    uint32_t value = 0;
+
+    for (int i = 0; i < size; i++)
+        value = value << 8 | (uint8_t)bytes[i];
+    return value;
+}
+
+int64_t dbb_field_int64(const struct dbb_field *field)
+{
+    uint64_t value = field->size > 0 && (field->data[0] & 0x80) ? UINT64_MAX : 0;
+
+    for (int32_t i = 0; i < field->size; i++)
+        value = value << 8 | (uint8_t)field->data[i];
+    return (int64_t)value;
+}
+
+static bool copy_row(const char *data, int size, bool is_first, dbb_row_fn *row, void *context, bool *ret_is_end, struct error *error)
+{
+    struct dbb_field fields[COPY_FIELDS_MAX];
+    const char *end = data + size;
+
+    if (is_first) {
+        if (size < COPY_HEADER_SIZE + 2)
+            return error_set(error, ERROR_INTERNAL, "the copy has no header");
+        data += COPY_HEADER_SIZE + get_be(data + COPY_HEADER_SIZE - 4, 4);
+    }
+    int16_t count = (int16_t)get_be(data, 2);
+    data += 2;
+    *ret_is_end = count < 0;
+    if (count < 0)
+        return true;
+    ASSERT(count <= COPY_FIELDS_MAX);
+    for (int i = 0; i < count; i++) {
+        ASSERT(end - data >= 4);
+        fields[i].size = (int32_t)get_be(data, 4);
+        fields[i].data = data += 4;
+        if (fields[i].size > 0)
+            data += fields[i].size;
+    }
+    ASSERT(data <= end);
+    return row(context, fields, (size_t)count, error);
+}
+
+bool dbb_copy_out(struct dbb *db, const char *query, dbb_row_fn *row, void *context, struct error *error)
+{
+    size_t size = strlen(query) + 64;
+    char *sql = malloc(size);
+    bool is_ok = true, is_first = true, is_end = false;
+    char *data;
+    int length;
+
+    ASSERT(sql != NULL);
+    snprintf(sql, size, "copy (%s) to stdout (format binary)", query);
+    PGresult *result = PQexec(db->pg, sql);
+    free(sql);
+    if (PQresultStatus(result) != PGRES_COPY_OUT) {
+        fail(db, result, error);
+        PQclear(result);
+        return false;
+    }
+    PQclear(result);
+    while ((length = PQgetCopyData(db->pg, &data, 0)) > 0) {
+        /* After a refusal the rest is read and dropped: the protocol leaves no other way but closing the connection. */
+        if (is_ok && !is_end)
+            is_ok = copy_row(data, length, is_first, row, context, &is_end, error);
+        is_first = false;
+        PQfreemem(data);
+    }
+    while ((result = PQgetResult(db->pg))) {
+        if (PQresultStatus(result) != PGRES_COMMAND_OK && is_ok)
+            is_ok = fail(db, result, error);
+        PQclear(result);
+    }
+    return is_ok;
+}

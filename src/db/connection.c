@@ -1,0 +1,510 @@
+/*
+ * connection.c -- see connection.h.
+ *
+ *            dial ok                    PQconnectPoll ok
+ *   DOWN ---------------> CONNECTING ---------------------> READY
+ *    ^                        |                               |
+ *    +--- retry timer <-------+--------- any failure ---------+
+ *
+ * In flight, a FIFO of tickets, one for each result that libpq will hand out:
+ *
+ *      tail                                             head
+ *   -> [sync][call commit_lsn] | [sync][call submit] | [sync][prepare]  -> PQgetResult
+ *                     group 7  |            group 7  |
+ *
+ * D1  A ticket is settled by exactly one result, by its deadline or by the connection's death.
+ * D2  A prepare has a sync of its own: an error in a caller's transaction can't undo it.
+ * D3  A group's done runs after its last ticket, so a result never outlives the call that reports it.
+ */
+#include "db/connection.h"
+
+#include <ev.h>
+#include <libpq-fe.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/text.h"
+
+enum { RETRY_FIRST_MS = 20, DEADLINE_SLACK_MS = 1000, TICK_MS = 100 };
+
+enum state { STATE_DOWN, STATE_CONNECTING, STATE_READY };
+
+struct group {
+    db_done_fn *done;
+    void *context;
+    int64_t deadline_us;
+    struct db_outcome outcome;
+    int tickets; /* not settled yet */
+    int calls;
+};
+
+enum ticket_kind { TICKET_CALL, TICKET_PREPARE, TICKET_SYNC };
+
+struct ticket {
+    struct ticket *next;
+    struct group *group; /* owned by its last ticket */
+    enum ticket_kind kind;
+    enum statement statement;
+    int call;
+    bool has_result; /* its NULL is due */
+};
+
+struct db_connection {
+    struct db_connection_settings settings; /* borrowed strings */
+    struct ev_loop *loop;
+    PGconn *pg; /* owned; NULL while down */
+    enum state state;
+    ev_io readable;
+    ev_io writable;
+    ev_timer retry;
+    ev_timer tick; /* deadlines */
+    int64_t connect_deadline_us;
+    int failures; /* in a row */
+    int pending;  /* groups */
+    struct ticket *head;
+    struct ticket **tail;
+    bool is_prepared[STATEMENT_COUNT];
+    bool is_breaking; /* inside connection_break */
+};
+
+static void connection_break(struct db_connection *c, const char *because);
+static void connection_dial(struct db_connection *c);
+
+/* ---- tickets ---- */
+
+static void ticket_push(struct db_connection *c, struct group *group, enum ticket_kind kind, enum statement statement,
+                        int call)
+{
+    struct ticket *ticket = calloc(1, sizeof(*ticket));
+
+    ASSERT(ticket != NULL);
+    ticket->group = group;
+    ticket->kind = kind;
+    ticket->statement = statement;
+    ticket->call = call;
+    *c->tail = ticket;
+    c->tail = &ticket->next;
+    if (group)
+        group->tickets++;
+}
+
+static void group_finish(struct db_connection *c, struct group *group)
+{
+    c->pending--;
+    group->done(group->context, &group->outcome);
+    for (int i = 0; i < group->calls; i++)
+        PQclear(group->outcome.rows[i].result);
+    free(group);
+}
+
+/* Takes the head off and reports its group if it was the last of it. */
+static void ticket_settle(struct db_connection *c)
+{
+    struct ticket *ticket = c->head;
+    struct group *group = ticket->group;
+
+    c->head = ticket->next;
+    if (!c->head)
+        c->tail = &c->head;
+    free(ticket);
+    if (group && --group->tickets == 0)
+        group_finish(c, group);
+}
+
+static void group_fail(struct group *group, int call, PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+    if (group->outcome.error.code != ERROR_NONE)
+        return;
+    group->outcome.failed_call = call;
+    snprintf(group->outcome.sqlstate, sizeof(group->outcome.sqlstate), "%s", state ? state : "XX000");
+    error_set(&group->outcome.error, ERROR_INTERNAL, "%s", message ? message : "the database refused a statement");
+}
+
+static void ticket_result(struct db_connection *c, PGresult *result)
+{
+    struct ticket *ticket = c->head;
+    ExecStatusType status = PQresultStatus(result);
+
+    ASSERT(ticket != NULL); /* D1 */
+    if (status == PGRES_PIPELINE_SYNC) {
+        ASSERT(ticket->kind == TICKET_SYNC);
+        PQclear(result);
+        ticket_settle(c);
+        return;
+    }
+    ASSERT(ticket->kind != TICKET_SYNC);
+    ticket->has_result = true;
+    bool is_ok = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+    if (ticket->kind == TICKET_PREPARE) {
+        if (!is_ok) {
+            c->is_prepared[ticket->statement] = false;
+            log_error("database-prepare-failed", LOG_TEXT("server", c->settings.name),
+                      LOG_TEXT("statement", statement_name(ticket->statement)),
+                      LOG_TEXT("message", PQresultErrorMessage(result)));
+        }
+        PQclear(result);
+    } else if (is_ok && ticket->group->outcome.error.code == ERROR_NONE) {
+        ticket->group->outcome.rows[ticket->call].result = result;
+        ticket->group->outcome.count = ticket->call + 1;
+    } else {
+        if (!is_ok)
+            group_fail(ticket->group, ticket->call, result);
+        /* 26000: the statement is unknown over there: prepare it again next time. */
+        if (strcmp(ticket->group->outcome.sqlstate, "26000") == 0)
+            c->is_prepared[ticket->statement] = false;
+        PQclear(result);
+    }
+    /* The result is followed by a NULL, which ends the ticket. */
+}
+
+/* ---- reading and writing ---- */
+
+static void connection_flush(struct db_connection *c)
+{
+    int left = PQflush(c->pg);
+
+    if (left < 0)
+        connection_break(c, PQerrorMessage(c->pg));
+    else if (left > 0)
+        ev_io_start(c->loop, &c->writable);
+    else
+        ev_io_stop(c->loop, &c->writable);
+}
+
+static void connection_consume(struct db_connection *c)
+{
+    if (!PQconsumeInput(c->pg)) {
+        connection_break(c, PQerrorMessage(c->pg));
+        return;
+    }
+    while (c->state == STATE_READY && c->head && !PQisBusy(c->pg)) {
+        PGresult *result = PQgetResult(c->pg);
+        if (result)
+            ticket_result(c, result);
+        else if (c->head->has_result)
+            ticket_settle(c);
+        else
+            break;
+        /* A done function may have broken or used the connection: the loop looks again. */
+    }
+    if (c->state == STATE_READY && !c->head && PQstatus(c->pg) == CONNECTION_BAD)
+        connection_break(c, PQerrorMessage(c->pg));
+}
+
+static void connection_ready(struct db_connection *c)
+{
+    if (!PQenterPipelineMode(c->pg) || PQsetnonblocking(c->pg, 1) != 0) {
+        connection_break(c, PQerrorMessage(c->pg));
+        return;
+    }
+    c->state = STATE_READY;
+    c->failures = 0;
+    memset(c->is_prepared, 0, sizeof(c->is_prepared));
+    ev_io_set(&c->readable, PQsocket(c->pg), EV_READ);
+    ev_io_set(&c->writable, PQsocket(c->pg), EV_WRITE);
+    ev_io_start(c->loop, &c->readable);
+    log_info("database-connected", LOG_TEXT("server", c->settings.name), LOG_INT("pid", PQbackendPID(c->pg)));
+    if (c->settings.changed)
+        c->settings.changed(c->settings.changed_context, c, true);
+}
+
+/* The socket may be another one under the same number after every step: watch it anew each time. */
+static void connection_poll(struct db_connection *c)
+{
+    PostgresPollingStatusType status = PQconnectPoll(c->pg);
+
+    ev_io_stop(c->loop, &c->readable);
+    ev_io_stop(c->loop, &c->writable);
+    if (status == PGRES_POLLING_OK) {
+        connection_ready(c);
+    } else if (status == PGRES_POLLING_FAILED) {
+        connection_break(c, PQerrorMessage(c->pg));
+    } else {
+        ev_io *watcher = status == PGRES_POLLING_READING ? &c->readable : &c->writable;
+        ev_io_set(watcher, PQsocket(c->pg), status == PGRES_POLLING_READING ? EV_READ : EV_WRITE);
+        ev_io_start(c->loop, watcher);
+    }
+}
+
+static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct db_connection *c = watcher->data;
+
+    (void)loop;
+    if (c->state == STATE_CONNECTING) {
+        connection_poll(c);
+        return;
+    }
+    if (c->state == STATE_READY && events & EV_READ)
+        connection_consume(c);
+    if (c->state == STATE_READY)
+        connection_flush(c);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    connection_dial(watcher->data);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct db_connection *c = watcher->data;
+    int64_t now_us = clock_monotonic_us();
+
+    (void)loop;
+    (void)events;
+    if (c->state == STATE_CONNECTING && now_us > c->connect_deadline_us)
+        connection_break(c, "the connection was not made in time");
+    else if (c->state == STATE_READY && c->head && c->head->group && now_us > c->head->group->deadline_us)
+        connection_break(c, "an answer did not come in time");
+}
+
+static void on_notice(void *context, const PGresult *result)
+{
+    struct db_connection *c = context;
+
+    log_debug("database-notice", LOG_TEXT("server", c->settings.name),
+              LOG_TEXT("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
+}
+
+/* ---- life ---- */
+
+static void retry_later(struct db_connection *c)
+{
+    int64_t pause_ms = RETRY_FIRST_MS;
+    uint32_t jitter;
+
+    for (int i = 0; i < c->failures && pause_ms < c->settings.reconnect_max_ms; i++)
+        pause_ms *= 2;
+    if (pause_ms > c->settings.reconnect_max_ms)
+        pause_ms = c->settings.reconnect_max_ms;
+    crypto_random(&jitter, sizeof(jitter));
+    pause_ms = pause_ms / 2 + jitter % (pause_ms / 2 + 1);
+    c->failures++;
+    ev_timer_stop(c->loop, &c->retry);
+    ev_timer_set(&c->retry, (double)pause_ms / 1000.0, 0.0);
+    ev_timer_start(c->loop, &c->retry);
+}
+
+/* The one way down: everything in flight is failed, then the retry timer runs. */
+static void connection_break(struct db_connection *c, const char *because)
+{
+    bool was_ready = c->state == STATE_READY;
+
+    if (c->is_breaking)
+        return;
+    c->is_breaking = true;
+    if (was_ready || c->failures == 0)
+        log_warn("database-lost", LOG_TEXT("server", c->settings.name), LOG_TEXT("because", because));
+    ev_io_stop(c->loop, &c->readable);
+    ev_io_stop(c->loop, &c->writable);
+    c->state = STATE_DOWN;
+    struct ticket *ticket = c->head;
+    c->head = NULL;
+    c->tail = &c->head;
+    PQfinish(c->pg);
+    c->pg = NULL;
+    if (was_ready && c->settings.changed)
+        c->settings.changed(c->settings.changed_context, c, false);
+    while (ticket) {
+        struct ticket *next = ticket->next;
+        struct group *group = ticket->group;
+        free(ticket);
+        if (group && --group->tickets == 0) {
+            if (group->outcome.error.code == ERROR_NONE)
+                error_set(&group->outcome.error, ERROR_WRITE_UNCERTAIN, "the connection to the database was lost");
+            group_finish(c, group);
+        }
+        ticket = next;
+    }
+    c->is_breaking = false;
+    retry_later(c);
+}
+
+static void connection_dial(struct db_connection *c)
+{
+    char timeout[128];
+
+    snprintf(timeout, sizeof(timeout), "-c statement_timeout=%d -c plan_cache_mode=force_custom_plan -c jit=off",
+             c->settings.statement_timeout_ms);
+    const char *keywords[] = {"dbname",   "application_name",   "options",         "client_encoding", "keepalives_idle",
+                              "keepalives_interval", "tcp_user_timeout", "gssencmode", NULL};
+    const char *values[] = {c->settings.conninfo, "ladder serve", timeout, "UTF8", "5", "2", "3000", "disable", NULL};
+
+    c->pg = PQconnectStartParams(keywords, values, 1);
+    ASSERT(c->pg != NULL);
+    if (PQstatus(c->pg) == CONNECTION_BAD) {
+        connection_break(c, PQerrorMessage(c->pg));
+        return;
+    }
+    PQsetNoticeReceiver(c->pg, on_notice, c);
+    c->state = STATE_CONNECTING;
+    c->connect_deadline_us = clock_monotonic_us() + c->settings.connect_timeout_ms * 1000LL;
+    ev_io_set(&c->writable, PQsocket(c->pg), EV_WRITE);
+    ev_io_start(c->loop, &c->writable);
+}
+
+struct db_connection *db_connection_new(struct ev_loop *loop, const struct db_connection_settings *settings)
+{
+    struct db_connection *c = calloc(1, sizeof(*c));
+
+    ASSERT(c != NULL);
+    c->settings = *settings;
+    c->loop = loop;
+    c->tail = &c->head;
+    ev_io_init(&c->readable, on_io, -1, EV_READ);
+    ev_io_init(&c->writable, on_io, -1, EV_WRITE);
+    ev_timer_init(&c->retry, on_retry, 0.0, 0.0);
+    ev_timer_init(&c->tick, on_tick, TICK_MS / 1000.0, TICK_MS / 1000.0);
+    c->readable.data = c->writable.data = c->retry.data = c->tick.data = c;
+    ev_timer_start(loop, &c->tick);
+    connection_dial(c);
+    return c;
+}
+
+void db_connection_free(struct db_connection **connection)
+{
+    struct db_connection *c = *connection;
+
+    if (!c)
+        return;
+    if (c->pg)
+        connection_break(c, "shutting down");
+    ev_timer_stop(c->loop, &c->retry);
+    ev_timer_stop(c->loop, &c->tick);
+    free(c);
+    *connection = NULL;
+}
+
+bool db_connection_is_ready(const struct db_connection *c)
+{
+    return c->state == STATE_READY && !c->is_breaking;
+}
+
+bool db_connection_is_standby(const struct db_connection *c)
+{
+    const char *answer = c->pg ? PQparameterStatus(c->pg, "in_hot_standby") : NULL;
+
+    return answer && strcmp(answer, "on") == 0;
+}
+
+int db_connection_pending(const struct db_connection *c)
+{
+    return c->pending;
+}
+
+static bool call_send(struct db_connection *c, const struct db_call *call)
+{
+    const char *values[DB_PARAMETERS_MAX];
+    int sizes[DB_PARAMETERS_MAX];
+    int formats[DB_PARAMETERS_MAX];
+
+    ASSERT(call->parameter_count <= DB_PARAMETERS_MAX);
+    for (int i = 0; i < call->parameter_count; i++) {
+        values[i] = call->parameters[i].data;
+        sizes[i] = call->parameters[i].size;
+        formats[i] = call->parameters[i].format;
+    }
+    return PQsendQueryPrepared(c->pg, statement_name(call->statement), call->parameter_count, values, sizes, formats, 0);
+}
+
+bool db_connection_send(struct db_connection *c, const struct db_call *calls, int count, db_done_fn *done, void *context)
+{
+    ASSERT(count >= 1 && count <= DB_CALLS_MAX && calls[count - 1].is_last_of_transaction);
+    if (!db_connection_is_ready(c))
+        return false;
+    struct group *group = calloc(1, sizeof(*group));
+    ASSERT(group != NULL);
+    group->done = done;
+    group->context = context;
+    group->calls = count;
+    group->deadline_us = clock_monotonic_us() + (c->settings.statement_timeout_ms + DEADLINE_SLACK_MS) * 1000LL;
+    c->pending++;
+    bool is_sent = true;
+    for (int i = 0; i < count && is_sent; i++) {
+        enum statement statement = calls[i].statement;
+        if (c->is_prepared[statement])
+            continue;
+        is_sent = PQsendPrepare(c->pg, statement_name(statement), statement_text(statement), 0, NULL);
+        ticket_push(c, group, TICKET_PREPARE, statement, -1);
+        is_sent = is_sent && PQpipelineSync(c->pg); /* D2 */
+        ticket_push(c, group, TICKET_SYNC, statement, -1);
+        c->is_prepared[statement] = true;
+    }
+    for (int i = 0; i < count && is_sent; i++) {
+        is_sent = call_send(c, &calls[i]);
+        ticket_push(c, group, TICKET_CALL, calls[i].statement, i);
+        if (calls[i].is_last_of_transaction) {
+            is_sent = is_sent && PQpipelineSync(c->pg);
+            ticket_push(c, group, TICKET_SYNC, calls[i].statement, i);
+        }
+    }
+    if (!is_sent) {
+        log_error("database-send-failed", LOG_TEXT("server", c->settings.name), LOG_TEXT("message", PQerrorMessage(c->pg)));
+        /* Settled from the loop, not from here: writability is reported at once, and the flush fails or the deadline does. */
+        group->deadline_us = 0;
+    }
+    ev_io_start(c->loop, &c->writable);
+    return true;
+}
+
+/* ---- rows ---- */
+
+int db_row_count(struct db_rows rows)
+{
+    return rows.result ? PQntuples(rows.result) : 0;
+}
+
+bool db_is_null(struct db_rows rows, int row, int column)
+{
+    return PQgetisnull(rows.result, row, column);
+}
+
+const char *db_text(struct db_rows rows, int row, int column)
+{
+    return PQgetvalue(rows.result, row, column);
+}
+
+int db_size(struct db_rows rows, int row, int column)
+{
+    return PQgetlength(rows.result, row, column);
+}
+
+int64_t db_int64(struct db_rows rows, int row, int column)
+{
+    int64_t value = 0;
+
+    if (!db_is_null(rows, row, column))
+        ASSERT(text_parse_int64(slice_of(db_text(rows, row, column)), &value));
+    return value;
+}
+
+bool db_bool(struct db_rows rows, int row, int column)
+{
+    return db_text(rows, row, column)[0] == 't';
+}
+
+size_t db_bytes(struct db_rows rows, int row, int column, void *out, size_t out_max)
+{
+    const char *text = db_text(rows, row, column);
+    size_t size = (size_t)db_size(rows, row, column);
+    uint8_t *bytes = out;
+    size_t count = 0;
+
+    ASSERT(size >= 2 && text[0] == '\\' && text[1] == 'x');
+    for (size_t i = 2; i + 1 < size && count < out_max; i += 2) {
+        int high = text[i] <= '9' ? text[i] - '0' : text[i] - 'a' + 10;
+        int low = text[i + 1] <= '9' ? text[i + 1] - '0' : text[i + 1] - 'a' + 10;
+        bytes[count++] = (uint8_t)(high << 4 | low);
+    }
+    return count;
+}

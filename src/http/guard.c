@@ -1,0 +1,178 @@
+#include "http/guard.h"
+
+#include <microhttpd.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "http/request.h"
+
+enum { FIELD_VALUE_MAX = 4096 };
+
+/* RFC 9110 section 5.6.2. */
+static bool is_token(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        bool is_alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        if (!is_alnum && (c == 0 || !strchr("!#$%&'*+-.^`|~", c))) /* not '_': proxies map it to '-' */
+            return false;
+    }
+    return size > 0;
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static bool segment_is_odd(struct slice segment, bool is_last)
+{
+    char decoded[4];
+    size_t size;
+
+    if (segment.size == 0)
+        return !is_last;
+    if (segment.size > 6)
+        return false;
+    /* ".", "..", and their escaped forms */
+    char copy[8];
+    if (!text_percent_decode(segment, copy, &size) || size >= sizeof(decoded))
+        return false;
+    return (size == 1 && copy[0] == '.') || (size == 2 && copy[0] == '.' && copy[1] == '.');
+}
+
+bool guard_target(struct slice target, int uri_bytes_max, struct error *error)
+{
+    if (target.size > (size_t)uri_bytes_max)
+        return error_set(error, ERROR_URI_TOO_LONG, "the request target has %zu bytes, the limit is %d", target.size, uri_bytes_max);
+    if (target.size == 0 || target.data[0] != '/')
+        return error_set(error, ERROR_BAD_REQUEST, "the request target must start with '/'");
+    for (size_t i = 0; i < target.size; i++) {
+        unsigned char c = (unsigned char)target.data[i];
+        if (c < 0x21 || c > 0x7e)
+            return error_set(error, ERROR_BAD_REQUEST, "the request target has a byte that must be percent-encoded");
+        if (c != '%')
+            continue;
+        if (i + 2 >= target.size || !is_hex(target.data[i + 1]) || !is_hex(target.data[i + 2]))
+            return error_set(error, ERROR_BAD_REQUEST, "the request target has a broken percent-escape");
+        if (target.data[i + 1] == '0' && target.data[i + 2] == '0')
+            return error_set(error, ERROR_BAD_REQUEST, "the request target has a NUL");
+    }
+    const char *query = memchr(target.data, '?', target.size);
+    size_t path_size = query ? (size_t)(query - target.data) : target.size;
+    for (size_t at = 1; at <= path_size;) {
+        const char *slash = memchr(target.data + at, '/', path_size - at);
+        size_t end = slash ? (size_t)(slash - target.data) : path_size;
+        if (segment_is_odd((struct slice){target.data + at, end - at}, end == path_size))
+            return error_set(error, ERROR_BAD_REQUEST, "the path has an empty or a dot segment");
+        at = end + 1;
+    }
+    return true;
+}
+
+struct scan {
+    struct error *error;
+    bool is_ok;
+    int count;
+    int hosts, content_lengths, transfer_encodings, singles[9];
+    struct slice transfer_encoding, content_length, expect;
+};
+
+/* Fields of which a second one is an attack or a mistake. */
+static const char *const single_names[] = {"Content-Type",      "Authorization",       "Idempotency-Key",
+                                           "Range",             "If-Modified-Since",   "If-Unmodified-Since",
+                                           "Content-Encoding",  "Ladder-Token",        "Expect"};
+
+static enum MHD_Result scan_field(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size,
+                                  const char *value, size_t value_size)
+{
+    struct scan *scan = context;
+
+    (void)kind;
+    scan->is_ok = false;
+    if (++scan->count > HTTP_HEADERS_MAX) {
+        error_set(scan->error, ERROR_HEADERS_TOO_LARGE, "more than %d header fields", HTTP_HEADERS_MAX);
+        return MHD_NO;
+    }
+    if (!is_token(name, name_size)) {
+        error_set(scan->error, ERROR_BAD_REQUEST, "a header field's name is malformed");
+        return MHD_NO;
+    }
+    if (value_size > FIELD_VALUE_MAX) {
+        error_set(scan->error, ERROR_HEADERS_TOO_LARGE, "the header field %s is longer than %d bytes", name, FIELD_VALUE_MAX);
+        return MHD_NO;
+    }
+    for (size_t i = 0; i < value_size; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f) {
+            error_set(scan->error, ERROR_BAD_REQUEST, "the header field %s has a control character", name);
+            return MHD_NO;
+        }
+    }
+    struct slice text = {value, value_size};
+    if (strcasecmp(name, "Host") == 0)
+        scan->hosts++;
+    if (strcasecmp(name, "Content-Length") == 0) {
+        scan->content_lengths++;
+        scan->content_length = text;
+    }
+    if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        scan->transfer_encodings++;
+        scan->transfer_encoding = text;
+    }
+    if (strcasecmp(name, "Expect") == 0)
+        scan->expect = text;
+    for (size_t i = 0; i < ARRAY_SIZE(single_names); i++)
+        if (strcasecmp(name, single_names[i]) == 0 && ++scan->singles[i] > 1) {
+            error_set(scan->error, ERROR_BAD_REQUEST, "the header field %s is there twice", single_names[i]);
+            return MHD_NO;
+        }
+    scan->is_ok = true;
+    return MHD_YES;
+}
+
+static bool guard_framing(const struct scan *scan, bool is_1_1, struct guard_result *result, struct error *error)
+{
+    if (scan->content_lengths > 1)
+        return error_set(error, ERROR_BAD_REQUEST, "more than one Content-Length");
+    if (scan->transfer_encodings > 1)
+        return error_set(error, ERROR_BAD_REQUEST, "more than one Transfer-Encoding");
+    if (scan->transfer_encodings == 1) {
+        if (!is_1_1 || scan->content_lengths > 0)
+            return error_set(error, ERROR_BAD_REQUEST, "Transfer-Encoding beside Content-Length, or in HTTP/1.0");
+        if (scan->transfer_encoding.size != 7 || strncasecmp(scan->transfer_encoding.data, "chunked", 7) != 0)
+            return error_set(error, ERROR_BAD_REQUEST, "the only transfer coding is chunked");
+        result->has_body = true;
+    }
+    if (scan->content_lengths == 1) {
+        uint64_t length;
+        if (scan->content_length.size > 15 || !text_parse_uint64(scan->content_length, &length))
+            return error_set(error, ERROR_BAD_REQUEST, "the Content-Length is not a number of up to 15 digits");
+        result->is_length_known = true;
+        result->content_length = (int64_t)length;
+        result->has_body = length > 0;
+    }
+    return true;
+}
+
+bool guard_header(struct MHD_Connection *connection, const char *version, struct guard_result *ret_result, struct error *error)
+{
+    struct scan scan = {.error = error, .is_ok = true};
+    bool is_1_1 = strcmp(version, "HTTP/1.1") == 0;
+
+    *ret_result = (struct guard_result){.has_body = false};
+    if (!is_1_1 && strcmp(version, "HTTP/1.0") != 0)
+        return error_set(error, ERROR_BAD_REQUEST, "the HTTP version is neither 1.1 nor 1.0");
+    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_field, &scan);
+    if (!scan.is_ok)
+        return false;
+    if (scan.hosts > 1 || (is_1_1 && scan.hosts != 1))
+        return error_set(error, ERROR_BAD_REQUEST, "there must be one Host header field");
+    if (!guard_framing(&scan, is_1_1, ret_result, error))
+        return false;
+    if (scan.expect.data && (scan.expect.size != 12 || strncasecmp(scan.expect.data, "100-continue", 12) != 0))
+        return error_set(error, ERROR_EXPECTATION_FAILED, "the only expectation is 100-continue");
+    return true;
+}

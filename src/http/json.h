@@ -1,0 +1,57 @@
+/*
+ * json.h -- reading JSON bodies: the rules for hostile input in one place.
+ *
+ * A document is refused when it holds a NUL byte (the parser would skip it), a duplicate key, more than JSON_DEPTH_MAX
+ * levels, or is not one RFC 8259 value. Fields are read by name; what was not asked for is refused by json_object_only.
+ * Every error names the field by JSON pointer and, where there is one, the limit. Values are borrowed from the document.
+ */
+#ifndef HTTP_JSON_H
+#define HTTP_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/slice.h"
+
+struct json_t; /* jansson's */
+
+enum { JSON_BODY_DEPTH_MAX = 8, JSON_KEYS_MAX = 64, JSON_POINTER_MAX = 64 };
+
+struct json_document {
+    struct json_t *root; /* owned; NULL: none */
+};
+
+bool json_document_parse(struct json_document *document, struct slice text, struct error *error);
+void json_document_free(struct json_document *document);
+
+/* An object somewhere in a document; `pointer` is where ("" for the root), for errors. */
+struct json_object {
+    const struct json_t *value;
+    char pointer[JSON_POINTER_MAX];
+};
+
+bool json_root_object(const struct json_document *document, struct json_object *ret_object, struct error *error);
+/* Refuses keys that are not in the NULL-terminated list. */
+bool json_object_only(const struct json_object *object, const char *const *names, struct error *error);
+bool json_has(const struct json_object *object, const char *name);
+bool json_is_null_member(const struct json_object *object, const char *name);
+
+/* Each returns false and fills *error when the member is missing (and is_needed) or of another type or range. When it is
+ * missing and not needed: true, and *ret_value is left as it was. */
+bool json_read_text(const struct json_object *object, const char *name, bool is_needed, struct slice *ret_value, struct error *error);
+/* Integers only: 1.0 and 1e2 are refused; a string of digits is accepted, for callers whose numbers lose bits past 2^53. */
+bool json_read_int64(const struct json_object *object, const char *name, bool is_needed, int64_t *ret_value, struct error *error);
+bool json_read_bool(const struct json_object *object, const char *name, bool is_needed, bool *ret_value, struct error *error);
+/* An object, written again without spaces, in the arena. */
+bool json_read_raw_object(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
+                          struct slice *ret_value, struct error *error);
+/* An array's length, and its items. */
+bool json_read_array(const struct json_object *object, const char *name, size_t count_max, size_t *ret_count, struct error *error);
+bool json_array_object(const struct json_object *object, const char *name, size_t index, struct json_object *ret_item, struct error *error);
+bool json_array_text(const struct json_object *object, const char *name, size_t index, struct slice *ret_text, struct error *error);
+/* The root is an array. */
+bool json_root_is_array(const struct json_document *document);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * request.h -- one HTTP request, from its first header to the last byte of its answer.
+ *
+ * The server makes it, the application answers it exactly once with one of the http_reply functions, at once or later.
+ * Whoever keeps a pointer to it across a callback holds it (http_hold) and lets go after (http_release): a client that
+ * leaves, or a deadline, ends the exchange while the work is still under way, and a late answer then goes nowhere.
+ * One thread: its loop's.
+ */
+#ifndef HTTP_REQUEST_H
+#define HTTP_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PUT, HTTP_POST, HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS, HTTP_METHOD_COUNT };
+
+enum { HTTP_PARAMETERS_MAX = 32, HTTP_HEADERS_MAX = 64, HTTP_REPLY_HEADERS_MAX = 12, HTTP_ARENA_BYTES_MAX = 8 << 20 };
+
+struct http_parameter {
+    struct slice name;  /* percent-decoded, UTF-8 */
+    struct slice value; /* percent-decoded, UTF-8; "" without '=' */
+};
+
+struct http_request {
+    struct arena arena;
+    enum http_method method;
+    struct slice target; /* raw, as it was sent: path and query */
+    struct slice path;   /* raw: its segments are decoded by the router */
+    struct http_parameter parameters[HTTP_PARAMETERS_MAX];
+    int parameter_count;
+    struct buf body;       /* whole, unless it is streamed */
+    void *application;     /* whatever the application keeps for it, usually in the arena */
+    int64_t started_us;    /* monotonic: the header was complete */
+    struct http_exchange *exchange; /* the server's side, never NULL */
+};
+
+const char *http_method_name(enum http_method method);
+
+/* A header's value, borrowed for the request's life; data NULL when absent. */
+struct slice http_header(const struct http_request *request, const char *name);
+/* NULL when absent. A name given twice is refused before the application sees the request. */
+const struct http_parameter *http_parameter(const struct http_request *request, const char *name);
+
+void http_hold(struct http_request *request);
+void http_release(struct http_request *request);
+bool http_is_answered(const struct http_request *request);
+
+/* For the answer to come; name and value are copied. Value: visible ASCII and spaces. */
+void http_reply_header(struct http_request *request, const char *name, const char *value);
+/* body's memory changes hands; it is empty afterwards. An overflown body becomes a 500. */
+void http_reply(struct http_request *request, int status, const char *content_type, struct buf *body);
+/* RFC 9457: type, title, status, detail, errors[] with pointer or parameter. */
+void http_reply_error(struct http_request *request, const struct error *error);
+/* The file's bytes from its start; the descriptor is taken and closed. */
+void http_reply_file(struct http_request *request, int status, const char *content_type, int fd, uint64_t size);
+
+/* The problem's JSON by itself, for a result within an answer. */
+struct jsonw;
+void http_problem(struct jsonw *json, const struct error *error);
+
+/* A streamed body: ask for no more, for now; and for more again. */
+void http_stream_pause(struct http_request *request);
+void http_stream_resume(struct http_request *request);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * server.h -- the HTTP side of one event loop: a libmicrohttpd daemon on a socket of its own.
+ *
+ * libmicrohttpd is run by the loop (external epoll, no threads). What its parser lets pass and should not (see guard.h)
+ * is refused here; its timers, which restart with every byte, are replaced by absolute deadlines: for the header, the
+ * body, the answer and the idle time between.
+ */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "http/request.h"
+
+struct ev_loop;
+struct http_server;
+
+enum http_body_mode { HTTP_BODY_WHOLE, HTTP_BODY_STREAM };
+
+struct http_application {
+    void *context;
+    /* The header is complete: how does the body come? A stream is passed on as it arrives. */
+    enum http_body_mode (*begin)(void *context, struct http_request *request);
+    /* Some of a streamed body. false: paused before anything was taken; the same bytes come again after the resume. */
+    bool (*data)(void *context, struct http_request *request, struct slice bytes);
+    /* The request is whole: answer it, now or later. */
+    void (*handle)(void *context, struct http_request *request);
+    /* The exchange is over and nobody holds the request: let go of request->application. May be NULL. */
+    void (*end)(void *context, struct http_request *request);
+};
+
+struct http_settings {
+    int listen_fd; /* bound and listening; the server takes it */
+    int connections_max;
+    int uri_bytes_max;
+    int header_bytes_max;
+    int64_t body_bytes_max;
+    int header_timeout_ms;
+    int body_timeout_ms;
+    int answer_timeout_ms;
+    int idle_timeout_ms;
+};
+
+/* A listening socket with SO_REUSEPORT, so that each loop has its own. port 0: any; ret_port says which. */
+bool http_listen(const char *address, int port, int *ret_fd, int *ret_port, struct error *error);
+
+struct http_server *http_server_new(struct ev_loop *loop, const struct http_settings *settings,
+                                    const struct http_application *application);
+/* Takes no more connections; answers carry Connection: close; idle connections are closed. */
+void http_server_drain(struct http_server *server);
+bool http_server_is_idle(const struct http_server *server); /* no request under way */
+void http_server_free(struct http_server **server);
+
+struct http_counters {
+    uint64_t requests;
+    uint64_t refused; /* by the guard */
+    uint64_t reaped;  /* by a deadline */
+    uint64_t connections;
+    uint64_t status[6]; /* answers by class: [2] is 2xx */
+};
+const struct http_counters *http_server_counters(const struct http_server *server);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * blocking.h -- one Redis connection, used one call at a time or as a bounded pipeline: for the worker and commands.
+ *
+ * Never on an event loop. One thread per connection. Commands are sent as binary-safe argument vectors only.
+ */
+#ifndef KV_BLOCKING_H
+#define KV_BLOCKING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+struct kvb;
+
+enum kvb_kind { KVB_NULL, KVB_TEXT, KVB_STATUS, KVB_ERROR, KVB_INT, KVB_ARRAY };
+
+/* A reply: a borrowed view, valid until kvb_reply_free. */
+struct kvb_reply;
+
+/* redis://[:password@]host:port[/db] or unix:///path[?db=n]. Loads the function library (kv/scripts.h) when the server
+ * lacks it. ERROR_UNAVAILABLE on any failure of the connection. */
+struct kvb *kvb_open(const char *url, int timeout_ms, struct error *error);
+void kvb_close(struct kvb **kv);
+bool kvb_is_broken(const struct kvb *kv);
+
+/* One command. An error reply fails the call (the text is in error->message); "Function not found" reloads and retries once. */
+bool kvb_call(struct kvb *kv, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply, struct error *error);
+/* Pipelining: append without waiting, then read exactly as many replies, in order. */
+bool kvb_append(struct kvb *kv, size_t count, const struct slice *arguments, struct error *error);
+bool kvb_read(struct kvb *kv, struct kvb_reply **ret_reply, struct error *error);
+
+enum kvb_kind kvb_kind(const struct kvb_reply *reply);
+struct slice kvb_text(const struct kvb_reply *reply);
+int64_t kvb_int(const struct kvb_reply *reply);
+size_t kvb_count(const struct kvb_reply *reply);
+const struct kvb_reply *kvb_item(const struct kvb_reply *reply, size_t index);
+void kvb_reply_free(struct kvb_reply **reply);
+
+#endif

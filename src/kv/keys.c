@@ -1,0 +1,38 @@
+#include "kv/keys.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+
+struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX])
+{
+    int size = snprintf(out, KV_KEY_MAX, "ladder:{%d}:%lld:meta", (int)(standing % KV_SHARDS),
+                        (long long)standing);
+
+    ASSERT(standing > 0 && size > 0 && size < KV_KEY_MAX);
+    return (struct slice){out, (size_t)size};
+}
+
+struct slice kv_cursor_key(int shard, char out[static KV_KEY_MAX])
+{
+    int size = snprintf(out, KV_KEY_MAX, "ladder:{%d}:cursor", shard);
+
+    ASSERT(shard >= 0 && shard < KV_SHARDS && size > 0 && size < KV_KEY_MAX);
+    return (struct slice){out, (size_t)size};
+}
+
+void kv_revision_encode(int64_t revision, uint8_t out[static KV_REVISION_SIZE])
+{
+    ASSERT(revision > 0 && revision >> 48 == 0);
+    for (int i = 0; i < KV_REVISION_SIZE; i++)
+        out[i] = (uint8_t)((uint64_t)revision >> (8 * (KV_REVISION_SIZE - 1 - i)));
+}
+
+int64_t kv_revision_decode(const char *bytes)
+{
+    int64_t revision = 0;
+
+    for (int i = 0; i < KV_REVISION_SIZE; i++)
+        revision = revision << 8 | (uint8_t)bytes[i];
+    return revision;
+}

@@ -1,0 +1,34 @@
+/*
+ * keys.h -- the names of our keys in Redis, and what the values in them look like.
+ *
+ *     ladder:{shard}:<standing>:meta             see ladder.lua
+ *     ladder:{shard}:<standing>:<gen>:order
+ *     ladder:{shard}:<standing>:<gen>:entry      value: revision (6 bytes) [, length (1), sort key, metadata]
+ *     ladder:{shard}:cursor                      "<epoch> <at_us> <pg_snapshot>": what the shard's data includes
+ *     ladder:ready                               "<epoch> <run_id>": this Redis process holds what PostgreSQL has
+ *     ladder:wanted                              SET of standings (period ids) that a reader found cold
+ *
+ * A standing is a period's id; its shard is standing mod 256, so that standings spread evenly.
+ */
+#ifndef KV_KEYS_H
+#define KV_KEYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+enum { KV_SHARDS = 256, KV_KEY_MAX = 64, KV_REVISION_SIZE = 6 };
+
+#define KV_READY "ladder:ready"
+#define KV_WANTED "ladder:wanted"
+
+/* Each writes a NUL-terminated key and returns it as a slice of `out`. */
+struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX]);
+struct slice kv_cursor_key(int shard, char out[static KV_KEY_MAX]);
+
+/* A revision as the scripts compare it: big-endian, positive, below 2^48. */
+void kv_revision_encode(int64_t revision, uint8_t out[static KV_REVISION_SIZE]);
+int64_t kv_revision_decode(const char *bytes);
+
+#endif

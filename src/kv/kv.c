@@ -1,0 +1,391 @@
+/*
+ * kv.c -- see kv.h.
+ *
+ *   DOWN --dial--> CONNECTING --connected--> PREPARING (auth, select, library, run id) --> UP
+ *    ^                  |                              |                                   |
+ *    +---- retry timer -+---------- any failure -------+-----------------------------------+
+ *
+ * hiredis frees its context itself after a failed connect and after a disconnect, so `context` is set to NULL in those
+ * callbacks and nowhere is it freed from inside one. A command timeout frees it from the tick timer, which runs every
+ * callback that is in flight with NULL.
+ */
+#include "kv/kv.h"
+
+#include <ev.h>
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
+
+#include <hiredis/adapters/libev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "kv/keys.h"
+#include "kv/scripts.h"
+#include "kv/url.h"
+
+enum { RETRY_FIRST_MS = 20, TICK_MS = 20, CONNECT_TIMEOUT_MS = 1000, READY_TRUSTED_MS = 500, READY_UNTRUSTED_MS = 50, RUN_ID_MAX = 64 };
+
+enum state { STATE_DOWN, STATE_CONNECTING, STATE_PREPARING, STATE_UP };
+
+struct call {
+    struct kv *kv;
+    kv_done_fn *done;
+    void *context;
+    int64_t deadline_us;
+    struct call *next, **pprev; /* in flight, oldest first */
+};
+
+struct kv {
+    struct ev_loop *loop;
+    struct kv_settings settings;
+    struct kv_url url;
+    redisAsyncContext *context; /* hiredis's; NULL while down */
+    enum state state;
+    ev_timer retry;
+    ev_timer tick;
+    int64_t connect_deadline_us;
+    int64_t next_ready_us;
+    bool is_asking_ready;
+    int failures;
+    int epoch;
+    bool is_trusted;
+    char run_id[RUN_ID_MAX];
+    size_t pending;
+    struct call *oldest;
+    struct call **newest;
+    bool is_closing;
+};
+
+static void kv_dial(struct kv *kv);
+
+static void call_unlink(struct call *call)
+{
+    struct kv *kv = call->kv;
+
+    *call->pprev = call->next;
+    if (call->next)
+        call->next->pprev = call->pprev;
+    else
+        kv->newest = call->pprev;
+    kv->pending--;
+}
+
+static void on_reply(redisAsyncContext *context, void *reply, void *data)
+{
+    struct call *call = data;
+
+    (void)context;
+    call_unlink(call);
+    call->done(call->context, reply);
+    free(call);
+}
+
+static bool call_send(struct kv *kv, size_t count, const struct slice *arguments, kv_done_fn *done, void *context)
+{
+    enum { ON_STACK = 64 };
+    const char *stack_data[ON_STACK] = {NULL};
+    size_t stack_sizes[ON_STACK] = {0};
+    const char **data = stack_data;
+    size_t *sizes = stack_sizes;
+    struct call *call = malloc(sizeof(*call));
+
+    ASSERT(call != NULL);
+    if (count > ON_STACK) {
+        data = malloc(count * sizeof(*data));
+        sizes = malloc(count * sizeof(*sizes));
+        ASSERT(data && sizes);
+    }
+    for (size_t i = 0; i < count; i++) {
+        data[i] = arguments[i].data ? arguments[i].data : "";
+        sizes[i] = arguments[i].size;
+    }
+    *call = (struct call){.kv = kv,
+                          .done = done,
+                          .context = context,
+                          .deadline_us = clock_monotonic_us() + kv->settings.command_timeout_ms * 1000LL};
+    bool is_sent = redisAsyncCommandArgv(kv->context, on_reply, call, (int)count, data, sizes) == REDIS_OK;
+    if (data != stack_data) {
+        free(data);
+        free(sizes);
+    }
+    if (!is_sent) {
+        free(call);
+        return false;
+    }
+    call->pprev = kv->newest;
+    *kv->newest = call;
+    kv->newest = &call->next;
+    kv->pending++;
+    return true;
+}
+
+bool kv_call(struct kv *kv, size_t count, const struct slice *arguments, kv_done_fn *done, void *context)
+{
+    if (kv->state != STATE_UP || kv->pending >= (size_t)kv->settings.pending_max)
+        return false;
+    return call_send(kv, count, arguments, done, context);
+}
+
+/* ---- going down ---- */
+
+static void kv_lost(struct kv *kv, const char *because)
+{
+    int64_t pause_ms = RETRY_FIRST_MS;
+    uint32_t jitter;
+
+    if (kv->state == STATE_UP || kv->failures == 0)
+        log_warn("redis-lost", LOG_TEXT("because", because));
+    kv->context = NULL;
+    kv->state = STATE_DOWN;
+    kv->is_trusted = false;
+    kv->is_asking_ready = false;
+    if (kv->is_closing)
+        return;
+    for (int i = 0; i < kv->failures && pause_ms < kv->settings.reconnect_max_ms; i++)
+        pause_ms *= 2;
+    if (pause_ms > kv->settings.reconnect_max_ms)
+        pause_ms = kv->settings.reconnect_max_ms;
+    crypto_random(&jitter, sizeof(jitter));
+    pause_ms = pause_ms / 2 + jitter % (pause_ms / 2 + 1);
+    kv->failures++;
+    ev_timer_stop(kv->loop, &kv->retry);
+    ev_timer_set(&kv->retry, (double)pause_ms / 1000.0, 0.0);
+    ev_timer_start(kv->loop, &kv->retry);
+}
+
+/* From the timer or kv_free only, never from inside a hiredis callback. */
+static void kv_abandon(struct kv *kv, const char *because)
+{
+    redisAsyncContext *context = kv->context;
+
+    if (!context)
+        return;
+    /* First: what is in flight is called back with NULL, and must find the connection gone. */
+    context->data = NULL;
+    kv_lost(kv, because);
+    redisAsyncFree(context);
+}
+
+static void on_disconnect(const redisAsyncContext *context, int status)
+{
+    struct kv *kv = context->data;
+
+    if (kv)
+        kv_lost(kv, status == REDIS_OK ? "closed" : context->errstr);
+}
+
+/* ---- coming up ---- */
+
+static void on_ready(void *data, const struct redisReply *reply)
+{
+    struct kv *kv = data;
+    char expected[RUN_ID_MAX + 24];
+
+    kv->is_asking_ready = false;
+    snprintf(expected, sizeof(expected), "%d %s", kv->epoch, kv->run_id);
+    bool is_trusted = kv->state == STATE_UP && kv->epoch > 0 && reply && reply->type == REDIS_REPLY_STRING &&
+                      slice_is(kv_reply_text(reply), expected);
+    if (is_trusted != kv->is_trusted)
+        log_info("redis-trust", LOG_TEXT("trusted", is_trusted ? "yes" : "no"), LOG_INT("epoch", kv->epoch));
+    kv->is_trusted = is_trusted;
+    kv->next_ready_us = clock_monotonic_us() + (is_trusted ? READY_TRUSTED_MS : READY_UNTRUSTED_MS) * 1000LL;
+}
+
+static void ask_ready(struct kv *kv)
+{
+    const struct slice get[] = {SLICE("GET"), SLICE(KV_READY)};
+
+    if (!kv->is_asking_ready)
+        kv->is_asking_ready = call_send(kv, ARRAY_SIZE(get), get, on_ready, kv);
+}
+
+static void on_info(void *data, const struct redisReply *reply)
+{
+    struct kv *kv = data;
+    const char *at = reply && reply->type == REDIS_REPLY_STRING ? strstr(reply->str, "run_id:") : NULL;
+
+    if (!at)
+        return; /* the connect deadline ends this attempt */
+    size_t size = strcspn(at + 7, "\r\n");
+    if (size >= sizeof(kv->run_id))
+        return;
+    memcpy(kv->run_id, at + 7, size);
+    kv->run_id[size] = 0;
+    kv->state = STATE_UP;
+    kv->failures = 0;
+    log_info("redis-connected", LOG_TEXT("run_id", kv->run_id));
+    ask_ready(kv);
+}
+
+static void on_prepared(void *data, const struct redisReply *reply)
+{
+    (void)data;
+    /* "Library already exists" is how it should be. */
+    if (reply && reply->type == REDIS_REPLY_ERROR && !strstr(reply->str, "already exists"))
+        log_error("redis-refused", LOG_TEXT("message", reply->str));
+}
+
+static void on_connect(const redisAsyncContext *context, int status)
+{
+    struct kv *kv = context->data;
+    char database[16];
+
+    if (!kv)
+        return;
+    if (status != REDIS_OK) {
+        kv_lost(kv, context->errstr); /* hiredis frees the context */
+        return;
+    }
+    kv->context->c.reader->maxbuf = 0; /* keep the buffer of large pages */
+    kv->state = STATE_PREPARING;
+    const struct slice auth[] = {SLICE("AUTH"), slice_of(kv->url.password)};
+    if (kv->url.password[0])
+        call_send(kv, ARRAY_SIZE(auth), auth, on_prepared, kv);
+    snprintf(database, sizeof(database), "%d", kv->url.database);
+    const struct slice select[] = {SLICE("SELECT"), slice_of(database)};
+    call_send(kv, ARRAY_SIZE(select), select, on_prepared, kv);
+    const struct slice library[] = {SLICE("FUNCTION"), SLICE("LOAD"), slice_of(kv_library_text)};
+    call_send(kv, ARRAY_SIZE(library), library, on_prepared, kv);
+    const struct slice info[] = {SLICE("INFO"), SLICE("server")};
+    call_send(kv, ARRAY_SIZE(info), info, on_info, kv);
+}
+
+static void kv_dial(struct kv *kv)
+{
+    redisAsyncContext *context = kv->url.path[0] ? redisAsyncConnectUnix(kv->url.path) : redisAsyncConnect(kv->url.host, kv->url.port);
+
+    if (!context || context->err) {
+        const char *because = context ? context->errstr : "out of memory";
+        kv_lost(kv, because);
+        if (context)
+            redisAsyncFree(context);
+        return;
+    }
+    kv->context = context;
+    context->data = kv;
+    kv->state = STATE_CONNECTING;
+    kv->connect_deadline_us = clock_monotonic_us() + CONNECT_TIMEOUT_MS * 1000LL;
+    redisLibevAttach(kv->loop, context);
+    redisAsyncSetConnectCallback(context, on_connect);
+    redisAsyncSetDisconnectCallback(context, on_disconnect);
+}
+
+/* ---- timers ---- */
+
+static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    kv_dial(watcher->data);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct kv *kv = watcher->data;
+    int64_t now_us = clock_monotonic_us();
+
+    (void)loop;
+    (void)events;
+    if ((kv->state == STATE_CONNECTING || kv->state == STATE_PREPARING) && now_us > kv->connect_deadline_us)
+        kv_abandon(kv, "the connection was not made in time");
+    else if (kv->oldest && now_us > kv->oldest->deadline_us)
+        kv_abandon(kv, "an answer did not come in time");
+    else if (kv->state == STATE_UP && now_us > kv->next_ready_us)
+        ask_ready(kv);
+}
+
+struct kv *kv_new(struct ev_loop *loop, const struct kv_settings *settings)
+{
+    struct kv *kv = calloc(1, sizeof(*kv));
+    struct error error;
+
+    ASSERT(kv != NULL);
+    kv->loop = loop;
+    kv->settings = *settings;
+    kv->newest = &kv->oldest;
+    ASSERT(kv_url_parse(settings->url, &kv->url, &error)); /* checked with the settings */
+    ev_timer_init(&kv->retry, on_retry, 0.0, 0.0);
+    ev_timer_init(&kv->tick, on_tick, TICK_MS / 1000.0, TICK_MS / 1000.0);
+    kv->retry.data = kv->tick.data = kv;
+    ev_timer_start(loop, &kv->tick);
+    kv_dial(kv);
+    return kv;
+}
+
+void kv_free(struct kv **pkv)
+{
+    struct kv *kv = *pkv;
+
+    if (!kv)
+        return;
+    kv->is_closing = true;
+    kv_abandon(kv, "shutting down");
+    ev_timer_stop(kv->loop, &kv->retry);
+    ev_timer_stop(kv->loop, &kv->tick);
+    free(kv);
+    *pkv = NULL;
+}
+
+void kv_set_epoch(struct kv *kv, int epoch)
+{
+    if (epoch != kv->epoch) {
+        kv->epoch = epoch;
+        kv->is_trusted = false;
+        kv->next_ready_us = 0;
+    }
+}
+
+bool kv_is_up(const struct kv *kv)
+{
+    return kv->state == STATE_UP;
+}
+
+bool kv_is_trusted(const struct kv *kv)
+{
+    return kv->is_trusted;
+}
+
+/* ---- replies ---- */
+
+bool kv_reply_is_text(const struct redisReply *reply, const char *text)
+{
+    return slice_is(kv_reply_text(reply), text);
+}
+
+bool kv_reply_is_error(const struct redisReply *reply)
+{
+    return reply && reply->type == REDIS_REPLY_ERROR;
+}
+
+struct slice kv_reply_text(const struct redisReply *reply)
+{
+    if (!reply || (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_ERROR))
+        return (struct slice){"", 0};
+    return (struct slice){reply->str, reply->len};
+}
+
+int64_t kv_reply_int(const struct redisReply *reply)
+{
+    return reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+}
+
+size_t kv_reply_count(const struct redisReply *reply)
+{
+    return reply && reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
+}
+
+bool kv_reply_is_null(const struct redisReply *reply)
+{
+    return !reply || reply->type == REDIS_REPLY_NIL;
+}
+
+const struct redisReply *kv_reply_item(const struct redisReply *reply, size_t index)
+{
+    return index < kv_reply_count(reply) ? reply->element[index] : NULL;
+}

@@ -1,0 +1,53 @@
+/*
+ * kv.h -- Redis as one loop sees it: one connection, many commands in flight, never blocks.
+ *
+ * Trust: a Redis process holds what PostgreSQL has only after the worker's tail has said so, by writing the process's own
+ * run id and the epoch under `ladder:ready` (see work/tail.c). After every (re)connect, and each second, that key is read;
+ * until it names this process and our epoch, kv_is_trusted is false and readers ask PostgreSQL. So a Redis that was
+ * restarted from an old file, or another that took its place, is never believed.
+ *
+ * Commands are sent as argument vectors. `done` is called exactly once, never from inside kv_call; with reply NULL when
+ * the connection was lost or the answer took longer than the timeout. One thread: its loop's.
+ */
+#ifndef KV_KV_H
+#define KV_KV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct ev_loop;
+struct kv;
+struct redisReply;
+
+struct kv_settings {
+    const char *url;
+    int command_timeout_ms;
+    int pending_max;
+    int reconnect_max_ms;
+};
+
+typedef void kv_done_fn(void *context, const struct redisReply *reply);
+
+struct kv *kv_new(struct ev_loop *loop, const struct kv_settings *settings);
+void kv_free(struct kv **kv);
+
+void kv_set_epoch(struct kv *kv, int epoch); /* what `ladder:ready` must name */
+bool kv_is_up(const struct kv *kv);
+bool kv_is_trusted(const struct kv *kv);
+
+/* false: not connected, or too many commands in flight; done will not be called. Arguments are copied. */
+bool kv_call(struct kv *kv, size_t count, const struct slice *arguments, kv_done_fn *done, void *context);
+
+/* Reading replies, so that nobody else needs hiredis. A NULL or wrong-typed reply reads as empty, 0, no items. */
+bool kv_reply_is_text(const struct redisReply *reply, const char *text);
+bool kv_reply_is_error(const struct redisReply *reply);
+struct slice kv_reply_text(const struct redisReply *reply);
+int64_t kv_reply_int(const struct redisReply *reply);
+size_t kv_reply_count(const struct redisReply *reply);
+bool kv_reply_is_null(const struct redisReply *reply);
+const struct redisReply *kv_reply_item(const struct redisReply *reply, size_t index); /* NULL past the end */
+
+#endif

@@ -1,0 +1,356 @@
+#!lua name=ladder1
+--
+-- ladder.lua -- everything that reads or writes a standing in Redis, each call one atomic step.
+--
+-- A standing's keys share one hash tag, so they live on one node of a cluster:
+--
+--     ladder:{shard}:<standing>:meta           HASH  epoch, gen, v, n [, bld, bn, owner, until]
+--     ladder:{shard}:<standing>:<gen>:order    ZSET  member = sort key .. player, score = nearest double
+--     ladder:{shard}:<standing>:<gen>:entry    HASH  player -> revision .. length .. sort key [.. metadata]
+--
+-- Only `meta` is passed in KEYS; the rest is derived from it, because which generation is the current one is read in
+-- the same call. `n` is how many members the order must have: a set that lost one says so itself.
+--
+-- The sort key is compared byte by byte (see board/sort_key.h). Lua's own `<` on strings is the locale's collation,
+-- so it is never used here; neither is arithmetic on scores, which are text all the way.
+--
+-- I2  In a generation, an entry's revision never falls, and the order has exactly one member for each live entry.
+-- I4  While a generation is being built, every apply goes to both; the bulk load passes the same gate.
+-- I5  A read finds the generation and its data in one call.
+-- I6  v changes if and only if something visible may have.
+
+local REVISION = 6 -- bytes, big-endian
+
+local function order_key(base, gen) return base .. gen .. ':order' end
+local function entry_key(base, gen) return base .. gen .. ':entry' end
+local function base_of(meta) return string.sub(meta, 1, -5) end -- up to the last colon
+
+-- The bytes of one coded integer: 1 of header, then as many as it says (see sort_key.h).
+local function coded_size(text, at)
+    local head = string.byte(text, at)
+    if head >= 128 then return head - 127 end
+    return 128 - head
+end
+
+-- The first `count` integers of a sort key.
+local function head_size(text, count)
+    local at = 1
+    for _ = 1, count do at = at + coded_size(text, at) end
+    return at - 1
+end
+
+-- a before b, as memcmp and then length would have it.
+local function is_before(a, b)
+    local shorter = math.min(#a, #b)
+    for i = 1, shorter do
+        local x, y = string.byte(a, i), string.byte(b, i)
+        if x ~= y then return x < y end
+    end
+    return #a < #b
+end
+
+-- How many members come before (score, bytes).
+local function seek(order, score, bytes)
+    local low = redis.call('ZCOUNT', order, '-inf', '(' .. score)
+    local high = low + redis.call('ZCOUNT', order, score, score)
+    while low < high do
+        local middle = math.floor((low + high) / 2)
+        local member = redis.call('ZRANGE', order, middle, middle)[1]
+        if is_before(member, bytes) then low = middle + 1 else high = middle end
+    end
+    return low
+end
+
+-- How many entries have a better (score, subscore) than this member.
+local function group_start(order, member)
+    local score = redis.call('ZSCORE', order, member)
+    return seek(order, score, string.sub(member, 1, head_size(member, 2)))
+end
+
+-- The standing as a reader may use it: base, gen, version, total; or nil and why not.
+local function open(meta, epoch)
+    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'v', 'n')
+    if not m[2] or m[1] ~= epoch then return nil, 'COLD' end
+    local base = base_of(meta)
+    local total = redis.call('ZCARD', order_key(base, m[2]))
+    if total ~= tonumber(m[4]) then return nil, 'CORRUPT' end
+    return base, m[2], tonumber(m[3]), total
+end
+
+-- One entry of one generation, gated by revision. Returns what it added to the number of members, or nil for a no-op.
+local function put(order, entry, player, key, score, revision, metadata)
+    local old = redis.call('HGET', entry, player)
+    local had = 0
+    if old then
+        if struct.unpack('>I6', old) >= struct.unpack('>I6', revision) then return nil end
+        if #old > REVISION then
+            had = 1
+            local size = string.byte(old, REVISION + 1)
+            local old_key = string.sub(old, REVISION + 2, REVISION + 1 + size)
+            if old_key ~= key then redis.call('ZREM', order, old_key .. player) end
+        end
+    end
+    if key == '' then
+        redis.call('HSET', entry, player, revision)
+        return -had
+    end
+    redis.call('ZADD', order, score, key .. player)
+    redis.call('HSET', entry, player, revision .. string.char(#key) .. key .. metadata)
+    return 1 - had
+end
+
+local function rank_of(order, entry, player)
+    local value = redis.call('HGET', entry, player)
+    if not value or #value <= REVISION then return -1 end
+    local size = string.byte(value, REVISION + 1)
+    return redis.call('ZRANK', order, string.sub(value, REVISION + 2, REVISION + 1 + size) .. player) or -1
+end
+
+-- ladder_apply meta ; epoch, with_ranks, then for each row: player, sort key, score, revision, metadata
+--   an empty sort key removes, an empty revision only asks for the rank
+-- -> status, version, then for each row: rank before, rank after (0-based, -1: none; before is -2 when the row was
+--    in already, so that it can't be told)
+local function apply(keys, args)
+    local meta, epoch, with_ranks = keys[1], args[1], args[2] == '1'
+    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v')
+    if m[1] ~= epoch or not (m[2] or m[3]) then return { 'COLD', 0 } end
+    local base = base_of(meta)
+    local result = { m[2] and 'OK' or 'COLD', tonumber(m[4] or 0) }
+    local order = m[2] and order_key(base, m[2])
+    local entry = m[2] and entry_key(base, m[2])
+    local build_order = m[3] and order_key(base, m[3])
+    local build_entry = m[3] and entry_key(base, m[3])
+    local grown, build_grown, changed = 0, 0, false
+    for i = 3, #args, 5 do
+        local player, key, score, revision, metadata = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
+        local before, after = -1, -1
+        if order and with_ranks then before = rank_of(order, entry, player) end
+        if revision ~= '' then
+            if order then
+                local delta = put(order, entry, player, key, score, revision, metadata)
+                if delta then
+                    grown = grown + delta
+                    changed = true
+                else
+                    before = -2
+                end
+            end
+            if build_order then
+                build_grown = build_grown + (put(build_order, build_entry, player, key, score, revision, metadata) or 0)
+            end
+        end
+        if order and with_ranks then
+            if key ~= '' and revision ~= '' and before ~= -2 then
+                after = redis.call('ZRANK', order, key .. player) or -1
+            else
+                after = rank_of(order, entry, player)
+            end
+        end
+        if with_ranks then
+            result[#result + 1] = before
+            result[#result + 1] = after
+        end
+    end
+    if grown ~= 0 then redis.call('HINCRBY', meta, 'n', grown) end
+    if build_grown ~= 0 then redis.call('HINCRBY', meta, 'bn', build_grown) end
+    if changed then result[2] = redis.call('HINCRBY', meta, 'v', 1) end
+    return result
+end
+
+-- ladder_build meta ; epoch, new generation, owner, lease seconds -> OK | BUSY
+-- A generation of another epoch is dropped at once: its revisions mean other rows.
+local function build(keys, args)
+    local meta, epoch, gen, owner, lease = keys[1], args[1], args[2], args[3], tonumber(args[4])
+    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'owner', 'until')
+    local base = base_of(meta)
+    local now = tonumber(redis.call('TIME')[1])
+    if m[1] and m[1] ~= epoch then
+        for i = 2, 3 do
+            if m[i] then redis.call('UNLINK', order_key(base, m[i]), entry_key(base, m[i])) end
+        end
+        redis.call('DEL', meta)
+    elseif m[3] then
+        if m[4] ~= owner and tonumber(m[5] or 0) > now then return 'BUSY' end
+        redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3]))
+    end
+    redis.call('HSET', meta, 'epoch', epoch, 'bld', gen, 'bn', 0, 'owner', owner, 'until', now + lease)
+    redis.call('HSETNX', meta, 'v', 0)
+    return 'OK'
+end
+
+-- ladder_load meta ; epoch, generation, lease seconds, then for each row: player, sort key, score, revision, metadata
+-- -> how many rows were new | ABORTED
+-- The gate of apply, but most rows of a load are new, so those go in together.
+local function load(keys, args)
+    local meta = keys[1]
+    local m = redis.call('HMGET', meta, 'epoch', 'bld')
+    if m[1] ~= args[1] or m[2] ~= args[2] then return 'ABORTED' end
+    local base = base_of(meta)
+    local order, entry = order_key(base, m[2]), entry_key(base, m[2])
+    local players = {}
+    for i = 4, #args, 5 do players[#players + 1] = args[i] end
+    if #players == 0 then return 0 end
+    local known = redis.call('HMGET', entry, unpack(players))
+    local members, values, grown = {}, {}, 0
+    for row = 1, #players do
+        local i = 5 * row - 1
+        local player, key, revision = args[i], args[i + 1], args[i + 3]
+        if known[row] then
+            grown = grown + (put(order, entry, player, key, args[i + 2], revision, args[i + 4]) or 0)
+        else
+            members[#members + 1] = args[i + 2]
+            members[#members + 1] = key .. player
+            values[#values + 1] = player
+            values[#values + 1] = revision .. string.char(#key) .. key .. args[i + 4]
+        end
+    end
+    if #members > 0 then
+        redis.call('ZADD', order, unpack(members))
+        redis.call('HSET', entry, unpack(values))
+        grown = grown + #members / 2
+    end
+    redis.call('HINCRBY', meta, 'bn', grown)
+    redis.call('HSET', meta, 'until', tonumber(redis.call('TIME')[1]) + tonumber(args[3]))
+    return grown
+end
+
+-- ladder_flip meta ; epoch, generation -> OK | ABORTED
+local function flip(keys, args)
+    local meta = keys[1]
+    local m = redis.call('HMGET', meta, 'epoch', 'bld', 'gen', 'bn')
+    if m[1] ~= args[1] or m[2] ~= args[2] then return 'ABORTED' end
+    local base = base_of(meta)
+    if redis.call('ZCARD', order_key(base, m[2])) ~= tonumber(m[4]) then return 'ABORTED' end
+    if m[3] then redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3])) end
+    redis.call('HSET', meta, 'gen', m[2], 'n', m[4])
+    redis.call('HDEL', meta, 'bld', 'bn', 'owner', 'until')
+    redis.call('HINCRBY', meta, 'v', 1)
+    return 'OK'
+end
+
+-- ladder_drop meta -> OK: the standing leaves Redis whole.
+local function drop(keys)
+    local m = redis.call('HMGET', keys[1], 'gen', 'bld')
+    local base = base_of(keys[1])
+    for i = 1, 2 do
+        if m[i] then redis.call('UNLINK', order_key(base, m[i]), entry_key(base, m[i])) end
+    end
+    redis.call('DEL', keys[1])
+    return 'OK'
+end
+
+-- ladder_forget meta ; epoch, then for each row: player, revision -> how many tombstones went
+local function forget(keys, args)
+    local m = redis.call('HMGET', keys[1], 'epoch', 'gen', 'bld')
+    if m[1] ~= args[1] or not m[2] or m[3] then return 0 end
+    local entry, gone = entry_key(base_of(keys[1]), m[2]), 0
+    for i = 2, #args, 2 do
+        if redis.call('HGET', entry, args[i]) == args[i + 1] then gone = gone + redis.call('HDEL', entry, args[i]) end
+    end
+    return gone
+end
+
+-- ladder_cursor cursor ; expected, new -> 1 | 0
+-- I3: written after the data, to the same node; and only over what the writer believes is there, so that a Redis that
+-- came back older than it was is noticed.
+local function cursor(keys, args)
+    if (redis.call('GET', keys[1]) or '') ~= args[1] then return 0 end
+    redis.call('SET', keys[1], args[2])
+    return 1
+end
+
+local function values_of(entry, members)
+    local players = {}
+    for i = 1, #members do players[i] = string.sub(members[i], head_size(members[i], 3) + 1) end
+    if #players == 0 then return {} end
+    return redis.call('HMGET', entry, unpack(players))
+end
+
+local function page(base, gen, version, total, start, stop, ranking, with_values)
+    local order = order_key(base, gen)
+    local members = {}
+    if stop >= start then members = redis.call('ZRANGE', order, start, stop) end
+    local group = start
+    if ranking == '1' and members[1] then group = group_start(order, members[1]) end
+    local values = {}
+    if with_values == '1' then values = values_of(entry_key(base, gen), members) end
+    return { 'OK', version, total, start, group, members, values }
+end
+
+-- ladder_page meta ; epoch, start, count, ranking, with values
+-- -> status, version, total, index of the first, entries better than the first's pair, members, values
+local function read_page(keys, args)
+    local base, gen, version, total = open(keys[1], args[1])
+    if not base then return { gen } end
+    local start = tonumber(args[2])
+    return page(base, gen, version, total, start, start + tonumber(args[3]) - 1, args[4], args[5])
+end
+
+-- ladder_after meta ; epoch, score, bytes, count, ranking, with values, stop score, stop bytes -> as ladder_page
+-- From the first member after `bytes` (not `bytes` itself), before the stop (an empty stop score: none).
+local function read_after(keys, args)
+    local base, gen, version, total = open(keys[1], args[1])
+    if not base then return { gen } end
+    local order = order_key(base, gen)
+    local start = seek(order, args[2], args[3])
+    if redis.call('ZRANGE', order, start, start)[1] == args[3] then start = start + 1 end
+    local stop = start + tonumber(args[4]) - 1
+    if args[7] ~= '' then stop = math.min(stop, seek(order, args[7], args[8]) - 1) end
+    return page(base, gen, version, total, start, stop, args[5], args[6])
+end
+
+-- ladder_around meta ; epoch, player, above, below, ranking, with values -> as ladder_page; ABSENT
+-- Near an end the page is filled up from the other side.
+local function read_around(keys, args)
+    local base, gen, version, total = open(keys[1], args[1])
+    if not base then return { gen } end
+    local rank = rank_of(order_key(base, gen), entry_key(base, gen), args[2])
+    if rank < 0 then return { 'ABSENT', version, total } end
+    local want = tonumber(args[3]) + tonumber(args[4]) + 1
+    local start = math.max(0, math.min(rank - tonumber(args[3]), total - want))
+    return page(base, gen, version, total, start, start + want - 1, args[5], args[6])
+end
+
+-- ladder_players meta ; epoch, ranking, players… -> status, version, total, then for each: rank, group, value
+local function read_players(keys, args)
+    local base, gen, version, total = open(keys[1], args[1])
+    if not base then return { gen } end
+    local order, entry = order_key(base, gen), entry_key(base, gen)
+    local result = { 'OK', version, total }
+    for i = 3, #args do
+        local value = redis.call('HGET', entry, args[i])
+        local rank, group = -1, -1
+        if value and #value > REVISION then
+            local size = string.byte(value, REVISION + 1)
+            local member = string.sub(value, REVISION + 2, REVISION + 1 + size) .. args[i]
+            rank = redis.call('ZRANK', order, member)
+            if not rank then return { 'CORRUPT' } end
+            group = rank
+            if args[2] == '1' then group = group_start(order, member) end
+        end
+        result[#result + 1] = rank
+        result[#result + 1] = group
+        result[#result + 1] = value
+    end
+    return result
+end
+
+-- ladder_seek meta ; epoch, score, bytes -> status, version, total, how many are before
+local function read_seek(keys, args)
+    local base, gen, version, total = open(keys[1], args[1])
+    if not base then return { gen } end
+    return { 'OK', version, total, seek(order_key(base, gen), args[2], args[3]) }
+end
+
+redis.register_function('ladder1_apply', apply)
+redis.register_function('ladder1_build', build)
+redis.register_function('ladder1_load', load)
+redis.register_function('ladder1_flip', flip)
+redis.register_function('ladder1_drop', drop)
+redis.register_function('ladder1_forget', forget)
+redis.register_function('ladder1_cursor', cursor)
+redis.register_function{ function_name = 'ladder1_page', callback = read_page, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'ladder1_after', callback = read_after, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'ladder1_around', callback = read_around, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'ladder1_players', callback = read_players, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'ladder1_seek', callback = read_seek, flags = { 'no-writes' } }

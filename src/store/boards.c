@@ -1,0 +1,251 @@
+/*
+ * boards.c -- board definitions, remembered for a moment.
+ *
+ * A loop trusts its copy for board_ttl_ms; a change made in this process reaches every loop at once. The copy of another
+ * server may be that much older, which is safe: submit checks the board inside its transaction, a deleted board's standings
+ * are gone from Redis, and PostgreSQL answers for a board id, which a board made again under the same name does not share.
+ */
+#include <ev.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "store/private.h"
+
+enum { BOARDS_REMEMBERED_MAX = 100000, PATH_MAX_BYTES = 2 * NAME_BYTES_MAX + 2 };
+
+struct board_entry {
+    char path[PATH_MAX_BYTES]; /* "game/board" */
+    struct board board;
+    int64_t expires_us;
+    UT_hash_handle hh;
+};
+
+struct find {
+    struct store *store;
+    char path[PATH_MAX_BYTES];
+    char game[NAME_BYTES_MAX + 1];
+    char name[NAME_BYTES_MAX + 1];
+    store_board_fn *done;
+    void *context;
+};
+
+static void path_of(struct slice game, struct slice name, char path[static PATH_MAX_BYTES])
+{
+    snprintf(path, PATH_MAX_BYTES, "%.*s/%.*s", (int)game.size, game.data, (int)name.size, name.data);
+}
+
+static void board_drop(struct store *store, const char *path)
+{
+    struct board_entry *entry;
+
+    HASH_FIND_STR(store->boards, path, entry);
+    if (entry) {
+        HASH_DEL(store->boards, entry);
+        free(entry);
+    }
+}
+
+void store_board_read(struct board *board, struct db_rows rows, int row, int at)
+{
+    *board = (struct board){.id = db_int64(rows, row, at), .game_id = db_int64(rows, row, at + 1)};
+    snprintf(board->name, sizeof(board->name), "%s", db_text(rows, row, at + 2));
+    ASSERT(score_order_parse(slice_of(db_text(rows, row, at + 3)), &board->ordering));
+    ASSERT(score_operator_parse(slice_of(db_text(rows, row, at + 4)), &board->operator));
+    ASSERT(tie_rule_parse(slice_of(db_text(rows, row, at + 5)), &board->tie));
+    const char *windows = db_text(rows, row, at + 6);
+    while (*windows) {
+        size_t size = strcspn(windows, ",");
+        ASSERT(board->window_count < WINDOW_COUNT &&
+               window_parse((struct slice){windows, size}, &board->windows[board->window_count++]));
+        windows += size + (windows[size] == ',');
+    }
+    snprintf(board->time_zone, sizeof(board->time_zone), "%s", db_text(rows, row, at + 7));
+    board->score_min = db_int64(rows, row, at + 8);
+    board->score_max = db_int64(rows, row, at + 9);
+    board->is_public = db_bool(rows, row, at + 10);
+    board->created_us = db_int64(rows, row, at + 11);
+    board->updated_us = db_int64(rows, row, at + 12);
+}
+
+static void on_board(void *context, const struct db_outcome *outcome, enum db_source source)
+{
+    struct find *find = context;
+    struct store *store = find->store;
+    struct error error = {.code = ERROR_NONE};
+    struct db_rows rows = outcome->rows[0];
+
+    (void)source;
+    board_drop(store, find->path);
+    if (outcome->error.code != ERROR_NONE) {
+        store_error_of(outcome, &error);
+    } else if (db_row_count(rows) == 0) {
+        error_set(&error, ERROR_GAME_NOT_FOUND, "there is no game \"%s\"", find->game);
+    } else if (db_is_null(rows, 0, 1)) {
+        error_set(&error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in the game \"%s\"", find->name, find->game);
+    } else {
+        struct board_entry *entry = calloc(1, sizeof(*entry));
+        ASSERT(entry != NULL);
+        if (HASH_COUNT(store->boards) >= BOARDS_REMEMBERED_MAX)
+            board_drop(store, store->boards->path);
+        strcpy(entry->path, find->path);
+        store_board_read(&entry->board, rows, 0, 1);
+        entry->expires_us = clock_monotonic_us() + store->settings.board_ttl_ms * 1000LL;
+        HASH_ADD_STR(store->boards, path, entry);
+        struct board copy = entry->board;
+        find->done(find->context, &copy, NULL);
+        free(find);
+        return;
+    }
+    find->done(find->context, NULL, &error);
+    free(find);
+}
+
+void store_board_find(struct store *store, struct slice game, struct slice name, store_board_fn *done, void *context)
+{
+    struct board_entry *entry;
+    struct find *find = calloc(1, sizeof(*find));
+
+    ASSERT(find != NULL && game.size <= NAME_BYTES_MAX && name.size <= NAME_BYTES_MAX);
+    find->store = store;
+    find->done = done;
+    find->context = context;
+    path_of(game, name, find->path);
+    memcpy(find->game, game.data, game.size);
+    memcpy(find->name, name.data, name.size);
+    HASH_FIND_STR(store->boards, find->path, entry);
+    if (entry && entry->expires_us > clock_monotonic_us()) {
+        struct board copy = entry->board;
+        free(find);
+        done(context, &copy, NULL);
+        return;
+    }
+    const struct db_call call = {
+        .statement = STATEMENT_board_find,
+        .parameter_count = 2,
+        .parameters = {{.data = find->game, .format = DB_TEXT}, {.data = find->name, .format = DB_TEXT}},
+    };
+    if (db_read_primary(store->db, &call, on_board, find))
+        return;
+    free(find);
+    if (entry) { /* no server at all: the last definition known */
+        struct board copy = entry->board;
+        done(context, &copy, NULL);
+        return;
+    }
+    struct error error;
+    error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable");
+    done(context, NULL, &error);
+}
+
+void store_board_forget(struct store *store, struct slice game, struct slice name)
+{
+    char path[PATH_MAX_BYTES];
+
+    path_of(game, name, path);
+    board_drop(store, path);
+}
+
+void boards_free(struct store *store)
+{
+    struct board_entry *entry, *next;
+
+    HASH_ITER(hh, store->boards, entry, next)
+    {
+        HASH_DEL(store->boards, entry);
+        free(entry);
+    }
+}
+
+/* ---- telling the other loops ---- */
+
+/* One a loop, in a list that changes only when a loop starts or ends. Definitions change rarely, so a mutex will do: it is
+ * on no request's path. */
+struct listener {
+    struct store *store;
+    ev_async wake;
+    char **paths; /* owned texts; under the mutex */
+    size_t count;
+    struct listener *next;
+};
+
+static pthread_mutex_t listeners_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct listener *listeners;
+
+static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
+{
+    struct listener *listener = watcher->data;
+
+    (void)loop;
+    (void)events;
+    pthread_mutex_lock(&listeners_mutex);
+    char **paths = listener->paths;
+    size_t count = listener->count;
+    listener->paths = NULL;
+    listener->count = 0;
+    pthread_mutex_unlock(&listeners_mutex);
+    for (size_t i = 0; i < count; i++) {
+        board_drop(listener->store, paths[i]);
+        free(paths[i]);
+    }
+    free(paths);
+}
+
+void boards_join(struct store *store)
+{
+    struct listener *listener = calloc(1, sizeof(*listener));
+
+    ASSERT(listener != NULL);
+    listener->store = store;
+    ev_async_init(&listener->wake, on_wake);
+    listener->wake.data = listener;
+    ev_async_start(store->loop, &listener->wake);
+    ev_unref(store->loop);
+    pthread_mutex_lock(&listeners_mutex);
+    listener->next = listeners;
+    listeners = listener;
+    pthread_mutex_unlock(&listeners_mutex);
+}
+
+void boards_leave(struct store *store)
+{
+    struct listener *gone = NULL;
+
+    pthread_mutex_lock(&listeners_mutex);
+    for (struct listener **at = &listeners; *at; at = &(*at)->next)
+        if ((*at)->store == store) {
+            gone = *at;
+            *at = gone->next;
+            break;
+        }
+    pthread_mutex_unlock(&listeners_mutex);
+    ASSERT(gone != NULL);
+    ev_ref(store->loop);
+    ev_async_stop(store->loop, &gone->wake);
+    for (size_t i = 0; i < gone->count; i++)
+        free(gone->paths[i]);
+    free(gone->paths);
+    free(gone);
+}
+
+void store_board_forget_all(struct store *store, struct slice game, struct slice name)
+{
+    char path[PATH_MAX_BYTES];
+
+    path_of(game, name, path);
+    board_drop(store, path);
+    pthread_mutex_lock(&listeners_mutex);
+    for (struct listener *listener = listeners; listener; listener = listener->next) {
+        if (listener->store == store)
+            continue;
+        char **paths = realloc(listener->paths, (listener->count + 1) * sizeof(*paths));
+        ASSERT(paths != NULL);
+        listener->paths = paths;
+        paths[listener->count++] = strdup(path);
+        ev_async_send(listener->store->loop, &listener->wake);
+    }
+    pthread_mutex_unlock(&listeners_mutex);
+}

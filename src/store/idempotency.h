@@ -1,0 +1,32 @@
+/*
+ * idempotency.h -- the first answer of an Idempotency-Key, kept and found again.
+ *
+ * The key's row is made by the write's own transaction (submit's claim, or the statement idempotency_claim in front of
+ * another write). Before the first answer is sent it is added to the row; a repeat gets it byte for byte.
+ */
+#ifndef STORE_IDEMPOTENCY_H
+#define STORE_IDEMPOTENCY_H
+
+#include "base/arena.h"
+#include "store/submit.h"
+
+struct idempotency_answer {
+    struct error error; /* ERROR_NONE: status, token and body are the first answer; IDEMPOTENCY_MISMATCH, REQUEST_IN_FLIGHT */
+    int status;
+    struct slice token; /* in the arena; "" if it had none */
+    struct slice body;  /* in the arena */
+};
+
+typedef void idempotency_find_fn(void *context, const struct idempotency_answer *answer);
+void idempotency_find(struct store *store, struct arena *arena, int64_t game_id, const struct submit_claim *claim,
+                      idempotency_find_fn *done, void *context);
+
+typedef void idempotency_keep_fn(void *context, const struct error *error);
+void idempotency_keep(struct store *store, struct arena *arena, int64_t game_id, const struct submit_claim *claim, int status,
+                      struct slice token, struct slice body, idempotency_keep_fn *done, void *context);
+
+/* The call to put in front of another write, in its transaction; texts from the arena. */
+struct db_call idempotency_claim_call(struct arena *arena, int64_t game_id, const struct submit_claim *claim);
+bool idempotency_was_used(const struct db_outcome *outcome); /* that call refused: the write did not happen */
+
+#endif

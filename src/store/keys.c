@@ -1,0 +1,149 @@
+/*
+ * keys.c -- API keys, remembered for a while.
+ *
+ * A key is looked up by its public part and compared by hash, in constant time. What is remembered is the database's
+ * answer for that part, "there is none" included, so a flood of wrong keys costs one query a part and second; the number
+ * of remembered parts is bounded.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "store/private.h"
+
+enum { KEY_ID_MAX = 32, KEY_TEXT_MAX = 128, KEYS_REMEMBERED_MAX = 10000 };
+
+struct key_entry {
+    char id[KEY_ID_MAX];
+    bool is_known;
+    uint8_t hash[CRYPTO_HASH_SIZE];
+    struct api_key key;
+    int64_t expires_us;
+    UT_hash_handle hh;
+};
+
+struct find {
+    struct store *store;
+    char id[KEY_ID_MAX];
+    uint8_t hash[CRYPTO_HASH_SIZE];
+    store_key_fn *done;
+    void *context;
+};
+
+static void key_answer(const struct key_entry *entry, const uint8_t *hash, store_key_fn *done, void *context)
+{
+    static const struct api_key nobody = {.game_id = 0};
+    bool is_right = entry->is_known && crypto_equal(entry->hash, hash, CRYPTO_HASH_SIZE);
+
+    done(context, is_right ? &entry->key : &nobody, NULL);
+}
+
+static struct key_entry *key_remember(struct store *store, const char *id)
+{
+    struct key_entry *entry;
+
+    HASH_FIND_STR(store->keys, id, entry);
+    if (entry)
+        return entry;
+    /* uthash iterates in the order of insertion: the first is the oldest. */
+    if (HASH_COUNT(store->keys) >= KEYS_REMEMBERED_MAX) {
+        entry = store->keys;
+        HASH_DEL(store->keys, entry);
+        free(entry);
+    }
+    entry = calloc(1, sizeof(*entry));
+    ASSERT(entry != NULL);
+    strcpy(entry->id, id);
+    HASH_ADD_STR(store->keys, id, entry);
+    return entry;
+}
+
+static void on_key(void *context, const struct db_outcome *outcome, enum db_source source)
+{
+    struct find *find = context;
+
+    (void)source;
+    if (outcome->error.code != ERROR_NONE) {
+        struct error error;
+        store_error_of(outcome, &error);
+        find->done(find->context, NULL, &error);
+        free(find);
+        return;
+    }
+    struct key_entry *entry = key_remember(find->store, find->id);
+    entry->is_known = db_row_count(outcome->rows[0]) == 1;
+    entry->expires_us = clock_monotonic_us() + find->store->settings.key_ttl_ms * 1000LL;
+    if (entry->is_known) {
+        ASSERT(db_bytes(outcome->rows[0], 0, 0, entry->hash, sizeof(entry->hash)) == CRYPTO_HASH_SIZE);
+        ASSERT(scope_parse(slice_of(db_text(outcome->rows[0], 0, 1)), &entry->key.scope));
+        entry->key.game_id = db_int64(outcome->rows[0], 0, 2);
+        snprintf(entry->key.game, sizeof(entry->key.game), "%s", db_text(outcome->rows[0], 0, 3));
+    }
+    key_answer(entry, find->hash, find->done, find->context);
+    free(find);
+}
+
+/* lk_<id>_<secret> */
+static bool key_id(struct slice text, char id[static KEY_ID_MAX])
+{
+    if (text.size > KEY_TEXT_MAX || text.size < 5 || memcmp(text.data, "lk_", 3) != 0)
+        return false;
+    const char *end = memchr(text.data + 3, '_', text.size - 3);
+    if (!end || end - (text.data + 3) < 1 || end - (text.data + 3) >= KEY_ID_MAX)
+        return false;
+    size_t size = (size_t)(end - (text.data + 3));
+    memcpy(id, text.data + 3, size);
+    id[size] = 0;
+    return strspn(id, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == size;
+}
+
+void store_key_find(struct store *store, struct slice text, store_key_fn *done, void *context)
+{
+    static const struct api_key nobody = {.game_id = 0};
+    struct key_entry *entry;
+    uint8_t hash[CRYPTO_HASH_SIZE];
+    char id[KEY_ID_MAX];
+
+    if (!key_id(text, id)) {
+        done(context, &nobody, NULL);
+        return;
+    }
+    crypto_digest(text, hash);
+    HASH_FIND_STR(store->keys, id, entry);
+    if (entry && entry->expires_us > clock_monotonic_us()) {
+        key_answer(entry, hash, done, context);
+        return;
+    }
+    struct find *find = malloc(sizeof(*find));
+    ASSERT(find != NULL);
+    *find = (struct find){.store = store, .done = done, .context = context};
+    memcpy(find->id, id, sizeof(id));
+    memcpy(find->hash, hash, sizeof(hash));
+    const struct db_call call = {
+        .statement = STATEMENT_key_find, .parameter_count = 1, .parameters = {{.data = find->id, .format = DB_TEXT}}};
+    if (db_read_primary(store->db, &call, on_key, find))
+        return;
+    free(find);
+    /* No server at all: a key that was good a moment ago is still good; that is what "reads go on" means. */
+    if (entry) {
+        key_answer(entry, hash, done, context);
+        return;
+    }
+    struct error error;
+    error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable, so the key cannot be checked");
+    done(context, NULL, &error);
+}
+
+void keys_free(struct store *store)
+{
+    struct key_entry *entry, *next;
+
+    HASH_ITER(hh, store->keys, entry, next)
+    {
+        HASH_DEL(store->keys, entry);
+        free(entry);
+    }
+}

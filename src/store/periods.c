@@ -1,0 +1,186 @@
+/*
+ * periods.c -- which standing a question is about.
+ *
+ * The bounds of a period are PostgreSQL's to say (it owns the time zones). The current period of a window is remembered
+ * until it ends; a period that has no row yet has no entries and is asked for again each time.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "store/private.h"
+
+size_t period_text(const struct period *period, char out[static PERIOD_TEXT_MAX])
+{
+    if (period->start_us == INT64_MIN)
+        return (size_t)snprintf(out, PERIOD_TEXT_MAX, "all");
+    return clock_format(period->start_us, out);
+}
+
+/* ---- the current period of each window ---- */
+
+struct period_entry {
+    struct {
+        int64_t board_id;
+        int64_t window;
+    } name;
+    struct period period;
+    UT_hash_handle hh;
+};
+
+enum { PERIODS_REMEMBERED_MAX = 200000 };
+
+static bool periods_recall(struct store *store, int64_t board_id, enum window window, int64_t at_us, struct period *ret_period)
+{
+    struct period_entry *entry, probe = {.name = {board_id, window}};
+
+    HASH_FIND(hh, store->periods, &probe.name, sizeof(probe.name), entry);
+    if (!entry || at_us < entry->period.start_us || at_us >= entry->period.end_us)
+        return false;
+    *ret_period = entry->period;
+    return true;
+}
+
+static void periods_remember(struct store *store, const struct period *period)
+{
+    struct period_entry *entry, probe = {.name = {period->board_id, period->window}};
+
+    HASH_FIND(hh, store->periods, &probe.name, sizeof(probe.name), entry);
+    if (!entry) {
+        if (HASH_COUNT(store->periods) >= PERIODS_REMEMBERED_MAX) {
+            entry = store->periods;
+            HASH_DEL(store->periods, entry);
+            free(entry);
+        }
+        entry = calloc(1, sizeof(*entry));
+        ASSERT(entry != NULL);
+        entry->name = probe.name;
+        HASH_ADD(hh, store->periods, name, sizeof(entry->name), entry);
+    }
+    entry->period = *period;
+}
+
+void periods_free(struct store *store)
+{
+    struct period_entry *entry, *next;
+
+    HASH_ITER(hh, store->periods, entry, next)
+    {
+        HASH_DEL(store->periods, entry);
+        free(entry);
+    }
+}
+
+/* ---- finding one ---- */
+
+struct find {
+    struct store *store;
+    int64_t board_id;
+    enum window window;
+    bool is_previous; /* step 1 finds the current one, step 2 the one before */
+    bool is_exact;    /* at_us must be its first instant */
+    int64_t at_us;
+    char board_text[24];
+    char at_text[24];
+    store_period_fn *done;
+    void *context;
+};
+
+static void find_fail(struct find *find, enum error_code code, const char *message)
+{
+    struct error error;
+
+    error_set_field(&error, code, code == ERROR_PERIOD_NOT_FOUND ? "period" : "", "%s", message);
+    find->done(find->context, NULL, &error);
+    free(find);
+}
+
+static void find_send(struct find *find);
+
+static void on_period(void *context, const struct db_outcome *outcome, enum db_source source)
+{
+    struct find *find = context;
+    struct db_rows rows = outcome->rows[0];
+    struct error error;
+
+    (void)source;
+    if (outcome->error.code != ERROR_NONE) {
+        store_error_of(outcome, &error);
+        find->done(find->context, NULL, &error);
+        free(find);
+        return;
+    }
+    if (db_row_count(rows) == 0) {
+        find_fail(find, ERROR_BOARD_NOT_FOUND, "the board is gone");
+        return;
+    }
+    struct period period = {
+        .id = db_int64(rows, 0, 0),
+        .board_id = find->board_id,
+        .window = find->window,
+        .start_us = db_int64(rows, 0, 2),
+        .end_us = db_int64(rows, 0, 3),
+        .is_closed = strcmp(db_text(rows, 0, 4), "closed") == 0,
+    };
+    if (find->is_previous) {
+        if (period.start_us == INT64_MIN) {
+            find_fail(find, ERROR_PERIOD_NOT_FOUND, "the window `all` has no previous period");
+            return;
+        }
+        find->is_previous = false;
+        find->at_us = period.start_us - 1;
+        find_send(find);
+        return;
+    }
+    if (find->is_exact && (period.start_us != find->at_us || period.id == 0)) {
+        find_fail(find, ERROR_PERIOD_NOT_FOUND, "no period of this window starts then");
+        return;
+    }
+    if (!find->is_exact && period.id != 0 && !period.is_closed && find->at_us >= period.start_us)
+        periods_remember(find->store, &period);
+    find->done(find->context, &period, NULL);
+    free(find);
+}
+
+static void find_send(struct find *find)
+{
+    snprintf(find->board_text, sizeof(find->board_text), "%lld", (long long)find->board_id);
+    snprintf(find->at_text, sizeof(find->at_text), "%lld", (long long)find->at_us);
+    const struct db_call call = {
+        .statement = STATEMENT_period_at,
+        .parameter_count = 3,
+        .parameters = {{.data = find->board_text, .format = DB_TEXT},
+                       {.data = window_name(find->window), .format = DB_TEXT},
+                       {.data = find->at_text, .format = DB_TEXT}},
+    };
+    if (!db_read_primary(find->store->db, &call, on_period, find))
+        find_fail(find, ERROR_UNAVAILABLE, "the database is not reachable");
+}
+
+void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,
+                       store_period_fn *done, void *context)
+{
+    struct find *find = calloc(1, sizeof(*find));
+
+    ASSERT(find != NULL);
+    *find = (struct find){.store = store, .board_id = board->id, .window = window, .done = done, .context = context};
+    find->at_us = clock_realtime_us();
+    if (slice_is(text, "previous")) {
+        find->is_previous = true;
+    } else if (text.size && !slice_is(text, "current") && !(window == WINDOW_ALL && slice_is(text, "all"))) {
+        find->is_exact = true;
+        if (!clock_parse(text, &find->at_us)) {
+            find_fail(find, ERROR_PERIOD_NOT_FOUND, "a period is `current`, `previous` or its first instant (RFC 3339)");
+            return;
+        }
+    }
+    struct period period;
+    if (!find->is_exact && !find->is_previous && periods_recall(store, board->id, window, find->at_us, &period)) {
+        free(find);
+        done(context, &period, NULL);
+        return;
+    }
+    find_send(find);
+}

@@ -1,0 +1,54 @@
+/*
+ * private.h -- the store's inside, shared by its files only.
+ */
+#ifndef STORE_PRIVATE_H
+#define STORE_PRIVATE_H
+
+#include <uthash.h>
+
+#include "store/store.h"
+
+struct key_entry;
+struct board_entry;
+struct period_entry;
+struct unsure;
+struct submitter;
+
+struct store {
+    struct ev_loop *loop;
+    struct store_settings settings;
+    struct db *db;
+    struct kv *kv;
+    struct key_entry *keys;     /* by id (keys.c) */
+    struct board_entry *boards; /* by "game/board" (boards.c) */
+    struct period_entry *periods; /* by board and window (periods.c) */
+    struct unsure *unsure;      /* by standing (unsure.c) */
+    struct submitter *submitter;
+};
+
+/* keys.c, boards.c, unsure.c, submit.c */
+void keys_free(struct store *store);
+void boards_free(struct store *store);
+void periods_free(struct store *store);
+void boards_join(struct store *store);  /* to be told what other loops changed */
+void boards_leave(struct store *store);
+void unsure_free(struct store *store);
+void submitter_new(struct store *store);
+void submitter_free(struct store *store);
+void submitter_wake(void *context); /* db_settings.writer_ready */
+
+/*
+ * Standings to which this loop's own changes may be missing in Redis, because an apply failed after its commit: until the
+ * worker's tail has passed that commit, PostgreSQL answers for them. committed_us: the database's clock after the commit.
+ */
+void unsure_add(struct store *store, int64_t standing, int64_t committed_us);
+/* Is it, still? Asks Redis how far the tail is, for the next time. */
+bool unsure_has(struct store *store, int64_t standing);
+
+/* A standing that Redis was found not to hold: the worker will see to it. */
+void standing_want(struct store *store, int64_t standing);
+
+/* The error of an outcome as callers may see it; logs what PostgreSQL said. */
+void store_error_of(const struct db_outcome *outcome, struct error *error);
+
+#endif

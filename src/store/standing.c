@@ -1,0 +1,273 @@
+/*
+ * standing.c -- see standing.h. This file chooses who is asked and speaks to Redis; standing_sql.c speaks to PostgreSQL.
+ *
+ *   query -> may Redis answer? -- yes --> one script call --> rows
+ *                |                            | COLD, CORRUPT, lost, unreadable
+ *                +------------- no -----------+--> PostgreSQL --> rows
+ *
+ * Dense ranks are PostgreSQL's, except from the top, where they are counted along the page: Redis would have to walk over
+ * every different score above.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "kv/keys.h"
+#include "store/private.h"
+#include "store/standing_private.h"
+
+/* ---- rows ---- */
+
+bool standing_row_decode(struct standing_read *read, struct slice member, struct standing_row *ret_row)
+{
+    size_t size;
+
+    if (!sort_key_decode(member, &ret_row->key, &size) || member.size == size)
+        return false;
+    ret_row->player = arena_copy(read->arena, (struct slice){member.data + size, member.size - size});
+    return ret_row->player.data != NULL;
+}
+
+/* "revision, length, sort key, metadata": the metadata, copied. */
+static void row_metadata(struct standing_read *read, struct slice value, struct standing_row *row)
+{
+    size_t skip = KV_REVISION_SIZE + 1;
+
+    if (value.size < skip)
+        return;
+    skip += (uint8_t)value.data[KV_REVISION_SIZE];
+    if (value.size > skip)
+        row->metadata = arena_copy(read->arena, (struct slice){value.data + skip, value.size - skip});
+}
+
+void standing_rank_rows(struct standing_read *read, int64_t first, int64_t groups)
+{
+    struct standing_answer *answer = &read->answer;
+    int64_t rank = groups + 1;
+
+    for (size_t i = 0; i < answer->count; i++) {
+        struct standing_row *row = &answer->rows[i];
+        row->ordinal = first + (int64_t)i;
+        bool is_new = i == 0 || row->key.k1 != row[-1].key.k1 || row->key.k2 != row[-1].key.k2;
+        if (read->query.ranking == RANKING_ORDINAL || (read->query.ranking == RANKING_COMPETITION && is_new && i > 0))
+            rank = row->ordinal;
+        else if (read->query.ranking == RANKING_DENSE && is_new && i > 0)
+            rank++;
+        row->rank = rank;
+    }
+}
+
+void standing_finish(struct standing_read *read)
+{
+    if (read->arena->is_exhausted)
+        error_set(&read->answer.error, ERROR_OVERLOADED, "the answer is too large");
+    read->done(read->context, &read->answer);
+    free(read);
+}
+
+void standing_fail(struct standing_read *read, enum error_code code, const char *message)
+{
+    error_set(&read->answer.error, code, "%s", message);
+    standing_finish(read);
+}
+
+/* ---- Redis ---- */
+
+static bool redis_may_answer(struct standing_read *read)
+{
+    const struct standing_query *query = &read->query;
+    bool is_dense = query->ranking == RANKING_DENSE && !(query->kind == STANDING_PAGE && query->offset == 0);
+
+    return kv_is_trusted(read->store->kv) && !query->period.is_closed && !query->freshness.skips_redis &&
+           !query->freshness.needs_primary && !is_dense && !unsure_has(read->store, query->period.id);
+}
+
+/* The members of a page reply: status, version, total, first, group, members, values. */
+static bool page_rows(struct standing_read *read, const struct redisReply *reply)
+{
+    const struct redisReply *members = kv_reply_item(reply, 5);
+    const struct redisReply *values = kv_reply_item(reply, 6);
+    struct standing_answer *answer = &read->answer;
+    size_t count = kv_reply_count(members);
+    int64_t first = kv_reply_int(kv_reply_item(reply, 3));
+
+    answer->total = kv_reply_int(kv_reply_item(reply, 2));
+    answer->rows = arena_calloc(read->arena, count, sizeof(*answer->rows));
+    if (!answer->rows)
+        return true; /* reported by standing_finish */
+    for (size_t i = 0; i < count; i++) {
+        if (!standing_row_decode(read, kv_reply_text(kv_reply_item(members, i)), &answer->rows[i]))
+            return false;
+        if (read->query.with_metadata)
+            row_metadata(read, kv_reply_text(kv_reply_item(values, i)), &answer->rows[i]);
+    }
+    answer->count = count;
+    int limit = read->query.kind == STANDING_AROUND ? (int)count : read->query.limit;
+    if (read->query.kind != STANDING_AROUND && count > (size_t)limit) {
+        answer->has_more = true;
+        answer->count = (size_t)limit;
+    }
+    standing_rank_rows(read, first + 1, kv_reply_int(kv_reply_item(reply, 4)));
+    return true;
+}
+
+static int row_compare(const void *a, const void *b)
+{
+    const struct standing_row *left = a, *right = b;
+
+    return (left->ordinal > right->ordinal) - (left->ordinal < right->ordinal);
+}
+
+/* status, version, total, then rank, group, value for each player. */
+static bool players_rows(struct standing_read *read, const struct redisReply *reply)
+{
+    struct standing_answer *answer = &read->answer;
+
+    answer->total = kv_reply_int(kv_reply_item(reply, 2));
+    answer->rows = arena_calloc(read->arena, read->query.player_count, sizeof(*answer->rows));
+    if (!answer->rows)
+        return true;
+    for (size_t i = 0; i < read->query.player_count; i++) {
+        int64_t rank = kv_reply_int(kv_reply_item(reply, 3 + 3 * i));
+        struct slice value = kv_reply_text(kv_reply_item(reply, 5 + 3 * i));
+        struct standing_row *row = &answer->rows[answer->count];
+        size_t size;
+        if (rank < 0)
+            continue;
+        if (value.size <= KV_REVISION_SIZE + 1 ||
+            !sort_key_decode((struct slice){value.data + KV_REVISION_SIZE + 1, value.size - KV_REVISION_SIZE - 1}, &row->key, &size))
+            return false;
+        row->player = read->query.players[i];
+        row->ordinal = rank + 1;
+        row->rank = (read->query.ranking == RANKING_COMPETITION ? kv_reply_int(kv_reply_item(reply, 4 + 3 * i)) : rank) + 1;
+        row_metadata(read, value, row);
+        answer->count++;
+    }
+    qsort(answer->rows, answer->count, sizeof(*answer->rows), row_compare);
+    return true;
+}
+
+static void on_redis(void *context, const struct redisReply *reply)
+{
+    struct standing_read *read = context;
+    struct standing_answer *answer = &read->answer;
+    const struct redisReply *status = kv_reply_item(reply, 0);
+    bool is_ok = kv_reply_is_text(status, "OK");
+
+    if (kv_reply_is_text(status, "ABSENT")) {
+        answer->source = SOURCE_REDIS;
+        answer->total = kv_reply_int(kv_reply_item(reply, 2));
+        standing_fail(read, ERROR_PLAYER_NOT_FOUND, "the player has no entry in this standing");
+        return;
+    }
+    if (is_ok) {
+        answer->source = SOURCE_REDIS;
+        if (read->query.kind == STANDING_SEEK) {
+            answer->total = kv_reply_int(kv_reply_item(reply, 2));
+            answer->before = kv_reply_int(kv_reply_item(reply, 3));
+        } else {
+            is_ok = read->query.kind == STANDING_PLAYERS ? players_rows(read, reply) : page_rows(read, reply);
+        }
+        if (is_ok) {
+            standing_finish(read);
+            return;
+        }
+    }
+    /* Cold, broken or gone: PostgreSQL knows. */
+    if (reply)
+        standing_want(read->store, read->query.period.id);
+    read->answer = (struct standing_answer){.total = -1};
+    standing_sql_send(read);
+}
+
+static bool redis_send(struct standing_read *read)
+{
+    const struct standing_query *query = &read->query;
+    char meta[KV_KEY_MAX], epoch[16], numbers[3][24], score[SORT_KEY_SCORE_TEXT_MAX], stop_score[SORT_KEY_SCORE_TEXT_MAX];
+    uint8_t bytes[MEMBER_MAX], stop_bytes[SORT_KEY_INTEGER_MAX];
+    size_t bytes_size = sort_key_encode(&query->key, bytes);
+    struct slice arguments[12 + STANDING_PLAYERS_MAX] = {SLICE("FCALL_RO"), SLICE(""), SLICE("1"), kv_meta_key(query->period.id, meta)};
+    size_t count = 4;
+    const char *ranking = query->ranking == RANKING_COMPETITION ? "1" : "0";
+    const char *with_values = query->with_metadata ? "1" : "0";
+
+    snprintf(epoch, sizeof(epoch), "%d", db_epoch(read->store->db));
+    arguments[count++] = slice_of(epoch);
+    if (query->player.size) {
+        memcpy(bytes + bytes_size, query->player.data, query->player.size);
+        bytes_size += query->player.size;
+    }
+    sort_key_score_text(query->key.k1, score);
+    switch (query->kind) {
+    case STANDING_PAGE:
+        arguments[1] = SLICE("ladder1_page");
+        snprintf(numbers[0], sizeof(numbers[0]), "%lld", (long long)query->offset);
+        snprintf(numbers[1], sizeof(numbers[1]), "%d", query->limit + 1);
+        arguments[count++] = slice_of(numbers[0]);
+        arguments[count++] = slice_of(numbers[1]);
+        arguments[count++] = slice_of(ranking);
+        arguments[count++] = slice_of(with_values);
+        break;
+    case STANDING_AFTER:
+        arguments[1] = SLICE("ladder1_after");
+        snprintf(numbers[0], sizeof(numbers[0]), "%d", query->limit + 1);
+        arguments[count++] = slice_of(score);
+        arguments[count++] = (struct slice){(const char *)bytes, bytes_size};
+        arguments[count++] = slice_of(numbers[0]);
+        arguments[count++] = slice_of(ranking);
+        arguments[count++] = slice_of(with_values);
+        if (query->k1_max < INT64_MAX) {
+            sort_key_score_text(query->k1_max + 1, stop_score);
+            arguments[count++] = slice_of(stop_score);
+            arguments[count++] = (struct slice){(const char *)stop_bytes, sort_key_encode_integer(query->k1_max + 1, stop_bytes)};
+        } else {
+            arguments[count++] = SLICE("");
+            arguments[count++] = SLICE("");
+        }
+        break;
+    case STANDING_AROUND:
+        arguments[1] = SLICE("ladder1_around");
+        snprintf(numbers[0], sizeof(numbers[0]), "%d", query->above);
+        snprintf(numbers[1], sizeof(numbers[1]), "%d", query->below);
+        arguments[count++] = query->player;
+        arguments[count++] = slice_of(numbers[0]);
+        arguments[count++] = slice_of(numbers[1]);
+        arguments[count++] = slice_of(ranking);
+        arguments[count++] = slice_of(with_values);
+        break;
+    case STANDING_PLAYERS:
+        arguments[1] = SLICE("ladder1_players");
+        arguments[count++] = slice_of(ranking);
+        for (size_t i = 0; i < query->player_count; i++)
+            arguments[count++] = query->players[i];
+        break;
+    case STANDING_SEEK:
+        arguments[1] = SLICE("ladder1_seek");
+        arguments[count++] = slice_of(score);
+        arguments[count++] = (struct slice){(const char *)bytes, bytes_size};
+        break;
+    }
+    return kv_call(read->store->kv, count, arguments, on_redis, read);
+}
+
+void standing_read(struct store *store, struct arena *arena, const struct standing_query *query, standing_done_fn *done, void *context)
+{
+    struct standing_read *read = calloc(1, sizeof(*read));
+
+    ASSERT(read != NULL && query->player_count <= STANDING_PLAYERS_MAX && query->limit <= STANDING_ROWS_MAX);
+    *read = (struct standing_read){.store = store, .arena = arena, .query = *query, .done = done, .context = context};
+    read->answer.total = -1;
+    if (query->period.id == 0) {
+        /* No submission ever: nothing to ask. */
+        read->answer.source = SOURCE_PRIMARY;
+        read->answer.total = 0;
+        if (query->kind == STANDING_AROUND)
+            standing_fail(read, ERROR_PLAYER_NOT_FOUND, "the player has no entry in this standing");
+        else
+            standing_finish(read);
+        return;
+    }
+    if (!redis_may_answer(read) || !redis_send(read))
+        standing_sql_send(read);
+}

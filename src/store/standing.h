@@ -1,0 +1,63 @@
+/*
+ * standing.h -- reading a standing: the same question to Redis or, where Redis can't be believed, to PostgreSQL.
+ *
+ * Redis is asked when it is trusted (kv.h), the period is open, nothing that this server wrote is missing from it, and the
+ * token allows; a standing that it does not hold whole is answered by PostgreSQL and put on the worker's list.
+ */
+#ifndef STORE_STANDING_H
+#define STORE_STANDING_H
+
+#include "base/arena.h"
+#include "store/store.h"
+
+enum { STANDING_ROWS_MAX = 1000, STANDING_PLAYERS_MAX = 500 };
+
+struct standing_row {
+    struct sort_key key;
+    struct slice player;   /* in the arena */
+    struct slice metadata; /* in the arena; data NULL: none or not asked for */
+    int64_t rank;          /* 1-based, by the ranking asked for */
+    int64_t ordinal;       /* 1-based place in the exact order */
+};
+
+struct standing_answer {
+    struct error error; /* ERROR_NONE, ERROR_PLAYER_NOT_FOUND, ERROR_UNAVAILABLE, … */
+    enum source source;
+    int64_t total;     /* entries in the standing; -1: not known (a page from PostgreSQL) */
+    int64_t before;    /* STANDING_SEEK: how many entries are better */
+    struct standing_row *rows; /* in the arena, best first */
+    size_t count;
+    bool has_more; /* a page: something follows the last row */
+};
+
+enum standing_kind {
+    STANDING_PAGE,    /* offset, limit */
+    STANDING_AFTER,   /* from a key on (excluded), limit, k1_max */
+    STANDING_AROUND,  /* player, above, below */
+    STANDING_PLAYERS, /* players */
+    STANDING_SEEK,    /* key, player: how many are better */
+};
+
+struct standing_query {
+    enum standing_kind kind;
+    struct period period;
+    struct freshness freshness;
+    enum ranking ranking;
+    bool with_metadata;
+    int64_t offset;
+    int limit;
+    struct sort_key key;
+    struct slice player; /* in the arena */
+    int64_t k1_max;
+    int above, below;
+    const struct slice *players; /* in the arena, no duplicates */
+    size_t player_count;
+};
+
+typedef void standing_done_fn(void *context, const struct standing_answer *answer);
+
+/* The query is copied; what it points to, and the arena, live until done. */
+void standing_read(struct store *store, struct arena *arena, const struct standing_query *query, standing_done_fn *done,
+                   void *context);
+
+#endif

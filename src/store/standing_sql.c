@@ -1,0 +1,205 @@
+/*
+ * standing_sql.c -- the questions of standing.h, asked of PostgreSQL.
+ *
+ * Every statement names the window and the start of the period beside its id, so that only its partition is touched.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "store/private.h"
+#include "store/standing_private.h"
+
+/* Columns of standing_page, standing_after, standing_players. */
+enum { COLUMN_PLAYER, COLUMN_K1, COLUMN_K2, COLUMN_K3, COLUMN_METADATA, COLUMN_FIRST_RANK, COLUMN_GROUPS, COLUMN_TOTAL };
+
+static void parameter_text(struct standing_read *read, const char *text)
+{
+    read->call.parameters[read->call.parameter_count++] = (struct db_parameter){.data = text, .format = DB_TEXT};
+}
+
+static void parameter_int(struct standing_read *read, int64_t value)
+{
+    char *text = read->texts[read->call.parameter_count];
+
+    snprintf(text, sizeof(read->texts[0]), "%lld", (long long)value);
+    parameter_text(read, text);
+}
+
+static void call_begin(struct standing_read *read, enum statement statement)
+{
+    read->call = (struct db_call){.statement = statement, .is_last_of_transaction = true};
+    parameter_text(read, window_name(read->query.period.window));
+    if (read->query.period.start_us == INT64_MIN)
+        strcpy(read->start_text, "-infinity");
+    else
+        clock_format(read->query.period.start_us, read->start_text);
+    parameter_text(read, read->start_text);
+    parameter_int(read, read->query.period.id);
+}
+
+static void rows_read(struct standing_read *read, struct db_rows rows, size_t limit)
+{
+    struct standing_answer *answer = &read->answer;
+    size_t count = (size_t)db_row_count(rows);
+
+    if (count > limit) {
+        answer->has_more = true;
+        count = limit;
+    }
+    answer->rows = arena_calloc(read->arena, count, sizeof(*answer->rows));
+    for (size_t i = 0; i < count && answer->rows; i++) {
+        struct standing_row *row = &answer->rows[i];
+        int r = (int)i;
+        row->player = arena_copy(read->arena, (struct slice){db_text(rows, r, COLUMN_PLAYER), (size_t)db_size(rows, r, COLUMN_PLAYER)});
+        row->key = (struct sort_key){db_int64(rows, r, COLUMN_K1), db_int64(rows, r, COLUMN_K2), db_int64(rows, r, COLUMN_K3)};
+        bool wants_metadata = read->query.with_metadata || read->query.kind == STANDING_PLAYERS;
+        if (wants_metadata && !db_is_null(rows, r, COLUMN_METADATA))
+            row->metadata = arena_copy(read->arena, (struct slice){db_text(rows, r, COLUMN_METADATA), (size_t)db_size(rows, r, COLUMN_METADATA)});
+        row->ordinal = db_int64(rows, r, COLUMN_FIRST_RANK) + (read->query.kind == STANDING_PLAYERS ? 0 : r);
+        answer->count++;
+    }
+    if (count == 0 || !answer->rows)
+        return;
+    if (read->query.kind != STANDING_PLAYERS) {
+        standing_rank_rows(read, db_int64(rows, 0, COLUMN_FIRST_RANK), db_int64(rows, 0, COLUMN_GROUPS));
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        answer->rows[i].rank = read->query.ranking == RANKING_ORDINAL ? answer->rows[i].ordinal
+                                                                        : db_int64(rows, (int)i, COLUMN_GROUPS) + 1;
+}
+
+static void on_rows(void *context, const struct db_outcome *outcome, enum db_source source);
+
+static void call_send(struct standing_read *read)
+{
+    const struct freshness *freshness = &read->query.freshness;
+    bool is_sent = freshness->needs_primary ? db_read_primary(read->store->db, &read->call, on_rows, read)
+                                            : db_read(read->store->db, &read->call, freshness->lsn, on_rows, read);
+
+    if (!is_sent)
+        standing_fail(read, ERROR_UNAVAILABLE, "neither Redis nor a database can answer now");
+}
+
+static void on_rows(void *context, const struct db_outcome *outcome, enum db_source source)
+{
+    struct standing_read *read = context;
+    struct db_rows rows = outcome->rows[0];
+    struct standing_answer *answer = &read->answer;
+
+    if (outcome->error.code != ERROR_NONE) {
+        store_error_of(outcome, &answer->error);
+        standing_finish(read);
+        return;
+    }
+    answer->source = source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
+    if (read->query.kind == STANDING_SEEK) {
+        answer->before = db_int64(rows, 0, 0);
+        answer->total = db_int64(rows, 0, 1);
+        standing_finish(read);
+        return;
+    }
+    size_t limit = read->query.kind == STANDING_PLAYERS || read->query.kind == STANDING_AROUND ? SIZE_MAX : (size_t)read->query.limit;
+    rows_read(read, rows, limit);
+    bool has_total = read->query.kind == STANDING_PLAYERS || read->query.kind == STANDING_AROUND;
+    if (has_total && db_row_count(rows) > 0)
+        answer->total = db_int64(rows, 0, COLUMN_TOTAL);
+    if (read->query.kind == STANDING_AROUND && answer->count == 0 && !read->arena->is_exhausted)
+        standing_fail(read, ERROR_PLAYER_NOT_FOUND, "the player has no entry in this standing");
+    else
+        standing_finish(read);
+}
+
+/* A text[] literal; quotes and backslashes escaped. NULL when the arena is full. */
+static const char *players_literal(struct standing_read *read)
+{
+    const struct slice *players = read->query.players;
+    size_t count = read->query.player_count;
+    char *text = arena_alloc(read->arena, count * (2 * PLAYER_BYTES_MAX + 3) + 3);
+    size_t at = 0;
+
+    if (!text)
+        return NULL;
+    text[at++] = '{';
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            text[at++] = ',';
+        text[at++] = '"';
+        for (size_t c = 0; c < players[i].size; c++) {
+            if (players[i].data[c] == '"' || players[i].data[c] == '\\')
+                text[at++] = '\\';
+            text[at++] = players[i].data[c];
+        }
+        text[at++] = '"';
+    }
+    text[at++] = '}';
+    text[at] = 0;
+    return text;
+}
+
+static void players_send(struct standing_read *read)
+{
+    const char *players = players_literal(read);
+
+    if (!players) {
+        standing_finish(read);
+        return;
+    }
+    call_begin(read, STATEMENT_standing_players);
+    parameter_text(read, players);
+    parameter_int(read, read->query.ranking);
+    call_send(read);
+}
+
+static void key_parameters(struct standing_read *read)
+{
+    parameter_int(read, read->query.key.k1);
+    parameter_int(read, read->query.key.k2);
+    parameter_int(read, read->query.key.k3);
+    struct slice player = arena_copy(read->arena, read->query.player);
+    parameter_text(read, player.data ? player.data : "");
+}
+
+void standing_sql_send(struct standing_read *read)
+{
+    const struct standing_query *query = &read->query;
+
+    switch (query->kind) {
+    case STANDING_PAGE:
+        call_begin(read, STATEMENT_standing_page);
+        parameter_int(read, query->offset);
+        parameter_int(read, query->limit + 1);
+        parameter_int(read, query->ranking);
+        call_send(read);
+        break;
+    case STANDING_AFTER:
+        call_begin(read, STATEMENT_standing_after);
+        key_parameters(read);
+        parameter_int(read, query->k1_max);
+        parameter_int(read, query->limit + 1);
+        parameter_int(read, query->ranking);
+        call_send(read);
+        break;
+    case STANDING_AROUND: {
+        call_begin(read, STATEMENT_standing_around);
+        struct slice player = arena_copy(read->arena, query->player);
+        parameter_text(read, player.data ? player.data : "");
+        parameter_int(read, query->above);
+        parameter_int(read, query->below);
+        parameter_int(read, query->ranking);
+        call_send(read);
+        break;
+    }
+    case STANDING_PLAYERS:
+        players_send(read);
+        break;
+    case STANDING_SEEK:
+        call_begin(read, STATEMENT_standing_seek);
+        key_parameters(read);
+        call_send(read);
+        break;
+    }
+}

@@ -1,0 +1,112 @@
+#include "store/store.h"
+
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "kv/keys.h"
+#include "store/private.h"
+#include "store/submit.h"
+
+const char *source_name(enum source source)
+{
+    static const char *const names[] = {"none", "redis", "replica", "primary"};
+
+    return names[source];
+}
+
+static void on_writer_ready(void *context)
+{
+    struct store *store = context;
+
+    if (store->kv)
+        kv_set_epoch(store->kv, db_epoch(store->db));
+    submitter_wake(store);
+}
+
+struct store *store_new(struct ev_loop *loop, const struct store_settings *settings)
+{
+    struct store *store = calloc(1, sizeof(*store));
+
+    ASSERT(store != NULL);
+    store->loop = loop;
+    store->settings = *settings;
+    submitter_new(store);
+    boards_join(store);
+    struct db_settings db = settings->db;
+    db.writer_ready = on_writer_ready;
+    db.writer_context = store;
+    store->kv = kv_new(loop, &settings->kv);
+    store->db = db_new(loop, &db);
+    return store;
+}
+
+void store_free(struct store **pstore)
+{
+    struct store *store = *pstore;
+
+    if (!store)
+        return;
+    boards_leave(store);
+    kv_free(&store->kv);
+    db_free(&store->db);
+    submitter_free(store);
+    keys_free(store);
+    boards_free(store);
+    periods_free(store);
+    unsure_free(store);
+    free(store);
+    *pstore = NULL;
+}
+
+struct db *store_db(struct store *store)
+{
+    return store->db;
+}
+
+struct kv *store_kv(struct store *store)
+{
+    return store->kv;
+}
+
+struct freshness store_freshness(const struct store *store, const struct token *token)
+{
+    struct freshness freshness = {.lsn = db_lsn(store->db)};
+
+    if (!token)
+        return freshness;
+    if (token->epoch != db_epoch(store->db) || token->timeline != db_timeline(store->db)) {
+        freshness.needs_primary = true;
+    } else {
+        if (token->lsn > freshness.lsn)
+            freshness.lsn = token->lsn;
+        freshness.skips_redis = !token->is_applied;
+    }
+    return freshness;
+}
+
+void store_error_of(const struct db_outcome *outcome, struct error *error)
+{
+    *error = outcome->error;
+    if (error->code == ERROR_INTERNAL)
+        log_error("database-refused", LOG_TEXT("sqlstate", outcome->sqlstate), LOG_TEXT("message", outcome->error.message));
+    if (error->code == ERROR_INTERNAL)
+        error_set(error, ERROR_INTERNAL, "the database refused a statement");
+}
+
+static void on_wanted(void *context, const struct redisReply *reply)
+{
+    (void)context;
+    (void)reply; /* lost: the next reader that finds it cold says so again */
+}
+
+void standing_want(struct store *store, int64_t standing)
+{
+    char id[24];
+
+    snprintf(id, sizeof(id), "%lld", (long long)standing);
+    const struct slice add[] = {SLICE("SADD"), SLICE(KV_WANTED), slice_of(id)};
+    kv_call(store->kv, ARRAY_SIZE(add), add, on_wanted, NULL);
+}

@@ -1,0 +1,92 @@
+/*
+ * store.h -- the librarian: what the application asks of leaderboards, answered from Redis, PostgreSQL and its own memory.
+ *
+ * One per loop, one thread. Every question takes a continuation, called exactly once with an answer or an error; it may be
+ * called before the function returns (the answer was in memory), so a caller never touches what it has handed over.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/crypto.h"
+#include "base/error.h"
+#include "board/board.h"
+#include "board/token.h"
+#include "db/db.h"
+#include "kv/kv.h"
+
+struct ev_loop;
+struct store;
+
+struct store_settings {
+    struct db_settings db;
+    struct kv_settings kv;
+    int queue_max;
+    int batch_max;
+    int board_ttl_ms;
+    int key_ttl_ms;
+};
+
+enum source { SOURCE_NONE, SOURCE_REDIS, SOURCE_REPLICA, SOURCE_PRIMARY };
+const char *source_name(enum source source);
+
+struct store *store_new(struct ev_loop *loop, const struct store_settings *settings);
+void store_free(struct store **store);
+struct db *store_db(struct store *store);
+struct kv *store_kv(struct store *store);
+bool store_is_idle(const struct store *store); /* no submission waits or is under way */
+
+/* ---- what a reader must see ---- */
+
+struct freshness {
+    int64_t lsn;       /* at least this position, where PostgreSQL answers */
+    bool needs_primary; /* the token is of another history: only the primary's word counts */
+    bool skips_redis;  /* the token's write was not in Redis when it was answered */
+};
+struct freshness store_freshness(const struct store *store, const struct token *token); /* token NULL: none */
+
+/* ---- API keys (keys.c) ---- */
+
+struct api_key {
+    int64_t game_id; /* 0: unknown or revoked key */
+    char game[NAME_BYTES_MAX + 1];
+    enum scope scope;
+};
+typedef void store_key_fn(void *context, const struct api_key *key, const struct error *error);
+/* text: the key as it was sent. An unknown key is no error: game_id is 0. */
+void store_key_find(struct store *store, struct slice text, store_key_fn *done, void *context);
+
+/* ---- boards (boards.c) ---- */
+
+typedef void store_board_fn(void *context, const struct board *board, const struct error *error);
+/* ERROR_GAME_NOT_FOUND, ERROR_BOARD_NOT_FOUND. The board is borrowed until the continuation returns. */
+void store_board_find(struct store *store, struct slice game, struct slice name, store_board_fn *done, void *context);
+void store_board_forget(struct store *store, struct slice game, struct slice name);
+/* The same in every loop of the process, through their mailboxes; the caller's own at once. */
+void store_board_forget_all(struct store *store, struct slice game, struct slice name);
+
+/* Reads a board's columns as the board_* statements give them, from a column on. */
+void store_board_read(struct board *board, struct db_rows rows, int row, int column);
+
+/* ---- periods (periods.c) ---- */
+
+struct period {
+    int64_t id; /* 0: no submission came yet */
+    int64_t board_id;
+    enum window window;
+    int64_t start_us; /* INT64_MIN: -infinity */
+    int64_t end_us;   /* INT64_MAX: infinity */
+    bool is_closed;
+};
+enum { PERIOD_TEXT_MAX = 40 };
+/* "all", or the first instant as RFC 3339: the id that the API shows. Returns the length. */
+size_t period_text(const struct period *period, char out[static PERIOD_TEXT_MAX]);
+
+typedef void store_period_fn(void *context, const struct period *period, const struct error *error);
+/* text: "" or "current", "previous", or an id. ERROR_PERIOD_NOT_FOUND. */
+void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,
+                       store_period_fn *done, void *context);
+
+#endif

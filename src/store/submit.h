@@ -1,0 +1,64 @@
+/*
+ * submit.h -- taking submissions: many callers, few transactions.
+ *
+ * Submissions wait in a queue. Whenever a connection has room, all that wait (up to a batch) go as one call of one SQL
+ * function, in one transaction: at once when the service is idle, as many as came meanwhile when it is busy. After the
+ * commit the changes are applied to Redis, in the same order, and each submission is answered with its place. One caller's
+ * submissions go over one connection in the order given.
+ */
+#ifndef STORE_SUBMIT_H
+#define STORE_SUBMIT_H
+
+#include "store/store.h"
+
+enum { SUBMIT_GROUP_MAX = 1000 };
+
+struct submission {
+    struct board board; /* a copy: the definition under which it was accepted */
+    struct slice player; /* borrowed until done */
+    int64_t score;
+    int64_t subscore;
+    int64_t at_us;
+    struct slice metadata; /* borrowed until done; data NULL: none */
+};
+
+struct submit_window {
+    enum window window;
+    int64_t period_id;
+    int64_t period_start_us;
+    int64_t rank;     /* 1-based after it; 0: not known */
+    int64_t old_rank; /* before it; 0: there was none, or not known */
+    bool is_changed;
+    bool has_old;
+    struct sort_key key;
+    struct sort_key old_key;
+};
+
+struct submit_result {
+    struct error error; /* ERROR_NONE: taken */
+    struct submit_window windows[WINDOW_COUNT];
+    int window_count;
+    struct slice metadata; /* of the entry in windows[0], borrowed until the continuation returns */
+    bool is_repeat;        /* its idempotency key was used before; nothing was done */
+    enum source source;    /* where the ranks came from */
+    struct token token;
+};
+
+typedef void submit_done_fn(void *context, size_t index, const struct submit_result *result);
+
+struct submit_claim {
+    uint8_t key[CRYPTO_HASH_SIZE];
+    uint8_t hash[CRYPTO_HASH_SIZE];
+};
+
+/*
+ * Queues a group; `done` is called once for each submission, in order, never before this returns. All of a group with a
+ * claim go in one transaction. false: the queue is full or no primary is reachable; nothing was queued, *error says which.
+ */
+bool submit_group(struct store *store, const struct submission *submissions, size_t count, const struct submit_claim *claim,
+                  int connection, submit_done_fn *done, void *context, struct error *error);
+/* A number for `connection`: the same for all groups whose order matters. */
+int submit_connection(struct store *store);
+size_t submit_queued(const struct store *store);
+
+#endif

@@ -1,0 +1,47 @@
+#include "work/link.h"
+
+#include <stdio.h>
+
+bool link_query(struct link *link, enum statement statement, size_t count, const char *const *parameters, struct dbb_result **ret_result,
+                struct error *error)
+{
+    return dbb_query(link->db, statement_text(statement), count, parameters, ret_result, error);
+}
+
+bool link_epoch(struct link *link, struct error *error)
+{
+    struct dbb_result *result;
+
+    if (!link_query(link, STATEMENT_epoch, 0, NULL, &result, error))
+        return false;
+    link->epoch = dbb_int64(result, 0, 0);
+    snprintf(link->epoch_text, sizeof(link->epoch_text), "%lld", (long long)link->epoch);
+    dbb_result_free(&result);
+    return true;
+}
+
+bool link_open(struct link *link, bool needs_kv, struct error *error)
+{
+    if (link->db && dbb_is_broken(link->db))
+        dbb_close(&link->db);
+    if (link->kv && kvb_is_broken(link->kv))
+        kvb_close(&link->kv);
+    if (!link->db) {
+        link->db = dbb_open(link->settings->database_url, link->name, 0, error);
+        if (!link->db)
+            return false;
+        if (!link_epoch(link, error)) {
+            dbb_close(&link->db);
+            return false;
+        }
+    }
+    if (needs_kv && !link->kv)
+        link->kv = kvb_open(link->settings->redis_url, 10000, error);
+    return !needs_kv || link->kv;
+}
+
+void link_close(struct link *link)
+{
+    dbb_close(&link->db);
+    kvb_close(&link->kv);
+}

@@ -1,0 +1,33 @@
+/*
+ * link.h -- the two connections of a background job, made again when they are lost.
+ */
+#ifndef WORK_LINK_H
+#define WORK_LINK_H
+
+#include "conf/settings.h"
+#include "db/blocking.h"
+#include "db/statements.h"
+#include "kv/blocking.h"
+
+enum { LINK_TEXT_MAX = 96 };
+
+struct link {
+    const struct settings *settings; /* borrowed */
+    const char *name;                /* application_name; borrowed */
+    struct dbb *db;
+    struct kvb *kv;
+    int64_t epoch;
+    char epoch_text[16];
+};
+
+/* Opens what is closed or broken, and reads the epoch when the database was opened. */
+bool link_open(struct link *link, bool needs_kv, struct error *error);
+void link_close(struct link *link);
+/* The epoch, again. */
+bool link_epoch(struct link *link, struct error *error);
+
+/* A statement by name. */
+bool link_query(struct link *link, enum statement statement, size_t count, const char *const *parameters, struct dbb_result **ret_result,
+                struct error *error);
+
+#endif

@@ -1,0 +1,262 @@
+/*
+ * rebuild.c -- see rebuild.h.
+ *
+ *   R1  mark the new generation as being built: from here every apply goes to both
+ *   R2  take a snapshot in PostgreSQL: it has every commit that was applied before R1
+ *   R3  load all its rows through the gate of revisions, tombstones too
+ *   R4  flip
+ *
+ * I4: so when the new generation takes over, it has everything that the old one had. Rows come in rank order, which makes
+ * each insertion into Redis's skip list an insertion at its end.
+ */
+#include "work/rebuild.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "board/board.h"
+#include "kv/keys.h"
+
+enum { CHUNK_ROWS = 200, CHUNKS_IN_FLIGHT = 16, LEASE_S = 30, ATTEMPTS_MAX = 3, PROGRESS_ROWS = 1000, FIXED_ARGUMENTS = 7 };
+#define LEASE_TEXT "30"
+
+/* One row's bytes, so that the slices of a chunk stay valid until it is sent. */
+struct row_bytes {
+    char player[PLAYER_BYTES_MAX];
+    uint8_t key[SORT_KEY_MAX];
+    char score[SORT_KEY_SCORE_TEXT_MAX];
+    uint8_t revision[KV_REVISION_SIZE];
+    char metadata[METADATA_BYTES_MAX];
+};
+
+struct loader {
+    struct link *link;
+    char meta[KV_KEY_MAX];
+    char gen[2 * 8 + 1];
+    struct row_bytes *rows;
+    struct slice arguments[FIXED_ARGUMENTS + 5 * CHUNK_ROWS];
+    size_t count; /* rows in the chunk */
+    int in_flight;
+    bool is_aborted;
+    int64_t entries;
+    void (*progress)(void *context, int64_t rows);
+    void *context;
+};
+
+static bool reply_take(struct loader *loader, struct error *error)
+{
+    struct kvb_reply *reply;
+
+    if (!kvb_read(loader->link->kv, &reply, error))
+        return false;
+    loader->in_flight--;
+    enum kvb_kind kind = kvb_kind(reply);
+    bool is_ok = kind == KVB_INT;
+    if (!is_ok) {
+        loader->is_aborted = kind != KVB_ERROR;
+        error_set(error, ERROR_UNAVAILABLE, "Redis refused a load: %.150s", kvb_text(reply).data);
+    }
+    kvb_reply_free(&reply);
+    return is_ok;
+}
+
+static bool chunk_send(struct loader *loader, struct error *error)
+{
+    if (loader->count == 0)
+        return true;
+    if (!kvb_append(loader->link->kv, FIXED_ARGUMENTS + 5 * loader->count, loader->arguments, error))
+        return false;
+    loader->count = 0;
+    loader->in_flight++;
+    return loader->in_flight < CHUNKS_IN_FLIGHT || reply_take(loader, error);
+}
+
+/* Columns: player, k1, k2, k3, revision, removed, metadata. */
+static bool on_row(void *context, const struct dbb_field *fields, size_t count, struct error *error)
+{
+    struct loader *loader = context;
+    struct row_bytes *row = &loader->rows[loader->count];
+    struct slice *arguments = &loader->arguments[FIXED_ARGUMENTS + 5 * loader->count];
+
+    ASSERT(count == 7 && fields[0].size <= PLAYER_BYTES_MAX && fields[6].size <= METADATA_BYTES_MAX);
+    struct sort_key key = {dbb_field_int64(&fields[1]), dbb_field_int64(&fields[2]), dbb_field_int64(&fields[3])};
+    bool is_removed = fields[5].data[0] != 0;
+    memcpy(row->player, fields[0].data, (size_t)fields[0].size);
+    arguments[0] = (struct slice){row->player, (size_t)fields[0].size};
+    arguments[1] = (struct slice){(char *)row->key, is_removed ? 0 : sort_key_encode(&key, row->key)};
+    arguments[2] = (struct slice){row->score, sort_key_score_text(key.k1, row->score)};
+    kv_revision_encode(dbb_field_int64(&fields[4]), row->revision);
+    arguments[3] = (struct slice){(char *)row->revision, KV_REVISION_SIZE};
+    arguments[4] = (struct slice){row->metadata, 0};
+    if (fields[6].size > 0 && !is_removed) {
+        memcpy(row->metadata, fields[6].data, (size_t)fields[6].size);
+        arguments[4].size = (size_t)fields[6].size;
+    }
+    loader->entries++;
+    if (loader->progress && loader->entries % PROGRESS_ROWS == 0)
+        loader->progress(loader->context, loader->entries);
+    return ++loader->count < CHUNK_ROWS || chunk_send(loader, error);
+}
+
+static bool rows_copy(struct loader *loader, const char *window, const char *start, int64_t standing, bool removed, struct error *error)
+{
+    char query[512];
+
+    snprintf(query, sizeof(query),
+             "select player, k1, k2, k3, revision, removed, metadata::text from ladder.entry "
+             "where window_kind = '%s' and period_start = '%s' and period_id = %lld and %s %s",
+             window, start, (long long)standing, removed ? "removed" : "not removed", removed ? "" : "order by k1, k2, k3, player");
+    return dbb_copy_out(loader->link->db, query, on_row, loader, error);
+}
+
+static bool call_text(struct link *link, size_t count, const struct slice *arguments, char *out, size_t out_max, struct error *error)
+{
+    struct kvb_reply *reply;
+
+    if (!kvb_call(link->kv, count, arguments, &reply, error))
+        return false;
+    struct slice text = kvb_text(reply);
+    snprintf(out, out_max, "%.*s", (int)text.size, text.data);
+    kvb_reply_free(&reply);
+    return true;
+}
+
+static bool standing_drop(struct link *link, int64_t standing, struct error *error)
+{
+    char meta[KV_KEY_MAX], text[32];
+    const struct slice drop[] = {SLICE("FCALL"), SLICE("ladder1_drop"), SLICE("1"), kv_meta_key(standing, meta)};
+
+    return call_text(link, ARRAY_SIZE(drop), drop, text, sizeof(text), error);
+}
+
+static bool generation_load(struct loader *loader, const char *window, const char *start, int64_t standing, struct error *error)
+{
+    struct link *link = loader->link;
+
+    loader->arguments[0] = SLICE("FCALL");
+    loader->arguments[1] = SLICE("ladder1_load");
+    loader->arguments[2] = SLICE("1");
+    loader->arguments[3] = slice_of(loader->meta);
+    loader->arguments[4] = slice_of(link->epoch_text);
+    loader->arguments[5] = slice_of(loader->gen);
+    loader->arguments[6] = SLICE(LEASE_TEXT);
+    if (!dbb_begin(link->db, true, error)) /* R2 */
+        return false;
+    bool is_ok = dbb_script(link->db, "set local enable_sort = off", error) && rows_copy(loader, window, start, standing, false, error) &&
+                 rows_copy(loader, window, start, standing, true, error) && chunk_send(loader, error);
+    while (is_ok && loader->in_flight > 0)
+        is_ok = reply_take(loader, error);
+    dbb_rollback(link->db);
+    return is_ok;
+}
+
+static enum rebuild_outcome generation_build(struct link *link, int64_t standing, const char *window, const char *start,
+                                             struct loader *loader, struct error *error)
+{
+    char text[32], owner[32];
+    uint8_t random[8];
+
+    crypto_random(random, sizeof(random));
+    text_hex_encode(random, sizeof(random), loader->gen);
+    snprintf(owner, sizeof(owner), "%d", getpid());
+    kv_meta_key(standing, loader->meta);
+    const struct slice build[] = {SLICE("FCALL"),           SLICE("ladder1_build"), SLICE("1"),      slice_of(loader->meta),
+                                  slice_of(link->epoch_text), slice_of(loader->gen),  slice_of(owner), SLICE(LEASE_TEXT)};
+    if (!call_text(link, ARRAY_SIZE(build), build, text, sizeof(text), error)) /* R1 */
+        return REBUILD_FAILED;
+    if (strcmp(text, "BUSY") == 0)
+        return REBUILD_BUSY;
+    if (!generation_load(loader, window, start, standing, error)) {
+        /* Replies may still be on their way: the connection is of no more use. */
+        if (loader->in_flight > 0)
+            kvb_close(&link->kv);
+        return loader->is_aborted ? REBUILD_BUSY : REBUILD_FAILED;
+    }
+    const struct slice flip[] = {SLICE("FCALL"), SLICE("ladder1_flip"), SLICE("1"), slice_of(loader->meta), slice_of(link->epoch_text), slice_of(loader->gen)};
+    if (!call_text(link, ARRAY_SIZE(flip), flip, text, sizeof(text), error)) /* R4 */
+        return REBUILD_FAILED;
+    return strcmp(text, "OK") == 0 ? REBUILD_DONE : REBUILD_BUSY;
+}
+
+enum rebuild_outcome rebuild_standing(struct link *link, int64_t standing, void (*progress)(void *context, int64_t rows), void *context,
+                                      struct rebuild_result *ret_result, struct error *error)
+{
+    char id[24], window[16], start[64];
+    const char *parameters[] = {id};
+    struct dbb_result *result;
+    int64_t start_us = clock_monotonic_us();
+    enum rebuild_outcome outcome = REBUILD_BUSY;
+
+    *ret_result = (struct rebuild_result){0, 0};
+    snprintf(id, sizeof(id), "%lld", (long long)standing);
+    if (!link_query(link, STATEMENT_standing_describe, 1, parameters, &result, error))
+        return REBUILD_FAILED;
+    bool is_needed = dbb_rows(result) == 1 && strcmp(dbb_text(result, 0, 2), "closed") != 0 && !dbb_bool(result, 0, 3);
+    if (is_needed) {
+        snprintf(window, sizeof(window), "%s", dbb_text(result, 0, 0));
+        snprintf(start, sizeof(start), "%s", dbb_text(result, 0, 1));
+    }
+    dbb_result_free(&result);
+    if (!is_needed)
+        return standing_drop(link, standing, error) ? REBUILD_NOT_NEEDED : REBUILD_FAILED;
+    struct row_bytes *rows = calloc(CHUNK_ROWS, sizeof(*rows));
+    struct loader *loader = calloc(1, sizeof(*loader));
+    ASSERT(rows && loader);
+    for (int attempt = 0; attempt < ATTEMPTS_MAX && outcome == REBUILD_BUSY && link->kv; attempt++) {
+        *loader = (struct loader){.link = link, .rows = rows, .progress = progress, .context = context};
+        outcome = generation_build(link, standing, window, start, loader, error);
+    }
+    ret_result->entries = loader->entries;
+    ret_result->took_us = clock_monotonic_us() - start_us;
+    free(loader);
+    free(rows);
+    return outcome;
+}
+
+bool rebuild_want(struct link *link, int64_t standing, struct error *error)
+{
+    char id[24];
+    struct kvb_reply *reply;
+
+    snprintf(id, sizeof(id), "%lld", (long long)standing);
+    const struct slice add[] = {SLICE("SADD"), SLICE(KV_WANTED), slice_of(id)};
+    if (!kvb_call(link->kv, ARRAY_SIZE(add), add, &reply, error))
+        return false;
+    kvb_reply_free(&reply);
+    return true;
+}
+
+bool rebuild_wanted(struct link *link, int limit, int64_t *ret_count, struct error *error)
+{
+    *ret_count = 0;
+    for (int i = 0; i < limit; i++) {
+        const struct slice pop[] = {SLICE("SPOP"), SLICE(KV_WANTED)};
+        struct rebuild_result result;
+        char text[24];
+        int64_t standing;
+        if (!call_text(link, ARRAY_SIZE(pop), pop, text, sizeof(text), error))
+            return false;
+        if (!text_parse_int64(slice_of(text), &standing) || standing <= 0)
+            return true; /* the list is empty */
+        enum rebuild_outcome outcome = rebuild_standing(link, standing, NULL, NULL, &result, error);
+        if (outcome == REBUILD_FAILED) {
+            struct error ignored;
+            if (link->kv)
+                rebuild_want(link, standing, &ignored);
+            return false;
+        }
+        if (outcome == REBUILD_DONE) {
+            (*ret_count)++;
+            log_info("rebuilt", LOG_INT("standing", standing), LOG_INT("entries", result.entries), LOG_INT("took_ms", result.took_us / 1000));
+        }
+    }
+    return true;
+}

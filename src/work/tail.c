@@ -1,0 +1,489 @@
+/*
+ * tail.c -- see tail.h.
+ *
+ * Every change has an event, inserted by the transaction that made it. A poll asks for the events that became visible
+ * since the last poll's snapshot, exactly: xid in progress then, or not begun then. (Not "xid below the oldest running
+ * one": a long REFRESH would hold that back.) For each it applies the entry's state as it is now.
+ *
+ *   T1  the cursor of each shard says up to which snapshot Redis has everything
+ *   T2  fetch the difference, and the next snapshot
+ *   T3  apply it, through the gate of revisions: what the servers applied already is a no-op
+ *   T4  when every reply is good: move the cursors, each only if it still is what we wrote last
+ *
+ * I3: a cursor is written behind its data, to the same Redis. So whatever prefix of its history a Redis comes back with
+ * (an old file, a replica that lagged), its cursors say from where to go on; and one that lost everything has none.
+ *
+ * Trust. Between such a return and the end of our replay, Redis is old but looks whole. So servers believe a Redis process
+ * only if `ladder:ready` names that very process (its run id) and the epoch: an old file brings back an old run id. We
+ * write it when, on one connection, we have read the cursors, replayed from the oldest, and moved all of them.
+ *
+ * A shard without a cursor of this epoch starts empty: the snapshot is taken first, then its standings are dropped, then
+ * the cursor is set. A standing that is rebuilt later takes its own snapshot after that, so nothing falls between.
+ */
+#include "work/tail.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "board/board.h"
+#include "kv/keys.h"
+#include "work/rebuild.h"
+
+enum {
+    APPLY_ROWS_MAX = 100,
+    PIPELINE_MAX = 64,
+    UPKEEP_US = 1000000,
+    WANT_MAX = 10000,
+    RUN_ID_MAX = 64,
+};
+
+struct shard {
+    char *cursor; /* what we believe is in Redis: "<epoch> <at_us> <snapshot>"; NULL: nothing */
+    bool is_touched;
+};
+
+struct tail {
+    struct link link;
+    bool is_locked;
+    bool is_synced; /* cursors were read, and the replay from the oldest has begun */
+    bool is_ready;  /* ladder:ready was written */
+    char run_id[RUN_ID_MAX];
+    char *snapshot; /* everything up to it is applied, or will be by the next poll */
+    int64_t at_us;
+    int64_t upkeep_us; /* when the next is due, monotonic */
+    struct shard shards[KV_SHARDS];
+};
+
+/* ---- small things ---- */
+
+static bool call(struct tail *tail, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply, struct error *error)
+{
+    return kvb_call(tail->link.kv, count, arguments, ret_reply, error);
+}
+
+static void cursors_forget(struct tail *tail)
+{
+    for (int i = 0; i < KV_SHARDS; i++) {
+        free(tail->shards[i].cursor);
+        tail->shards[i] = (struct shard){NULL, false};
+    }
+    free(tail->snapshot);
+    tail->snapshot = NULL;
+    tail->is_synced = false;
+    tail->is_ready = false;
+}
+
+static bool cursor_parse(const struct tail *tail, const char *cursor, int64_t *ret_at_us, const char **ret_snapshot)
+{
+    const char *first = cursor ? strchr(cursor, ' ') : NULL;
+    const char *second = first ? strchr(first + 1, ' ') : NULL;
+    int64_t epoch;
+
+    if (!second || !text_parse_int64((struct slice){cursor, (size_t)(first - cursor)}, &epoch) || epoch != tail->link.epoch ||
+        !text_parse_int64((struct slice){first + 1, (size_t)(second - first - 1)}, ret_at_us))
+        return false;
+    *ret_snapshot = second + 1;
+    return true;
+}
+
+static bool run_id_read(struct tail *tail, struct error *error)
+{
+    const struct slice info[] = {SLICE("INFO"), SLICE("server")};
+    struct kvb_reply *reply;
+
+    if (!call(tail, ARRAY_SIZE(info), info, &reply, error))
+        return false;
+    const char *at = strstr(kvb_text(reply).data, "run_id:");
+    snprintf(tail->run_id, sizeof(tail->run_id), "%.*s", at ? (int)strcspn(at + 7, "\r\n") : 0, at ? at + 7 : "");
+    kvb_reply_free(&reply);
+    return tail->run_id[0] || error_set(error, ERROR_UNAVAILABLE, "Redis did not say its run id");
+}
+
+static bool snapshot_read(struct tail *tail, char **ret_snapshot, int64_t *ret_at_us, struct error *error)
+{
+    struct dbb_result *result;
+
+    if (!link_query(&tail->link, STATEMENT_tail_snapshot, 0, NULL, &result, error))
+        return false;
+    *ret_snapshot = strdup(dbb_text(result, 0, 0));
+    *ret_at_us = dbb_int64(result, 0, 1);
+    dbb_result_free(&result);
+    return true;
+}
+
+/* ---- T4 ---- */
+
+static bool cursors_move(struct tail *tail, bool all, struct error *error)
+{
+    size_t size = strlen(tail->snapshot) + 64;
+    char *text = malloc(size);
+    bool is_sent[KV_SHARDS] = {false};
+    bool is_ok = true;
+
+    ASSERT(text != NULL);
+    snprintf(text, size, "%s %lld %s", tail->link.epoch_text, (long long)tail->at_us, tail->snapshot);
+    for (int i = 0; i < KV_SHARDS && is_ok; i++) {
+        struct shard *shard = &tail->shards[i];
+        char key[KV_KEY_MAX];
+        if (!all && !shard->is_touched)
+            continue;
+        const struct slice arguments[] = {SLICE("FCALL"), SLICE("ladder1_cursor"), SLICE("1"), kv_cursor_key(i, key),
+                                          slice_of(shard->cursor ? shard->cursor : ""), slice_of(text)};
+        is_ok = is_sent[i] = kvb_append(tail->link.kv, ARRAY_SIZE(arguments), arguments, error);
+    }
+    for (int i = 0; i < KV_SHARDS; i++) {
+        struct kvb_reply *reply;
+        if (!is_sent[i] || !is_ok)
+            continue;
+        is_ok = kvb_read(tail->link.kv, &reply, error);
+        if (!is_ok)
+            break;
+        if (kvb_kind(reply) != KVB_INT || kvb_int(reply) != 1)
+            is_ok = error_set(error, ERROR_CONFLICT, "the cursor of shard %d is not what this worker wrote: Redis lost data, or another worker tails", i);
+        kvb_reply_free(&reply);
+        free(tail->shards[i].cursor);
+        tail->shards[i].cursor = strdup(text);
+        tail->shards[i].is_touched = false;
+    }
+    free(text);
+    if (!is_ok)
+        kvb_close(&tail->link.kv); /* replies may be left */
+    return is_ok;
+}
+
+/* ---- T1 ---- */
+
+static bool cursors_read(struct tail *tail, bool is_missing[static KV_SHARDS], bool *ret_any_missing, struct error *error)
+{
+    int64_t oldest_us = INT64_MAX;
+    int64_t expired_us = clock_realtime_us() - tail->link.settings->worker_event_retention_days * 86400 * 1000000LL;
+
+    *ret_any_missing = false;
+    for (int i = 0; i < KV_SHARDS; i++) {
+        char key[KV_KEY_MAX];
+        const struct slice get[] = {SLICE("GET"), kv_cursor_key(i, key)};
+        if (!kvb_append(tail->link.kv, ARRAY_SIZE(get), get, error))
+            return false;
+    }
+    for (int i = 0; i < KV_SHARDS; i++) {
+        struct kvb_reply *reply;
+        const char *snapshot;
+        int64_t at_us;
+        if (!kvb_read(tail->link.kv, &reply, error))
+            return false;
+        tail->shards[i].cursor = kvb_kind(reply) == KVB_TEXT ? strdup(kvb_text(reply).data) : NULL;
+        kvb_reply_free(&reply);
+        is_missing[i] = !cursor_parse(tail, tail->shards[i].cursor, &at_us, &snapshot) || at_us < expired_us;
+        *ret_any_missing = *ret_any_missing || is_missing[i];
+        if (!is_missing[i] && at_us < oldest_us) {
+            oldest_us = at_us;
+            free(tail->snapshot);
+            tail->snapshot = strdup(snapshot);
+            tail->at_us = at_us;
+        }
+    }
+    return true;
+}
+
+/* Every standing of the shards that have no cursor leaves Redis. */
+static bool standings_drop(struct tail *tail, const bool is_missing[static KV_SHARDS], struct error *error)
+{
+    char position[32] = "0";
+
+    do {
+        const struct slice scan[] = {SLICE("SCAN"), slice_of(position), SLICE("MATCH"), SLICE("ladder:{*}:*:meta"), SLICE("COUNT"), SLICE("1000")};
+        struct kvb_reply *reply;
+        if (!call(tail, ARRAY_SIZE(scan), scan, &reply, error))
+            return false;
+        snprintf(position, sizeof(position), "%s", kvb_text(kvb_item(reply, 0)).data);
+        const struct kvb_reply *keys = kvb_item(reply, 1);
+        bool is_ok = true;
+        for (size_t i = 0; i < kvb_count(keys) && is_ok; i++) {
+            struct slice key = kvb_text(kvb_item(keys, i));
+            int shard = atoi(key.data + strlen("ladder:{"));
+            if (shard < 0 || shard >= KV_SHARDS || !is_missing[shard])
+                continue;
+            const struct slice drop[] = {SLICE("FCALL"), SLICE("ladder1_drop"), SLICE("1"), key};
+            struct kvb_reply *dropped;
+            is_ok = call(tail, ARRAY_SIZE(drop), drop, &dropped, error);
+            if (is_ok)
+                kvb_reply_free(&dropped);
+        }
+        kvb_reply_free(&reply);
+        if (!is_ok)
+            return false;
+    } while (strcmp(position, "0") != 0);
+    return true;
+}
+
+/* All standings that should be in Redis are put on the rebuild list, the newest first. */
+static bool standings_want(struct tail *tail, struct error *error)
+{
+    char limit[16];
+    const char *parameters[] = {NULL, NULL, limit};
+    struct dbb_result *result;
+    bool is_ok = true;
+
+    snprintf(limit, sizeof(limit), "%d", WANT_MAX);
+    if (!link_query(&tail->link, STATEMENT_standing_live, 3, parameters, &result, error))
+        return false;
+    for (size_t i = 0; i < dbb_rows(result) && is_ok; i++)
+        is_ok = rebuild_want(&tail->link, dbb_int64(result, i, 0), error);
+    dbb_result_free(&result);
+    return is_ok;
+}
+
+static bool tail_sync(struct tail *tail, struct error *error)
+{
+    bool is_missing[KV_SHARDS], any_missing;
+    char *snapshot;
+    int64_t at_us;
+
+    cursors_forget(tail);
+    if (!run_id_read(tail, error) || !snapshot_read(tail, &snapshot, &at_us, error))
+        return false;
+    bool is_ok = cursors_read(tail, is_missing, &any_missing, error);
+    if (is_ok && any_missing) {
+        log_info("tail-starts-shards", LOG_TEXT("because", "they have no cursor of this epoch"));
+        is_ok = standings_drop(tail, is_missing, error) && standings_want(tail, error);
+    }
+    if (is_ok && !tail->snapshot) {
+        /* None has one: all start at the snapshot that was taken before the drop. */
+        tail->snapshot = snapshot;
+        tail->at_us = at_us;
+        snapshot = NULL;
+    }
+    free(snapshot);
+    tail->is_synced = is_ok;
+    return is_ok;
+}
+
+/* ---- T2, T3 ---- */
+
+struct change {
+    int64_t standing;
+    size_t row;
+};
+
+static int change_compare(const void *a, const void *b)
+{
+    const struct change *left = a, *right = b;
+
+    return (left->standing > right->standing) - (left->standing < right->standing);
+}
+
+static bool replies_take(struct tail *tail, int count, struct error *error)
+{
+    bool is_ok = true;
+
+    for (int i = 0; i < count; i++) {
+        struct kvb_reply *reply;
+        if (!kvb_read(tail->link.kv, &reply, error))
+            return false;
+        if (kvb_kind(reply) != KVB_ARRAY && is_ok)
+            is_ok = error_set(error, ERROR_UNAVAILABLE, "Redis refused an apply: %.150s", kvb_text(reply).data);
+        kvb_reply_free(&reply);
+    }
+    return is_ok;
+}
+
+static bool changes_send(struct tail *tail, const struct dbb_result *result, const struct change *changes, size_t count, struct error *error)
+{
+    enum { FIXED = 6 };
+    struct slice arguments[FIXED + 5 * APPLY_ROWS_MAX];
+    uint8_t keys[APPLY_ROWS_MAX][SORT_KEY_MAX], revisions[APPLY_ROWS_MAX][KV_REVISION_SIZE];
+    char scores[APPLY_ROWS_MAX][SORT_KEY_SCORE_TEXT_MAX], meta[KV_KEY_MAX];
+
+    arguments[0] = SLICE("FCALL");
+    arguments[1] = SLICE("ladder1_apply");
+    arguments[2] = SLICE("1");
+    arguments[3] = kv_meta_key(changes[0].standing, meta);
+    arguments[4] = slice_of(tail->link.epoch_text);
+    arguments[5] = SLICE("0");
+    for (size_t i = 0; i < count; i++) {
+        size_t row = changes[i].row;
+        struct slice *a = &arguments[FIXED + 5 * i];
+        struct sort_key key = {dbb_int64(result, row, 2), dbb_int64(result, row, 3), dbb_int64(result, row, 4)};
+        bool is_removed = dbb_bool(result, row, 6);
+        kv_revision_encode(dbb_int64(result, row, 5), revisions[i]);
+        a[0] = (struct slice){dbb_text(result, row, 1), dbb_size(result, row, 1)};
+        a[1] = (struct slice){(char *)keys[i], is_removed ? 0 : sort_key_encode(&key, keys[i])};
+        a[2] = (struct slice){scores[i], sort_key_score_text(key.k1, scores[i])};
+        a[3] = (struct slice){(char *)revisions[i], KV_REVISION_SIZE};
+        a[4] = (struct slice){dbb_text(result, row, 7), is_removed ? 0 : dbb_size(result, row, 7)};
+    }
+    tail->shards[changes[0].standing % KV_SHARDS].is_touched = true;
+    return kvb_append(tail->link.kv, FIXED + 5 * count, arguments, error);
+}
+
+static bool changes_apply(struct tail *tail, const struct dbb_result *result, struct error *error)
+{
+    size_t count = dbb_rows(result);
+    struct change *changes = malloc((count + 1) * sizeof(*changes));
+    int in_flight = 0;
+    bool is_ok = true;
+
+    ASSERT(changes != NULL);
+    for (size_t i = 0; i < count; i++)
+        changes[i] = (struct change){dbb_int64(result, i, 0), i};
+    qsort(changes, count, sizeof(*changes), change_compare);
+    for (size_t from = 0; from < count && is_ok;) {
+        size_t to = from + 1;
+        while (to < count && to - from < APPLY_ROWS_MAX && changes[to].standing == changes[from].standing)
+            to++;
+        is_ok = changes_send(tail, result, changes + from, to - from, error);
+        from = to;
+        if (is_ok && ++in_flight == PIPELINE_MAX) {
+            is_ok = replies_take(tail, in_flight, error);
+            in_flight = 0;
+        }
+    }
+    is_ok = is_ok && replies_take(tail, in_flight, error);
+    free(changes);
+    if (!is_ok)
+        kvb_close(&tail->link.kv);
+    return is_ok;
+}
+
+static bool changes_fetch(struct tail *tail, char **ret_snapshot, int64_t *ret_at_us, struct dbb_result **ret_result, struct error *error)
+{
+    char since[CLOCK_TEXT_MAX];
+    const char *parameters[] = {tail->snapshot, since};
+
+    /* A transaction may have begun, and stamped its events, well before it became visible. */
+    clock_format(tail->at_us - 3600 * 1000000LL, since);
+    if (!dbb_begin(tail->link.db, true, error))
+        return false;
+    bool is_ok = snapshot_read(tail, ret_snapshot, ret_at_us, error);
+    if (is_ok && !link_query(&tail->link, STATEMENT_tail_changes, 2, parameters, ret_result, error)) {
+        free(*ret_snapshot);
+        is_ok = false;
+    }
+    dbb_rollback(tail->link.db);
+    return is_ok;
+}
+
+/* ---- upkeep ---- */
+
+static bool ready_write(struct tail *tail, struct error *error)
+{
+    char value[RUN_ID_MAX + 32];
+    struct kvb_reply *reply;
+
+    snprintf(value, sizeof(value), "%s %s", tail->link.epoch_text, tail->run_id);
+    const struct slice set[] = {SLICE("SET"), SLICE(KV_READY), slice_of(value)};
+    if (!call(tail, ARRAY_SIZE(set), set, &reply, error))
+        return false;
+    kvb_reply_free(&reply);
+    tail->is_ready = true;
+    log_info("redis-ready", LOG_TEXT("epoch", tail->link.epoch_text), LOG_TEXT("run_id", tail->run_id));
+    return true;
+}
+
+static bool ready_check(struct tail *tail, struct error *error)
+{
+    char value[RUN_ID_MAX + 32];
+    const struct slice get[] = {SLICE("GET"), SLICE(KV_READY)};
+    struct kvb_reply *reply;
+    int64_t epoch = tail->link.epoch;
+
+    snprintf(value, sizeof(value), "%s %s", tail->link.epoch_text, tail->run_id);
+    if (!call(tail, ARRAY_SIZE(get), get, &reply, error))
+        return false;
+    bool is_same = slice_is(kvb_text(reply), value);
+    kvb_reply_free(&reply);
+    if (!is_same)
+        return error_set(error, ERROR_CONFLICT, "Redis forgot that it was ready: it lost data");
+    if (!link_epoch(&tail->link, error))
+        return false;
+    return tail->link.epoch == epoch || error_set(error, ERROR_CONFLICT, "the database is of a new epoch");
+}
+
+/* ---- the poll ---- */
+
+static bool lock_take(struct tail *tail, bool *ret_is_ours, struct error *error)
+{
+    const char *parameters[] = {"tail"};
+    struct dbb_result *result;
+
+    if (!tail->is_locked) {
+        if (!link_query(&tail->link, STATEMENT_job_lock, 1, parameters, &result, error))
+            return false;
+        tail->is_locked = dbb_bool(result, 0, 0);
+        dbb_result_free(&result);
+    }
+    *ret_is_ours = tail->is_locked;
+    return true;
+}
+
+static bool poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct error *error)
+{
+    struct dbb_result *result;
+    char *snapshot;
+    int64_t at_us;
+
+    if (!tail->link.db || dbb_is_broken(tail->link.db))
+        tail->is_locked = false; /* it ended with its session */
+    if (!link_open(&tail->link, true, error) || !lock_take(tail, ret_is_ours, error))
+        return false;
+    if (!*ret_is_ours)
+        return true;
+    if (!tail->is_synced && !tail_sync(tail, error))
+        return false;
+    if (!changes_fetch(tail, &snapshot, &at_us, &result, error))
+        return false;
+    bool is_ok = changes_apply(tail, result, error);
+    *ret_rows = (int64_t)dbb_rows(result);
+    dbb_result_free(&result);
+    if (!is_ok) {
+        free(snapshot);
+        return false;
+    }
+    free(tail->snapshot);
+    tail->snapshot = snapshot;
+    tail->at_us = at_us;
+    bool is_due = clock_monotonic_us() >= tail->upkeep_us || !tail->is_ready;
+    if (!cursors_move(tail, is_due, error))
+        return false;
+    if (!is_due)
+        return true;
+    tail->upkeep_us = clock_monotonic_us() + UPKEEP_US;
+    return tail->is_ready ? ready_check(tail, error) : ready_write(tail, error);
+}
+
+bool tail_poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct error *error)
+{
+    *ret_is_ours = false;
+    *ret_rows = 0;
+    if (poll(tail, ret_is_ours, ret_rows, error))
+        return true;
+    /* Whatever it was, the next poll reads the cursors again and replays from there. */
+    cursors_forget(tail);
+    if (tail->link.kv && kvb_is_broken(tail->link.kv))
+        kvb_close(&tail->link.kv);
+    return false;
+}
+
+struct tail *tail_new(const struct settings *settings)
+{
+    struct tail *tail = calloc(1, sizeof(*tail));
+
+    ASSERT(tail != NULL);
+    tail->link = (struct link){.settings = settings, .name = "ladder work tail"};
+    return tail;
+}
+
+void tail_free(struct tail **tail)
+{
+    if (!*tail)
+        return;
+    cursors_forget(*tail);
+    link_close(&(*tail)->link);
+    free(*tail);
+    *tail = NULL;
+}

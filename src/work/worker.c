@@ -1,0 +1,144 @@
+/*
+ * worker.c -- see worker.h.
+ *
+ * Nothing here ends because a dependency is down: a failed step is logged once, and tried again after a short pause.
+ */
+#include "work/worker.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "work/job.h"
+#include "work/rebuild.h"
+#include "work/tail.h"
+
+enum { FAILED_PAUSE_MS = 200, ELSEWHERE_PAUSE_MS = 500, WANTED_PAUSE_MS = 30, WANTED_AT_ONCE = 100, STEP_MS = 10, JOBS_PAUSE_MS = 100 };
+
+struct worker {
+    const struct settings *settings;
+    atomic_bool is_stopping;
+    pthread_t tail, rebuild, jobs;
+};
+
+static void pause_ms(struct worker *worker, int64_t ms)
+{
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+
+    for (int64_t left = ms; left > 0 && !worker->is_stopping; left -= STEP_MS)
+        nanosleep(&step, NULL);
+}
+
+/* The same failure over and over is one line, not a thousand. */
+struct failure {
+    char last[ERROR_MESSAGE_MAX];
+};
+
+static void failure_log(struct failure *failure, const char *what, const struct error *error)
+{
+    if (strcmp(failure->last, error->message) == 0)
+        return;
+    memcpy(failure->last, error->message, sizeof(failure->last));
+    log_warn("job-failed", LOG_TEXT("job", what), LOG_TEXT("because", error->message));
+}
+
+static void *tail_main(void *context)
+{
+    struct worker *worker = context;
+    const struct settings *settings = worker->settings;
+    struct tail *tail = tail_new(settings);
+    struct failure failure = {""};
+    struct error error;
+
+    while (!worker->is_stopping) {
+        bool is_ours;
+        int64_t rows;
+        if (!tail_poll(tail, &is_ours, &rows, &error)) {
+            failure_log(&failure, "tail", &error);
+            pause_ms(worker, FAILED_PAUSE_MS);
+            continue;
+        }
+        failure.last[0] = 0;
+        pause_ms(worker, !is_ours ? ELSEWHERE_PAUSE_MS : rows ? settings->worker_tail_busy_ms : settings->worker_tail_idle_ms);
+    }
+    tail_free(&tail);
+    return NULL;
+}
+
+static void *rebuild_main(void *context)
+{
+    struct worker *worker = context;
+    struct link link = {.settings = worker->settings, .name = "ladder work rebuild"};
+    struct failure failure = {""};
+    struct error error;
+
+    while (!worker->is_stopping) {
+        int64_t count = 0;
+        /* The epoch may have changed since the last look. */
+        bool is_ok = link_open(&link, true, &error) && link_epoch(&link, &error) && rebuild_wanted(&link, WANTED_AT_ONCE, &count, &error);
+        if (!is_ok)
+            failure_log(&failure, "rebuild", &error);
+        else
+            failure.last[0] = 0;
+        pause_ms(worker, is_ok ? (count ? STEP_MS : WANTED_PAUSE_MS) : FAILED_PAUSE_MS);
+    }
+    link_close(&link);
+    return NULL;
+}
+
+static void *jobs_main(void *context)
+{
+    static const struct job *const jobs[] = {&partitions_job, &roll_job, &purge_job};
+    struct worker *worker = context;
+    struct link link = {.settings = worker->settings, .name = "ladder work jobs"};
+    struct failure failures[ARRAY_SIZE(jobs)] = {{""}};
+    int64_t due_us[ARRAY_SIZE(jobs)] = {0};
+    struct error error;
+
+    while (!worker->is_stopping) {
+        for (size_t i = 0; i < ARRAY_SIZE(jobs) && !worker->is_stopping; i++) {
+            int64_t rows;
+            if (clock_monotonic_us() < due_us[i])
+                continue;
+            enum job_outcome outcome = job_run(&link, jobs[i], &rows, &error);
+            if (outcome == JOB_FAILED)
+                failure_log(&failures[i], jobs[i]->name, &error);
+            else
+                failures[i].last[0] = 0;
+            due_us[i] = clock_monotonic_us() + (outcome == JOB_FAILED ? FAILED_PAUSE_MS * 5 : jobs[i]->period_ms) * 1000;
+        }
+        pause_ms(worker, JOBS_PAUSE_MS);
+    }
+    link_close(&link);
+    return NULL;
+}
+
+struct worker *worker_start(const struct settings *settings)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+
+    ASSERT(worker != NULL);
+    worker->settings = settings;
+    ASSERT(pthread_create(&worker->tail, NULL, tail_main, worker) == 0);
+    ASSERT(pthread_create(&worker->rebuild, NULL, rebuild_main, worker) == 0);
+    ASSERT(pthread_create(&worker->jobs, NULL, jobs_main, worker) == 0);
+    return worker;
+}
+
+void worker_stop(struct worker **pworker)
+{
+    struct worker *worker = *pworker;
+
+    worker->is_stopping = true;
+    pthread_join(worker->tail, NULL);
+    pthread_join(worker->rebuild, NULL);
+    pthread_join(worker->jobs, NULL);
+    free(worker);
+    *pworker = NULL;
+}
