@@ -1,0 +1,194 @@
+# lib.sh -- what scripts/up, scripts/down and scripts/test share. Sourced by bash.
+#
+# Servers are private: their data, sockets, logs and pid files are under one run directory, their ports are free ones
+# on loopback. The machine's own services are neither started, stopped nor changed.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+pg_bin=/usr/lib/postgresql/15/bin
+build_packages="gcc meson ninja-build pkg-config libmicrohttpd-dev libpq-dev libhiredis-dev libjansson-dev libyaml-dev libev-dev
+ libsodium-dev libcmocka-dev uthash-dev redis-server redis-tools postgresql-15 postgresql-client-15 curl ca-certificates"
+test_packages="python3 python3-pytest python3-psycopg2 python3-redis python3-requests clang-format"
+
+step_started=0
+step() {
+    step_started=$(date +%s%N)
+    printf '%-44s' "$1"
+}
+done_step() {
+    local ms=$((($(date +%s%N) - step_started) / 1000000))
+    printf '%s (%d.%01d s)\n' "${1:-ok}" $((ms / 1000)) $((ms % 1000 / 100))
+}
+die() {
+    printf '\n%s\n' "$*" >&2
+    exit 1
+}
+
+missing_packages() {
+    local package
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || printf '%s ' "$package"
+    done
+}
+
+# Installs what is missing, without starting any service or creating a PostgreSQL cluster.
+install_packages() {
+    local missing policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/ladder.conf made_policy= log
+    # shellcheck disable=SC2086
+    missing=$(missing_packages $*)
+    [ -n "$missing" ] || return 0
+    [ "$(id -u)" = 0 ] || die "These packages are missing, and only root can install them: $missing"
+    log=$(mktemp)
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod +x $policy
+        made_policy=1
+    fi
+    mkdir -p "$(dirname $cluster)"
+    echo 'create_main_cluster = false' >$cluster
+    local status=0
+    # shellcheck disable=SC2086
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1 || status=$?
+    rm -f $cluster
+    [ -z "$made_policy" ] || rm -f $policy
+    [ $status = 0 ] || { tail -20 "$log" >&2; die "apt-get could not install: $missing"; }
+    rm -f "$log"
+}
+
+# PostgreSQL does not run as root: as the user postgres then, as ourselves otherwise.
+as_postgres() {
+    if [ "$(id -u)" = 0 ]; then
+        setpriv --reuid=postgres --regid=postgres --clear-groups -- "$@"
+    else
+        "$@"
+    fi
+}
+
+free_port() {
+    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# Is the process in this pid file alive, and is its command line ours?
+pid_is() {
+    local file=$1 pattern=$2 pid
+    [ -s "$file" ] || return 1
+    pid=$(head -1 "$file")
+    [ -d "/proc/$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q -- "$pattern"
+}
+
+stop_pid() {
+    local file=$1 pattern=$2 signal=${3:-TERM} pid i
+    if pid_is "$file" "$pattern"; then
+        pid=$(head -1 "$file")
+        kill -"$signal" "$pid" 2>/dev/null || true
+        for ((i = 0; i < 150; i++)); do
+            [ -d "/proc/$pid" ] && [ "$(awk '/^State/ {print $2}' "/proc/$pid/status" 2>/dev/null)" != Z ] || break
+            sleep 0.1
+        done
+        kill -KILL "$pid" 2>/dev/null || true
+    fi
+    rm -f "$file"
+}
+
+# Where PostgreSQL's data go: under the run directory, or, when the user postgres can't reach it, under /tmp with a link.
+data_directory() {
+    local run=$1 data=$1/postgresql
+    if [ ! -e "$data" ]; then
+        mkdir -p "$data"
+        if [ "$(id -u)" = 0 ]; then
+            chown postgres "$data"
+            if ! as_postgres test -w "$data"; then
+                rmdir "$data"
+                ln -s "$(mktemp -d /tmp/ladder-data.XXXXXX)" "$data"
+                chown postgres "$(readlink "$data")"
+            fi
+        fi
+    fi
+    readlink -f "$data"
+}
+
+remove_data() {
+    local run=$1
+    [ ! -L "$run/postgresql" ] || rm -rf "$(readlink "$run/postgresql")"
+    rm -rf "$run"
+}
+
+postgres_wait() {
+    local port=$1 i
+    for ((i = 0; i < 300; i++)); do
+        "$pg_bin/pg_isready" -q -h 127.0.0.1 -p "$port" -U ladder -d postgres && return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+# postgres_start RUN NAME PORT: a server whose data directory exists.
+postgres_start() {
+    local run=$1 name=$2 port=$3 data
+    data=$(data_directory "$run")
+    pid_is "$data/$name/postmaster.pid" "$data/$name" && return 0
+    rm -f "$data/$name/postmaster.pid"
+    (cd "$data" && as_postgres setsid "$pg_bin/postgres" -D "$data/$name" -p "$port" -k "$data" -c listen_addresses=127.0.0.1 \
+        -c max_connections=200 -c shared_buffers=256MB -c max_wal_size=4GB -c checkpoint_timeout=15min -c wal_compression=lz4 \
+        -c hot_standby_feedback=on -c max_standby_streaming_delay=10s -c deadlock_timeout=100ms -c jit=off \
+        -c max_slot_wal_keep_size=4GB >>"$data/$name.log" 2>&1 </dev/null &)
+    postgres_wait "$port" || { tail -5 "$data/$name.log" >&2; die "PostgreSQL ($name) did not start; its log: $data/$name.log"; }
+}
+
+# databases_start RUN PRIMARY_PORT REPLICA_PORT
+databases_start() {
+    local run=$1 primary=$2 replica=$3 data
+    data=$(data_directory "$run")
+    if [ ! -e "$data/primary/PG_VERSION" ]; then
+        (cd "$data" && as_postgres "$pg_bin/initdb" -D "$data/primary" -U ladder -A trust -E UTF8 --locale=C.UTF-8 >"$run/initdb.log" 2>&1) ||
+            { tail -5 "$run/initdb.log" >&2; die "initdb failed"; }
+    fi
+    postgres_start "$run" primary "$primary"
+    if [ -z "$("$pg_bin/psql" -h 127.0.0.1 -p "$primary" -U ladder -d postgres -Atc "select 1 from pg_database where datname = 'ladder'")" ]; then
+        "$pg_bin/createdb" -h 127.0.0.1 -p "$primary" -U ladder ladder
+    fi
+    if [ ! -e "$data/replica/PG_VERSION" ]; then
+        "$pg_bin/psql" -q -h 127.0.0.1 -p "$primary" -U ladder -d postgres -Atc \
+            "select pg_create_physical_replication_slot('replica') where not exists (select from pg_replication_slots where slot_name = 'replica')" >/dev/null
+        rm -rf "$data/replica"
+        (cd "$data" && as_postgres "$pg_bin/pg_basebackup" -h 127.0.0.1 -p "$primary" -U ladder -D "$data/replica" -R -S replica -c fast >"$run/basebackup.log" 2>&1) ||
+            { tail -5 "$run/basebackup.log" >&2; die "pg_basebackup failed"; }
+    else
+        # The primary's port may be another one this time.
+        as_postgres sed -i "s/port=[0-9]*/port=$primary/" "$data/replica/postgresql.auto.conf"
+    fi
+    postgres_start "$run" replica "$replica"
+}
+
+redis_start() {
+    local run=$1 port=$2 i
+    pid_is "$run/redis.pid" "redis-server" && return 0
+    mkdir -p "$run/redis"
+    redis-server --bind 127.0.0.1 --port "$port" --daemonize yes --pidfile "$run/redis.pid" --logfile "$run/redis.log" \
+        --dir "$run/redis" --save '' --appendonly no --maxmemory-policy noeviction --lazyfree-lazy-user-del yes >/dev/null
+    for ((i = 0; i < 100; i++)); do
+        redis-cli -p "$port" ping >/dev/null 2>&1 && return 0
+        sleep 0.05
+    done
+    die "Redis did not start; its log: $run/redis.log"
+}
+
+# A port that an earlier run had, if it is still free.
+kept_port() {
+    local file=$1/ports name=$2 port
+    port=$(sed -n "s/^$name=//p" "$file" 2>/dev/null || true)
+    if [ -z "$port" ] || ! /usr/bin/python3 -c 'import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", int(sys.argv[1])))' "$port" 2>/dev/null; then
+        port=$(free_port)
+    fi
+    printf '%s' "$port"
+}
+
+everything_stop() {
+    local run=$1 data
+    stop_pid "$run/serve.pid" 'ladder serve'
+    stop_pid "$run/work.pid" 'ladder work'
+    stop_pid "$run/redis.pid" redis-server
+    [ -e "$run/postgresql" ] || return 0
+    data=$(readlink -f "$run/postgresql")
+    stop_pid "$data/replica/postmaster.pid" "$data/replica" INT
+    stop_pid "$data/primary/postmaster.pid" "$data/primary" INT
+}
