@@ -1,4 +1,5 @@
--- time_of, us_of: instants as microseconds since 1970, exact both ways (extract(epoch) goes through numeric).
+-- time_of, us_of: instants as microseconds since 1970, exact both ways (extract(epoch) goes through numeric). Without
+-- settings of their own, so that they are inlined.
 create or replace function ladder.time_of(us bigint)
     returns timestamptz
     language sql

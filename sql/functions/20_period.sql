@@ -6,7 +6,6 @@ create or replace function ladder.period_bounds(window_kind ladder.window_kind, 
                                                 out starts_at timestamptz, out ends_at timestamptz)
     language sql
     stable
-    set search_path = pg_catalog
 as $$
     select case window_kind
                when 'all' then '-infinity'::timestamptz
@@ -34,7 +33,6 @@ create or replace function ladder.period_of(board_id bigint, window_kind ladder.
     returns setof ladder.period
     language sql
     stable
-    set search_path = pg_catalog
 as $$
     select p.*
     from (select q.*
