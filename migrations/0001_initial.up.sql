@@ -232,6 +232,9 @@ create table ladder.idempotency_key (
     key          bytea       not null,
     request_hash bytea       not null,
     created_at   timestamptz not null default now(),
+    backend      integer     not null default pg_backend_pid(),
+    backend_at   timestamptz,
+    outcome      json,
     status       smallint,
     headers      text,
     body         bytea,
@@ -244,6 +247,9 @@ comment on column ladder.idempotency_key.game_id is 'The game: keys of different
 comment on column ladder.idempotency_key.key is 'BLAKE2b-256 of the API key''s id and the Idempotency-Key.';
 comment on column ladder.idempotency_key.request_hash is 'BLAKE2b-256 of method, target and body: another request under the same key is refused.';
 comment on column ladder.idempotency_key.created_at is 'Kept for 24 hours from here.';
+comment on column ladder.idempotency_key.backend is 'The database session that made it: once that has ended, nobody is making the answer.';
+comment on column ladder.idempotency_key.backend_at is 'When that session began: process numbers come again.';
+comment on column ladder.idempotency_key.outcome is 'What the submissions did, as submit returned it: from it the answer can be made after a crash.';
 comment on column ladder.idempotency_key.status is 'HTTP status of the first answer; null while it is being made.';
 comment on column ladder.idempotency_key.headers is 'The first answer''s Ladder-Token.';
 comment on column ladder.idempotency_key.body is 'The first answer, byte for byte.';

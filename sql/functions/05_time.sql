@@ -21,3 +21,13 @@ as $$
                 else (extract(epoch from at) * 1000000)::bigint end
 $$;
 comment on function ladder.us_of(timestamptz) is 'An instant as microseconds since 1970; the infinities as the ends of int64.';
+
+-- backend_started_at: when this session began; with its process number it names the session for good.
+create or replace function ladder.backend_started_at()
+    returns timestamptz
+    language sql
+    stable
+as $$
+    select a.backend_start from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a
+$$;
+comment on function ladder.backend_started_at() is 'When this session began.';

@@ -42,6 +42,7 @@ declare
     -- The open results of a round: (item, window index) pairs that lost a race and are decided again.
     v_again_item integer[];
     v_again_window integer[];
+    v_has_raced boolean;
     -- The results so far, parallel arrays.
     r_item integer[] := '{}';    r_kind ladder.window_kind[] := '{}'; r_period bigint[] := '{}';
     r_outcome smallint[] := '{}'; r_revision bigint[] := '{}';
@@ -54,8 +55,8 @@ begin
     -- Lock class 1: idempotency keys, in order. A key that exists takes its submissions out of the batch.
     if cardinality(p_claim_key) > 0 then
         with made as (
-            insert into ladder.idempotency_key (game_id, key, request_hash)
-            select c.game_id, c.key, c.hash
+            insert into ladder.idempotency_key (game_id, key, request_hash, backend_at)
+            select c.game_id, c.key, c.hash, ladder.backend_started_at()
             from unnest(p_claim_game, p_claim_key, p_claim_hash) as c (game_id, key, hash)
             order by c.game_id, c.key
             on conflict do nothing
@@ -86,6 +87,7 @@ begin
     for v_round in 0..v_round_max loop
         v_again_item := null;
         v_again_window := null;
+        v_has_raced := false;
         for v_pass in 1..4 loop
             with input as (
                 select i.*, ladder.time_of(i.achieved_us) as achieved_at
@@ -207,7 +209,7 @@ begin
             from told t;
 
             exit when s.item is null;
-            if v_pass > 1 and v_again_window is not null and s.is_refused then
+            if v_has_raced and s.is_refused then
                 -- One of its windows is written, this one now refuses: the whole batch starts again.
                 raise exception 'a submission raced with another' using errcode = 'serialization_failure';
             end if;
@@ -233,6 +235,7 @@ begin
                     perform ladder.period_ensure(array_agg(p_board[i.item]), array_agg(ladder.time_of(p_achieved_us[i.item])))
                     from unnest(v_again_item) as i (item);
                 end if;
+                v_has_raced := v_has_raced or s.lost_race;
                 if v_pass = 4 then
                     raise exception 'a submission raced with too many others' using errcode = 'serialization_failure';
                 end if;
@@ -258,6 +261,25 @@ begin
           order by x.item) r
     join unnest(p_board, p_player, p_score, p_subscore, p_achieved_us)
          with ordinality as i (board_id, player, score, subscore, achieved_us, item) on i.item = r.item;
+
+    if cardinality(p_claim_key) > 0 then
+        update ladder.idempotency_key k
+        set outcome = o.outcome
+        from (select c.game_id, c.key,
+                     json_agg(json_build_object(
+                         'item', x.item - c.first + 1, 'window_kind', x.window_kind, 'period_id', x.period_id, 'outcome', x.outcome,
+                         'k1', x.k1, 'k2', x.k2, 'k3', x.k3, 'metadata', x.metadata,
+                         'old_k1', x.old_k1, 'old_k2', x.old_k2, 'old_k3', x.old_k3, 'period_start_us', ladder.us_of(x.starts_at))
+                         order by x.item, x.window_index) as outcome
+              from unnest(r_item, r_kind, r_period, r_outcome, r_k1, r_k2, r_k3, r_metadata, r_old1, r_old2, r_old3, r_window, r_start)
+                   as x (item, window_kind, period_id, outcome, k1, k2, k3, metadata, old_k1, old_k2, old_k3, window_index, starts_at)
+              join unnest(p_claim) with ordinality as i (claim, item) on i.item = x.item
+              join (select c.claim, c.game_id, c.key, (select min(n.item) from unnest(p_claim) with ordinality as n (claim, item)
+                                                       where n.claim = c.claim) as first
+                    from unnest(p_claim_game, p_claim_key) with ordinality as c (game_id, key, claim)) c on c.claim = i.claim
+              group by c.game_id, c.key) o
+        where k.game_id = o.game_id and k.key = o.key;
+    end if;
 
     return query
     select x.item, x.window_kind, x.period_id, x.outcome, x.revision, x.k1, x.k2, x.k3, x.metadata,

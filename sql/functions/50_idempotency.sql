@@ -6,8 +6,8 @@ create or replace function ladder.idempotency_claim(p_game bigint, p_key bytea, 
     set search_path = pg_catalog
 as $$
 begin
-    insert into ladder.idempotency_key (game_id, key, request_hash)
-    values (p_game, p_key, p_hash)
+    insert into ladder.idempotency_key (game_id, key, request_hash, backend_at)
+    values (p_game, p_key, p_hash, ladder.backend_started_at())
     on conflict do nothing;
     if not found then
         raise exception 'the Idempotency-Key was used before' using errcode = 'LD001';

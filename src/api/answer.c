@@ -51,13 +51,15 @@ struct kept {
     char token[TOKEN_TEXT_MAX];
 };
 
-static void on_kept(void *context, const struct error *error)
+static void on_kept(void *context, bool is_first, const struct error *error)
 {
     struct kept *kept = context;
     struct http_request *http = kept->call->http;
 
     if (error)
         api_fail(kept->call, error);
+    else if (!is_first)
+        api_replay(kept->call, NULL);
     else
         answer_send(kept->call, kept->status, &kept->body, kept->token);
     buf_done(&kept->body);
@@ -91,6 +93,10 @@ static void on_replay(void *context, const struct idempotency_answer *answer)
 
     if (answer->error.code != ERROR_NONE) {
         api_fail(call, &answer->error);
+    } else if (answer->is_orphan && call->again) {
+        call->again(call);
+    } else if (answer->is_orphan) {
+        api_fail_with(call, ERROR_INTERNAL, "the first answer was lost");
     } else {
         buf_init(&body, API_ANSWER_BYTES_MAX);
         buf_append_slice(&body, answer->body);
@@ -100,8 +106,9 @@ static void on_replay(void *context, const struct idempotency_answer *answer)
     http_release(call->http);
 }
 
-void api_replay(struct api_call *call)
+void api_replay(struct api_call *call, api_handler_fn *again)
 {
+    call->again = again;
     http_hold(call->http);
     idempotency_find(call->store, call->arena, call->key.game_id, &call->claim, on_replay, call);
 }

@@ -49,6 +49,7 @@ struct api_call {
     /* Idempotency-Key: */
     bool has_claim;
     bool is_claimed; /* the write happened with the claim: its answer must be kept */
+    api_handler_fn *again; /* while api_replay looks */
     struct submit_claim claim;
     void *state; /* the handler's own, in the arena */
 };
@@ -77,8 +78,8 @@ void api_fail(struct api_call *call, const struct error *error);
 void api_fail_with(struct api_call *call, enum error_code code, const char *message);
 /* Sends it; first keeps it where an Idempotency-Key asks for that. token "" for none. */
 void api_answer(struct api_call *call, int status, struct buf *body, const char *token);
-/* The Idempotency-Key was used: sends what it got. */
-void api_replay(struct api_call *call);
+/* The Idempotency-Key was used: sends what it got; or, when that answer was never made, calls `again` to make it. */
+void api_replay(struct api_call *call, api_handler_fn *again);
 
 /* Parameters: false after filling *error. Missing: true, the value left as it was. */
 bool api_int(const struct api_call *call, const char *name, int64_t min, int64_t max, int64_t *ret_value, struct error *error);

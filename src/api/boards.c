@@ -161,11 +161,18 @@ static void write_send(struct api_call *call, struct db_call *write, db_done_fn 
     }
 }
 
+/* It happened, but its answer was lost with a server: definitions are the same made twice. */
+static void write_again(struct api_call *call)
+{
+    call->has_claim = false;
+    call->route->handle(call);
+}
+
 /* What every write's callback begins with. NULL: the answer is given. */
 static const struct db_rows *write_done(struct api_call *call, const struct db_outcome *outcome)
 {
     if (idempotency_was_used(outcome)) {
-        api_replay(call);
+        api_replay(call, write_again);
     } else if (outcome->error.code != ERROR_NONE) {
         struct error error = outcome->error;
         if (strcmp(outcome->sqlstate, "22023") == 0)
@@ -174,7 +181,7 @@ static const struct db_rows *write_done(struct api_call *call, const struct db_o
             error_set(&error, ERROR_UNAVAILABLE, "the connection to the database was lost; the change may or may not have been made");
         api_fail(call, &error);
     } else {
-        call->is_claimed = call->has_claim;
+        call->is_claimed = call->has_claim || call->again;
         return &outcome->rows[outcome->count - 1];
     }
     return NULL;

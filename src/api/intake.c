@@ -104,3 +104,11 @@ void intake_run(struct intake *intake)
     }
     intake_submit(intake);
 }
+
+void intake_resume(struct intake *intake)
+{
+    intake->is_repeat = false;
+    intake->answered = 0;
+    intake->told = 0;
+    submit_resume(intake->call->store, intake->good, intake->good_count, &intake->call->claim, intake->call->key.game_id, on_result, intake);
+}

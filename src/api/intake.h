@@ -42,5 +42,7 @@ struct intake {
 /* Reads one item from its JSON; on failure its error is set. */
 void intake_read(struct intake *intake, size_t index, const struct json_object *object);
 void intake_run(struct intake *intake);
+/* After is_repeat: the results of the first time, as they were kept. */
+void intake_resume(struct intake *intake);
 
 #endif

@@ -14,6 +14,13 @@ struct removing {
     bool is_erase;
 };
 
+/* Removed already, but the answer was lost with a server. */
+static void remove_again(struct api_call *call)
+{
+    call->has_claim = false;
+    call->route->handle(call);
+}
+
 static void on_removed(void *context, const struct removal_result *result)
 {
     struct removing *removing = context;
@@ -23,11 +30,11 @@ static void on_removed(void *context, const struct removal_result *result)
     char token[TOKEN_TEXT_MAX];
 
     if (result->is_repeat) {
-        api_replay(call);
+        api_replay(call, remove_again);
     } else if (result->error.code != ERROR_NONE) {
         api_fail(call, &result->error);
     } else {
-        call->is_claimed = call->has_claim;
+        call->is_claimed = call->has_claim || call->again;
         api_token_text(call, &result->token, token);
         buf_init(&body, 4096);
         jsonw_init(&json, &body);

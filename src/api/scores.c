@@ -57,6 +57,17 @@ struct post {
     struct submission submission;
 };
 
+static void on_posted(void *context, size_t index, const struct submit_result *result);
+
+/* Taken, but the answer was lost with a server: it is made from what was kept of the submission. */
+static void post_again(struct api_call *call)
+{
+    struct post *post = call->state;
+
+    http_hold(call->http);
+    submit_resume(call->store, &post->submission, 1, &call->claim, call->key.game_id, on_posted, post);
+}
+
 static void on_posted(void *context, size_t index, const struct submit_result *result)
 {
     struct post *post = context;
@@ -68,7 +79,8 @@ static void on_posted(void *context, size_t index, const struct submit_result *r
 
     (void)index;
     if (result->is_repeat) {
-        api_replay(call);
+        call->state = post;
+        api_replay(call, post_again);
         http_release(call->http);
         return;
     }
@@ -190,6 +202,14 @@ static void on_item(void *context, const struct intake_item *item, const struct 
     api_render_item(bulk->intake.call, &bulk->json, item, result);
 }
 
+static void bulk_again(struct api_call *call)
+{
+    struct bulk *bulk = call->state;
+
+    http_hold(call->http);
+    intake_resume(&bulk->intake);
+}
+
 static void on_bulk(void *context, const struct error *error)
 {
     struct bulk *bulk = context;
@@ -197,11 +217,11 @@ static void on_bulk(void *context, const struct error *error)
     char token[TOKEN_TEXT_MAX] = "";
 
     if (error || bulk->intake.is_repeat) {
-        buf_done(&bulk->body);
         if (error)
             api_fail(call, error);
-        else
-            api_replay(call);
+        call->state = bulk;
+        if (!error)
+            api_replay(call, bulk_again);
     } else {
         jsonw_array_close(&bulk->json);
         if (bulk->has_token) {

@@ -41,6 +41,8 @@ static void on_find(void *context, const struct db_outcome *outcome, enum db_sou
     } else if (db_bytes(rows, 0, 0, hash, sizeof(hash)) != sizeof(hash) || !crypto_equal(hash, find->claim.hash, sizeof(hash))) {
         error_set_field(&answer.error, ERROR_IDEMPOTENCY_MISMATCH, "Idempotency-Key",
                         "the key was used for another request: method, target or body differ");
+    } else if (db_is_null(rows, 0, 1) && !db_bool(rows, 0, 4)) {
+        answer.is_orphan = true;
     } else if (db_is_null(rows, 0, 1)) {
         error_set(&answer.error, ERROR_REQUEST_IN_FLIGHT,
                   "the first request with this Idempotency-Key was taken and its answer is not ready; it will not be taken twice");
@@ -95,7 +97,8 @@ static void on_keep(void *context, const struct db_outcome *outcome)
 
     if (outcome->error.code != ERROR_NONE)
         store_error_of(outcome, &error);
-    keep->done(keep->context, outcome->error.code != ERROR_NONE ? &error : NULL);
+    bool is_ok = outcome->error.code == ERROR_NONE;
+    keep->done(keep->context, is_ok && db_row_count(outcome->rows[0]) == 1, is_ok ? NULL : &error);
     free(keep);
 }
 
@@ -117,7 +120,7 @@ void idempotency_keep(struct store *store, struct arena *arena, int64_t game_id,
     free(keep);
     struct error error;
     error_set(&error, ERROR_UNAVAILABLE, "the write was taken, but its answer could not be kept");
-    done(context, &error);
+    done(context, false, &error);
 }
 
 struct db_call idempotency_claim_call(struct arena *arena, int64_t game_id, const struct submit_claim *claim)

@@ -2,7 +2,8 @@
  * idempotency.h -- the first answer of an Idempotency-Key, kept and found again.
  *
  * The key's row is made by the write's own transaction (submit's claim, or the statement idempotency_claim in front of
- * another write). Before the first answer is sent it is added to the row; a repeat gets it byte for byte.
+ * another write). Before the first answer is sent it is added to the row; a repeat gets it byte for byte. If the server dies
+ * between the two, the repeat makes the answer from what the row says was done.
  */
 #ifndef STORE_IDEMPOTENCY_H
 #define STORE_IDEMPOTENCY_H
@@ -12,6 +13,7 @@
 
 struct idempotency_answer {
     struct error error; /* ERROR_NONE: status, token and body are the first answer; IDEMPOTENCY_MISMATCH, REQUEST_IN_FLIGHT */
+    bool is_orphan; /* its write happened, but whoever made the answer is gone: make it again */
     int status;
     struct slice token; /* in the arena; "" if it had none */
     struct slice body;  /* in the arena */
@@ -21,7 +23,8 @@ typedef void idempotency_find_fn(void *context, const struct idempotency_answer 
 void idempotency_find(struct store *store, struct arena *arena, int64_t game_id, const struct submit_claim *claim,
                       idempotency_find_fn *done, void *context);
 
-typedef void idempotency_keep_fn(void *context, const struct error *error);
+/* is_first false: another answer was kept before: that one is the first. */
+typedef void idempotency_keep_fn(void *context, bool is_first, const struct error *error);
 void idempotency_keep(struct store *store, struct arena *arena, int64_t game_id, const struct submit_claim *claim, int status,
                       struct slice token, struct slice body, idempotency_keep_fn *done, void *context);
 

@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "db/array.h"
 #include "kv/keys.h"
+#include "store/idempotency.h"
 #include "store/private.h"
 #include "store/standing.h"
 
@@ -238,7 +239,8 @@ static void on_apply(void *context, const struct redisReply *reply)
         result->source = SOURCE_REDIS;
         if (!window->has_old)
             continue;
-        if (before >= 0)
+        /* A row that only asked tells the rank of now. */
+        if (before >= 0 && (batch->rows[i].revision || !window->is_changed))
             window->old_rank = before + 1;
         else if (window->is_changed && batch->rows[i].window == 0)
             place_ask(batch, batch->rows[i].item, window, true); /* the tail was faster than we */
@@ -408,6 +410,17 @@ static int row_compare(const void *a, const void *b)
     return 0;
 }
 
+static void rows_take(struct batch *batch, struct db_rows rows)
+{
+    int count = db_row_count(rows);
+
+    batch->rows = calloc((size_t)count + 1, sizeof(*batch->rows));
+    ASSERT(batch->rows != NULL);
+    for (int r = 0; r < count; r++)
+        result_read(batch, rows, r);
+    qsort(batch->rows, batch->row_count, sizeof(*batch->rows), row_compare);
+}
+
 static bool is_retryable(const struct db_outcome *outcome)
 {
     return strcmp(outcome->sqlstate, "40001") == 0 || strcmp(outcome->sqlstate, "40P01") == 0;
@@ -435,13 +448,7 @@ static void on_submit(void *context, const struct db_outcome *outcome)
         queue_flush(submitter, connection);
         return;
     }
-    struct db_rows rows = outcome->rows[0];
-    int count = db_row_count(rows);
-    batch->rows = calloc((size_t)count + 1, sizeof(*batch->rows));
-    ASSERT(batch->rows != NULL);
-    for (int r = 0; r < count; r++)
-        result_read(batch, rows, r);
-    qsort(batch->rows, batch->row_count, sizeof(*batch->rows), row_compare);
+    rows_take(batch, outcome->rows[0]);
     if (outcome->error.code == ERROR_NONE) {
         batch->lsn = db_int64(outcome->rows[1], 0, 0);
         batch->committed_us = db_int64(outcome->rows[1], 0, 1);
@@ -508,6 +515,60 @@ static void batch_send(struct batch *batch)
     struct error error;
     error_set(&error, ERROR_UNAVAILABLE, "the primary database is not reachable; nothing was taken");
     batch->submitter->queues[batch->connection].in_flight--;
+    batch_fail(batch, &error);
+}
+
+/* ---- a group whose answer was lost ---- */
+
+static void on_outcome(void *context, const struct db_outcome *outcome, enum db_source source)
+{
+    struct batch *batch = context;
+    struct error error;
+
+    (void)source;
+    if (outcome->error.code != ERROR_NONE) {
+        store_error_of(outcome, &error);
+        batch_fail(batch, &error);
+        return;
+    }
+    rows_take(batch, outcome->rows[0]);
+    /* What the first time did not speak of had no board. */
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i]->result.window_count == 0 && batch->items[i]->result.error.code == ERROR_NONE)
+            item_refuse(batch->items[i], OUTCOME_NO_BOARD);
+    batch->lsn = db_lsn(batch->submitter->store->db);
+    batch->committed_us = 0; /* long since tailed */
+    batch_apply(batch);
+}
+
+void submit_resume(struct store *store, const struct submission *submissions, size_t count, const struct submit_claim *claim,
+                   int64_t game_id, submit_done_fn *done, void *context)
+{
+    struct batch *batch = calloc(1, sizeof(*batch));
+    struct group *group = calloc(1, sizeof(*group));
+
+    ASSERT(batch && group);
+    *group = (struct group){.done = done, .context = context, .left = count};
+    batch->submitter = store->submitter;
+    arena_init(&batch->arena, 64 << 20);
+    batch->items = malloc(count * sizeof(*batch->items));
+    ASSERT(batch->items != NULL);
+    for (size_t i = 0; i < count; i++) {
+        struct item *item = calloc(1, sizeof(*item));
+        ASSERT(item != NULL);
+        item->submission = submissions[i];
+        item->group = group;
+        item->index = i;
+        batch->items[batch->count++] = item;
+    }
+    store->submitter->batches++;
+    struct db_call call = idempotency_claim_call(&batch->arena, game_id, claim);
+    call.statement = STATEMENT_idempotency_outcome;
+    call.parameter_count = 2;
+    if (db_read_primary(store->db, &call, on_outcome, batch))
+        return;
+    struct error error;
+    error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable");
     batch_fail(batch, &error);
 }
 

@@ -1,0 +1,38 @@
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from harness import Client, Stack  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def stack():
+    stack = Stack()
+    yield stack
+    stack.close()
+
+
+@pytest.fixture(scope="module")
+def ladder(stack):
+    """One server and one worker, shared by a file's tests."""
+    server = stack.serve()
+    worker = stack.worker()
+    stack.trusted(server)
+    yield server
+    for process in (server, worker):
+        if process.is_alive():
+            assert process.stop() == 0, process.log()[-2000:]
+        process.check_clean()
+
+
+@pytest.fixture
+def game(stack):
+    return stack.new_game()
+
+
+@pytest.fixture
+def client(stack, ladder, game):
+    """An admin of a fresh game."""
+    return Client(ladder, game, stack.key(game))

@@ -1,0 +1,313 @@
+"""Real servers for the integration tests: PostgreSQL (primary and replica), Redis, ladder.
+
+All are direct children, waited for, with every setting on the command line, under one temporary directory and on free
+loopback ports. Nothing here sleeps for luck: wait_until polls a condition with a bound.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+import psycopg2
+import redis
+import requests
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BINARY = os.environ.get("LADDER_BIN", str(ROOT / "build" / "test" / "ladder"))
+PG = "/usr/lib/postgresql/15/bin/"
+SECRET = "integration-test-secret"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_until(condition, timeout=10.0, what="the condition"):
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.01)
+
+
+def as_postgres(command):
+    if os.geteuid() == 0:
+        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"] + command
+    return command
+
+
+class Process:
+    """A child with a log file."""
+
+    def __init__(self, command, log, environment=None, cwd="/"):
+        self.log_path = log
+        self.log_from = log.stat().st_size if log.exists() else 0
+        with open(log, "ab") as out:
+            self.child = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=environment, cwd=cwd,
+                                          start_new_session=True)
+        self.was_killed = False
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def log(self):
+        with open(self.log_path, "rb") as f:
+            f.seek(self.log_from)
+            return f.read().decode(errors="replace")
+
+    def is_alive(self):
+        return self.child.poll() is None
+
+    def send(self, number):
+        if self.is_alive():
+            self.child.send_signal(number)
+
+    def kill(self):
+        self.was_killed = True
+        self.send(signal.SIGKILL)
+        self.child.wait()
+
+    def stop(self, number=signal.SIGTERM, timeout=20):
+        self.send(number)
+        try:
+            return self.child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+            raise AssertionError(f"{self.child.args[0:2]} did not stop:\n{self.log()[-2000:]}")
+
+    def check_clean(self):
+        """No sanitizer report, no failed assertion, no crash that the test did not order."""
+        text = self.log()
+        for sign in ("ERROR: AddressSanitizer", "runtime error:", "ThreadSanitizer", "event=assertion-failed"):
+            assert sign not in text, text[-4000:]
+        status = self.child.poll()
+        assert status is None or status >= 0 or self.was_killed, f"died of signal {-status}:\n{text[-4000:]}"
+
+
+class Client:
+    """A game's API with one key."""
+
+    def __init__(self, server, game, key=None):
+        self.server, self.game, self.key = server, game, key
+        self.session = requests.Session()
+        self.session.trust_env = False
+
+    @property
+    def base(self):
+        return f"http://127.0.0.1:{self.server.port}/v1/games/{self.game}"
+
+    def request(self, method, path, body=None, headers=None, **parameters):
+        url = (self.base + path) if not path.startswith("http") else path
+        if parameters:
+            url += "?" + urllib.parse.urlencode(parameters)
+        sent = {"Authorization": "Bearer " + self.key} if self.key else {}
+        if isinstance(body, (dict, list)):
+            sent["Content-Type"] = "application/json"
+            body = json.dumps(body).encode()
+        sent.update(headers or {})
+        return self.session.request(method, url, data=body, headers=sent, timeout=30)
+
+    def get(self, path, **parameters):
+        return self.request("GET", path, **parameters)
+
+    def read(self, path, **parameters):
+        answer = self.get(path, **parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def put_board(self, name, **definition):
+        answer = self.request("PUT", f"/boards/{name}", definition)
+        assert answer.status_code in (200, 201), answer.text
+        return answer.json()
+
+    def submit(self, board, player, score, headers=None, **fields):
+        answer = self.request("POST", f"/boards/{board}/scores", dict(player=player, score=score, **fields), headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def submit_many(self, rows):
+        lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        answer = self.request("POST", "/scores", lines, headers={"Content-Type": "application/x-ndjson"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["results"]
+
+    def pages(self, board, limit=1000, **parameters):
+        """Every entry, by cursor."""
+        entries, cursor = [], None
+        while True:
+            page = self.read(f"/boards/{board}/top", limit=limit, **({"cursor": cursor} if cursor else parameters))
+            entries += page["entries"]
+            cursor = page["next"]
+            if not cursor:
+                return entries
+
+
+class Stack:
+    """One PostgreSQL primary, one streaming replica, one Redis, migrated."""
+
+    def __init__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ladder-test-"))
+        os.chmod(self.directory, 0o755)
+        self.children = []
+        self.games = 0
+        self.data = self.directory / "pg"
+        self.data.mkdir()
+        if os.geteuid() == 0:
+            shutil.chown(self.data, "postgres")
+        self.primary_port, self.replica_port, self.redis_port = free_port(), free_port(), free_port()
+        self.run(as_postgres([PG + "initdb", "-D", str(self.data / "primary"), "-U", "ladder", "-A", "trust", "-E", "UTF8",
+                              "--locale=C.UTF-8", "--no-sync"]))
+        self.primary = self.postgres_start("primary", self.primary_port)
+        self.run([PG + "createdb", "-h", "127.0.0.1", "-p", str(self.primary_port), "-U", "ladder", "ladder"])
+        self.replica_make()
+        self.redis_start()
+        self.cli("migrate", "up")
+
+    # -- servers --
+
+    def run(self, command):
+        done = subprocess.run(command, cwd="/tmp", capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def spawn(self, command, name, environment=None):
+        process = Process(command, self.directory / f"{name}.log", environment)
+        self.children.append(process)
+        return process
+
+    def postgres_start(self, name, port):
+        (self.data / name / "postmaster.pid").unlink(missing_ok=True)
+        settings = dict(listen_addresses="127.0.0.1", port=port, unix_socket_directories=self.data, max_connections=200,
+                        shared_buffers="128MB", max_wal_size="4GB", wal_compression="lz4", hot_standby_feedback="on",
+                        deadlock_timeout="100ms", jit="off", max_standby_streaming_delay="10s")
+        options = [x for key, value in settings.items() for x in ("-c", f"{key}={value}")]
+        process = self.spawn(as_postgres([PG + "postgres", "-D", str(self.data / name)] + options), name)
+        wait_until(lambda: subprocess.run([PG + "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode == 0, 30,
+                   f"PostgreSQL {name}: {process.log()[-500:]}")
+        return process
+
+    def replica_make(self):
+        self.run(as_postgres([PG + "pg_basebackup", "-h", "127.0.0.1", "-p", str(self.primary_port), "-U", "ladder", "-D",
+                              str(self.data / "replica"), "-R", "-c", "fast", "-C", "-S", "replica"]))
+        self.replica = self.postgres_start("replica", self.replica_port)
+
+    def redis_start(self):
+        self.redis_process = self.spawn(
+            ["redis-server", "--bind", "127.0.0.1", "--port", str(self.redis_port), "--save", "", "--appendonly", "no", "--dir",
+             str(self.directory), "--maxmemory-policy", "noeviction"], "redis")
+        self.redis = redis.Redis(port=self.redis_port, socket_timeout=10)
+        wait_until(self.redis_is_up, 10, "Redis")
+
+    def redis_is_up(self):
+        try:
+            return self.redis.ping()
+        except redis.exceptions.RedisError:
+            return False
+
+    def redis_restart(self, rdb=None):
+        """Stops Redis and starts it from the given dump file, or empty."""
+        self.redis_process.kill()
+        dump = self.directory / "dump.rdb"
+        dump.unlink(missing_ok=True)
+        if rdb:
+            shutil.copy(rdb, dump)
+        self.redis_start()
+
+    # -- ladder --
+
+    def environment(self, **settings):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("LADDER_")}
+        environment.update(
+            LADDER_DATABASE_URL=self.primary_url, LADDER_DATABASE_REPLICAS=self.replica_url,
+            LADDER_REDIS_URL=f"redis://127.0.0.1:{self.redis_port}/0", LADDER_SERVER_SECRET=SECRET, LADDER_SERVER_PORT="0",
+            LADDER_CONFIG=str(ROOT / "config" / "ladder.yaml"))
+        environment.update({f"LADDER_{key.upper()}": str(value) for key, value in settings.items()})
+        return environment
+
+    @property
+    def primary_url(self):
+        return f"postgresql://ladder@127.0.0.1:{self.primary_port}/ladder"
+
+    @property
+    def replica_url(self):
+        return f"postgresql://ladder@127.0.0.1:{self.replica_port}/ladder"
+
+    def cli(self, *words, status=0, **settings):
+        done = subprocess.run([BINARY, *map(str, words)], env=self.environment(**settings), capture_output=True, text=True, timeout=600)
+        assert done.returncode == status, f"ladder {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def serve(self, **settings):
+        server = self.spawn([BINARY, "serve"], f"serve-{len(self.children)}", self.environment(**settings))
+        line = wait_until(lambda: next((x for x in server.log().splitlines() if "event=listening" in x), None) or not server.is_alive(),
+                          10, "ladder serve listens")
+        assert server.is_alive(), server.log()
+        server.port = int(line.split("port=")[1].split()[0])
+        wait_until(lambda: requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=5).status_code == 200, 10, "readyz")
+        return server
+
+    def worker(self, **settings):
+        return self.spawn([BINARY, "work"], f"work-{len(self.children)}", self.environment(**settings))
+
+    def trusted(self, server, timeout=10):
+        """Waits until a server believes Redis (every loop of it: asked several times on new connections)."""
+        def all_ok():
+            return all(requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=5).json()["checks"].get("redis") == "ok"
+                       for _ in range(8))
+        wait_until(all_ok, timeout, "Redis is trusted")
+
+    def new_game(self):
+        self.games += 1
+        game = f"game{self.games}-{os.getpid()}"
+        self.cli("game", "create", game)
+        return game
+
+    def key(self, game, scope="admin"):
+        return self.cli("key", "create", "--game", game, "--scope", scope).strip()
+
+    # -- SQL --
+
+    def sql(self, query, *arguments, url=None):
+        connection = psycopg2.connect(url or self.primary_url)
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(query, arguments or None)
+                return cursor.fetchall() if cursor.description else None
+        finally:
+            connection.close()
+
+    def replica_sql(self, query, *arguments):
+        return self.sql(query, *arguments, url=self.replica_url)
+
+    def replica_caught_up(self):
+        lsn = self.sql("select pg_current_wal_flush_lsn()")[0][0]
+        wait_until(lambda: self.replica_sql("select pg_last_wal_replay_lsn() >= %s::pg_lsn", lsn)[0][0], 20, "the replica caught up")
+
+    def close(self):
+        try:
+            for child in self.children:
+                if child.child.args[0] == BINARY:
+                    if child.is_alive():
+                        child.stop()
+                    child.check_clean()
+        finally:
+            for child in self.children:
+                if child.is_alive():
+                    child.was_killed = True
+                    child.child.send_signal(signal.SIGQUIT if "postgres" in str(child.child.args) else signal.SIGKILL)
+            for child in self.children:
+                child.child.wait()
+            shutil.rmtree(self.directory, ignore_errors=True)
