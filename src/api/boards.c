@@ -174,11 +174,13 @@ static const struct db_rows *write_done(struct api_call *call, const struct db_o
     if (idempotency_was_used(outcome)) {
         api_replay(call, write_again);
     } else if (outcome->error.code != ERROR_NONE) {
-        struct error error = outcome->error;
+        struct error error;
         if (strcmp(outcome->sqlstate, "22023") == 0)
             error_set_field(&error, ERROR_INVALID_BODY, "/time_zone", "must be an IANA time zone");
-        else if (error.code == ERROR_WRITE_UNCERTAIN)
+        else if (outcome->error.code == ERROR_WRITE_UNCERTAIN)
             error_set(&error, ERROR_UNAVAILABLE, "the connection to the database was lost; the change may or may not have been made");
+        else
+            store_error_of(outcome, &error);
         api_fail(call, &error);
     } else {
         call->is_claimed = call->has_claim || call->again;
@@ -254,7 +256,9 @@ static void on_list(void *context, const struct db_outcome *outcome, enum db_sou
 
     (void)source;
     if (outcome->error.code != ERROR_NONE) {
-        api_fail(call, &outcome->error);
+        struct error error;
+        store_error_of(outcome, &error);
+        api_fail(call, &error);
         http_release(call->http);
         return;
     }

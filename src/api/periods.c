@@ -23,7 +23,9 @@ static void on_periods(void *context, const struct db_outcome *outcome, enum db_
 
     (void)source;
     if (outcome->error.code != ERROR_NONE) {
-        api_fail(call, &outcome->error);
+        struct error error;
+        store_error_of(outcome, &error);
+        api_fail(call, &error);
         http_release(call->http);
         return;
     }

@@ -6,7 +6,7 @@
  *     ladder:{shard}:<standing>:<gen>:entry      value: revision (6 bytes) [, length (1), sort key, metadata]
  *     ladder:{shard}:cursor                      "<epoch> <at_us> <pg_snapshot>": what the shard's data includes
  *     ladder:ready                               "<epoch> <run_id>": this Redis process holds what PostgreSQL has
- *     ladder:wanted                              SET of standings (period ids) that a reader found cold
+ *     ladder:wanted                              SET of standings (period ids) to load; "?id": only if it is cold then
  *
  * A standing is a period's id; its shard is standing mod 256, so that standings spread evenly.
  */

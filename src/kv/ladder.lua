@@ -198,15 +198,19 @@ local function load(keys, args)
         if known[row] then
             grown = grown + (put(order, entry, player, key, args[i + 2], revision, args[i + 4]) or 0)
         else
-            members[#members + 1] = args[i + 2]
-            members[#members + 1] = key .. player
             values[#values + 1] = player
-            values[#values + 1] = revision .. string.char(#key) .. key .. args[i + 4]
+            if key == '' then
+                values[#values + 1] = revision
+            else
+                values[#values + 1] = revision .. string.char(#key) .. key .. args[i + 4]
+                members[#members + 1] = args[i + 2]
+                members[#members + 1] = key .. player
+            end
         end
     end
+    if #values > 0 then redis.call('HSET', entry, unpack(values)) end
     if #members > 0 then
         redis.call('ZADD', order, unpack(members))
-        redis.call('HSET', entry, unpack(values))
         grown = grown + #members / 2
     end
     redis.call('HINCRBY', meta, 'bn', grown)

@@ -48,7 +48,4 @@ bool unsure_has(struct store *store, int64_t standing);
 /* A standing that Redis was found not to hold: the worker will see to it. */
 void standing_want(struct store *store, int64_t standing);
 
-/* The error of an outcome as callers may see it; logs what PostgreSQL said. */
-void store_error_of(const struct db_outcome *outcome, struct error *error);
-
 #endif

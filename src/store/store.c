@@ -3,6 +3,7 @@
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -89,11 +90,21 @@ struct freshness store_freshness(const struct store *store, const struct token *
 
 void store_error_of(const struct db_outcome *outcome, struct error *error)
 {
+    /* Shutting down, out of resources, too slow, raced too often, not the primary any more: all pass. */
+    static const char *const passing[] = {"08", "53", "57", "40", "25006", "55P03"};
+
     *error = outcome->error;
-    if (error->code == ERROR_INTERNAL)
-        log_error("database-refused", LOG_TEXT("sqlstate", outcome->sqlstate), LOG_TEXT("message", outcome->error.message));
-    if (error->code == ERROR_INTERNAL)
-        error_set(error, ERROR_INTERNAL, "the database refused a statement");
+    if (error->code == ERROR_WRITE_UNCERTAIN)
+        error_set(error, ERROR_UNAVAILABLE, "the connection to the database was lost");
+    if (error->code != ERROR_INTERNAL)
+        return;
+    log_error("database-refused", LOG_TEXT("sqlstate", outcome->sqlstate), LOG_TEXT("message", outcome->error.message));
+    for (size_t i = 0; i < ARRAY_SIZE(passing); i++)
+        if (strncmp(outcome->sqlstate, passing[i], strlen(passing[i])) == 0) {
+            error_set(error, ERROR_UNAVAILABLE, "the database cannot do this now; try again");
+            return;
+        }
+    error_set(error, ERROR_INTERNAL, "the database refused a statement");
 }
 
 static void on_wanted(void *context, const struct redisReply *reply)

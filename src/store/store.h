@@ -38,6 +38,9 @@ struct db *store_db(struct store *store);
 struct kv *store_kv(struct store *store);
 bool store_is_idle(const struct store *store); /* no submission waits or is under way */
 
+/* The error of an outcome as callers may see it; logs what PostgreSQL said. */
+void store_error_of(const struct db_outcome *outcome, struct error *error);
+
 /* ---- what a reader must see ---- */
 
 struct freshness {

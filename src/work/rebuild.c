@@ -221,15 +221,30 @@ enum rebuild_outcome rebuild_standing(struct link *link, int64_t standing, void 
     return outcome;
 }
 
-bool rebuild_want(struct link *link, int64_t standing, struct error *error)
+bool rebuild_want(struct link *link, int64_t standing, bool only_if_cold, struct error *error)
 {
     char id[24];
     struct kvb_reply *reply;
 
-    snprintf(id, sizeof(id), "%lld", (long long)standing);
+    snprintf(id, sizeof(id), "%s%lld", only_if_cold ? "?" : "", (long long)standing);
     const struct slice add[] = {SLICE("SADD"), SLICE(KV_WANTED), slice_of(id)};
     if (!kvb_call(link->kv, ARRAY_SIZE(add), add, &reply, error))
         return false;
+    kvb_reply_free(&reply);
+    return true;
+}
+
+/* Does Redis hold it whole, as far as one look tells? */
+static bool standing_is_warm(struct link *link, int64_t standing, bool *ret_is_warm, struct error *error)
+{
+    char meta[KV_KEY_MAX];
+    const struct slice seek[] = {SLICE("FCALL_RO"), SLICE("ladder1_seek"), SLICE("1"), kv_meta_key(standing, meta),
+                                 slice_of(link->epoch_text), SLICE("0"), SLICE("")};
+    struct kvb_reply *reply;
+
+    if (!kvb_call(link->kv, ARRAY_SIZE(seek), seek, &reply, error))
+        return false;
+    *ret_is_warm = kvb_count(reply) > 0 && slice_is(kvb_text(kvb_item(reply, 0)), "OK");
     kvb_reply_free(&reply);
     return true;
 }
@@ -244,13 +259,18 @@ bool rebuild_wanted(struct link *link, int limit, int64_t *ret_count, struct err
         int64_t standing;
         if (!call_text(link, ARRAY_SIZE(pop), pop, text, sizeof(text), error))
             return false;
-        if (!text_parse_int64(slice_of(text), &standing) || standing <= 0)
+        bool only_if_cold = text[0] == '?', is_warm = false;
+        if (!text_parse_int64(slice_of(text + only_if_cold), &standing) || standing <= 0)
             return true; /* the list is empty */
+        if (only_if_cold && !standing_is_warm(link, standing, &is_warm, error))
+            return false;
+        if (is_warm)
+            continue;
         enum rebuild_outcome outcome = rebuild_standing(link, standing, NULL, NULL, &result, error);
         if (outcome == REBUILD_FAILED) {
             struct error ignored;
             if (link->kv)
-                rebuild_want(link, standing, &ignored);
+                rebuild_want(link, standing, only_if_cold, &ignored);
             return false;
         }
         if (outcome == REBUILD_DONE) {

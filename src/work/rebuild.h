@@ -19,7 +19,7 @@ enum rebuild_outcome rebuild_standing(struct link *link, int64_t standing, void 
 
 /* The standings that readers found cold: takes up to `limit` off the list, rebuilds each; returns how many were done. */
 bool rebuild_wanted(struct link *link, int limit, int64_t *ret_count, struct error *error);
-/* Puts a standing on that list. */
-bool rebuild_want(struct link *link, int64_t standing, struct error *error);
+/* Puts a standing on that list; with only_if_cold it is rebuilt only if Redis does not hold it whole then. */
+bool rebuild_want(struct link *link, int64_t standing, bool only_if_cold, struct error *error);
 
 #endif

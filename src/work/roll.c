@@ -29,7 +29,7 @@ static bool periods_open(struct link *link, int64_t *rows, struct error *error)
     if (!link_query(link, STATEMENT_roll_open, 1, parameters, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result) && is_ok; i++)
-        is_ok = rebuild_want(link, dbb_int64(result, i, 0), error);
+        is_ok = rebuild_want(link, dbb_int64(result, i, 0), false, error);
     *rows += (int64_t)dbb_rows(result);
     dbb_result_free(&result);
     return is_ok;
@@ -74,7 +74,7 @@ static bool periods_close(struct link *link, int64_t *rows, struct error *error)
         return false;
     /* PostgreSQL serves closed periods; Redis has room for open ones. */
     for (size_t i = 0; i < dbb_rows(result) && is_ok; i++)
-        is_ok = rebuild_want(link, dbb_int64(result, i, 0), error);
+        is_ok = rebuild_want(link, dbb_int64(result, i, 0), false, error);
     *rows += (int64_t)dbb_rows(result);
     dbb_result_free(&result);
     return is_ok;

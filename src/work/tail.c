@@ -221,7 +221,7 @@ static bool standings_drop(struct tail *tail, const bool is_missing[static KV_SH
     return true;
 }
 
-/* All standings that should be in Redis are put on the rebuild list, the newest first. */
+/* All standings that should be in Redis are put on the rebuild list: those that it does not hold are loaded. */
 static bool standings_want(struct tail *tail, struct error *error)
 {
     char limit[16];
@@ -233,7 +233,7 @@ static bool standings_want(struct tail *tail, struct error *error)
     if (!link_query(&tail->link, STATEMENT_standing_live, 3, parameters, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result) && is_ok; i++)
-        is_ok = rebuild_want(&tail->link, dbb_int64(result, i, 0), error);
+        is_ok = rebuild_want(&tail->link, dbb_int64(result, i, 0), true, error);
     dbb_result_free(&result);
     return is_ok;
 }
@@ -250,8 +250,10 @@ static bool tail_sync(struct tail *tail, struct error *error)
     bool is_ok = cursors_read(tail, is_missing, &any_missing, error);
     if (is_ok && any_missing) {
         log_info("tail-starts-shards", LOG_TEXT("because", "they have no cursor of this epoch"));
-        is_ok = standings_drop(tail, is_missing, error) && standings_want(tail, error);
+        is_ok = standings_drop(tail, is_missing, error);
     }
+    /* This Redis may have come back without some that it had. */
+    is_ok = is_ok && standings_want(tail, error);
     if (is_ok && !tail->snapshot) {
         /* None has one: all start at the snapshot that was taken before the drop. */
         tail->snapshot = snapshot;
