@@ -18,8 +18,6 @@
 #include <ev.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
-#include <linux/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,294 +25,12 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
-#include "base/jsonw.h"
-#include "base/log.h"
-#include "base/text.h"
 #include "http/guard.h"
+#include "http/private.h"
 
 enum { REAP_MS = 250 };
 
-enum exchange_state { EXCHANGE_HEADER, EXCHANGE_BODY, EXCHANGE_HANDLING, EXCHANGE_ANSWERING, EXCHANGE_OVER };
-
-struct reply_header {
-    const char *name;
-    const char *value;
-};
-
-/* One open connection: only what the deadlines need. */
-struct peer {
-    struct http_server *server;
-    struct peer *next, **pprev;
-    int fd;
-    struct http_exchange *exchange; /* borrowed; NULL between requests */
-    int64_t quiet_since_us;         /* since then no request is under way */
-    int64_t bytes_at_quiet;         /* what the kernel had received then; more means a header has begun */
-    int64_t header_since_us;        /* 0: not begun */
-    bool had_request;
-    bool is_reaped;
-};
-
-struct http_exchange {
-    struct http_request request;
-    struct http_server *server;
-    struct MHD_Connection *connection; /* NULL once it is over */
-    struct peer *peer;                 /* NULL once it is over */
-    enum exchange_state state;
-    int holds; /* the daemon's own, and http_hold's */
-    bool is_parked;
-    bool is_streamed;
-    bool is_paused;
-    bool is_resuming; /* in this turn */
-    bool is_first_call_done;
-    bool must_close;
-    bool has_target_error;
-    int64_t phase_since_us; /* of the body, the answer, … */
-    int64_t body_bytes;
-    int64_t body_bytes_max;
-    struct MHD_Response *response; /* owned until queued */
-    int status;
-    struct reply_header headers[HTTP_REPLY_HEADERS_MAX];
-    int header_count;
-    struct error target_error;
-};
-
-struct http_server {
-    struct http_settings settings;
-    struct http_application application;
-    struct ev_loop *loop;
-    struct MHD_Daemon *daemon;
-    ev_io readable;
-    ev_prepare prepare;
-    ev_idle idle; /* started while the daemon must be run again at once */
-    ev_timer reaper;
-    struct peer *peers;
-    struct http_counters counters;
-    int exchanges;
-    bool must_run;
-    bool is_draining;
-};
-
-static const char *const method_names[] = {"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"};
-
-const char *http_method_name(enum http_method method)
-{
-    return method_names[method];
-}
-
-/* ---- the request's face ---- */
-
-struct slice http_header(const struct http_request *request, const char *name)
-{
-    const char *value = request->exchange->connection
-                            ? MHD_lookup_connection_value(request->exchange->connection, MHD_HEADER_KIND, name)
-                            : NULL;
-
-    return slice_of(value);
-}
-
-const struct http_parameter *http_parameter(const struct http_request *request, const char *name)
-{
-    for (int i = 0; i < request->parameter_count; i++)
-        if (slice_is(request->parameters[i].name, name))
-            return &request->parameters[i];
-    return NULL;
-}
-
-void http_hold(struct http_request *request)
-{
-    request->exchange->holds++;
-}
-
-void http_release(struct http_request *request)
-{
-    struct http_exchange *exchange = request->exchange;
-
-    ASSERT(exchange->holds > 0);
-    if (--exchange->holds > 0)
-        return;
-    if (exchange->server->application.end)
-        exchange->server->application.end(exchange->server->application.context, request);
-    exchange->server->exchanges--;
-    if (exchange->response)
-        MHD_destroy_response(exchange->response);
-    buf_done(&request->body);
-    arena_done(&request->arena);
-    free(exchange);
-}
-
-bool http_is_answered(const struct http_request *request)
-{
-    return request->exchange->status != 0 || request->exchange->state == EXCHANGE_OVER;
-}
-
-static void exchange_resume(struct http_exchange *exchange)
-{
-    if (!exchange->is_parked)
-        return;
-    exchange->is_parked = false;
-    MHD_resume_connection(exchange->connection);
-    exchange->server->must_run = true;
-}
-
-void http_reply_header(struct http_request *request, const char *name, const char *value)
-{
-    struct http_exchange *exchange = request->exchange;
-
-    if (exchange->header_count == HTTP_REPLY_HEADERS_MAX)
-        return;
-    exchange->headers[exchange->header_count++] = (struct reply_header){
-        arena_strdup(&request->arena, name), arena_strdup(&request->arena, value)};
-}
-
-static void reply_finish(struct http_exchange *exchange, int status, const char *content_type, struct MHD_Response *response)
-{
-    ASSERT(response != NULL);
-    if (content_type)
-        MHD_add_response_header(response, "Content-Type", content_type);
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    for (int i = 0; i < exchange->header_count; i++)
-        if (exchange->headers[i].name && exchange->headers[i].value)
-            MHD_add_response_header(response, exchange->headers[i].name, exchange->headers[i].value);
-    if (exchange->must_close || exchange->server->is_draining)
-        MHD_add_response_header(response, "Connection", "close");
-    exchange->response = response;
-    exchange->status = status;
-    exchange->server->counters.status[status / 100 % 6]++;
-    exchange_resume(exchange);
-}
-
-void http_reply(struct http_request *request, int status, const char *content_type, struct buf *body)
-{
-    struct http_exchange *exchange = request->exchange;
-
-    if (http_is_answered(request)) {
-        buf_done(body);
-        return;
-    }
-    if (body->is_overflown) {
-        struct error error;
-        buf_done(body);
-        error_set(&error, ERROR_INTERNAL, "the answer is too large");
-        http_reply_error(request, &error);
-        return;
-    }
-    size_t size = body->size;
-    char *data = buf_take(body);
-    struct MHD_Response *response = data ? MHD_create_response_from_buffer(size, data, MHD_RESPMEM_MUST_FREE)
-                                         : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    reply_finish(exchange, status, content_type, response);
-}
-
-void http_reply_file(struct http_request *request, int status, const char *content_type, int fd, uint64_t size)
-{
-    if (http_is_answered(request)) {
-        close(fd);
-        return;
-    }
-    reply_finish(request->exchange, status, content_type, MHD_create_response_from_fd64(size, fd));
-}
-
-void http_problem(struct jsonw *json, const struct error *error)
-{
-    jsonw_object_open(json);
-    jsonw_key(json, "type");
-    char type[96];
-    snprintf(type, sizeof(type), "urn:ladder:problem:%s", error_slug(error->code));
-    jsonw_text(json, type);
-    jsonw_key(json, "title");
-    jsonw_text(json, error_title(error->code));
-    jsonw_key(json, "status");
-    jsonw_number(json, error_status(error->code));
-    jsonw_key(json, "detail");
-    jsonw_text(json, error->message);
-    if (error->field[0]) {
-        bool is_pointer = error->field[0] == '/';
-        jsonw_key(json, "errors");
-        jsonw_array_open(json);
-        jsonw_object_open(json);
-        jsonw_key(json, is_pointer ? "pointer" : "parameter");
-        jsonw_text(json, error->field);
-        jsonw_key(json, "detail");
-        jsonw_text(json, error->message);
-        jsonw_object_close(json);
-        jsonw_array_close(json);
-    }
-    jsonw_object_close(json);
-}
-
-void http_reply_error(struct http_request *request, const struct error *error)
-{
-    struct buf body;
-    struct jsonw json;
-    int status = error_status(error->code);
-
-    if (http_is_answered(request))
-        return;
-    buf_init(&body, 4096);
-    jsonw_init(&json, &body);
-    http_problem(&json, error);
-    if (status == 503 || status == 429)
-        http_reply_header(request, "Retry-After", "1");
-    if (status == 401)
-        http_reply_header(request, "WWW-Authenticate", "Bearer realm=\"ladder\"");
-    http_reply_header(request, "Cache-Control", "no-store");
-    http_reply(request, status, "application/problem+json", &body);
-}
-
-void http_stream_pause(struct http_request *request)
-{
-    request->exchange->is_paused = true;
-}
-
-void http_stream_resume(struct http_request *request)
-{
-    request->exchange->is_paused = false;
-    request->exchange->phase_since_us = clock_monotonic_us();
-    exchange_resume(request->exchange);
-}
-
 /* ---- the target ---- */
-
-static bool parameters_parse(struct http_request *request, struct slice query, struct error *error)
-{
-    size_t at = 0;
-
-    while (at < query.size) {
-        const char *ampersand = memchr(query.data + at, '&', query.size - at);
-        size_t end = ampersand ? (size_t)(ampersand - query.data) : query.size;
-        struct slice pair = {query.data + at, end - at};
-        at = end + 1;
-        if (pair.size == 0)
-            continue;
-        if (request->parameter_count == HTTP_PARAMETERS_MAX)
-            return error_set(error, ERROR_INVALID_PARAMETER, "more than %d query parameters", HTTP_PARAMETERS_MAX);
-        const char *equals = memchr(pair.data, '=', pair.size);
-        struct slice parts[2] = {{pair.data, equals ? (size_t)(equals - pair.data) : pair.size}, {"", 0}};
-        if (equals)
-            parts[1] = (struct slice){equals + 1, pair.size - parts[0].size - 1};
-        for (int i = 0; i < 2; i++) {
-            struct slice copy = arena_copy(&request->arena, parts[i]);
-            size_t size;
-            if (!copy.data)
-                return error_set(error, ERROR_OVERLOADED, "out of memory");
-            for (size_t c = 0; c < copy.size; c++)
-                if (copy.data[c] == '+')
-                    ((char *)copy.data)[c] = ' ';
-            if (!text_percent_decode(copy, (char *)copy.data, &size))
-                return error_set(error, ERROR_BAD_REQUEST, "the query has a broken percent-escape");
-            copy.size = size;
-            ((char *)copy.data)[size] = 0;
-            if (!text_is_utf8(copy))
-                return error_set(error, ERROR_BAD_REQUEST, "the query is not UTF-8");
-            parts[i] = copy;
-        }
-        for (int i = 0; i < request->parameter_count; i++)
-            if (slice_equal(request->parameters[i].name, parts[0]))
-                return error_set_field(error, ERROR_INVALID_PARAMETER, parts[0].data, "the parameter is there twice");
-        request->parameters[request->parameter_count++] = (struct http_parameter){parts[0], parts[1]};
-    }
-    return true;
-}
 
 /* Called with the raw target, before the library unescapes it: this is where an exchange begins. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
@@ -347,22 +63,12 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
         request->path.size = (size_t)(query - request->target.data);
     exchange->has_target_error = !guard_target(request->target, server->settings.uri_bytes_max, &exchange->target_error);
     if (!exchange->has_target_error && query)
-        exchange->has_target_error = !parameters_parse(
+        exchange->has_target_error = !request_parameters(
             request, (struct slice){query + 1, request->target.size - request->path.size - 1}, &exchange->target_error);
     return exchange;
 }
 
 /* ---- the daemon's callbacks ---- */
-
-static bool method_parse(const char *text, enum http_method *ret_method)
-{
-    for (int i = 0; i < HTTP_METHOD_COUNT; i++)
-        if (strcmp(text, method_names[i]) == 0) {
-            *ret_method = (enum http_method)i;
-            return true;
-        }
-    return false;
-}
 
 static enum MHD_Result exchange_answer(struct http_exchange *exchange)
 {
@@ -480,17 +186,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return MHD_YES;
 }
 
-static int64_t bytes_received(int fd)
-{
-    struct tcp_info info;
-    socklen_t size = sizeof(info);
-
-    memset(&info, 0, sizeof(info));
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
-        return 0;
-    return (int64_t)info.tcpi_bytes_received;
-}
-
 static void on_completed(void *context, struct MHD_Connection *connection, void **con_cls, enum MHD_RequestTerminationCode code)
 {
     struct http_exchange *exchange = *con_cls;
@@ -503,7 +198,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     *con_cls = NULL;
     exchange->peer->exchange = NULL;
     exchange->peer->quiet_since_us = clock_monotonic_us();
-    exchange->peer->bytes_at_quiet = bytes_received(exchange->peer->fd);
+    exchange->peer->bytes_at_quiet = peer_bytes_received(exchange->peer);
     exchange->peer = NULL;
     exchange->connection = NULL;
     exchange->is_parked = false;
@@ -538,45 +233,6 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
             peer->next->pprev = peer->pprev;
         free(peer);
         *socket_context = NULL;
-    }
-}
-
-/* ---- deadlines ---- */
-
-static void peer_reap(struct peer *peer)
-{
-    if (peer->is_reaped)
-        return;
-    peer->is_reaped = true;
-    peer->server->counters.reaped++;
-    shutdown(peer->fd, SHUT_RDWR);
-}
-
-static void peer_check(struct peer *peer, int64_t now_us)
-{
-    const struct http_settings *settings = &peer->server->settings;
-    struct http_exchange *exchange = peer->exchange;
-
-    if (!exchange) {
-        if (peer->header_since_us == 0 && bytes_received(peer->fd) > peer->bytes_at_quiet)
-            peer->header_since_us = now_us;
-        bool is_late = peer->header_since_us ? now_us - peer->header_since_us > settings->header_timeout_ms * 1000LL
-                                             : now_us - peer->quiet_since_us > settings->idle_timeout_ms * 1000LL;
-        if (is_late || (peer->server->is_draining && peer->header_since_us == 0))
-            peer_reap(peer);
-        return;
-    }
-    int64_t phase_us = now_us - exchange->phase_since_us;
-    if (exchange->state == EXCHANGE_HEADER && phase_us > settings->header_timeout_ms * 1000LL) {
-        peer_reap(peer);
-    } else if (exchange->state == EXCHANGE_BODY && !exchange->is_paused && phase_us > settings->body_timeout_ms * 1000LL) {
-        peer_reap(peer);
-    } else if (exchange->state == EXCHANGE_HANDLING && exchange->status == 0 && phase_us > settings->answer_timeout_ms * 1000LL) {
-        struct error error;
-        error_set(&error, ERROR_UNAVAILABLE, "the answer took too long; a write may or may not have happened");
-        http_reply_error(&exchange->request, &error);
-    } else if (exchange->state == EXCHANGE_ANSWERING && phase_us > settings->idle_timeout_ms * 1000LL) {
-        peer_reap(peer);
     }
 }
 

@@ -1,0 +1,60 @@
+/*
+ * deadline.c -- absolute deadlines: for a header, a body, an answer, and the idle time between.
+ *
+ * The library's own timer restarts with every byte, so one byte a second would hold a connection for ever.
+ */
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "http/private.h"
+
+/* What the kernel has taken in on the connection: more than when it fell quiet means that a header has begun. */
+int64_t peer_bytes_received(const struct peer *peer)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
+
+    memset(&info, 0, sizeof(info));
+    if (getsockopt(peer->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return 0;
+    return (int64_t)info.tcpi_bytes_received;
+}
+
+static void peer_reap(struct peer *peer)
+{
+    if (peer->is_reaped)
+        return;
+    peer->is_reaped = true;
+    peer->server->counters.reaped++;
+    shutdown(peer->fd, SHUT_RDWR);
+}
+
+void peer_check(struct peer *peer, int64_t now_us)
+{
+    const struct http_settings *settings = &peer->server->settings;
+    struct http_exchange *exchange = peer->exchange;
+
+    if (!exchange) {
+        if (peer->header_since_us == 0 && peer_bytes_received(peer) > peer->bytes_at_quiet)
+            peer->header_since_us = now_us;
+        bool is_late = peer->header_since_us ? now_us - peer->header_since_us > settings->header_timeout_ms * 1000LL
+                                             : now_us - peer->quiet_since_us > settings->idle_timeout_ms * 1000LL;
+        if (is_late || (peer->server->is_draining && peer->header_since_us == 0))
+            peer_reap(peer);
+        return;
+    }
+    int64_t phase_us = now_us - exchange->phase_since_us;
+    if (exchange->state == EXCHANGE_HEADER && phase_us > settings->header_timeout_ms * 1000LL) {
+        peer_reap(peer);
+    } else if (exchange->state == EXCHANGE_BODY && !exchange->is_paused && phase_us > settings->body_timeout_ms * 1000LL) {
+        peer_reap(peer);
+    } else if (exchange->state == EXCHANGE_HANDLING && exchange->status == 0 && phase_us > settings->answer_timeout_ms * 1000LL) {
+        struct error error;
+        error_set(&error, ERROR_UNAVAILABLE, "the answer took too long; a write may or may not have happened");
+        http_reply_error(&exchange->request, &error);
+    } else if (exchange->state == EXCHANGE_ANSWERING && phase_us > settings->idle_timeout_ms * 1000LL) {
+        peer_reap(peer);
+    }
+}

@@ -1,0 +1,244 @@
+/*
+ * request.c -- see request.h: what the application sees of an exchange, and how it answers.
+ */
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/jsonw.h"
+#include "base/text.h"
+#include "http/private.h"
+
+static const char *const method_names[] = {"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"};
+
+bool method_parse(const char *text, enum http_method *ret_method)
+{
+    for (int i = 0; i < HTTP_METHOD_COUNT; i++)
+        if (strcmp(text, method_names[i]) == 0) {
+            *ret_method = (enum http_method)i;
+            return true;
+        }
+    return false;
+}
+
+const char *http_method_name(enum http_method method)
+{
+    return method_names[method];
+}
+
+struct slice http_header(const struct http_request *request, const char *name)
+{
+    const char *value = request->exchange->connection
+                            ? MHD_lookup_connection_value(request->exchange->connection, MHD_HEADER_KIND, name)
+                            : NULL;
+
+    return slice_of(value);
+}
+
+const struct http_parameter *http_parameter(const struct http_request *request, const char *name)
+{
+    for (int i = 0; i < request->parameter_count; i++)
+        if (slice_is(request->parameters[i].name, name))
+            return &request->parameters[i];
+    return NULL;
+}
+
+void http_hold(struct http_request *request)
+{
+    request->exchange->holds++;
+}
+
+void http_release(struct http_request *request)
+{
+    struct http_exchange *exchange = request->exchange;
+
+    ASSERT(exchange->holds > 0);
+    if (--exchange->holds > 0)
+        return;
+    if (exchange->server->application.end)
+        exchange->server->application.end(exchange->server->application.context, request);
+    exchange->server->exchanges--;
+    if (exchange->response)
+        MHD_destroy_response(exchange->response);
+    buf_done(&request->body);
+    arena_done(&request->arena);
+    free(exchange);
+}
+
+bool http_is_answered(const struct http_request *request)
+{
+    return request->exchange->status != 0 || request->exchange->state == EXCHANGE_OVER;
+}
+
+void exchange_resume(struct http_exchange *exchange)
+{
+    if (!exchange->is_parked)
+        return;
+    exchange->is_parked = false;
+    MHD_resume_connection(exchange->connection);
+    exchange->server->must_run = true;
+}
+
+void http_reply_header(struct http_request *request, const char *name, const char *value)
+{
+    struct http_exchange *exchange = request->exchange;
+
+    if (exchange->header_count == HTTP_REPLY_HEADERS_MAX)
+        return;
+    exchange->headers[exchange->header_count++] = (struct reply_header){
+        arena_strdup(&request->arena, name), arena_strdup(&request->arena, value)};
+}
+
+static void reply_finish(struct http_exchange *exchange, int status, const char *content_type, struct MHD_Response *response)
+{
+    ASSERT(response != NULL);
+    if (content_type)
+        MHD_add_response_header(response, "Content-Type", content_type);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    for (int i = 0; i < exchange->header_count; i++)
+        if (exchange->headers[i].name && exchange->headers[i].value)
+            MHD_add_response_header(response, exchange->headers[i].name, exchange->headers[i].value);
+    if (exchange->must_close || exchange->server->is_draining)
+        MHD_add_response_header(response, "Connection", "close");
+    exchange->response = response;
+    exchange->status = status;
+    exchange->server->counters.status[status / 100 % 6]++;
+    exchange_resume(exchange);
+}
+
+void http_reply(struct http_request *request, int status, const char *content_type, struct buf *body)
+{
+    struct http_exchange *exchange = request->exchange;
+
+    if (http_is_answered(request)) {
+        buf_done(body);
+        return;
+    }
+    if (body->is_overflown) {
+        struct error error;
+        buf_done(body);
+        error_set(&error, ERROR_INTERNAL, "the answer is too large");
+        http_reply_error(request, &error);
+        return;
+    }
+    size_t size = body->size;
+    char *data = buf_take(body);
+    struct MHD_Response *response = data ? MHD_create_response_from_buffer(size, data, MHD_RESPMEM_MUST_FREE)
+                                         : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    reply_finish(exchange, status, content_type, response);
+}
+
+void http_reply_file(struct http_request *request, int status, const char *content_type, int fd, uint64_t size)
+{
+    if (http_is_answered(request)) {
+        close(fd);
+        return;
+    }
+    reply_finish(request->exchange, status, content_type, MHD_create_response_from_fd64(size, fd));
+}
+
+void http_problem(struct jsonw *json, const struct error *error)
+{
+    jsonw_object_open(json);
+    jsonw_key(json, "type");
+    char type[96];
+    snprintf(type, sizeof(type), "urn:ladder:problem:%s", error_slug(error->code));
+    jsonw_text(json, type);
+    jsonw_key(json, "title");
+    jsonw_text(json, error_title(error->code));
+    jsonw_key(json, "status");
+    jsonw_number(json, error_status(error->code));
+    jsonw_key(json, "detail");
+    jsonw_text(json, error->message);
+    if (error->field[0]) {
+        bool is_pointer = error->field[0] == '/';
+        jsonw_key(json, "errors");
+        jsonw_array_open(json);
+        jsonw_object_open(json);
+        jsonw_key(json, is_pointer ? "pointer" : "parameter");
+        jsonw_text(json, error->field);
+        jsonw_key(json, "detail");
+        jsonw_text(json, error->message);
+        jsonw_object_close(json);
+        jsonw_array_close(json);
+    }
+    jsonw_object_close(json);
+}
+
+void http_reply_error(struct http_request *request, const struct error *error)
+{
+    struct buf body;
+    struct jsonw json;
+    int status = error_status(error->code);
+
+    if (http_is_answered(request))
+        return;
+    buf_init(&body, 4096);
+    jsonw_init(&json, &body);
+    http_problem(&json, error);
+    if (status == 503 || status == 429)
+        http_reply_header(request, "Retry-After", "1");
+    if (status == 401)
+        http_reply_header(request, "WWW-Authenticate", "Bearer realm=\"ladder\"");
+    http_reply_header(request, "Cache-Control", "no-store");
+    http_reply(request, status, "application/problem+json", &body);
+}
+
+void http_stream_pause(struct http_request *request)
+{
+    request->exchange->is_paused = true;
+}
+
+void http_stream_resume(struct http_request *request)
+{
+    request->exchange->is_paused = false;
+    request->exchange->phase_since_us = clock_monotonic_us();
+    exchange_resume(request->exchange);
+}
+
+/* ---- the query ---- */
+
+bool request_parameters(struct http_request *request, struct slice query, struct error *error)
+{
+    size_t at = 0;
+
+    while (at < query.size) {
+        const char *ampersand = memchr(query.data + at, '&', query.size - at);
+        size_t end = ampersand ? (size_t)(ampersand - query.data) : query.size;
+        struct slice pair = {query.data + at, end - at};
+        at = end + 1;
+        if (pair.size == 0)
+            continue;
+        if (request->parameter_count == HTTP_PARAMETERS_MAX)
+            return error_set(error, ERROR_INVALID_PARAMETER, "more than %d query parameters", HTTP_PARAMETERS_MAX);
+        const char *equals = memchr(pair.data, '=', pair.size);
+        struct slice parts[2] = {{pair.data, equals ? (size_t)(equals - pair.data) : pair.size}, {"", 0}};
+        if (equals)
+            parts[1] = (struct slice){equals + 1, pair.size - parts[0].size - 1};
+        for (int i = 0; i < 2; i++) {
+            struct slice copy = arena_copy(&request->arena, parts[i]);
+            size_t size;
+            if (!copy.data)
+                return error_set(error, ERROR_OVERLOADED, "out of memory");
+            for (size_t c = 0; c < copy.size; c++)
+                if (copy.data[c] == '+')
+                    ((char *)copy.data)[c] = ' ';
+            if (!text_percent_decode(copy, (char *)copy.data, &size))
+                return error_set(error, ERROR_BAD_REQUEST, "the query has a broken percent-escape");
+            copy.size = size;
+            ((char *)copy.data)[size] = 0;
+            if (!text_is_utf8(copy))
+                return error_set(error, ERROR_BAD_REQUEST, "the query is not UTF-8");
+            parts[i] = copy;
+        }
+        for (int i = 0; i < request->parameter_count; i++)
+            if (slice_equal(request->parameters[i].name, parts[0]))
+                return error_set_field(error, ERROR_INVALID_PARAMETER, parts[0].data, "the parameter is there twice");
+        request->parameters[request->parameter_count++] = (struct http_parameter){parts[0], parts[1]};
+    }
+    return true;
+}

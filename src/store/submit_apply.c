@@ -1,0 +1,243 @@
+/*
+ * submit_apply.c -- W3 of the write path: a committed batch goes to Redis, and its submissions are answered.
+ *
+ * One script call a standing, in the order of arrival. Where Redis could not tell a rank (it is down, cold, or may lack an
+ * earlier change of ours), PostgreSQL counts it. A failed apply leaves the standing unsure; the worker's tail repairs it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "kv/keys.h"
+#include "store/standing.h"
+#include "store/submit_private.h"
+
+/* ---- ends ---- */
+
+void item_answer(struct item *item)
+{
+    struct group *group = item->group;
+
+    item->result.metadata = item->metadata;
+    group->done(group->context, item->index, &item->result);
+    if (--group->left == 0)
+        free(group);
+    free(item);
+}
+
+static void batch_free(struct batch *batch)
+{
+    arena_done(&batch->arena);
+    free(batch->items);
+    free(batch->rows);
+    free(batch);
+}
+
+static void batch_finish(struct batch *batch)
+{
+    struct submitter *submitter = batch->submitter;
+    struct store *store = submitter->store;
+    struct token token = {.epoch = db_epoch(store->db), .timeline = db_timeline(store->db), .lsn = batch->lsn, .is_applied = batch->is_applied};
+
+    submitter->batches--;
+    for (size_t i = 0; i < batch->count; i++) {
+        batch->items[i]->result.token = token;
+        item_answer(batch->items[i]);
+    }
+    batch_free(batch);
+}
+
+void batch_fail(struct batch *batch, const struct error *error)
+{
+    batch->submitter->batches--;
+    for (size_t i = 0; i < batch->count; i++) {
+        batch->items[i]->result.error = *error;
+        item_answer(batch->items[i]);
+    }
+    batch_free(batch);
+}
+
+static void batch_step(struct batch *batch)
+{
+    if (--batch->waiting == 0)
+        batch_finish(batch);
+}
+
+/* ---- ranks from PostgreSQL, where Redis could not tell ---- */
+
+struct place {
+    struct batch *batch;
+    struct submit_window *window;
+    struct submit_result *result;
+    struct arena arena;
+    bool is_old;
+};
+
+static void on_place(void *context, const struct standing_answer *answer)
+{
+    struct place *place = context;
+
+    if (answer->error.code == ERROR_NONE) {
+        int64_t *rank = place->is_old ? &place->window->old_rank : &place->window->rank;
+        *rank = answer->before + 1;
+        /* A player who moved up stands now among those that were better than the old place. */
+        if (place->is_old && sort_key_compare(&place->window->key, SLICE(""), &place->window->old_key, SLICE("")) < 0)
+            (*rank)--;
+        place->result->source = answer->source;
+    }
+    arena_done(&place->arena);
+    struct batch *batch = place->batch;
+    free(place);
+    batch_step(batch);
+}
+
+static void place_ask(struct batch *batch, struct item *item, struct submit_window *window, bool is_old)
+{
+    struct place *place = calloc(1, sizeof(*place));
+
+    ASSERT(place != NULL);
+    *place = (struct place){.batch = batch, .window = window, .result = &item->result, .is_old = is_old};
+    arena_init(&place->arena, 65536);
+    batch->waiting++;
+    struct freshness freshness = {.lsn = batch->lsn, .skips_redis = true};
+    const struct standing_query query = {
+        .kind = STANDING_SEEK,
+        .period = {.id = window->period_id,
+                   .board_id = item->submission.board.id,
+                   .window = window->window,
+                   .start_us = window->period_start_us},
+        .freshness = freshness,
+        .key = is_old ? window->old_key : window->key,
+        .player = item->submission.player,
+    };
+    standing_read(batch->submitter->store, &place->arena, &query, on_place, place);
+}
+
+static void places_ask(struct batch *batch, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        struct item *item = batch->rows[i].item;
+        struct submit_window *window = &item->result.windows[batch->rows[i].window];
+        place_ask(batch, item, window, false);
+        /* The answers speak of the old rank in the first window only. */
+        if (window->has_old && batch->rows[i].window == 0) {
+            if (window->is_changed)
+                place_ask(batch, item, window, true);
+        }
+    }
+}
+
+/* ---- W3: Redis ---- */
+
+struct apply {
+    struct batch *batch;
+    size_t from, to; /* rows */
+};
+
+static void on_apply(void *context, const struct redisReply *reply)
+{
+    struct apply *apply = context;
+    struct batch *batch = apply->batch;
+    struct store *store = batch->submitter->store;
+    int64_t standing = batch->rows[apply->from].item->result.windows[batch->rows[apply->from].window].period_id;
+    bool is_ok = kv_reply_is_text(kv_reply_item(reply, 0), "OK");
+    /* In Redis now, but an earlier change of ours may not be: its ranks are not to be believed yet. */
+    bool is_unsure = is_ok && unsure_has(store, standing);
+
+    for (size_t i = apply->from; i < apply->to && is_ok && !is_unsure; i++) {
+        struct submit_result *result = &batch->rows[i].item->result;
+        struct submit_window *window = &result->windows[batch->rows[i].window];
+        int64_t before = kv_reply_int(kv_reply_item(reply, 2 + 2 * (i - apply->from)));
+        int64_t after = kv_reply_int(kv_reply_item(reply, 3 + 2 * (i - apply->from)));
+        window->rank = after + 1;
+        result->source = SOURCE_REDIS;
+        if (!window->has_old)
+            continue;
+        /* A row that only asked tells the rank of now. */
+        if (before >= 0 && (batch->rows[i].revision || !window->is_changed))
+            window->old_rank = before + 1;
+        else if (window->is_changed && batch->rows[i].window == 0)
+            place_ask(batch, batch->rows[i].item, window, true); /* the tail was faster than we */
+    }
+    if (!is_ok) {
+        /* The commit stands; the tail will bring it. Until then PostgreSQL speaks for this standing. */
+        batch->is_applied = false;
+        unsure_add(store, standing, batch->committed_us);
+        if (reply && !kv_reply_is_error(reply))
+            standing_want(store, standing);
+    }
+    if (!is_ok || is_unsure)
+        places_ask(batch, apply->from, apply->to);
+    free(apply);
+    batch_step(batch);
+}
+
+static bool apply_send(struct batch *batch, size_t from, size_t to)
+{
+    struct kv *kv = batch->submitter->store->kv;
+    size_t count = 0;
+    struct slice *arguments = arena_alloc(&batch->arena, (6 + 5 * (to - from)) * sizeof(*arguments));
+    char *meta = arena_alloc(&batch->arena, KV_KEY_MAX);
+    char *epoch = arena_printf(&batch->arena, "%d", db_epoch(batch->submitter->store->db));
+    int64_t standing = batch->rows[from].item->result.windows[batch->rows[from].window].period_id;
+
+    ASSERT(arguments && meta && epoch);
+    arguments[count++] = SLICE("FCALL");
+    arguments[count++] = SLICE("ladder1_apply");
+    arguments[count++] = SLICE("1");
+    arguments[count++] = kv_meta_key(standing, meta);
+    arguments[count++] = slice_of(epoch);
+    arguments[count++] = SLICE("1");
+    for (size_t i = from; i < to; i++) {
+        const struct apply_row *row = &batch->rows[i];
+        const struct submit_window *window = &row->item->result.windows[row->window];
+        uint8_t *bytes = arena_alloc(&batch->arena, SORT_KEY_MAX + KV_REVISION_SIZE);
+        char *score = arena_alloc(&batch->arena, SORT_KEY_SCORE_TEXT_MAX);
+        ASSERT(bytes && score);
+        size_t size = sort_key_encode(&window->key, bytes);
+        arguments[count++] = row->item->submission.player;
+        arguments[count++] = (struct slice){(char *)bytes, size};
+        arguments[count++] = (struct slice){score, sort_key_score_text(window->key.k1, score)};
+        if (row->revision) {
+            kv_revision_encode(row->revision, bytes + SORT_KEY_MAX);
+            arguments[count++] = (struct slice){(char *)bytes + SORT_KEY_MAX, KV_REVISION_SIZE};
+        } else {
+            arguments[count++] = SLICE("");
+        }
+        arguments[count++] = row->metadata.data ? row->metadata : SLICE("");
+    }
+    struct apply *apply = malloc(sizeof(*apply));
+    ASSERT(apply != NULL);
+    *apply = (struct apply){batch, from, to};
+    if (kv_call(kv, count, arguments, on_apply, apply))
+        return true;
+    free(apply);
+    return false;
+}
+
+static int64_t row_standing(const struct batch *batch, size_t row)
+{
+    return batch->rows[row].item->result.windows[batch->rows[row].window].period_id;
+}
+
+void batch_apply(struct batch *batch)
+{
+    struct store *store = batch->submitter->store;
+
+    batch->is_applied = true;
+    batch->waiting = 1;
+    for (size_t from = 0; from < batch->row_count;) {
+        size_t to = from + 1;
+        while (to < batch->row_count && to - from < APPLY_ROWS_MAX && row_standing(batch, to) == row_standing(batch, from))
+            to++;
+        batch->waiting++;
+        if (!kv_is_trusted(store->kv) || !apply_send(batch, from, to)) {
+            batch->waiting--;
+            batch->is_applied = false;
+            unsure_add(store, row_standing(batch, from), batch->committed_us);
+            places_ask(batch, from, to);
+        }
+        from = to;
+    }
+    batch_step(batch);
+}

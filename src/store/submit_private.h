@@ -1,0 +1,89 @@
+/*
+ * submit_private.h -- what submit.c (the way to PostgreSQL) and submit_apply.c (the way to Redis and back) share.
+ */
+#ifndef STORE_SUBMIT_PRIVATE_H
+#define STORE_SUBMIT_PRIVATE_H
+
+#include <ev.h>
+
+#include "base/arena.h"
+#include "store/private.h"
+#include "store/submit.h"
+
+enum {
+    BATCHES_IN_FLIGHT = 2,
+    ROUNDS_MAX = 64,  /* more of one player wait for the next batch */
+    RETRIES_MAX = 5,  /* of a batch that lost a race */
+    APPLY_ROWS_MAX = 100, /* in one script call: it holds up the others for a millisecond */
+    ARRAY_BYTES_MAX = 16 << 20,
+    CONNECTIONS_MAX = 64,
+};
+
+enum outcome { OUTCOME_UNCHANGED, OUTCOME_CHANGED, OUTCOME_OUT_OF_RANGE, OUTCOME_OVERFLOW, OUTCOME_CLOSED, OUTCOME_NO_BOARD, OUTCOME_REPEATED };
+
+struct group {
+    submit_done_fn *done;
+    void *context;
+    bool has_claim;
+    struct submit_claim claim;
+    size_t left; /* not answered yet */
+};
+
+struct item {
+    struct submission submission;
+    struct group *group;
+    size_t index; /* in its group */
+    struct item *next;
+    /* In a batch: */
+    int round;
+    struct submit_result result;
+    struct slice metadata; /* of windows[0], in the batch's arena */
+};
+
+struct queue {
+    struct item *head;
+    struct item **tail;
+    size_t count;
+    int in_flight;
+};
+
+struct submitter {
+    struct store *store;
+    ev_prepare flush; /* once a turn, after the requests of the turn are in */
+    bool must_flush;
+    size_t queued;
+    size_t batches;
+    int next_connection;
+    struct queue queues[CONNECTIONS_MAX];
+};
+
+/* One change that goes to Redis, or (revision 0) one rank to ask for. */
+struct apply_row {
+    struct item *item;
+    int window; /* index in its result */
+    int64_t revision;
+    struct slice metadata;
+};
+
+struct batch {
+    struct submitter *submitter;
+    int connection;
+    struct item **items;
+    size_t count;
+    int retries;
+    struct arena arena;
+    int64_t lsn;
+    int64_t committed_us;
+    struct apply_row *rows; /* sorted by standing, in order of arrival */
+    size_t row_count;
+    size_t waiting; /* answers still to come, plus one while they are being asked for */
+    bool is_applied;
+};
+
+/* W3: applies a committed batch to Redis, finds what ranks are still missing, answers, frees. */
+void batch_apply(struct batch *batch);
+/* Answers all of a batch with an error; frees. */
+void batch_fail(struct batch *batch, const struct error *error);
+void item_answer(struct item *item); /* frees */
+
+#endif

@@ -1,0 +1,310 @@
+#include "unit.h"
+
+#include <math.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/error.h"
+#include "base/jsonw.h"
+#include "base/log.h"
+#include "base/text.h"
+
+static void test_arena_has_a_cap(void **context)
+{
+    struct arena arena;
+
+    (void)context;
+    arena_init(&arena, 100000);
+    for (int i = 0; i < 1000; i++) {
+        char *memory = arena_alloc(&arena, 33);
+        assert_non_null(memory);
+        assert_int_equal((uintptr_t)memory % 16, 0);
+        memset(memory, i, 33);
+    }
+    assert_non_null(arena_alloc(&arena, 20000));
+    assert_false(arena.is_exhausted);
+    assert_null(arena_alloc(&arena, 90000));
+    assert_true(arena.is_exhausted);
+    assert_null(arena_calloc(&arena, SIZE_MAX / 2, 3));
+    arena_reset(&arena);
+    assert_false(arena.is_exhausted);
+    assert_string_equal(arena_printf(&arena, "%d-%s", 5, "x"), "5-x");
+    struct slice copy = arena_copy(&arena, SLICE("abc"));
+    assert_true(slice_is(copy, "abc") && copy.data[3] == 0);
+    arena_done(&arena);
+}
+
+static void test_buf_overflows_softly(void **context)
+{
+    struct buf buf;
+
+    (void)context;
+    buf_init(&buf, 10);
+    buf_append_text(&buf, "12345");
+    buf_append_text(&buf, "67890");
+    assert_false(buf.is_overflown);
+    buf_append_byte(&buf, 'x');
+    assert_true(buf.is_overflown);
+    assert_true(slice_is(buf_slice(&buf), "1234567890"));
+    buf_reset(&buf);
+    buf_append_int64(&buf, 5);
+    assert_true(slice_is(buf_slice(&buf), "5"));
+    buf_done(&buf);
+    buf_init(&buf, 1000);
+    buf_append_int64(&buf, INT64_MIN);
+    buf_append_byte(&buf, ' ');
+    buf_append_int64(&buf, INT64_MAX);
+    buf_append_byte(&buf, ' ');
+    buf_append_uint64(&buf, UINT64_MAX);
+    buf_printf(&buf, " %05d", 42);
+    assert_string_equal(buf.data, "-9223372036854775808 9223372036854775807 18446744073709551615 00042");
+    char *taken = buf_take(&buf);
+    assert_null(buf.data);
+    free(taken);
+}
+
+static void test_json_writer(void **context)
+{
+    struct buf buf;
+    struct jsonw json;
+
+    (void)context;
+    buf_init(&buf, 10000);
+    jsonw_init(&json, &buf);
+    jsonw_object_open(&json);
+    jsonw_key(&json, "a");
+    jsonw_array_open(&json);
+    jsonw_int64(&json, INT64_MIN);
+    jsonw_double(&json, 0.1);
+    jsonw_double(&json, 1e300);
+    jsonw_double(&json, NAN);
+    jsonw_bool(&json, true);
+    jsonw_null(&json);
+    jsonw_array_close(&json);
+    jsonw_key(&json, "s");
+    jsonw_string(&json, (struct slice){"q\"\\\n\x01\x7f\xc3\xbc/\0", 10});
+    json.integers_as_strings = true;
+    jsonw_key(&json, "i");
+    jsonw_int64(&json, INT64_MAX);
+    jsonw_key(&json, "n");
+    jsonw_number(&json, 3);
+    jsonw_key(&json, "t");
+    jsonw_time(&json, 1500000);
+    jsonw_key(&json, "r");
+    jsonw_raw(&json, SLICE("{}"));
+    jsonw_object_close(&json);
+    assert_string_equal(buf.data, "{\"a\":[-9223372036854775808,0.1,1e+300,null,true,null],\"s\":\"q\\\"\\\\\\u000a\\u0001\\u007f\xc3\xbc/\\u0000\","
+                                  "\"i\":\"9223372036854775807\",\"n\":3,\"t\":\"1970-01-01T00:00:01.5Z\",\"r\":{}}");
+    buf_done(&buf);
+}
+
+static void test_doubles_come_back(void **context)
+{
+    uint64_t state = 5;
+    struct buf buf;
+
+    (void)context;
+    buf_init(&buf, 100);
+    for (int i = 0; i < 100000; i++) {
+        uint64_t bits = unit_random(&state);
+        double value;
+        memcpy(&value, &bits, sizeof(value));
+        if (!isfinite(value))
+            continue;
+        struct jsonw json;
+        buf_reset(&buf);
+        jsonw_init(&json, &buf);
+        jsonw_double(&json, value);
+        assert_true(strtod(buf.data, NULL) == value);
+    }
+    buf_done(&buf);
+}
+
+static void test_time_round_trip(void **context)
+{
+    uint64_t state = 77;
+    char text[CLOCK_TEXT_MAX];
+    int64_t back;
+
+    (void)context;
+    for (int i = 0; i < 200000; i++) {
+        int64_t time_us = (int64_t)(unit_random(&state) % 315537897600000000ULL) - 62135596800000000LL;
+        if (i % 3 == 0)
+            time_us -= ((time_us % 1000000) + 1000000) % 1000000;
+        size_t size = clock_format(time_us, text);
+        assert_int_equal(size, strlen(text));
+        assert_true(clock_parse((struct slice){text, size}, &back));
+        assert_true(back == time_us);
+        /* The C library agrees on the calendar. */
+        time_t seconds = (time_t)((time_us - ((time_us % 1000000) + 1000000) % 1000000) / 1000000);
+        struct tm tm;
+        char wanted[80];
+        gmtime_r(&seconds, &tm);
+        snprintf(wanted, sizeof(wanted), "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+        assert_memory_equal(text, wanted, 19);
+    }
+    clock_format_http(784111777000000, text);
+    assert_string_equal(text, "Sun, 06 Nov 1994 08:49:37 GMT");
+}
+
+static void test_time_texts(void **context)
+{
+    static const struct {
+        const char *text;
+        int64_t time_us;
+    } good[] = {{"1970-01-01", 0}, {"1970-01-01T00:00:00Z", 0}, {"1970-01-01t00:00:00z", 0}, {"1970-01-01 00:00:00.25Z", 250000},
+                {"1970-01-01T01:00:00+01:00", 0}, {"1969-12-31T23:30:00-00:30", 0}, {"2000-02-29T00:00:00Z", 951782400000000},
+                {"1970-01-01T00:00:00.123456789Z", 123456}, {"9999-12-31T23:59:59.999999Z", 253402300799999999}};
+    static const char *const bad[] = {"", "1970", "1970-13-01", "1970-00-10", "1970-02-29", "1900-02-29", "2001-02-29T00:00:00Z",
+                                      "1970-01-01T", "1970-01-01T24:00:00Z", "1970-01-01T23:59:60Z", "1970-01-01T00:00:00",
+                                      "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00.1234567890Z", "1970-01-01T00:00:00Zx",
+                                      "1970-01-01T00:00:00+1:00", "1970-01-01T00:00:00+24:00", "0000-01-01", "+970-01-01", "1970-1-01",
+                                      "0001-01-01T00:00:00+00:01"};
+    int64_t time_us;
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_true(clock_parse(slice_of(good[i].text), &time_us));
+        assert_true(time_us == good[i].time_us);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (clock_parse(slice_of(bad[i]), &time_us))
+            fail_msg("accepted: %s", bad[i]);
+}
+
+static void test_utf8(void **context)
+{
+    static const char *const good[] = {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xe2\x82", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "a\xf0\x90\x80"};
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(text_is_utf8(slice_of(good[i])));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(text_is_utf8(slice_of(bad[i])));
+    assert_true(text_has_control(SLICE("\x1f")) && text_has_control(SLICE("\x7f")) && text_has_control(SLICE("\xc2\x9f")));
+    assert_false(text_has_control(SLICE(" ~\xc2\xa0")));
+}
+
+static void test_integers(void **context)
+{
+    int64_t value;
+    uint64_t unsigned_value;
+    double decimal;
+
+    (void)context;
+    assert_true(text_parse_int64(SLICE("-9223372036854775808"), &value) && value == INT64_MIN);
+    assert_true(text_parse_int64(SLICE("9223372036854775807"), &value) && value == INT64_MAX);
+    assert_true(text_parse_uint64(SLICE("18446744073709551615"), &unsigned_value) && unsigned_value == UINT64_MAX);
+    assert_false(text_parse_int64(SLICE("-9223372036854775809"), &value) || text_parse_int64(SLICE("9223372036854775808"), &value) ||
+                 text_parse_int64(SLICE(""), &value) || text_parse_int64(SLICE("-"), &value) || text_parse_int64(SLICE("+1"), &value) ||
+                 text_parse_int64(SLICE(" 1"), &value) || text_parse_int64(SLICE("1 "), &value) || text_parse_int64(SLICE("0x1"), &value) ||
+                 text_parse_int64(SLICE("--1"), &value) || text_parse_uint64(SLICE("18446744073709551616"), &unsigned_value));
+    assert_true(text_parse_decimal(SLICE("12.5"), &decimal) && decimal == 12.5);
+    assert_false(text_parse_decimal(SLICE("1e5"), &decimal) || text_parse_decimal(SLICE("nan"), &decimal) || text_parse_decimal(SLICE("."), &decimal) ||
+                 text_parse_decimal(SLICE("1.2.3"), &decimal));
+}
+
+static void test_base64url(void **context)
+{
+    uint64_t state = 11;
+    uint8_t bytes[64], back[64];
+    char text[100];
+    size_t size;
+
+    (void)context;
+    for (int i = 0; i < 20000; i++) {
+        size_t count = unit_random(&state) % sizeof(bytes);
+        for (size_t b = 0; b < count; b++)
+            bytes[b] = (uint8_t)unit_random(&state);
+        size_t text_size = text_base64url_encode(bytes, count, text);
+        assert_int_equal(text_size, text_base64url_size(count));
+        assert_true(text_base64url_decode((struct slice){text, text_size}, back, sizeof(back), &size));
+        assert_int_equal(size, count);
+        assert_memory_equal(back, bytes, count);
+        if (count > 0)
+            assert_false(text_base64url_decode((struct slice){text, text_size}, back, count - 1, &size));
+    }
+    static const char *const bad[] = {"A", "AAAAA", "AB", "AA==", "A+A", "A/AA", "AA A", "AAB"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(text_base64url_decode(slice_of(bad[i]), back, sizeof(back), &size));
+}
+
+static void test_percent(void **context)
+{
+    char out[32];
+    size_t size;
+
+    (void)context;
+    assert_true(text_percent_decode(SLICE("a%2Fb%c3%BC+"), out, &size));
+    assert_true(slice_equal((struct slice){out, size}, SLICE("a/b\xc3\xbc+")));
+    assert_false(text_percent_decode(SLICE("%"), out, &size) || text_percent_decode(SLICE("%2"), out, &size) || text_percent_decode(SLICE("%zz"), out, &size));
+}
+
+static void test_errors_are_cut_at_a_character(void **context)
+{
+    struct error error;
+    char long_text[400];
+
+    (void)context;
+    for (size_t i = 0; i + 2 < sizeof(long_text); i += 2)
+        memcpy(long_text + i, "\xc3\xbc", 3);
+    assert_false(error_set(&error, ERROR_CONFLICT, "%s", long_text));
+    assert_true(text_is_utf8(slice_of(error.message)));
+    assert_false(error_set(&error, ERROR_CONFLICT, "x%s", long_text));
+    assert_true(text_is_utf8(slice_of(error.message)));
+    for (int code = 0; code < ERROR_CODE_COUNT; code++)
+        assert_true(error_status((enum error_code)code) >= 200 && error_slug((enum error_code)code)[0]);
+}
+
+static void test_a_log_line_can_not_be_forged(void **context)
+{
+    char line[LOG_LINE_MAX + 1];
+    int ends[2], kept = dup(STDERR_FILENO);
+
+    (void)context;
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    log_warn("odd", LOG_TEXT("a", "x\nlevel=error event=forged"), LOG_SLICE("b", SLICE("\xff\"\\ =")), LOG_INT("c", INT64_MIN), LOG_TEXT("d", "plain"));
+    dup2(kept, STDERR_FILENO);
+    ssize_t size = read(ends[0], line, sizeof(line) - 1);
+    assert_true(size > 0);
+    line[size] = 0;
+    assert_ptr_equal(strchr(line, '\n'), line + size - 1);
+    assert_non_null(strstr(line, "a=\"x\\x0alevel=error event=forged\" b=\"\\xff\\\"\\\\ =\" c=-9223372036854775808 d=plain\n"));
+    close(ends[0]);
+    close(ends[1]);
+    close(kept);
+}
+
+static void test_keys_of_different_purpose_differ(void **context)
+{
+    struct crypto_key a, b;
+    uint8_t mac_a[CRYPTO_MAC_SIZE], mac_b[CRYPTO_MAC_SIZE];
+
+    (void)context;
+    crypto_derive(&a, SLICE("secret"), "cursor");
+    crypto_derive(&b, SLICE("secret"), "token");
+    crypto_mac(&a, SLICE("x"), mac_a);
+    crypto_mac(&b, SLICE("x"), mac_b);
+    assert_false(crypto_equal(mac_a, mac_b, sizeof(mac_a)));
+    crypto_mac(&a, SLICE("x"), mac_b);
+    assert_true(crypto_equal(mac_a, mac_b, sizeof(mac_a)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_arena_has_a_cap), cmocka_unit_test(test_buf_overflows_softly), cmocka_unit_test(test_json_writer),
+        cmocka_unit_test(test_doubles_come_back), cmocka_unit_test(test_time_round_trip), cmocka_unit_test(test_time_texts),
+        cmocka_unit_test(test_utf8), cmocka_unit_test(test_integers), cmocka_unit_test(test_base64url), cmocka_unit_test(test_percent),
+        cmocka_unit_test(test_errors_are_cut_at_a_character), cmocka_unit_test(test_a_log_line_can_not_be_forged),
+        cmocka_unit_test(test_keys_of_different_purpose_differ),
+    };
+
+    return crypto_start() ? cmocka_run_group_tests_name("base", tests, NULL, NULL) : 1;
+}

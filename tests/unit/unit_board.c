@@ -1,0 +1,227 @@
+#include "unit.h"
+
+#include "board/board.h"
+#include "board/cursor.h"
+#include "board/token.h"
+
+/* Numbers that are likely to break something: the ends, the neighbours of powers of two, small and random ones. */
+static int64_t odd_number(uint64_t *state)
+{
+    static const int64_t ends[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX - 1, INT64_MAX};
+    uint64_t pick = unit_random(state) % 4;
+
+    if (pick == 0)
+        return ends[unit_random(state) % 7];
+    if (pick == 1)
+        return (int64_t)((1ULL << unit_random(state) % 64) + unit_random(state) % 5 - 2);
+    if (pick == 2)
+        return (int64_t)(unit_random(state) % 16) - 8;
+    return (int64_t)unit_random(state);
+}
+
+static size_t member(const struct sort_key *key, const char *player, size_t size, uint8_t *out)
+{
+    size_t key_size = sort_key_encode(key, out);
+
+    memcpy(out + key_size, player, size);
+    return key_size + size;
+}
+
+static int bytes_compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
+
+    return order ? order : (a_size > b_size) - (a_size < b_size);
+}
+
+static int sign(int value)
+{
+    return (value > 0) - (value < 0);
+}
+
+/* A million pairs: the bytes' order is the definition, and the double never contradicts it. */
+static void test_order_of_bytes_is_the_definition(void **context)
+{
+    uint64_t state = 88172645463325252ULL;
+
+    (void)context;
+    for (int i = 0; i < 1000000; i++) {
+        struct sort_key keys[2];
+        char players[2][8];
+        size_t sizes[2];
+        uint8_t bytes[2][MEMBER_MAX];
+        for (int k = 0; k < 2; k++) {
+            keys[k] = (struct sort_key){odd_number(&state), odd_number(&state), odd_number(&state)};
+            if (k == 1 && unit_random(&state) % 2)
+                keys[1].k1 = keys[0].k1;
+            if (k == 1 && unit_random(&state) % 2)
+                keys[1].k2 = keys[0].k2;
+            if (k == 1 && unit_random(&state) % 2)
+                keys[1].k3 = keys[0].k3;
+            sizes[k] = 1 + unit_random(&state) % 7;
+            for (size_t c = 0; c < sizes[k]; c++)
+                players[k][c] = (char)(unit_random(&state) % 3 ? 'a' + (char)(unit_random(&state) % 2) : (char)unit_random(&state));
+        }
+        struct slice a = {players[0], sizes[0]}, b = {players[1], sizes[1]};
+        int wanted = sign(sort_key_compare(&keys[0], a, &keys[1], b));
+        size_t a_size = member(&keys[0], players[0], sizes[0], bytes[0]), b_size = member(&keys[1], players[1], sizes[1], bytes[1]);
+        assert_int_equal(sign(bytes_compare(bytes[0], a_size, bytes[1], b_size)), wanted);
+        if (keys[0].k1 < keys[1].k1)
+            assert_true((double)keys[0].k1 <= (double)keys[1].k1);
+        struct sort_key back;
+        size_t size;
+        assert_true(sort_key_decode((struct slice){(char *)bytes[0], a_size}, &back, &size));
+        assert_memory_equal(&back, &keys[0], sizeof(back));
+        assert_int_equal(a_size - size, sizes[0]);
+    }
+}
+
+static void test_only_our_coding_decodes(void **context)
+{
+    static const char *const bad[] = {"", "\x81", "\x81\x00\x80\x80", "\x89zzzzzzzzz\x80\x80", "\x7e\xff\x80\x80", "\x00\x80\x80",
+                                      "\x80\x80", "\x88\xff\xff\xff\xff\xff\xff\xff\xff\x80\x80"};
+    static const size_t sizes[] = {0, 1, 4, 12, 4, 3, 2, 11};
+    struct sort_key key;
+    size_t size;
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        assert_false(sort_key_decode((struct slice){bad[i], sizes[i]}, &key, &size));
+}
+
+static void test_score_text_is_the_nearest_double(void **context)
+{
+    uint64_t state = 1234567;
+    char text[SORT_KEY_SCORE_TEXT_MAX];
+
+    (void)context;
+    for (int i = 0; i < 100000; i++) {
+        int64_t value = odd_number(&state);
+        size_t size = sort_key_score_text(value, text);
+        assert_int_equal(size, strlen(text));
+        assert_true(strtod(text, NULL) == (double)value);
+    }
+}
+
+static void test_board_key_goes_both_ways(void **context)
+{
+    uint64_t state = 99;
+
+    (void)context;
+    for (int i = 0; i < 100000; i++) {
+        struct board board = {.ordering = unit_random(&state) % 2 ? ORDER_ASC : ORDER_DESC, .tie = unit_random(&state) % 2 ? TIE_LAST : TIE_FIRST};
+        int64_t score = odd_number(&state), subscore = odd_number(&state), at = odd_number(&state);
+        struct sort_key key = board_key(&board, score, subscore, at);
+        assert_true(board_score(&board, &key) == score && board_subscore(&board, &key) == subscore && board_achieved_us(&board, &key) == at);
+        /* A better score has the smaller key. */
+        if (score < INT64_MAX) {
+            struct sort_key more = board_key(&board, score + 1, subscore, at);
+            assert_int_equal(sort_key_compare(&more, SLICE("p"), &key, SLICE("p")), board.ordering == ORDER_DESC ? -1 : 1);
+        }
+        if (at < INT64_MAX) {
+            struct sort_key later = board_key(&board, score, subscore, at + 1);
+            assert_int_equal(sort_key_compare(&later, SLICE("p"), &key, SLICE("p")), board.tie == TIE_LAST ? -1 : 1);
+        }
+    }
+}
+
+static void test_names_and_players(void **context)
+{
+    struct error error;
+
+    (void)context;
+    assert_true(name_is_valid(SLICE("a")) && name_is_valid(SLICE("A9._-z")));
+    assert_false(name_is_valid(SLICE("")) || name_is_valid(SLICE("-a")) || name_is_valid(SLICE(".a")) || name_is_valid(SLICE("a/b")) ||
+                 name_is_valid(SLICE("a b")) || name_is_valid(SLICE("\xc3\xbc")));
+    char long_name[66];
+    memset(long_name, 'x', sizeof(long_name));
+    assert_true(name_is_valid((struct slice){long_name, 64}));
+    assert_false(name_is_valid((struct slice){long_name, 65}));
+    assert_true(player_check((struct slice){long_name, 64}, "player", &error));
+    assert_false(player_check((struct slice){long_name, 65}, "player", &error));
+    assert_true(player_check(SLICE("\xe6\x97\xa5 / ?"), "player", &error));
+    assert_false(player_check(SLICE("a\nb"), "player", &error) || player_check(SLICE("a\xc2\x85"), "player", &error) ||
+                 player_check(SLICE("\xff"), "player", &error) || player_check(SLICE(""), "player", &error));
+    assert_string_equal(error.field, "player");
+}
+
+static void test_percentiles(void **context)
+{
+    (void)context;
+    assert_true(percentile_of(1, 1) == 100 && percentile_of(1, 5) == 100 && percentile_of(5, 5) == 0 && percentile_of(3, 5) == 50);
+    for (int64_t total = 1; total < 50; total++)
+        for (int64_t rank = 1; rank <= total; rank++)
+            assert_int_equal(percentile_rank(percentile_of(rank, total) + (rank == 1 ? 0 : 1e-9), total), total == 1 ? 1 : rank);
+}
+
+static struct cursor sample_cursor(uint64_t *state)
+{
+    struct cursor cursor = {.board_id = odd_number(state), .period_id = odd_number(state), .period_start_us = odd_number(state),
+                            .period_end_us = odd_number(state), .window = (enum window)(unit_random(state) % WINDOW_COUNT),
+                            .key = {odd_number(state), odd_number(state), odd_number(state)}, .k1_max = odd_number(state)};
+    cursor.player_size = 1 + unit_random(state) % PLAYER_BYTES_MAX;
+    for (size_t i = 0; i < cursor.player_size; i++)
+        cursor.player[i] = (char)unit_random(state);
+    return cursor;
+}
+
+static void test_cursors_come_back_and_can_not_be_forged(void **context)
+{
+    struct crypto_key key, other;
+    uint64_t state = 4242;
+    struct error error;
+
+    (void)context;
+    crypto_derive(&key, SLICE("a secret of ours"), "cursor");
+    crypto_derive(&other, SLICE("a secret of theirs"), "cursor");
+    for (int i = 0; i < 2000; i++) {
+        struct cursor cursor = sample_cursor(&state), back;
+        char text[CURSOR_TEXT_MAX];
+        size_t size = cursor_encode(&cursor, &key, text);
+        assert_true(cursor_decode((struct slice){text, size}, &key, &back, &error));
+        assert_true(back.board_id == cursor.board_id && back.period_id == cursor.period_id && back.k1_max == cursor.k1_max &&
+                    back.window == cursor.window && back.period_start_us == cursor.period_start_us && back.period_end_us == cursor.period_end_us);
+        assert_memory_equal(&back.key, &cursor.key, sizeof(back.key));
+        assert_int_equal(back.player_size, cursor.player_size);
+        assert_memory_equal(back.player, cursor.player, cursor.player_size);
+        assert_false(cursor_decode((struct slice){text, size}, &other, &back, &error));
+        assert_int_equal(error.code, ERROR_INVALID_CURSOR);
+        size_t at = unit_random(&state) % size;
+        text[at] = text[at] == 'A' ? 'B' : 'A';
+        assert_false(cursor_decode((struct slice){text, size}, &key, &back, &error));
+        assert_false(cursor_decode((struct slice){text, unit_random(&state) % size}, &key, &back, &error));
+    }
+}
+
+static void test_tokens_come_back_and_can_not_be_forged(void **context)
+{
+    struct crypto_key key;
+    struct error error;
+    struct token token = {.epoch = 7, .timeline = 3, .lsn = 0x123456789abcLL, .is_applied = true}, back;
+    char text[TOKEN_TEXT_MAX];
+
+    (void)context;
+    crypto_derive(&key, SLICE("a secret of ours"), "token");
+    size_t size = token_encode(&token, &key, text);
+    assert_true(token_decode((struct slice){text, size}, &key, &back, &error));
+    assert_true(back.epoch == 7 && back.timeline == 3 && back.lsn == token.lsn && back.is_applied);
+    for (size_t i = 0; i < size; i++) {
+        char kept = text[i];
+        text[i] = kept == 'A' ? 'B' : 'A';
+        assert_false(token_decode((struct slice){text, size}, &key, &back, &error));
+        text[i] = kept;
+    }
+    assert_false(token_decode(SLICE(""), &key, &back, &error));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order_of_bytes_is_the_definition), cmocka_unit_test(test_only_our_coding_decodes),
+        cmocka_unit_test(test_score_text_is_the_nearest_double), cmocka_unit_test(test_board_key_goes_both_ways),
+        cmocka_unit_test(test_names_and_players),                cmocka_unit_test(test_percentiles),
+        cmocka_unit_test(test_cursors_come_back_and_can_not_be_forged), cmocka_unit_test(test_tokens_come_back_and_can_not_be_forged),
+    };
+
+    return crypto_start() ? cmocka_run_group_tests_name("board", tests, NULL, NULL) : 1;
+}

@@ -1,0 +1,86 @@
+#include "unit.h"
+
+#include "http/guard.h"
+#include "http/json.h"
+
+static void test_targets(void **context)
+{
+    static const char *const good[] = {"/", "/a", "/a/", "/a/b?c=d", "/a/%2F", "/a/..b", "/a?x=//&y=..", "/a/%C3%BC"};
+    static const char *const bad[] = {"", "a", "*", "http://h/a", "//", "/a//b", "/a/./b", "/a/../b", "/a/%2e%2e/b", "/a/%2E", "/a%", "/a%z0", "/a%00", "/a%2", "/a b", "/a\x7f", "/\xc3\xbc", "/..?x"};
+    struct error error;
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        if (!guard_target(slice_of(good[i]), 100, &error))
+            fail_msg("refused: %s (%s)", good[i], error.message);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (guard_target(slice_of(bad[i]), 100, &error))
+            fail_msg("accepted: %s", bad[i]);
+    char long_target[102];
+    memset(long_target, 'a', sizeof(long_target));
+    long_target[0] = '/';
+    assert_false(guard_target((struct slice){long_target, 101}, 100, &error));
+    assert_int_equal(error.code, ERROR_URI_TOO_LONG);
+}
+
+static bool parses(const char *text, size_t size)
+{
+    struct json_document document;
+    struct error error;
+    bool is_ok = json_document_parse(&document, (struct slice){text, size}, &error);
+
+    json_document_free(&document);
+    return is_ok;
+}
+
+static void test_documents(void **context)
+{
+    char deep[100];
+
+    (void)context;
+    const char *nested = "{\"a\":[1,{\"b\":\"]}[\\\"\"}]}";
+    assert_true(parses(nested, strlen(nested)));
+    assert_false(parses("{\"a\":1,\"a\":2}", 13) || parses("{\"a\":1\0}", 8) || parses("", 0) || parses("{\"a\":1} x", 9) || parses("{\"a\":\"\\u0000\"}", 14) || parses("{\"a\":\"\xff\"}", 9));
+    memset(deep, '[', 50);
+    memset(deep + 50, ']', 50);
+    assert_true(parses(deep + 50 - JSON_BODY_DEPTH_MAX, 2 * JSON_BODY_DEPTH_MAX));
+    assert_false(parses(deep + 49 - JSON_BODY_DEPTH_MAX, 2 * JSON_BODY_DEPTH_MAX + 2));
+}
+
+static void test_fields(void **context)
+{
+    static const char *const names[] = {"i", "s", "m", "b", "t", NULL};
+    struct json_document document;
+    struct json_object object;
+    struct error error;
+    struct arena arena;
+    struct slice text = {NULL, 0};
+    int64_t value = 7;
+    bool flag = false;
+
+    (void)context;
+    arena_init(&arena, 100000);
+    assert_true(json_document_parse(&document, SLICE("{\"i\":-9223372036854775808,\"s\":\"9007199254740993\",\"m\":{\"x\": 0.1, \"y\": [true]},\"b\":true,\"t\":1.0}"), &error));
+    assert_true(json_root_object(&document, &object, &error));
+    assert_true(json_object_only(&object, names, &error));
+    assert_false(json_object_only(&object, names + 1, &error));
+    assert_string_equal(error.field, "/i");
+    assert_true(json_read_int64(&object, "i", true, &value, &error) && value == INT64_MIN);
+    assert_true(json_read_int64(&object, "s", true, &value, &error) && value == 9007199254740993);
+    assert_false(json_read_int64(&object, "t", true, &value, &error));
+    assert_true(json_read_int64(&object, "none", false, &value, &error) && value == 9007199254740993);
+    assert_false(json_read_int64(&object, "none", true, &value, &error));
+    assert_true(json_read_bool(&object, "b", true, &flag, &error) && flag);
+    assert_true(json_read_raw_object(&object, "m", 100, &arena, &text, &error));
+    assert_true(slice_is(text, "{\"x\":0.10000000000000001,\"y\":[true]}"));
+    assert_false(json_read_raw_object(&object, "m", 5, &arena, &text, &error));
+    json_document_free(&document);
+    arena_done(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_targets), cmocka_unit_test(test_documents), cmocka_unit_test(test_fields)};
+
+    return cmocka_run_group_tests_name("http", tests, NULL, NULL);
+}
