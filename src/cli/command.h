@@ -37,5 +37,6 @@ int command_fail(const struct error *error);
 struct dbb *command_database(const struct settings *settings, const char *name, struct error *error);
 /* The id of a game by name. */
 bool command_game(struct dbb *db, const char *name, int64_t *ret_id, struct error *error);
+bool command_board(struct dbb *db, const char *game, const char *board, int64_t *ret_id, struct error *error);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "db/statements.h"
 
 static const struct {
     const char *name;
@@ -17,7 +18,9 @@ static const struct {
     const char *help;
 } commands[] = {
     {"config", cmd_config, "check | show: the settings"},
+    {"export", cmd_export, "write a standing as CSV or NDJSON"},
     {"game", cmd_game, "create NAME | list: the tenants"},
+    {"import", cmd_import, "submit the rows of a CSV file"},
     {"key", cmd_key, "create | list | revoke: API keys"},
     {"migrate", cmd_migrate, "up | down | status | verify: the schema"},
     {"partitions", cmd_partitions, "make partitions ahead, drop expired ones"},
@@ -116,6 +119,20 @@ bool command_game(struct dbb *db, const char *name, int64_t *ret_id, struct erro
         *ret_id = dbb_int64(result, 0, 0);
     dbb_result_free(&result);
     return is_there || error_set(error, ERROR_GAME_NOT_FOUND, "there is no game \"%s\" (ladder game create)", name);
+}
+
+bool command_board(struct dbb *db, const char *game, const char *board, int64_t *ret_id, struct error *error)
+{
+    const char *parameters[] = {game, board};
+    struct dbb_result *result;
+
+    if (!dbb_query(db, statement_text(STATEMENT_board_find), 2, parameters, &result, error))
+        return false;
+    bool is_there = dbb_rows(result) && !dbb_is_null(result, 0, 1);
+    if (is_there)
+        *ret_id = dbb_int64(result, 0, 1);
+    dbb_result_free(&result);
+    return is_there || error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in a game \"%s\"", board, game);
 }
 
 int main(int argc, char **argv)

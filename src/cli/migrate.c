@@ -40,7 +40,7 @@ static int file_compare(const void *a, const void *b)
 
 static bool file_load(const char *directory, struct file *file, struct error *error)
 {
-    char path[PATH_BYTES];
+    char path[PATH_BYTES + sizeof(file->name)];
     uint8_t hash[CRYPTO_HASH_SIZE];
 
     snprintf(path, sizeof(path), "%s/%s", directory, file->name);

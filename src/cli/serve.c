@@ -24,7 +24,9 @@ struct serve_loop {
     pthread_t thread;
     struct ev_loop *ev;
     ev_async stop;
+    ev_timer open;
     ev_timer drain;
+    int64_t open_by_us;
     int64_t drain_until_us;
     int listen_fd;
     struct store *store;
@@ -48,6 +50,10 @@ static void on_stop(struct ev_loop *ev, ev_async *watcher, int events)
 
     (void)events;
     loop->drain_until_us = clock_monotonic_us() + loop->settings->server_drain_timeout_ms * 1000;
+    if (!loop->server) {
+        ev_break(ev, EVBREAK_ALL);
+        return;
+    }
     api_start_draining(loop->api);
     http_server_drain(loop->server);
     ev_timer_init(&loop->drain, on_drain, 0.0, 0.02);
@@ -81,17 +87,9 @@ static struct store_settings store_settings_of(const struct settings *s, struct 
     };
 }
 
-static void *loop_run(void *context)
+static void loop_open(struct serve_loop *loop)
 {
-    struct serve_loop *loop = context;
     const struct settings *s = loop->settings;
-    struct db_settings db;
-    struct store_settings store = store_settings_of(s, &db);
-    const struct api_settings api = {
-        .secret = slice_of(s->server_secret), .spool_directory = s->server_spool_directory, .line_bytes_max = s->server_body_bytes_max};
-
-    loop->store = store_new(loop->ev, &store);
-    loop->api = api_new(loop->ev, loop->store, &api);
     const struct http_settings http = {
         .listen_fd = loop->listen_fd,
         .connections_max = (int)s->server_connections_max,
@@ -107,8 +105,40 @@ static void *loop_run(void *context)
     loop->server = http_server_new(loop->ev, &http, &application);
     ASSERT(loop->server != NULL);
     api_set_server(loop->api, loop->server);
+}
+
+static void on_open(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+    struct serve_loop *loop = watcher->data;
+
+    (void)events;
+    if (!db_can_write(store_db(loop->store)) && clock_monotonic_us() < loop->open_by_us)
+        return;
+    ev_timer_stop(ev, watcher);
+    loop_open(loop);
+}
+
+static void *loop_run(void *context)
+{
+    struct serve_loop *loop = context;
+    const struct settings *s = loop->settings;
+    struct db_settings db;
+    struct store_settings store = store_settings_of(s, &db);
+    const struct api_settings api = {
+        .secret = slice_of(s->server_secret), .spool_directory = s->server_spool_directory, .line_bytes_max = s->server_body_bytes_max};
+
+    loop->store = store_new(loop->ev, &store);
+    loop->api = api_new(loop->ev, loop->store, &api);
+    /* Connections wait in the socket's backlog until the database was reached, or clearly can't be. */
+    loop->open_by_us = clock_monotonic_us() + s->database_connect_timeout_ms * 1000;
+    ev_timer_init(&loop->open, on_open, 0.0, 0.005);
+    loop->open.data = loop;
+    ev_timer_start(loop->ev, &loop->open);
     ev_run(loop->ev, 0);
+    ev_timer_stop(loop->ev, &loop->open);
     ev_timer_stop(loop->ev, &loop->drain);
+    if (!loop->server)
+        close(loop->listen_fd);
     http_server_free(&loop->server);
     store_free(&loop->store);
     api_free(&loop->api);

@@ -368,7 +368,10 @@ int submit_connection(struct store *store)
     int best = submitter->next_connection++ % count;
 
     for (int i = 0; i < count; i++)
-        if (submitter->queues[i].count + (size_t)submitter->queues[i].in_flight <
+        if (!db_writer(store->db, best) && db_writer(store->db, i))
+            best = i;
+    for (int i = 0; i < count; i++)
+        if (db_writer(store->db, i) && submitter->queues[i].count + (size_t)submitter->queues[i].in_flight <
             submitter->queues[best].count + (size_t)submitter->queues[best].in_flight)
             best = i;
     return best;

@@ -1,0 +1,89 @@
+#include "cli/csv.h"
+
+#include "base/assert.h"
+
+void csv_init(struct csv *csv, FILE *in)
+{
+    *csv = (struct csv){.in = in, .next_line = 1};
+    buf_init(&csv->row, (size_t)CSV_FIELD_MAX * CSV_FIELDS_MAX);
+}
+
+void csv_done(struct csv *csv)
+{
+    buf_done(&csv->row);
+}
+
+struct slice csv_field(const struct csv *csv, size_t index)
+{
+    ASSERT(index < csv->count);
+    size_t start = index ? csv->ends[index - 1] : 0;
+
+    return (struct slice){csv->row.data ? csv->row.data + start : "", csv->ends[index] - start};
+}
+
+static enum csv_outcome bad(struct csv *csv, struct error *error, const char *what)
+{
+    error_set(error, ERROR_INVALID_BODY, "line %lld: %s", (long long)csv->line, what);
+    return CSV_BAD;
+}
+
+/* Reads one field; *ret_end is what ended it: ',', '\n' or EOF. */
+static enum csv_outcome read_field(struct csv *csv, int *ret_end, struct error *error)
+{
+    size_t start = csv->row.size;
+    int c = getc_unlocked(csv->in);
+    bool is_quoted = c == '"';
+
+    if (is_quoted)
+        c = getc_unlocked(csv->in);
+    for (;; c = getc_unlocked(csv->in)) {
+        if (is_quoted && c == EOF)
+            return bad(csv, error, "a quote is not closed");
+        if (is_quoted && c == '"') {
+            c = getc_unlocked(csv->in);
+            if (c != '"') { /* the closing one */
+                if (c == '\r')
+                    c = getc_unlocked(csv->in);
+                if (c != ',' && c != '\n' && c != EOF)
+                    return bad(csv, error, "there is text behind a closing quote");
+                break;
+            }
+        } else if (!is_quoted && (c == ',' || c == '\n' || c == EOF)) {
+            break;
+        } else if (!is_quoted && c == '"') {
+            return bad(csv, error, "there is a quote inside an unquoted field");
+        }
+        if (c == '\n')
+            csv->next_line++;
+        if (csv->row.size - start == CSV_FIELD_MAX)
+            return bad(csv, error, "a field is longer than 4096 bytes");
+        buf_append_byte(&csv->row, (char)c);
+    }
+    if (!is_quoted && c != ',' && csv->row.size > start && csv->row.data[csv->row.size - 1] == '\r')
+        csv->row.size--;
+    if (c == '\n')
+        csv->next_line++;
+    *ret_end = c;
+    return CSV_ROW;
+}
+
+enum csv_outcome csv_next(struct csv *csv, struct error *error)
+{
+    int end;
+
+    do {
+        csv->count = 0;
+        csv->line = csv->next_line;
+        buf_reset(&csv->row);
+        do {
+            if (csv->count == CSV_FIELDS_MAX)
+                return bad(csv, error, "more than 256 fields");
+            if (read_field(csv, &end, error) == CSV_BAD)
+                return CSV_BAD;
+            csv->ends[csv->count++] = csv->row.size;
+        } while (end == ',');
+        if (ferror(csv->in))
+            return bad(csv, error, "the file cannot be read");
+    } while (end == '\n' && csv->count == 1 && csv->row.size == 0);
+    return end == EOF && csv->count == 1 && csv->row.size == 0 ? CSV_END : CSV_ROW;
+}

@@ -1,0 +1,37 @@
+/*
+ * csv.h -- a streaming reader of RFC 4180 CSV: quotes, doubled quotes, line ends of both kinds, newlines within quotes.
+ *
+ * Hostile input: a field has at most CSV_FIELD_MAX bytes, a row at most CSV_FIELDS_MAX fields. One thread.
+ */
+#ifndef CLI_CSV_H
+#define CLI_CSV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+enum { CSV_FIELD_MAX = 4096, CSV_FIELDS_MAX = 256 };
+
+struct csv {
+    FILE *in;              /* borrowed */
+    struct buf row;        /* the fields' bytes, one behind the other */
+    size_t ends[CSV_FIELDS_MAX];
+    size_t count;          /* fields of the row that was read last */
+    int64_t line;          /* where that row began, from 1 */
+    int64_t next_line;
+};
+
+void csv_init(struct csv *csv, FILE *in);
+void csv_done(struct csv *csv);
+
+enum csv_outcome { CSV_ROW, CSV_END, CSV_BAD };
+/* CSV_BAD: *error says what and on which line; the reader can't go on. Empty lines are skipped. */
+enum csv_outcome csv_next(struct csv *csv, struct error *error);
+/* Borrowed until the next csv_next. index < count. */
+struct slice csv_field(const struct csv *csv, size_t index);
+
+#endif
