@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # lib.sh -- what scripts/up, scripts/down and scripts/test share. Sourced by bash.
 #
 # Servers are private: their data, sockets, logs and pid files are under one run directory, their ports are free ones
@@ -8,6 +9,9 @@ pg_bin=/usr/lib/postgresql/15/bin
 build_packages="gcc meson ninja-build pkg-config libmicrohttpd-dev libpq-dev libhiredis-dev libjansson-dev libyaml-dev libev-dev
  libsodium-dev libcmocka-dev uthash-dev redis-server redis-tools postgresql-15 postgresql-client-15 curl ca-certificates"
 test_packages="python3 python3-pytest python3-psycopg2 python3-redis python3-requests clang-format"
+
+# Nothing here is reached through a proxy; apt-get still is.
+export no_proxy=127.0.0.1${no_proxy:+,$no_proxy} NO_PROXY=127.0.0.1${NO_PROXY:+,$NO_PROXY}
 
 step_started=0
 step() {
@@ -32,9 +36,8 @@ missing_packages() {
 
 # Installs what is missing, without starting any service or creating a PostgreSQL cluster.
 install_packages() {
-    local missing policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/ladder.conf made_policy= log
-    # shellcheck disable=SC2086
-    missing=$(missing_packages $*)
+    local missing policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/ladder.conf made_policy='' log
+    missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0
     [ "$(id -u)" = 0 ] || die "These packages are missing, and only root can install them: $missing"
     log=$(mktemp)
@@ -55,52 +58,55 @@ install_packages() {
 }
 
 # PostgreSQL does not run as root: as the user postgres then, as ourselves otherwise.
+postgres_user=(env)
+[ "$(id -u)" != 0 ] || postgres_user=(setpriv --reuid=postgres --regid=postgres --clear-groups --)
 as_postgres() {
-    if [ "$(id -u)" = 0 ]; then
-        setpriv --reuid=postgres --regid=postgres --clear-groups -- "$@"
-    else
-        "$@"
-    fi
+    "${postgres_user[@]}" "$@"
 }
 
 free_port() {
     /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Is the process in this pid file alive, and is its command line ours?
+# Is the process in this pid file alive, and does its command line hold this text? The text must tell ours from another
+# checkout's: a pid outlives its process, and then it may be anybody's.
 pid_is() {
-    local file=$1 pattern=$2 pid
+    local file=$1 text=$2 pid command
     [ -s "$file" ] || return 1
-    pid=$(head -1 "$file")
-    [ -d "/proc/$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q -- "$pattern"
+    pid=$(head -1 "$file" 2>/dev/null)
+    command=$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") || return 1
+    [[ $command == *"$text"* ]]
+}
+
+redis_command() {
+    printf 'redis-server 127.0.0.1:%s ' "$(sed -n 's/^redis=//p' "$1/ports" 2>/dev/null)"
 }
 
 stop_pid() {
-    local file=$1 pattern=$2 signal=${3:-TERM} pid i
-    if pid_is "$file" "$pattern"; then
+    local file=$1 text=$2 signal=${3:-TERM} pid i
+    if pid_is "$file" "$text"; then
         pid=$(head -1 "$file")
         kill -"$signal" "$pid" 2>/dev/null || true
         for ((i = 0; i < 150; i++)); do
-            [ -d "/proc/$pid" ] && [ "$(awk '/^State/ {print $2}' "/proc/$pid/status" 2>/dev/null)" != Z ] || break
+            pid_is "$file" "$text" || break
             sleep 0.1
         done
-        kill -KILL "$pid" 2>/dev/null || true
+        if pid_is "$file" "$text"; then kill -KILL "$pid" 2>/dev/null || true; fi
     fi
     rm -f "$file"
 }
 
-# Where PostgreSQL's data go: under the run directory, or, when the user postgres can't reach it, under /tmp with a link.
+# Where PostgreSQL's data go: under the run directory, or under /tmp with a link, when the user postgres can't reach it
+# or the path is too long for a Unix socket in it (107 bytes with the socket's name).
 data_directory() {
     local run=$1 data=$1/postgresql
     if [ ! -e "$data" ]; then
         mkdir -p "$data"
-        if [ "$(id -u)" = 0 ]; then
-            chown postgres "$data"
-            if ! as_postgres test -w "$data"; then
-                rmdir "$data"
-                ln -s "$(mktemp -d /tmp/ladder-data.XXXXXX)" "$data"
-                chown postgres "$(readlink "$data")"
-            fi
+        [ "$(id -u)" != 0 ] || chown postgres "$data"
+        if [ ${#data} -gt 85 ] || ! as_postgres test -w "$data"; then
+            rmdir "$data"
+            ln -s "$(mktemp -d /tmp/ladder-data.XXXXXX)" "$data"
+            [ "$(id -u)" != 0 ] || chown postgres "$(readlink "$data")"
         fi
     fi
     readlink -f "$data"
@@ -112,26 +118,44 @@ remove_data() {
     rm -rf "$run"
 }
 
+# Waits for a server that may have to recover first: as long as it lives, and two minutes at most.
 postgres_wait() {
-    local port=$1 i
-    for ((i = 0; i < 300; i++)); do
+    local port=$1 pid=$2 i
+    for ((i = 0; i < 2400; i++)); do
         "$pg_bin/pg_isready" -q -h 127.0.0.1 -p "$port" -U ladder -d postgres && return 0
+        kill -0 "$pid" 2>/dev/null || return 1
         sleep 0.05
+    done
+    return 1
+}
+
+# Is a process at work in this data directory? Backends outlive a killed postmaster for a moment.
+is_in_use() {
+    local cwd
+    for cwd in /proc/[0-9]*/cwd; do
+        [ "$(readlink "$cwd" 2>/dev/null)" != "$1" ] || return 0
     done
     return 1
 }
 
 # postgres_start RUN NAME PORT: a server whose data directory exists.
 postgres_start() {
-    local run=$1 name=$2 port=$3 data
+    local run=$1 name=$2 port=$3 data i
     data=$(data_directory "$run")
     pid_is "$data/$name/postmaster.pid" "$data/$name" && return 0
-    rm -f "$data/$name/postmaster.pid"
-    (cd "$data" && as_postgres setsid "$pg_bin/postgres" -D "$data/$name" -p "$port" -k "$data" -c listen_addresses=127.0.0.1 \
+    # Its lock files are in the way when the pid is a zombie or somebody else's by now; they may go once nobody is in there.
+    for ((i = 0; i < 100; i++)); do
+        is_in_use "$data/$name" || break
+        sleep 0.1
+    done
+    ! is_in_use "$data/$name" || die "processes of an earlier PostgreSQL are still in $data/$name"
+    rm -f "$data/$name/postmaster.pid" "$data/.s.PGSQL.$port.lock"
+    # A plain command, not a function, and redirected whole: no shell stays behind that would hold our caller's pipe open.
+    (cd "$data" && exec "${postgres_user[@]}" setsid "$pg_bin/postgres" -D "$data/$name" -p "$port" -k "$data" -c listen_addresses=127.0.0.1 \
         -c max_connections=200 -c shared_buffers=256MB -c max_wal_size=4GB -c checkpoint_timeout=15min -c wal_compression=lz4 \
         -c hot_standby_feedback=on -c max_standby_streaming_delay=10s -c deadlock_timeout=100ms -c jit=off \
-        -c max_slot_wal_keep_size=4GB >>"$data/$name.log" 2>&1 </dev/null &)
-    postgres_wait "$port" || { tail -5 "$data/$name.log" >&2; die "PostgreSQL ($name) did not start; its log: $data/$name.log"; }
+        -c max_slot_wal_keep_size=4GB) >>"$data/$name.log" 2>&1 </dev/null &
+    postgres_wait "$port" $! || { tail -5 "$data/$name.log" >&2; die "PostgreSQL ($name) did not start; its log: $data/$name.log"; }
 }
 
 # databases_start RUN PRIMARY_PORT REPLICA_PORT
@@ -161,7 +185,7 @@ databases_start() {
 
 redis_start() {
     local run=$1 port=$2 i
-    pid_is "$run/redis.pid" "redis-server" && return 0
+    pid_is "$run/redis.pid" "$(redis_command "$run")" && return 0
     mkdir -p "$run/redis"
     redis-server --bind 127.0.0.1 --port "$port" --daemonize yes --pidfile "$run/redis.pid" --logfile "$run/redis.log" \
         --dir "$run/redis" --save '' --appendonly no --maxmemory-policy noeviction --lazyfree-lazy-user-del yes >/dev/null
@@ -184,9 +208,9 @@ kept_port() {
 
 everything_stop() {
     local run=$1 data
-    stop_pid "$run/serve.pid" 'ladder serve'
-    stop_pid "$run/work.pid" 'ladder work'
-    stop_pid "$run/redis.pid" redis-server
+    stop_pid "$run/serve.pid" "$root/build/ladder serve"
+    stop_pid "$run/work.pid" "$root/build/ladder work"
+    stop_pid "$run/redis.pid" "$(redis_command "$run")"
     [ -e "$run/postgresql" ] || return 0
     data=$(readlink -f "$run/postgresql")
     stop_pid "$data/replica/postmaster.pid" "$data/replica" INT

@@ -202,10 +202,21 @@ static void on_item(void *context, const struct intake_item *item, const struct 
     api_render_item(bulk->intake.call, &bulk->json, item, result);
 }
 
+static void bulk_open(struct bulk *bulk)
+{
+    buf_init(&bulk->body, API_ANSWER_BYTES_MAX);
+    jsonw_init(&bulk->json, &bulk->body);
+    bulk->json.integers_as_strings = bulk->intake.call->integers_as_strings;
+    jsonw_object_open(&bulk->json);
+    jsonw_key(&bulk->json, "results");
+    jsonw_array_open(&bulk->json);
+}
+
 static void bulk_again(struct api_call *call)
 {
     struct bulk *bulk = call->state;
 
+    bulk_open(bulk);
     http_hold(call->http);
     intake_resume(&bulk->intake);
 }
@@ -217,6 +228,7 @@ static void on_bulk(void *context, const struct error *error)
     char token[TOKEN_TEXT_MAX] = "";
 
     if (error || bulk->intake.is_repeat) {
+        buf_done(&bulk->body);
         if (error)
             api_fail(call, error);
         call->state = bulk;
@@ -295,12 +307,7 @@ void api_scores_post(struct api_call *call)
         api_fail(call, &error);
         return;
     }
-    buf_init(&bulk->body, API_ANSWER_BYTES_MAX);
-    jsonw_init(&bulk->json, &bulk->body);
-    bulk->json.integers_as_strings = call->integers_as_strings;
-    jsonw_object_open(&bulk->json);
-    jsonw_key(&bulk->json, "results");
-    jsonw_array_open(&bulk->json);
+    bulk_open(bulk);
     http_hold(call->http);
     intake_run(&bulk->intake);
 }

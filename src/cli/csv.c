@@ -67,10 +67,27 @@ static enum csv_outcome read_field(struct csv *csv, int *ret_end, struct error *
     return CSV_ROW;
 }
 
+/* Spreadsheets put U+FEFF in front of the header: it belongs to no field. */
+static bool mark_skip(FILE *in)
+{
+    int c = getc_unlocked(in);
+
+    if (c == 0xEF)
+        return getc_unlocked(in) == 0xBB && getc_unlocked(in) == 0xBF;
+    if (c != EOF)
+        ungetc(c, in);
+    return true;
+}
+
 enum csv_outcome csv_next(struct csv *csv, struct error *error)
 {
     int end;
 
+    if (!csv->has_begun) {
+        csv->has_begun = true;
+        if (!mark_skip(csv->in))
+            return bad(csv, error, "a byte order mark is cut");
+    }
     do {
         csv->count = 0;
         csv->line = csv->next_line;

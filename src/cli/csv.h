@@ -1,5 +1,6 @@
 /*
- * csv.h -- a streaming reader of RFC 4180 CSV: quotes, doubled quotes, line ends of both kinds, newlines within quotes.
+ * csv.h -- a streaming reader of RFC 4180 CSV: quotes, doubled quotes, line ends of both kinds, newlines within quotes,
+ * a byte order mark.
  *
  * Hostile input: a field has at most CSV_FIELD_MAX bytes, a row at most CSV_FIELDS_MAX fields. One thread.
  */
@@ -23,6 +24,7 @@ struct csv {
     size_t count;          /* fields of the row that was read last */
     int64_t line;          /* where that row began, from 1 */
     int64_t next_line;
+    bool has_begun;
 };
 
 void csv_init(struct csv *csv, FILE *in);

@@ -107,7 +107,9 @@ static bool standing_export(struct export *export, struct dbb *db, int64_t board
         return error_set(error, ERROR_PERIOD_NOT_FOUND, "the board has no such window or period");
     if (!export->is_ndjson)
         printf("rank,player,score,subscore,achieved_at,metadata\n");
-    return dbb_copy_out(db, query, on_row, export, error);
+    if (!dbb_copy_out(db, query, on_row, export, error))
+        return false;
+    return fflush(stdout) == 0 || error_set(error, ERROR_INTERNAL, "the output cannot be written");
 }
 
 int cmd_export(int argc, char **argv)

@@ -4,6 +4,10 @@
  * Rows go in batches through ladder.submit, each batch in one transaction with the mark of how far the file is in. So an
  * import that is cut goes on where it stopped, one that finished does nothing when it is run again, and no row counts twice.
  * The mark belongs to the file's bytes and to how its columns are read: another file, or other columns, is another import.
+ * That is why a file with a bad row is refused before its first row goes in: mended, it would be another file, and the rows
+ * in front of the bad one would count again.
+ * One runner an import: an advisory lock, and the mark moves only from where this runner saw it. Both are needed: the session
+ * of a runner that was killed may still be committing when the next one starts.
  * The worker's tail carries the changes to Redis.
  */
 #include <errno.h>
@@ -21,7 +25,7 @@
 #include "cli/csv.h"
 #include "db/statements.h"
 
-enum { BATCH_ROWS = 2000, CONDITIONS_MAX = 8, PROGRESS_US = 2000000, RETRIES_MAX = 10, ROUND_SLOTS = 8192 };
+enum { BATCH_ROWS = 2000, BATCH_ROWS_MAX = 4000, CONDITIONS_MAX = 8, PROGRESS_US = 2000000, RETRIES_MAX = 10, ROUND_SLOTS = 8192 };
 
 /* Where a value comes from: a column, or a constant. */
 struct origin {
@@ -36,6 +40,12 @@ struct condition {
     int column;
 };
 
+/* A row as it is submitted; player is borrowed from the reader. */
+struct submission {
+    struct slice player;
+    int64_t score, subscore, at_us;
+};
+
 struct import {
     struct dbb *db;
     const char *path, *player_name, *score_name, *subscore_name, *at_name;
@@ -46,16 +56,17 @@ struct import {
     struct origin score, subscore;
     struct condition conditions[CONDITIONS_MAX];
     size_t condition_count;
-    bool is_dry, skips_bad;
+    bool is_dry, skips_bad, is_terminal;
     char source_hash[2 * CRYPTO_HASH_SIZE + 3];
     int64_t size_bytes;
     /* the batch */
     struct buf arrays[5]; /* players, scores, subscores, ats, rounds */
-    size_t batch_rows;
+    size_t batch_rows, batch_rows_max;
     uint64_t round_keys[ROUND_SLOTS];
     int round_counts[ROUND_SLOTS];
     /* so far */
     int64_t rows_read, rows_done, rows_skipped, changed, refused, bad;
+    int64_t rows_marked;        /* what the database says is in */
     int64_t start_us, shown_us; /* monotonic */
     int64_t now_us;             /* of rows without a time: one for the whole import */
 };
@@ -92,8 +103,16 @@ static bool condition_parse(const char *text, struct condition *condition, struc
 
 static bool header_read(struct import *import, struct error *error)
 {
-    if (csv_next(&import->csv, error) != CSV_ROW)
+    struct error reason;
+
+    switch (csv_next(&import->csv, &reason)) {
+    case CSV_ROW:
+        break;
+    case CSV_END:
         return error_set(error, ERROR_INVALID_BODY, "%.100s: no header row", import->path);
+    case CSV_BAD:
+        return error_set(error, ERROR_INVALID_BODY, "%.100s: %s", import->path, reason.message);
+    }
     import->player_column = column_find(&import->csv, import->player_name);
     if (import->player_column < 0)
         return error_set(error, ERROR_INVALID_PARAMETER, "--player: the file has no column \"%.60s\"", import->player_name);
@@ -127,6 +146,10 @@ static bool file_open(struct import *import, struct error *error)
     while ((size = fread(bytes, 1, sizeof(bytes), stdin)) > 0)
         if (fwrite(bytes, 1, size, import->file) != size)
             return error_set(error, ERROR_CONFIG, "the temporary file cannot be written: %s", strerror(errno));
+    if (ferror(stdin))
+        return error_set(error, ERROR_CONFIG, "standard input cannot be read: %s", strerror(errno));
+    if (fflush(import->file) != 0)
+        return error_set(error, ERROR_CONFIG, "the temporary file cannot be written: %s", strerror(errno));
     rewind(import->file);
     return true;
 }
@@ -203,39 +226,46 @@ static int round_of(struct import *import, struct slice player)
     return import->round_counts[slot]++;
 }
 
-static void batch_add(struct import *import, struct slice player, int64_t score, int64_t subscore, int64_t at_us)
+static void batch_add(struct import *import, const struct submission *row)
 {
     if (import->batch_rows++ > 0)
         for (size_t i = 0; i < ARRAY_SIZE(import->arrays); i++)
             buf_append_byte(&import->arrays[i], ',');
-    append_text(&import->arrays[0], player);
-    buf_append_int64(&import->arrays[1], score);
-    buf_append_int64(&import->arrays[2], subscore);
-    buf_append_int64(&import->arrays[3], at_us);
-    buf_append_int64(&import->arrays[4], round_of(import, player));
+    append_text(&import->arrays[0], row->player);
+    buf_append_int64(&import->arrays[1], row->score);
+    buf_append_int64(&import->arrays[2], row->subscore);
+    buf_append_int64(&import->arrays[3], row->at_us);
+    buf_append_int64(&import->arrays[4], round_of(import, row->player));
 }
 
 static bool batch_try(struct import *import, int64_t rows_until, struct error *error)
 {
-    char board[24], until[24];
+    char board[24], from[24], until[24];
     const char *submit[] = {board,
                             import->arrays[0].data,
                             import->arrays[1].data,
                             import->arrays[2].data,
                             import->arrays[3].data,
                             import->arrays[4].data};
-    const char *mark[] = {board, import->source_hash, until};
-    struct dbb_result *result = NULL;
+    const char *mark[] = {board, import->source_hash, until, from};
+    struct dbb_result *result = NULL, *marked = NULL;
 
     snprintf(board, sizeof(board), "%lld", (long long)import->board_id);
+    snprintf(from, sizeof(from), "%lld", (long long)import->rows_marked);
     snprintf(until, sizeof(until), "%lld", (long long)rows_until);
     bool is_ok = dbb_begin(import->db, false, error) &&
-                 (import->batch_rows == 0 || dbb_query(import->db, statement_text(STATEMENT_import_submit), 6, submit, &result, error)) &&
-                 dbb_query(import->db, statement_text(STATEMENT_import_mark), 3, mark, NULL, error) && dbb_commit(import->db, error);
+                 dbb_query(import->db, statement_text(STATEMENT_import_mark), 4, mark, &marked, error);
+    if (is_ok && dbb_touched(marked) != 1)
+        is_ok = error_set(error, ERROR_CONFLICT, "the rows behind %s went in from elsewhere: run the import again", from);
+    is_ok = is_ok && (import->batch_rows == 0 || dbb_query(import->db, statement_text(STATEMENT_import_submit), 6, submit, &result, error)) &&
+            dbb_commit(import->db, error);
+    if (is_ok)
+        import->rows_marked = rows_until;
     if (is_ok && result) {
         import->changed += dbb_int64(result, 0, 0);
         import->refused += dbb_int64(result, 0, 1);
     }
+    dbb_result_free(&marked);
     dbb_result_free(&result);
     return is_ok;
 }
@@ -272,33 +302,34 @@ static bool number_read(struct import *import, const struct origin *origin, cons
                      (long long)import->csv.line, name, (int)(text.size < 40 ? text.size : 40), text.data);
 }
 
-static bool row_take(struct import *import, size_t columns, struct error *error)
+/* ret_is_wanted: --where lets it in. */
+static bool row_read(struct import *import, size_t columns, struct submission *ret_row, bool *ret_is_wanted, struct error *error)
 {
     struct csv *csv = &import->csv;
-    int64_t score, subscore, at_us = import->now_us;
     struct error reason;
+
+    *ret_row = (struct submission){.at_us = import->now_us};
+    *ret_is_wanted = false;
 
     if (csv->count != columns)
         return error_set(error, ERROR_INVALID_BODY, "%.100s:%lld: %zu fields, the header has %zu", import->path, (long long)csv->line, csv->count, columns);
     for (size_t i = 0; i < import->condition_count; i++)
-        if (slice_is(csv_field(csv, (size_t)import->conditions[i].column), import->conditions[i].value) != import->conditions[i].is_equal) {
-            import->rows_skipped++;
+        if (slice_is(csv_field(csv, (size_t)import->conditions[i].column), import->conditions[i].value) != import->conditions[i].is_equal)
             return true;
-        }
-    struct slice player = csv_field(csv, (size_t)import->player_column);
-    if (!player_check(player, "player", &reason))
+    ret_row->player = csv_field(csv, (size_t)import->player_column);
+    if (!player_check(ret_row->player, "player", &reason))
         return error_set(error, ERROR_INVALID_BODY, "%.100s:%lld: column %.40s: %s", import->path, (long long)csv->line, import->player_name,
                          reason.message);
-    if (!number_read(import, &import->score, import->score_name, &score, error) ||
-        !number_read(import, &import->subscore, import->subscore_name ? import->subscore_name : "", &subscore, error))
+    if (!number_read(import, &import->score, import->score_name, &ret_row->score, error) ||
+        !number_read(import, &import->subscore, import->subscore_name ? import->subscore_name : "", &ret_row->subscore, error))
         return false;
     if (import->at_column >= 0) {
         struct slice at = csv_field(csv, (size_t)import->at_column);
-        if (!clock_parse(at, &at_us))
+        if (!clock_parse(at, &ret_row->at_us))
             return error_set(error, ERROR_INVALID_BODY, "%.100s:%lld: column %.40s: \"%.*s\" is no RFC 3339 time or date", import->path,
                              (long long)csv->line, import->at_name, (int)(at.size < 40 ? at.size : 40), at.data);
     }
-    batch_add(import, player, score, subscore, at_us);
+    *ret_is_wanted = true;
     return true;
 }
 
@@ -306,39 +337,78 @@ static void progress_show(struct import *import, bool is_last)
 {
     int64_t now_us = clock_monotonic_us();
 
-    if (!is_last && now_us - import->shown_us < PROGRESS_US)
+    if (!is_last && now_us - import->shown_us < (import->is_terminal ? PROGRESS_US / 10 : PROGRESS_US))
         return;
     import->shown_us = now_us;
     double seconds = (double)(now_us - import->start_us) / 1e6;
     double rate = (double)(import->rows_read - import->rows_done) / seconds;
     double share = import->size_bytes ? (double)ftello(import->file) / (double)import->size_bytes : 1;
     if (!is_last)
-        fprintf(stderr, "%lld rows, %.0f rows/s, %.0f s left\n", (long long)import->rows_read, rate, share > 0 ? seconds / share - seconds : 0);
-    else
+        fprintf(stderr, import->is_terminal ? "\r%lld rows, %.0f rows/s, %.0f s left \033[K" : "%lld rows, %.0f rows/s, %.0f s left\n",
+                (long long)import->rows_read, rate, share > 0 ? seconds / share - seconds : 0);
+    else if (import->is_terminal)
+        fputs("\r\033[K", stderr);
+    if (is_last)
         printf("%lld rows in %.1f s (%.0f rows/s), %lld changed an entry, %lld refused, %lld bad, %lld left out by --where\n",
                (long long)(import->rows_read - import->rows_done), seconds, rate, (long long)import->changed, (long long)import->refused,
                (long long)import->bad, (long long)import->rows_skipped);
 }
 
+/* CSV_BAD with the file's name. */
+static enum csv_outcome row_next(struct import *import, struct error *error)
+{
+    struct error reason;
+    enum csv_outcome outcome = csv_next(&import->csv, &reason);
+
+    if (outcome == CSV_BAD)
+        error_set(error, ERROR_INVALID_BODY, "%.100s: %s", import->path, reason.message);
+    return outcome;
+}
+
+/* From the header to the end, reading only; then back to the first row. */
+static bool rows_check(struct import *import, struct error *error)
+{
+    size_t columns = import->csv.count;
+    struct submission row;
+    enum csv_outcome outcome;
+    bool is_wanted;
+
+    while ((outcome = row_next(import, error)) == CSV_ROW)
+        if (!import->skips_bad && !row_read(import, columns, &row, &is_wanted, error))
+            return false;
+    if (outcome == CSV_BAD)
+        return false;
+    csv_done(&import->csv);
+    rewind(import->file);
+    csv_init(&import->csv, import->file);
+    return header_read(import, error);
+}
+
 static bool rows_import(struct import *import, struct error *error)
 {
     size_t columns = import->csv.count;
+    struct submission row;
     enum csv_outcome outcome;
+    bool is_wanted;
 
     batch_reset(import);
-    while ((outcome = csv_next(&import->csv, error)) == CSV_ROW) {
+    while ((outcome = row_next(import, error)) == CSV_ROW) {
         if (++import->rows_read <= import->rows_done)
             continue;
-        if (!row_take(import, columns, error)) {
+        if (!row_read(import, columns, &row, &is_wanted, error)) {
             if (!import->skips_bad)
                 return false;
             import->bad++;
+        } else if (!is_wanted) {
+            import->rows_skipped++;
+        } else {
+            batch_add(import, &row);
         }
-        if (import->batch_rows == BATCH_ROWS && !batch_send(import, error))
+        if (import->batch_rows == import->batch_rows_max && !batch_send(import, error))
             return false;
         progress_show(import, false);
     }
-    return outcome == CSV_END && batch_send(import, error);
+    return outcome == CSV_END && (import->rows_read == import->rows_done || batch_send(import, error));
 }
 
 static bool mark_read(struct import *import, struct error *error)
@@ -348,10 +418,16 @@ static bool mark_read(struct import *import, struct error *error)
     struct dbb_result *result;
 
     snprintf(board, sizeof(board), "%lld", (long long)import->board_id);
-    if (!dbb_query(import->db, statement_text(STATEMENT_import_find), 2, parameters, &result, error))
+    if (!dbb_script(import->db, "set lock_timeout = '10s'", error))
+        return false;
+    if (!dbb_query(import->db, statement_text(STATEMENT_import_lock), 2, parameters, NULL, error))
+        return strcmp(dbb_sqlstate(import->db), "55P03") == 0 ? error_set(error, ERROR_CONFLICT, "another import of this file is running")
+                                                              : false;
+    if (!dbb_script(import->db, "set lock_timeout = 0", error) ||
+        !dbb_query(import->db, statement_text(STATEMENT_import_find), 2, parameters, &result, error))
         return false;
     if (dbb_rows(result))
-        import->rows_done = dbb_int64(result, 0, 0);
+        import->rows_done = import->rows_marked = dbb_int64(result, 0, 0);
     dbb_result_free(&result);
     return true;
 }
@@ -360,35 +436,58 @@ int cmd_import(int argc, char **argv)
 {
     static struct settings settings;
     static struct import import;
-    const char *game = NULL, *board = NULL, *where = NULL;
+    const char *game = NULL, *board = NULL, *batch = NULL, *where[CONDITIONS_MAX + 1] = {NULL};
     const struct option_row options[] = {{"game", &game, NULL},
                                          {"board", &board, NULL},
                                          {"player", &import.player_name, NULL},
                                          {"score", &import.score_name, NULL},
                                          {"subscore", &import.subscore_name, NULL},
                                          {"at", &import.at_name, NULL},
-                                         {"where", &where, NULL},
+                                         {"batch", &batch, NULL},
+                                         {"where", &where[0], NULL},
+                                         {"where", &where[1], NULL},
+                                         {"where", &where[2], NULL},
+                                         {"where", &where[3], NULL},
+                                         {"where", &where[4], NULL},
+                                         {"where", &where[5], NULL},
+                                         {"where", &where[6], NULL},
+                                         {"where", &where[7], NULL},
+                                         {"where", &where[CONDITIONS_MAX], NULL},
                                          {"dry-run", NULL, &import.is_dry},
                                          {"skip-bad", NULL, &import.skips_bad},
                                          {NULL, NULL, NULL}};
     struct error error;
+    int64_t batch_rows = BATCH_ROWS;
     int status;
 
     if (!command_start(&argc, argv,
                        "import FILE.csv|- --game G --board B --player COLUMN --score COLUMN|NUMBER [--subscore COLUMN|NUMBER] [--at COLUMN]\n"
-                       "                     [--where COLUMN=VALUE | --where COLUMN!=VALUE] [--skip-bad] [--dry-run]\n\n"
-                       "Submits the rows of a CSV file with a header row. Run again, it goes on where it was cut, or does nothing.",
+                       "                     [--where COLUMN=VALUE | --where COLUMN!=VALUE]... [--batch ROWS] [--skip-bad] [--dry-run]\n\n"
+                       "Submits the rows of a CSV file with a header row. Run again, it goes on where it was cut, or does nothing.\n"
+                       "A row must meet every --where. A bad row refuses the file before anything is submitted; --skip-bad leaves it out.",
                        options, &settings, &status))
         return status;
     if (argc != 2 || !game || !board || !import.player_name || !import.score_name) {
         fprintf(stderr, "usage: ladder import FILE.csv|- --game G --board B --player COLUMN --score COLUMN|NUMBER [--at COLUMN] (--help)\n");
         return EXIT_USAGE;
     }
+    if (batch && (!text_parse_int64(slice_of(batch), &batch_rows) || batch_rows < 1 || batch_rows > BATCH_ROWS_MAX)) {
+        fprintf(stderr, "ladder import: --batch must be 1 to %d\n", BATCH_ROWS_MAX);
+        return EXIT_USAGE;
+    }
+    if (where[CONDITIONS_MAX]) {
+        fprintf(stderr, "ladder import: at most %d --where\n", CONDITIONS_MAX);
+        return EXIT_USAGE;
+    }
     import.path = argv[1];
+    import.batch_rows_max = (size_t)batch_rows;
+    import.is_terminal = isatty(STDERR_FILENO);
     for (size_t i = 0; i < ARRAY_SIZE(import.arrays); i++)
         buf_init(&import.arrays[i], 16 << 20);
-    bool is_ok = (!where || condition_parse(where, &import.conditions[import.condition_count++], &error)) && file_open(&import, &error) &&
-                 source_hash(&import, &error);
+    bool is_ok = true;
+    for (size_t i = 0; where[i] && is_ok; i++)
+        is_ok = condition_parse(where[i], &import.conditions[import.condition_count++], &error);
+    is_ok = is_ok && file_open(&import, &error) && source_hash(&import, &error);
     import.start_us = clock_monotonic_us();
     import.shown_us = import.start_us;
     import.now_us = clock_realtime_us();
@@ -396,7 +495,7 @@ int cmd_import(int argc, char **argv)
         csv_init(&import.csv, import.file);
         import.db = command_database(&settings, "ladder import", &error);
         is_ok = import.db && command_board(import.db, game, board, &import.board_id, &error) && header_read(&import, &error) &&
-                mark_read(&import, &error) && rows_import(&import, &error);
+                mark_read(&import, &error) && rows_check(&import, &error) && rows_import(&import, &error);
     }
     if (is_ok && import.rows_done > 0 && import.rows_read == import.rows_done)
         printf("nothing to do: all %lld rows are in\n", (long long)import.rows_done);

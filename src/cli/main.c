@@ -55,6 +55,8 @@ static bool option_take(const struct option_row *options, const char *name, char
             *options[i].flag = true;
             return true;
         }
+        if (*options[i].text && options[i + 1].name && strcmp(options[i + 1].name, name) == 0)
+            continue;
         if (*at + 1 >= argc) {
             fprintf(stderr, "ladder %s: --%s needs a value\n", command_name, name);
             *ret_status = EXIT_USAGE;

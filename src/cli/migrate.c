@@ -50,7 +50,10 @@ static bool file_load(const char *directory, struct file *file, struct error *er
     file->text = malloc(FILE_BYTES_MAX);
     ASSERT(file->text != NULL);
     size_t size = fread(file->text, 1, FILE_BYTES_MAX - 1, in);
+    bool is_whole = !ferror(in) && getc(in) == EOF;
     fclose(in);
+    if (!is_whole)
+        return error_set(error, ERROR_CONFIG, "%.200s: cannot be read whole (at most %d bytes)", path, FILE_BYTES_MAX - 1);
     file->text[size] = 0;
     crypto_digest((struct slice){file->text, size}, hash);
     text_hex_encode(hash, sizeof(hash), file->checksum);
@@ -170,6 +173,18 @@ static bool ledger_check(struct dbb *db, const struct files *ups, int *ret_versi
     }
     if (dbb_rows(result))
         *ret_version = (int)dbb_int64(result, dbb_rows(result) - 1, 0);
+    for (size_t f = 0; f < ups->count && (is_ok || ret_differences); f++) {
+        bool is_fine = version_of(&ups->items[f]) > *ret_version; /* pending, or applied */
+        for (size_t i = 0; i < dbb_rows(result) && !is_fine; i++)
+            is_fine = (int)dbb_int64(result, i, 0) == version_of(&ups->items[f]);
+        if (is_fine)
+            continue;
+        is_ok = error_set(error, ERROR_CONFLICT, "migration %s was never applied, but a later one was", ups->items[f].name);
+        if (ret_differences) {
+            printf("%s\n", error->message);
+            (*ret_differences)++;
+        }
+    }
     dbb_result_free(&result);
     return is_ok || ret_differences;
 }
@@ -218,8 +233,10 @@ static bool functions_apply(struct dbb *db, const struct files *functions, struc
     struct buf text;
     bool differ;
 
-    if (!functions_differ(db, functions, &differ, error) || !differ)
-        return !differ;
+    if (!functions_differ(db, functions, &differ, error))
+        return false;
+    if (!differ)
+        return true;
     buf_init(&text, 64 << 20);
     buf_append_text(&text, "delete from ladder.schema_function;");
     for (size_t i = 0; i < functions->count; i++) {
@@ -245,7 +262,7 @@ static bool migrate_up(struct dbb *db, const struct files *ups, const struct fil
             fprintf(stderr, "migration %s failed\n", ups->items[i].name);
             return false;
         }
-    if (!functions_apply(db, functions, error) || !dbb_script(db, "select ladder.partition_ensure(7)", error))
+    if (!functions_apply(db, functions, error) || !run_in_transaction(db, "select ladder.partition_ensure(7)", "select 1", 0, NULL, error))
         return false;
     printf("up to date: version %04d\n", ups->count ? version_of(&ups->items[ups->count - 1]) : 0);
     return true;

@@ -245,6 +245,7 @@ void submit_resume(struct store *store, const struct submission *submissions, si
     ASSERT(batch && group);
     *group = (struct group){.done = done, .context = context, .left = count};
     batch->submitter = store->submitter;
+    batch->connection = -1; /* of no queue */
     arena_init(&batch->arena, 64 << 20);
     batch->items = malloc(count * sizeof(*batch->items));
     ASSERT(batch->items != NULL);
@@ -327,6 +328,8 @@ static void batch_cut(struct submitter *submitter, int connection)
     queue->count -= batch->count;
     submitter->queued -= batch->count;
     queue->in_flight++;
+    *queue->last = batch;
+    queue->last = &batch->next;
     submitter->batches++;
     batch_send(batch);
 }
@@ -424,8 +427,10 @@ void submitter_new(struct store *store)
 
     ASSERT(submitter != NULL);
     submitter->store = store;
-    for (int i = 0; i < CONNECTIONS_MAX; i++)
+    for (int i = 0; i < CONNECTIONS_MAX; i++) {
         submitter->queues[i].tail = &submitter->queues[i].head;
+        submitter->queues[i].last = &submitter->queues[i].first;
+    }
     ev_prepare_init(&submitter->flush, on_flush);
     submitter->flush.data = submitter;
     ev_set_priority(&submitter->flush, EV_MINPRI); /* after the server's */

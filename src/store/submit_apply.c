@@ -33,34 +33,49 @@ static void batch_free(struct batch *batch)
     free(batch);
 }
 
-static void batch_finish(struct batch *batch)
+static void batch_answer(struct batch *batch)
 {
-    struct submitter *submitter = batch->submitter;
-    struct store *store = submitter->store;
+    struct store *store = batch->submitter->store;
     struct token token = {.epoch = db_epoch(store->db), .timeline = db_timeline(store->db), .lsn = batch->lsn, .is_applied = batch->is_applied};
 
-    submitter->batches--;
+    batch->submitter->batches--;
     for (size_t i = 0; i < batch->count; i++) {
+        if (batch->error.code != ERROR_NONE)
+            batch->items[i]->result.error = batch->error;
         batch->items[i]->result.token = token;
         item_answer(batch->items[i]);
     }
     batch_free(batch);
 }
 
+/* A group may lie in two batches, and the second may be ready first: answers go out in the order of the cuts. */
+static void batch_settle(struct batch *batch)
+{
+    batch->is_settled = true;
+    if (batch->connection < 0) {
+        batch_answer(batch);
+        return;
+    }
+    struct queue *queue = &batch->submitter->queues[batch->connection];
+    while (queue->first && queue->first->is_settled) {
+        struct batch *first = queue->first;
+        queue->first = first->next;
+        if (!queue->first)
+            queue->last = &queue->first;
+        batch_answer(first);
+    }
+}
+
 void batch_fail(struct batch *batch, const struct error *error)
 {
-    batch->submitter->batches--;
-    for (size_t i = 0; i < batch->count; i++) {
-        batch->items[i]->result.error = *error;
-        item_answer(batch->items[i]);
-    }
-    batch_free(batch);
+    batch->error = *error;
+    batch_settle(batch);
 }
 
 static void batch_step(struct batch *batch)
 {
     if (--batch->waiting == 0)
-        batch_finish(batch);
+        batch_settle(batch);
 }
 
 /* ---- ranks from PostgreSQL, where Redis could not tell ---- */

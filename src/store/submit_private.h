@@ -44,7 +44,9 @@ struct queue {
     struct item *head;
     struct item **tail;
     size_t count;
-    int in_flight;
+    int in_flight;         /* batches that PostgreSQL has */
+    struct batch *first;   /* batches cut and not answered, oldest first: they are answered in that order */
+    struct batch **last;
 };
 
 struct submitter {
@@ -78,6 +80,9 @@ struct batch {
     size_t row_count;
     size_t waiting; /* answers still to come, plus one while they are being asked for */
     bool is_applied;
+    bool is_settled;    /* its answers are ready; they wait for the batches before it */
+    struct error error; /* all of it failed */
+    struct batch *next;
 };
 
 /* W3: applies a committed batch to Redis, finds what ranks are still missing, answers, frees. */

@@ -197,7 +197,7 @@ enum rebuild_outcome rebuild_standing(struct link *link, int64_t standing, void 
 
     *ret_result = (struct rebuild_result){0, 0};
     snprintf(id, sizeof(id), "%lld", (long long)standing);
-    if (!link_query(link, STATEMENT_standing_describe, 1, parameters, &result, error))
+    if (!link_open(link, true, error) || !link_query(link, STATEMENT_standing_describe, 1, parameters, &result, error))
         return REBUILD_FAILED;
     bool is_needed = dbb_rows(result) == 1 && strcmp(dbb_text(result, 0, 2), "closed") != 0 && !dbb_bool(result, 0, 3);
     if (is_needed) {
@@ -210,7 +210,12 @@ enum rebuild_outcome rebuild_standing(struct link *link, int64_t standing, void 
     struct row_bytes *rows = calloc(CHUNK_ROWS, sizeof(*rows));
     struct loader *loader = calloc(1, sizeof(*loader));
     ASSERT(rows && loader);
-    for (int attempt = 0; attempt < ATTEMPTS_MAX && outcome == REBUILD_BUSY && link->kv; attempt++) {
+    for (int attempt = 0; attempt < ATTEMPTS_MAX && outcome == REBUILD_BUSY; attempt++) {
+        /* An aborted load has left replies behind, and its connection with them. */
+        if (!link_open(link, true, error)) {
+            outcome = REBUILD_FAILED;
+            break;
+        }
         *loader = (struct loader){.link = link, .rows = rows, .progress = progress, .context = context};
         outcome = generation_build(link, standing, window, start, loader, error);
     }
@@ -273,6 +278,8 @@ bool rebuild_wanted(struct link *link, int limit, int64_t *ret_count, struct err
                 rebuild_want(link, standing, only_if_cold, &ignored);
             return false;
         }
+        if (outcome == REBUILD_BUSY)
+            return (link->kv || link_open(link, true, error)) && rebuild_want(link, standing, true, error); /* look again later */
         if (outcome == REBUILD_DONE) {
             (*ret_count)++;
             log_info("rebuilt", LOG_INT("standing", standing), LOG_INT("entries", result.entries), LOG_INT("took_ms", result.took_us / 1000));
