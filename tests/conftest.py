@@ -1,10 +1,16 @@
 import pathlib
+import signal
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from harness import Client, Stack  # noqa: E402
+
+
+def pytest_configure():
+    # Asked to end, we end as by Ctrl-C: the fixtures' servers are stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

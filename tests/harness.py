@@ -6,6 +6,7 @@ loopback ports. Nothing here sleeps for luck: wait_until polls a condition with 
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("LADDER_BIN", str(ROOT / "build" / "test" / "ladder"))
 PG = "/usr/lib/postgresql/15/bin/"
 SECRET = "integration-test-secret"
+POSTGRES_USER = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+# What a log says only when something broke that no test may break.
+BROKEN = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:|ThreadSanitizer|event=assertion-failed"
+                    r"|was terminated by signal (6|11)\b|PANIC: |REDIS BUG REPORT START")
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
 
 
 def free_port():
@@ -41,20 +47,30 @@ def wait_until(condition, timeout=10.0, what="the condition"):
 
 
 def as_postgres(command):
-    if os.geteuid() == 0:
-        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"] + command
-    return command
+    return ["setpriv", *POSTGRES_USER, "--", *command] if POSTGRES_USER else command
+
+
+def is_in_use(directory):
+    """Is a process at work in it? Backends outlive a killed postmaster for a moment."""
+    def cwd(process):
+        try:
+            return os.readlink(process / "cwd")
+        except OSError:
+            return None
+    return any(cwd(process) == str(directory) for process in pathlib.Path("/proc").glob("[0-9]*"))
 
 
 class Process:
-    """A child with a log file."""
+    """A child with a log file. It ends with us, however we end; so start it from the main thread."""
 
-    def __init__(self, command, log, environment=None, cwd="/"):
+    def __init__(self, command, log, environment=None, cwd="/", user=(), end=signal.SIGKILL):
+        self.command = command
+        self.end = end
         self.log_path = log
         self.log_from = log.stat().st_size if log.exists() else 0
         with open(log, "ab") as out:
-            self.child = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=environment, cwd=cwd,
-                                          start_new_session=True)
+            self.child = subprocess.Popen(["setpriv", "--pdeathsig", end.name[3:], *user, "--", *command], stdout=out, stderr=out,
+                                          stdin=subprocess.DEVNULL, env=environment, cwd=cwd, start_new_session=True)
         self.was_killed = False
 
     @property
@@ -85,15 +101,15 @@ class Process:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
-            raise AssertionError(f"{self.child.args[0:2]} did not stop:\n{self.log()[-2000:]}")
+            raise AssertionError(f"{self.command[0:2]} did not stop:\n{self.log()[-2000:]}")
 
     def check_clean(self):
         """No sanitizer report, no failed assertion, no crash that the test did not order."""
         text = self.log()
-        for sign in ("ERROR: AddressSanitizer", "runtime error:", "ThreadSanitizer", "event=assertion-failed"):
-            assert sign not in text, text[-4000:]
+        sign = BROKEN.search(text)
+        assert not sign, f"{self.command[0:2]}:\n{text[max(0, sign.start() - 1000):sign.start() + 3000]}"
         status = self.child.poll()
-        assert status is None or status >= 0 or self.was_killed, f"died of signal {-status}:\n{text[-4000:]}"
+        assert status is None or status >= 0 or self.was_killed, f"{self.command[0:2]} died of signal {-status}:\n{text[-4000:]}"
 
 
 class Client:
@@ -126,6 +142,12 @@ class Client:
         answer = self.get(path, **parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def raw(self, data, timeout=10):
+        """Sends these bytes on a connection of their own; returns what comes back until the server closes it."""
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout) as s:
+            s.sendall(data)
+            return b"".join(iter(lambda: s.recv(65536), b""))
 
     def put_board(self, name, **definition):
         answer = self.request("PUT", f"/boards/{name}", definition)
@@ -162,6 +184,13 @@ class Stack:
         os.chmod(self.directory, 0o755)
         self.children = []
         self.games = 0
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self):
         self.data = self.directory / "pg"
         self.data.mkdir()
         if os.geteuid() == 0:
@@ -182,20 +211,23 @@ class Stack:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def spawn(self, command, name, environment=None):
-        process = Process(command, self.directory / f"{name}.log", environment)
+    def spawn(self, command, name, environment=None, **options):
+        process = Process(command, self.directory / f"{name}.log", environment, **options)
         self.children.append(process)
         return process
 
     def postgres_start(self, name, port):
-        (self.data / name / "postmaster.pid").unlink(missing_ok=True)
+        wait_until(lambda: not is_in_use(self.data / name), 20, f"the earlier PostgreSQL {name} is gone")
         settings = dict(listen_addresses="127.0.0.1", port=port, unix_socket_directories=self.data, max_connections=200,
                         shared_buffers="128MB", max_wal_size="4GB", wal_compression="lz4", hot_standby_feedback="on",
                         deadlock_timeout="100ms", jit="off", max_standby_streaming_delay="10s")
         options = [x for key, value in settings.items() for x in ("-c", f"{key}={value}")]
-        process = self.spawn(as_postgres([PG + "postgres", "-D", str(self.data / name)] + options), name)
-        wait_until(lambda: subprocess.run([PG + "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode == 0, 30,
-                   f"PostgreSQL {name}: {process.log()[-500:]}")
+        process = self.spawn([PG + "postgres", "-D", str(self.data / name)] + options, name, user=POSTGRES_USER, end=signal.SIGQUIT)
+
+        def is_ready():
+            return subprocess.run([PG + "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode == 0
+        wait_until(lambda: is_ready() or not process.is_alive(), 30, f"PostgreSQL {name} is ready")
+        assert process.is_alive(), process.log()[-2000:]
         return process
 
     def replica_make(self):
@@ -297,17 +329,22 @@ class Stack:
         wait_until(lambda: self.replica_sql("select pg_last_wal_replay_lsn() >= %s::pg_lsn", lsn)[0][0], 20, "the replica caught up")
 
     def close(self):
-        try:
-            for child in self.children:
-                if child.child.args[0] == BINARY:
-                    if child.is_alive():
-                        child.stop()
-                    child.check_clean()
-        finally:
-            for child in self.children:
-                if child.is_alive():
-                    child.was_killed = True
-                    child.child.send_signal(signal.SIGQUIT if "postgres" in str(child.child.args) else signal.SIGKILL)
-            for child in self.children:
-                child.child.wait()
-            shutil.rmtree(self.directory, ignore_errors=True)
+        """Ends everything, then fails if anything had broken."""
+        faults = []
+        for child in self.children:
+            try:
+                if child.command[0] == BINARY and child.is_alive():
+                    child.stop()
+                child.check_clean()
+            except AssertionError as fault:
+                faults.append(str(fault))
+        for child in self.children:
+            child.was_killed = True
+            child.send(child.end)
+        for child in self.children:
+            try:
+                child.child.wait(20)
+            except subprocess.TimeoutExpired:
+                child.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        assert not faults, "\n\n".join(faults)

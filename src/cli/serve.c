@@ -203,6 +203,7 @@ int cmd_serve(int argc, char **argv)
         ev_loop_destroy(loops[i].ev);
     }
     free(loops);
+    unsure_free();
     log_info("stopped", LOG_INT("pid", getpid()));
     return EXIT_DONE;
 }

@@ -1,6 +1,7 @@
 #include "db/db.h"
 
 #include <ev.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +32,10 @@ struct db {
     int next_replica;
     int epoch;
     int timeline;
-    int64_t lsn;
 };
+
+/* What this process has acknowledged, by any of its loops: a client's next request may come to another one. */
+static _Atomic int64_t process_lsn;
 
 /* ---- the epoch: asked on each new connection to the primary before a submission goes over it ---- */
 
@@ -49,7 +52,7 @@ static void on_epoch(void *context, const struct db_outcome *outcome)
     if (epoch != db->epoch) {
         log_info("epoch", LOG_INT("epoch", epoch), LOG_INT("was", db->epoch));
         /* Positions of the old history mean nothing in the new one. */
-        db->lsn = 0;
+        process_lsn = 0;
     }
     db->epoch = epoch;
     db->timeline = (int)db_int64(outcome->rows[0], 0, 1);
@@ -199,13 +202,17 @@ int db_replica_count(const struct db *db)
 
 void db_saw_lsn(struct db *db, int64_t lsn)
 {
-    if (lsn > db->lsn)
-        db->lsn = lsn;
+    int64_t seen = process_lsn;
+
+    (void)db;
+    while (lsn > seen && !atomic_compare_exchange_weak(&process_lsn, &seen, lsn))
+        ;
 }
 
 int64_t db_lsn(const struct db *db)
 {
-    return db->lsn;
+    (void)db;
+    return process_lsn;
 }
 
 struct db_connection *db_writer(struct db *db, int index)
@@ -320,5 +327,5 @@ bool db_read(struct db *db, const struct db_call *call, int64_t lsn, db_read_fn 
 bool db_read_primary(struct db *db, const struct db_call *call, db_read_fn *done, void *context)
 {
     /* On a replica, at least what this loop wrote. */
-    return read_start(db, call, db->lsn, false, done, context);
+    return read_start(db, call, process_lsn, false, done, context);
 }

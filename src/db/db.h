@@ -45,7 +45,7 @@ bool db_can_read(const struct db *db);
 int db_replicas_ready(const struct db *db);
 int db_replica_count(const struct db *db);
 
-/* The largest commit position that this loop has acknowledged: what its reads must see at least. */
+/* The largest commit position that this process has acknowledged, by any loop: what its reads must see at least. */
 void db_saw_lsn(struct db *db, int64_t lsn);
 int64_t db_lsn(const struct db *db);
 

@@ -11,7 +11,6 @@
 struct key_entry;
 struct board_entry;
 struct period_entry;
-struct unsure;
 struct submitter;
 
 struct store {
@@ -22,7 +21,6 @@ struct store {
     struct key_entry *keys;     /* by id (keys.c) */
     struct board_entry *boards; /* by "game/board" (boards.c) */
     struct period_entry *periods; /* by board and window (periods.c) */
-    struct unsure *unsure;      /* by standing (unsure.c) */
     struct submitter *submitter;
 };
 
@@ -32,16 +30,16 @@ void boards_free(struct store *store);
 void periods_free(struct store *store);
 void boards_join(struct store *store);  /* to be told what other loops changed */
 void boards_leave(struct store *store);
-void unsure_free(struct store *store);
 void submitter_new(struct store *store);
 void submitter_free(struct store *store);
 void submitter_wake(void *context); /* db_settings.writer_ready */
 
 /*
- * Standings to which this loop's own changes may be missing in Redis, because an apply failed after its commit: until the
+ * Standings to which this process's own changes may be missing in Redis, because an apply failed after its commit: until the
  * worker's tail has passed that commit, PostgreSQL answers for them. committed_us: the database's clock after the commit.
+ * Any loop.
  */
-void unsure_add(struct store *store, int64_t standing, int64_t committed_us);
+void unsure_add(int64_t standing, int64_t committed_us);
 /* Is it, still? Asks Redis how far the tail is, for the next time. */
 bool unsure_has(struct store *store, int64_t standing);
 

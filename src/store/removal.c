@@ -41,7 +41,7 @@ static void on_tombstone(void *context, const struct redisReply *reply)
     /* COLD is right too: Redis does not hold that standing. */
     if (!kv_reply_is_text(kv_reply_item(reply, 0), "OK") && !kv_reply_is_text(kv_reply_item(reply, 0), "COLD")) {
         removal->result.token.is_applied = false;
-        unsure_add(removal->store, tombstone->standing, removal->committed_us);
+        unsure_add(tombstone->standing, removal->committed_us);
     }
     free(tombstone);
     removal_step(removal);
@@ -65,7 +65,7 @@ static void tombstone_send(struct removal *removal, int64_t standing, int64_t re
     if (kv_is_trusted(removal->store->kv) && kv_call(removal->store->kv, ARRAY_SIZE(arguments), arguments, on_tombstone, tombstone))
         return;
     removal->result.token.is_applied = false;
-    unsure_add(removal->store, standing, removal->committed_us);
+    unsure_add(standing, removal->committed_us);
     free(tombstone);
     removal_step(removal);
 }

@@ -57,7 +57,6 @@ void store_free(struct store **pstore)
     keys_free(store);
     boards_free(store);
     periods_free(store);
-    unsure_free(store);
     free(store);
     *pstore = NULL;
 }

@@ -34,6 +34,7 @@ const char *source_name(enum source source);
 
 struct store *store_new(struct ev_loop *loop, const struct store_settings *settings);
 void store_free(struct store **store);
+void unsure_free(void); /* at the end of the process, when no store is left */
 struct db *store_db(struct store *store);
 struct kv *store_kv(struct store *store);
 bool store_is_idle(const struct store *store); /* no submission waits or is under way */

@@ -215,12 +215,12 @@ static void batch_send(struct batch *batch)
 
 /* ---- a group whose answer was lost ---- */
 
-static void on_outcome(void *context, const struct db_outcome *outcome, enum db_source source)
+static void on_outcome(void *context, const struct db_outcome *outcome)
 {
     struct batch *batch = context;
+    struct store *store = batch->submitter->store;
     struct error error;
 
-    (void)source;
     if (outcome->error.code != ERROR_NONE) {
         store_error_of(outcome, &error);
         batch_fail(batch, &error);
@@ -231,8 +231,12 @@ static void on_outcome(void *context, const struct db_outcome *outcome, enum db_
     for (size_t i = 0; i < batch->count; i++)
         if (batch->items[i]->result.window_count == 0 && batch->items[i]->result.error.code == ERROR_NONE)
             item_refuse(batch->items[i], OUTCOME_NO_BOARD);
-    batch->lsn = db_lsn(batch->submitter->store->db);
-    batch->committed_us = 0; /* long since tailed */
+    batch->lsn = db_int64(outcome->rows[1], 0, 0);
+    batch->committed_us = db_int64(outcome->rows[1], 0, 1);
+    db_saw_lsn(store->db, batch->lsn);
+    /* Whoever committed it may not have come to apply it, and we have no revisions to do so: the tail will. */
+    for (size_t i = 0; i < batch->row_count; i++)
+        unsure_add(batch->rows[i].item->result.windows[batch->rows[i].window].period_id, batch->committed_us);
     batch_apply(batch);
 }
 
@@ -258,10 +262,11 @@ void submit_resume(struct store *store, const struct submission *submissions, si
         batch->items[batch->count++] = item;
     }
     store->submitter->batches++;
-    struct db_call call = idempotency_claim_call(&batch->arena, game_id, claim);
-    call.statement = STATEMENT_idempotency_outcome;
-    call.parameter_count = 2;
-    if (db_read_primary(store->db, &call, on_outcome, batch))
+    struct db_call calls[2] = {idempotency_claim_call(&batch->arena, game_id, claim), {.statement = STATEMENT_commit_lsn}};
+    calls[0].statement = STATEMENT_idempotency_outcome;
+    calls[0].parameter_count = 2;
+    calls[1].is_last_of_transaction = true;
+    if (db_write(store->db, calls, 2, on_outcome, batch))
         return;
     struct error error;
     error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable");

@@ -158,6 +158,8 @@ static void on_apply(void *context, const struct redisReply *reply)
     bool is_ok = kv_reply_is_text(kv_reply_item(reply, 0), "OK");
     /* In Redis now, but an earlier change of ours may not be: its ranks are not to be believed yet. */
     bool is_unsure = is_ok && unsure_has(store, standing);
+    if (is_unsure)
+        batch->is_applied = false;
 
     for (size_t i = apply->from; i < apply->to && is_ok && !is_unsure; i++) {
         struct submit_result *result = &batch->rows[i].item->result;
@@ -177,7 +179,7 @@ static void on_apply(void *context, const struct redisReply *reply)
     if (!is_ok) {
         /* The commit stands; the tail will bring it. Until then PostgreSQL speaks for this standing. */
         batch->is_applied = false;
-        unsure_add(store, standing, batch->committed_us);
+        unsure_add(standing, batch->committed_us);
         if (reply && !kv_reply_is_error(reply))
             standing_want(store, standing);
     }
@@ -249,7 +251,7 @@ void batch_apply(struct batch *batch)
         if (!kv_is_trusted(store->kv) || !apply_send(batch, from, to)) {
             batch->waiting--;
             batch->is_applied = false;
-            unsure_add(store, row_standing(batch, from), batch->committed_us);
+            unsure_add(row_standing(batch, from), batch->committed_us);
             places_ask(batch, from, to);
         }
         from = to;

@@ -4,7 +4,12 @@
  * A commit whose apply failed (Redis hung, went away, or answered COLD) is applied by the worker's tail soon after. Until
  * then our own clients would read the past from Redis. The shard's cursor says how far the tail is: "<epoch> <at_us> …",
  * at_us being the database's clock when the tail's snapshot was begun. A snapshot begun after our commit contains it.
+ *
+ * One table for the whole process, because a client's next request may come to another loop. It is empty as long as all
+ * goes well, and then costs a look at a counter; only otherwise is its mutex taken, for a few instructions.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,69 +21,106 @@
 struct unsure {
     int64_t standing;
     int64_t committed_us; /* the newest commit that may be missing */
-    bool is_asking;
-    struct store *store;
+    bool is_asking;       /* some loop asks for the cursor */
     UT_hash_handle hh;
 };
 
-void unsure_add(struct store *store, int64_t standing, int64_t committed_us)
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct unsure *table;     /* under the mutex */
+static atomic_size_t table_size; /* changed under it, read without */
+
+static struct unsure *find(int64_t standing)
 {
     struct unsure *unsure;
 
-    HASH_FIND(hh, store->unsure, &standing, sizeof(standing), unsure);
+    HASH_FIND(hh, table, &standing, sizeof(standing), unsure);
+    return unsure;
+}
+
+void unsure_add(int64_t standing, int64_t committed_us)
+{
+    pthread_mutex_lock(&mutex);
+    struct unsure *unsure = find(standing);
     if (!unsure) {
         unsure = calloc(1, sizeof(*unsure));
         ASSERT(unsure != NULL);
         unsure->standing = standing;
-        unsure->store = store;
-        HASH_ADD(hh, store->unsure, standing, sizeof(unsure->standing), unsure);
+        HASH_ADD(hh, table, standing, sizeof(unsure->standing), unsure);
+        table_size++;
     }
     if (committed_us > unsure->committed_us)
         unsure->committed_us = committed_us;
+    pthread_mutex_unlock(&mutex);
 }
 
-static void on_cursor(void *context, const struct redisReply *reply)
+/* "<epoch> <at_us> <snapshot>": at_us; -1 when it is no cursor. */
+static int64_t cursor_at(struct slice text)
 {
-    struct unsure *unsure = context;
-    struct slice text = kv_reply_text(reply);
     const char *space = text.size ? memchr(text.data, ' ', text.size) : NULL;
     int64_t at_us;
 
-    unsure->is_asking = false;
     if (!space)
-        return;
+        return -1;
     struct slice rest = {space + 1, text.size - (size_t)(space + 1 - text.data)};
     const char *end = memchr(rest.data, ' ', rest.size);
-    if (end && text_parse_int64((struct slice){rest.data, (size_t)(end - rest.data)}, &at_us) && at_us > unsure->committed_us) {
-        HASH_DEL(unsure->store->unsure, unsure);
+    return end && text_parse_int64((struct slice){rest.data, (size_t)(end - rest.data)}, &at_us) ? at_us : -1;
+}
+
+struct asking {
+    int64_t standing;
+};
+
+static void on_cursor(void *context, const struct redisReply *reply)
+{
+    struct asking *asking = context;
+    int64_t at_us = cursor_at(kv_reply_text(reply));
+
+    pthread_mutex_lock(&mutex);
+    struct unsure *unsure = find(asking->standing);
+    if (unsure)
+        unsure->is_asking = false;
+    if (unsure && at_us > unsure->committed_us) {
+        HASH_DEL(table, unsure);
         free(unsure);
+        table_size--;
     }
+    pthread_mutex_unlock(&mutex);
+    free(asking);
 }
 
 bool unsure_has(struct store *store, int64_t standing)
 {
-    struct unsure *unsure;
     char key[KV_KEY_MAX];
 
-    if (!store->unsure)
+    if (table_size == 0)
         return false;
-    HASH_FIND(hh, store->unsure, &standing, sizeof(standing), unsure);
-    if (!unsure)
-        return false;
-    if (!unsure->is_asking && kv_is_trusted(store->kv)) {
-        const struct slice get[] = {SLICE("GET"), kv_cursor_key((int)(standing % KV_SHARDS), key)};
-        unsure->is_asking = kv_call(store->kv, ARRAY_SIZE(get), get, on_cursor, unsure);
-    }
+    pthread_mutex_lock(&mutex);
+    struct unsure *unsure = find(standing);
+    bool must_ask = unsure && !unsure->is_asking && kv_is_trusted(store->kv);
+    if (must_ask)
+        unsure->is_asking = true;
+    pthread_mutex_unlock(&mutex);
+    if (!must_ask)
+        return unsure != NULL;
+    struct asking *asking = malloc(sizeof(*asking));
+    ASSERT(asking != NULL);
+    asking->standing = standing;
+    const struct slice get[] = {SLICE("GET"), kv_cursor_key((int)(standing % KV_SHARDS), key)};
+    if (!kv_call(store->kv, ARRAY_SIZE(get), get, on_cursor, asking))
+        on_cursor(asking, NULL);
     return true;
 }
 
-void unsure_free(struct store *store)
+void unsure_free(void)
 {
     struct unsure *unsure, *next;
 
-    HASH_ITER(hh, store->unsure, unsure, next)
+    pthread_mutex_lock(&mutex);
+    HASH_ITER(hh, table, unsure, next)
     {
-        HASH_DEL(store->unsure, unsure);
+        HASH_DEL(table, unsure);
         free(unsure);
     }
+    table_size = 0;
+    pthread_mutex_unlock(&mutex);
 }

@@ -1,0 +1,115 @@
+"""Read your writes: on the server that took them, whatever connection or loop; on another, with the token."""
+import threading
+
+from harness import Client, wait_until
+
+
+def test_every_loop_sees_what_one_took(stack, ladder):
+    """Redis is gone and the replica stands still: a read on any new connection still sees the write."""
+    game = stack.new_game()
+    key = stack.key(game)
+    Client(ladder, game, key).put_board("b")
+    stack.replica_caught_up()
+    stack.replica_sql("select pg_wal_replay_pause()")
+    stack.redis_process.kill()
+    try:
+        for i in range(40):
+            Client(ladder, game, key).submit("b", "ann", i + 1)
+            assert Client(ladder, game, key).read("/boards/b/players/ann")["score"] == i + 1
+            assert Client(ladder, game, key).read("/boards/b/top")["entries"][0]["score"] == i + 1
+    finally:
+        stack.replica_sql("select pg_wal_replay_resume()")
+        stack.redis_start()
+        stack.trusted(ladder)
+
+
+def test_another_server_sees_it_with_the_token(stack, ladder):
+    game = stack.new_game()
+    key = stack.key(game)
+    other = stack.serve()
+    stack.trusted(other)
+    here, there = Client(ladder, game, key), Client(other, game, key)
+    here.put_board("b")
+    stack.replica_caught_up()
+    stack.replica_sql("select pg_wal_replay_pause()")
+    try:
+        for i in range(100):
+            token = here.submit("b", f"p{i % 7}", 1000 + i)["token"]
+            answer = there.request("GET", f"/boards/b/players/p{i % 7}", headers={"Ladder-Token": token}).json()
+            assert answer["score"] == 1000 + i
+        stack.redis_process.kill()
+        for i in range(30):
+            token = here.submit("b", f"p{i % 7}", 2000 + i)["token"]
+            answer = there.request("GET", f"/boards/b/players/p{i % 7}", headers={"Ladder-Token": token}).json()
+            assert answer["score"] == 2000 + i
+    finally:
+        stack.replica_sql("select pg_wal_replay_resume()")
+        stack.redis_start()
+        stack.trusted(ladder)
+        other.stop()
+
+
+def test_a_redis_that_hangs_is_given_up(stack, ladder):
+    """SIGSTOP: nothing answers, nothing is refused. Requests go on, and see their writes, when it comes back too."""
+    import signal
+    game = stack.new_game()
+    client = Client(ladder, game, stack.key(game))
+    client.put_board("b")
+    client.submit("b", "ann", 1)
+    for i in range(3):
+        stack.redis_process.send(signal.SIGSTOP)
+        for n in range(5):
+            assert client.submit("b", "ann", 10 * (i + 1) + n)["entry"]["rank"] == 1
+            assert client.read("/boards/b/players/ann")["score"] == 10 * (i + 1) + n
+        stack.redis_process.send(signal.SIGCONT)
+        for n in range(20):
+            assert client.read("/boards/b/players/ann")["score"] == 10 * (i + 1) + 4
+    stack.trusted(ladder)
+
+
+def test_the_primary_goes_and_comes(stack, ladder):
+    """Reads go on, writes get 503 with Retry-After, nothing acknowledged is lost, and all is well again by itself."""
+    game = stack.new_game()
+    client = Client(ladder, game, stack.key(game))
+    client.put_board("b")
+    client.submit_many([dict(board="b", player=f"p{i}", score=i) for i in range(100)])
+    assert client.read("/boards/b/top", limit=1)["entries"][0]["score"] == 99
+    stack.replica_caught_up()
+    stack.primary.kill()
+    refused = client.request("POST", "/boards/b/scores", {"player": "p1", "score": 5000})
+    assert refused.status_code == 503 and refused.headers["Retry-After"]
+    for _ in range(20):
+        assert client.read("/boards/b/top", limit=1)["entries"][0]["score"] == 99
+    stack.primary = stack.postgres_start("primary", stack.primary_port)
+    wait_until(lambda: client.request("POST", "/boards/b/scores", {"player": "p1", "score": 6000}).status_code == 200, 10, "writes go on")
+    assert client.read("/boards/b/top", limit=1)["entries"][0]["score"] == 6000
+
+
+def test_a_graceful_stop_loses_no_request(stack):
+    """SIGTERM under load: every request that was taken is answered, and what was answered is there."""
+    server, game = stack.serve(), stack.new_game()
+    key = stack.key(game)
+    Client(server, game, key).put_board("b", operator="sum")
+    counted, broken, stop = [0] * 6, [], threading.Event()
+
+    def write(who):
+        client = Client(server, game, key)
+        while not stop.is_set():
+            try:
+                answer = client.request("POST", "/boards/b/scores", {"player": f"p{who}", "score": 1})
+            except Exception as error:  # a connection refused or closed between requests is how it ends
+                broken.append(error)
+                return
+            assert answer.status_code == 200, answer.text
+            counted[who] += 1
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(6)]
+    [t.start() for t in threads]
+    wait_until(lambda: min(counted) > 20, 10, "some writes")
+    assert server.stop() == 0
+    stop.set()
+    [t.join() for t in threads]
+    stack.replica_caught_up()  # a new server, asked without a token, promises no more than its replicas have
+    again = stack.serve()
+    found = {e["player"]: e["score"] for e in Client(again, game, key).pages("b")}
+    assert all(counted[n] <= found[f"p{n}"] <= counted[n] + 1 for n in range(6)), (counted, found)
+    again.stop()
