@@ -67,11 +67,18 @@ begin
         where not exists (select from made m where m.game_id = c.game_id and m.key = c.key);
     end if;
 
-    -- Lock class 2: entries. With repeats in the batch, a later round may lock what an earlier one left alone:
+    -- Lock class 2: periods. Made now, those that are missing can't be waited for by somebody whose entries are locked here.
+    -- Instants within a quarter of an hour share their periods; where a zone of long ago disagrees, the rounds make the rest.
+    perform ladder.period_ensure(array_agg(x.board_id), array_agg(ladder.time_of(x.achieved_us)))
+    from (select distinct on (i.board_id, i.achieved_us / 900000000) i.board_id, i.achieved_us
+          from unnest(p_board, p_achieved_us, p_claim) as i (board_id, achieved_us, claim)
+          where i.claim <> all (v_repeated)) x;
+
+    -- Lock class 3: entries. With repeats in the batch, a later round may lock what an earlier one left alone:
     -- take all that exist first, in order.
     if v_round_max > 0 then
         perform 1
-        from (select distinct p.id as period_id, i.player, p.window_kind, p.starts_at
+        from (select distinct p.id as period_id, i.player collate "C" as player, p.window_kind, p.starts_at
               from unnest(p_board, p_player, p_achieved_us) as i (board_id, player, achieved_us)
               cross join lateral (select b.* from ladder.board b where b.id = i.board_id offset 0) b
               cross join lateral unnest(b.windows) as w (kind)

@@ -1,4 +1,5 @@
 -- Removing players. A removed entry becomes a tombstone with a new revision; the event tells the tail.
+-- Entries are locked in the order of submit, so that the two never wait for each other in a circle.
 
 -- player_remove: from the open standings of one board. Closed periods are final and stay.
 create or replace function ladder.player_remove(p_board bigint, p_player text)
@@ -10,17 +11,25 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    with gone as (
-        update ladder.entry e
-        set removed = true, metadata = null, revision = nextval('ladder.revision')
+    with locked as materialized (
+        select e.period_id, e.window_kind, e.period_start
         from ladder.period p
+        join ladder.entry e on e.period_id = p.id and e.window_kind = p.window_kind and e.period_start = p.starts_at
         where p.board_id = p_board
           and p.state = 'open'
-          and e.period_id = p.id
-          and e.window_kind = p.window_kind
-          and e.period_start = p.starts_at
           and e.player = p_player
           and not e.removed
+        order by e.period_id
+        for update of e
+    ),
+    gone as (
+        update ladder.entry e
+        set removed = true, metadata = null, revision = nextval('ladder.revision')
+        from locked l
+        where e.period_id = l.period_id
+          and e.window_kind = l.window_kind
+          and e.period_start = l.period_start
+          and e.player = p_player
         returning e.period_id, e.revision
     ),
     event as (
@@ -48,18 +57,26 @@ begin
     using ladder.board b
     where b.game_id = p_game and v.board_id = b.id and v.player = p_player;
     return query
-    with gone as (
-        update ladder.entry e
-        set removed = true, k1 = 0, k2 = 0, k3 = 0, metadata = null, revision = nextval('ladder.revision')
-        from ladder.period p
-        join ladder.board b on b.id = p.board_id
+    with locked as materialized (
+        select e.period_id, e.window_kind, e.period_start, p.board_id
+        from ladder.board b
+        join ladder.period p on p.board_id = b.id
+        join ladder.entry e on e.period_id = p.id and e.window_kind = p.window_kind and e.period_start = p.starts_at
         where b.game_id = p_game
-          and e.period_id = p.id
-          and e.window_kind = p.window_kind
-          and e.period_start = p.starts_at
           and e.player = p_player
           and not e.removed
-        returning e.period_id, e.revision, p.board_id
+        order by e.period_id
+        for update of e
+    ),
+    gone as (
+        update ladder.entry e
+        set removed = true, k1 = 0, k2 = 0, k3 = 0, metadata = null, revision = nextval('ladder.revision')
+        from locked l
+        where e.period_id = l.period_id
+          and e.window_kind = l.window_kind
+          and e.period_start = l.period_start
+          and e.player = p_player
+        returning e.period_id, e.revision, l.board_id
     ),
     event as (
         insert into ladder.score_event (board_id, kind, player, period_ids)

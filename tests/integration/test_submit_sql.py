@@ -305,7 +305,8 @@ def test_a_key_counts_once(connection, game_id):
     assert submit(connection, [(board, "eve", 1, 0, us(NOW), None, 1)], [(game_id, b"n" * 32, b"h" * 32)])[0][0][3] == CHANGED
 
 
-def test_concurrent_batches_are_some_sequence(stack, game_id, connection):
+@pytest.mark.parametrize("has_repeats", (False, True))
+def test_concurrent_batches_are_some_sequence(stack, game_id, connection, has_repeats):
     """Two writers and a remover over the same 100 players. The changes of an entry, by revision, form a chain: each begins where
     the one before it ended, and is what the model makes of that state. So the outcome is that of some order, one by one."""
     boards = [Board(connection, game_id, f"b{i}", **kind) for i, kind in enumerate(ALL_KINDS[1::2])]
@@ -329,6 +330,8 @@ def test_concurrent_batches_are_some_sequence(stack, game_id, connection):
         try:
             for _ in range(120):
                 batch = [random_submission(dice, boards, players) for _ in range(60)]
+                if not has_repeats:
+                    batch = list({(b[0].id, b[1]): b for b in batch}.values())
                 for submission, rows in zip(batch, attempt(own, lambda: submit(own, batch))):
                     for _, _, period, outcome, revision, k1, k2, k3, metadata, o1, o2, o3, _ in rows:
                         board = submission[0]
@@ -360,7 +363,9 @@ def test_concurrent_batches_are_some_sequence(stack, game_id, connection):
         thread.join()
     assert not failures, failures
     print(f"{len(told)} results, {len(retries)} retries: {sorted(set(retries))}")
-    assert "40P01" not in retries, "locks are taken in one order"
+    assert len(retries) < 24, "a batch in ten at most starts again"
+    # Locks are taken in one order; only the later rounds of a batch may make new rows out of it.
+    assert has_repeats or "40P01" not in retries
 
     window_of = {p: (b, w, s) for p, b, w, s in run(connection, "select id, board_id, window_kind, case when window_kind <> 'all' then starts_at end "
                                                     "from ladder.period where board_id = any (%s)", list(by_id))}
