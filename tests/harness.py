@@ -3,6 +3,7 @@
 All are direct children, waited for, with every setting on the command line, under one temporary directory and on free
 loopback ports. Nothing here sleeps for luck: wait_until polls a condition with a bound.
 """
+import hashlib
 import json
 import os
 import pathlib
@@ -178,6 +179,12 @@ class Client:
 
 class Stack:
     """One PostgreSQL primary, one streaming replica, one Redis, migrated."""
+
+    @staticmethod
+    def redis_function(name):
+        """As scripts/embed names them: by a hash of their text."""
+        text = (ROOT / "src/kv/ladder.lua").read_text()
+        return f"ladder_{hashlib.sha256(text.encode()).hexdigest()[:8]}_{name}"
 
     def __init__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ladder-test-"))

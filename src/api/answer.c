@@ -10,7 +10,7 @@
 
 /* ---- ends ---- */
 
-static void headers_add(struct api_call *call)
+void api_timing(struct api_call *call)
 {
     char timing[96];
     double total_ms = (double)(clock_monotonic_us() - call->http->started_us) / 1000.0;
@@ -20,7 +20,6 @@ static void headers_add(struct api_call *call)
     else
         snprintf(timing, sizeof(timing), "total;dur=%.2f", total_ms);
     http_reply_header(call->http, "Server-Timing", timing);
-    http_reply_header(call->http, "Cache-Control", "private, no-store");
 }
 
 void api_fail(struct api_call *call, const struct error *error)
@@ -40,7 +39,9 @@ static void answer_send(struct api_call *call, int status, struct buf *body, con
 {
     if (token[0])
         http_reply_header(call->http, "Ladder-Token", token);
-    headers_add(call);
+    api_timing(call);
+    http_reply_header(call->http, "Cache-Control", "private, no-store");
+    http_reply_header(call->http, "Ladder-Cache", "bypass");
     http_reply(call->http, status, body->size == 0 ? NULL : status >= 400 ? "application/problem+json" : "application/json", body);
 }
 

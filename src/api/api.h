@@ -20,6 +20,9 @@ typedef void api_handler_fn(struct api_call *call);
 
 enum { API_NEEDS_BOARD = 1, API_OPEN = 2 /* no key */, API_ANSWER_BYTES_MAX = 4 << 20 };
 
+/* How an answer came about, as Ladder-Cache says it. */
+enum api_cache { API_CACHE_HIT, API_CACHE_STALE, API_CACHE_MISS, API_CACHE_JOINED, API_CACHE_BYPASS, API_CACHE_COUNT };
+
 struct api_route {
     enum http_method method;
     const char *path; /* "/v1/games/{game}/boards/{board}/top" */
@@ -58,9 +61,11 @@ struct api_settings {
     struct slice secret;
     const char *spool_directory;
     int64_t line_bytes_max;
+    int64_t l1_bytes;
+    int heartbeat_ms;
 };
 
-struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_settings *settings);
+struct api *api_new(struct store *store, const struct api_settings *settings);
 void api_free(struct api **api);
 void api_start_draining(struct api *api); /* readyz says no */
 void api_set_server(struct api *api, const struct http_server *server);
@@ -73,6 +78,11 @@ const struct crypto_key *api_token_key(const struct api *api);
 const struct api_settings *api_settings_of(const struct api *api);
 bool api_is_draining(const struct api *api);
 const struct http_counters *api_http_counters(const struct api *api);
+/* The answers of the index-th route by enum api_cache; false past the last. */
+bool api_counts(const struct api *api, size_t index, const char **ret_path, const uint64_t **ret_outcomes);
+
+void api_count(struct api_call *call, enum api_cache outcome);
+void api_timing(struct api_call *call); /* Server-Timing: who answered, how long it took */
 
 void api_fail(struct api_call *call, const struct error *error);
 void api_fail_with(struct api_call *call, enum error_code code, const char *message);

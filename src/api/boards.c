@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "http/json.h"
 #include "kv/keys.h"
+#include "kv/scripts.h"
 
 struct definition {
     struct board board;
@@ -366,7 +367,7 @@ static void on_standings(void *context, const struct db_outcome *outcome, enum d
     if (outcome->error.code == ERROR_NONE) {
         for (int i = 0; i < db_row_count(outcome->rows[0]); i++) {
             char meta[KV_KEY_MAX];
-            const struct slice drop[] = {SLICE("FCALL"), SLICE("ladder1_drop"), SLICE("1"),
+            const struct slice drop[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("drop")), SLICE("1"),
                                          kv_meta_key(db_int64(outcome->rows[0], i, 0), meta)};
             kv_call(store_kv(call->store), ARRAY_SIZE(drop), drop, on_dropped, NULL);
         }

@@ -14,6 +14,8 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "api/page.h"
+#include "store/answers.h"
 
 #define GAME "/v1/games/{game}"
 #define BOARD GAME "/boards/{board}"
@@ -48,7 +50,22 @@ struct api {
     struct crypto_key cursor_key;
     struct crypto_key token_key;
     bool is_draining;
+    uint64_t outcomes[ARRAY_SIZE(routes)][API_CACHE_COUNT];
 };
+
+void api_count(struct api_call *call, enum api_cache outcome)
+{
+    call->api->outcomes[call->route - routes][outcome]++;
+}
+
+bool api_counts(const struct api *api, size_t index, const char **ret_path, const uint64_t **ret_outcomes)
+{
+    if (index >= ARRAY_SIZE(routes))
+        return false;
+    *ret_path = routes[index].path;
+    *ret_outcomes = api->outcomes[index];
+    return true;
+}
 
 /* ---- matching ---- */
 
@@ -366,14 +383,14 @@ static void on_handle(void *context, struct http_request *http)
 
 /* ---- life ---- */
 
-struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_settings *settings)
+struct api *api_new(struct store *store, const struct api_settings *settings)
 {
     struct api *api = calloc(1, sizeof(*api));
 
-    (void)loop;
     ASSERT(api != NULL);
     api->store = store;
     api->settings = *settings;
+    answers_open(store, (size_t)settings->l1_bytes, settings->heartbeat_ms, page_free);
     crypto_derive(&api->cursor_key, settings->secret, "ladder cursor 1");
     crypto_derive(&api->token_key, settings->secret, "ladder token 1");
     return api;

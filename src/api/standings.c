@@ -1,36 +1,17 @@
 /*
- * standings.c -- reading: top, range, at, player, around, players.
+ * standings.c -- reading: top, range, at, player, around, players. Parameters, and which question they make.
  *
- *   parameters -> period (a cursor brings its own) -> standing_read -> JSON
+ *   parameters -> reading.c: remembered? under way? else standing_read -> reading_render.c -> page.c
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
+#include "api/reading.h"
 #include "base/assert.h"
 #include "base/text.h"
 #include "board/cursor.h"
 
 enum { LIMIT_DEFAULT = 100, AROUND_DEFAULT = 5, OFFSET_MAX = 1000000000 };
-
-enum view { VIEW_TOP, VIEW_RANGE, VIEW_AT, VIEW_PLAYER, VIEW_AROUND, VIEW_PLAYERS };
-enum absent { ABSENT_404, ABSENT_TOP, ABSENT_LAST };
-enum at_kind { AT_RANK, AT_SCORE, AT_PERCENTILE };
-
-struct reading {
-    struct api_call *call;
-    enum view view;
-    enum window window;
-    struct standing_query query;
-    struct api_entry_view fields;
-    enum absent absent;
-    enum at_kind at_kind;
-    double percentile;
-    int64_t at_score;
-    int64_t wanted_rank;
-    /* VIEW_PLAYERS: as they were asked for, without repeats */
-    struct slice ids[STANDING_PLAYERS_MAX];
-};
 
 /* ---- parameters ---- */
 
@@ -95,253 +76,6 @@ static bool cursor_read(struct reading *reading, struct error *error)
     return true;
 }
 
-/* ---- rendering ---- */
-
-static void cursor_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
-{
-    char text[CURSOR_TEXT_MAX];
-
-    jsonw_key(json, "next");
-    if (!answer->has_more || answer->count == 0) {
-        jsonw_null(json);
-        return;
-    }
-    const struct standing_row *last = &answer->rows[answer->count - 1];
-    const struct period *period = &reading->query.period;
-    struct cursor cursor = {
-        .board_id = reading->call->board.id,
-        .period_id = period->id,
-        .period_start_us = period->start_us,
-        .period_end_us = period->end_us,
-        .window = reading->window,
-        .key = last->key,
-        .k1_max = reading->query.kind == STANDING_AFTER ? reading->query.k1_max : INT64_MAX,
-        .player_size = last->player.size,
-    };
-    memcpy(cursor.player, last->player.data, last->player.size);
-    cursor_encode(&cursor, api_cursor_key(reading->call->api), text);
-    jsonw_text(json, text);
-}
-
-static void head_render(struct reading *reading, struct jsonw *json)
-{
-    const struct period *period = &reading->query.period;
-    char text[PERIOD_TEXT_MAX];
-
-    jsonw_key(json, "board");
-    jsonw_text(json, reading->call->board.name);
-    jsonw_key(json, "window");
-    jsonw_text(json, window_name(reading->window));
-    period_text(period, text);
-    jsonw_key(json, "period");
-    jsonw_text(json, text);
-    if (reading->call->shows_source) {
-        jsonw_key(json, "source");
-        jsonw_text(json, source_name(reading->call->source));
-    }
-}
-
-static void rows_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
-{
-    jsonw_key(json, "entries");
-    jsonw_array_open(json);
-    for (size_t i = 0; i < answer->count; i++) {
-        jsonw_object_open(json);
-        if (reading->view == VIEW_PLAYERS) {
-            jsonw_key(json, "position");
-            jsonw_number(json, (int64_t)i + 1);
-        }
-        api_render_row(json, &reading->call->board, &answer->rows[i], reading->fields);
-        jsonw_object_close(json);
-    }
-    jsonw_array_close(json);
-}
-
-static int slice_compare(const void *a, const void *b)
-{
-    const struct slice *left = a, *right = b;
-    int order = memcmp(left->data, right->data, left->size < right->size ? left->size : right->size);
-
-    return order ? order : (left->size > right->size) - (left->size < right->size);
-}
-
-static void not_found_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
-{
-    struct slice *found = arena_alloc(reading->call->arena, (answer->count + 1) * sizeof(*found));
-
-    jsonw_key(json, "not_found");
-    jsonw_array_open(json);
-    if (found) {
-        for (size_t i = 0; i < answer->count; i++)
-            found[i] = answer->rows[i].player;
-        qsort(found, answer->count, sizeof(*found), slice_compare);
-        for (size_t i = 0; i < reading->query.player_count; i++)
-            if (!bsearch(&reading->ids[i], found, answer->count, sizeof(*found), slice_compare))
-                jsonw_string(json, reading->ids[i]);
-    }
-    jsonw_array_close(json);
-}
-
-static void answer_begin(struct reading *reading, struct buf *body, struct jsonw *json)
-{
-    buf_init(body, API_ANSWER_BYTES_MAX);
-    jsonw_init(json, body);
-    json->integers_as_strings = reading->call->integers_as_strings;
-    jsonw_object_open(json);
-}
-
-static void answer_end(struct reading *reading, struct buf *body, struct jsonw *json)
-{
-    jsonw_object_close(json);
-    api_answer(reading->call, 200, body, "");
-    http_release(reading->call->http);
-}
-
-static void reading_fail(struct reading *reading, const struct error *error)
-{
-    api_fail(reading->call, error);
-    http_release(reading->call->http);
-}
-
-static void page_answer(struct reading *reading, const struct standing_answer *answer)
-{
-    struct buf body;
-    struct jsonw json;
-
-    answer_begin(reading, &body, &json);
-    head_render(reading, &json);
-    if (answer->total >= 0 && (reading->view == VIEW_PLAYERS || reading->view == VIEW_AROUND)) {
-        jsonw_key(&json, "total");
-        jsonw_number(&json, answer->total);
-    }
-    rows_render(reading, &json, answer);
-    if (reading->view == VIEW_TOP || reading->view == VIEW_RANGE)
-        cursor_render(reading, &json, answer);
-    if (reading->view == VIEW_PLAYERS)
-        not_found_render(reading, &json, answer);
-    answer_end(reading, &body, &json);
-}
-
-static void player_answer(struct reading *reading, const struct standing_answer *answer)
-{
-    struct buf body;
-    struct jsonw json;
-
-    if (answer->count == 0) {
-        struct error error;
-        error_set_field(&error, ERROR_PLAYER_NOT_FOUND, "player", "the player has no entry in this standing");
-        reading_fail(reading, &error);
-        return;
-    }
-    answer_begin(reading, &body, &json);
-    api_render_row(&json, &reading->call->board, &answer->rows[0], reading->fields);
-    if (answer->total >= 0) {
-        jsonw_key(&json, "percentile");
-        jsonw_double(&json, percentile_of(answer->rows[0].ordinal, answer->total));
-        jsonw_key(&json, "total");
-        jsonw_number(&json, answer->total);
-    }
-    head_render(reading, &json);
-    answer_end(reading, &body, &json);
-}
-
-/* What stands at a rank or percentile; or where a score would stand. */
-static void at_answer(struct reading *reading, const struct standing_answer *answer)
-{
-    struct buf body;
-    struct jsonw json;
-
-    answer_begin(reading, &body, &json);
-    head_render(reading, &json);
-    if (reading->at_kind == AT_SCORE) {
-        jsonw_key(&json, "score");
-        jsonw_int64(&json, reading->at_score);
-        jsonw_key(&json, "rank");
-        jsonw_number(&json, answer->before + 1);
-        jsonw_key(&json, "total");
-        jsonw_number(&json, answer->total);
-    } else {
-        jsonw_key(&json, "entry");
-        if (answer->count) {
-            jsonw_object_open(&json);
-            api_render_row(&json, &reading->call->board, &answer->rows[0], reading->fields);
-            jsonw_object_close(&json);
-        } else {
-            jsonw_null(&json);
-        }
-    }
-    answer_end(reading, &body, &json);
-}
-
-/* ---- asking ---- */
-
-static void reading_ask(struct reading *reading);
-
-static void on_answer(void *context, const struct standing_answer *answer)
-{
-    struct reading *reading = context;
-    struct api_call *call = reading->call;
-    struct standing_query *query = &reading->query;
-
-    call->source = answer->source;
-    if (answer->error.code == ERROR_PLAYER_NOT_FOUND && reading->view == VIEW_AROUND && reading->absent != ABSENT_404) {
-        /* The page at an end instead: its length is what was asked for. */
-        int want = query->above + query->below + 1;
-        int64_t total = answer->total;
-        query->limit = want;
-        if (reading->absent == ABSENT_TOP || total >= 0) {
-            query->kind = STANDING_PAGE;
-            query->offset = reading->absent == ABSENT_TOP || total < want ? 0 : total - want;
-        } else {
-            query->kind = STANDING_SEEK; /* how many are there? */
-            query->key = (struct sort_key){INT64_MAX, INT64_MAX, INT64_MAX};
-        }
-        reading_ask(reading);
-        return;
-    }
-    if (answer->error.code != ERROR_NONE) {
-        reading_fail(reading, &answer->error);
-        return;
-    }
-    if (query->kind == STANDING_SEEK && (reading->view == VIEW_AROUND || reading->at_kind == AT_PERCENTILE)) {
-        /* The size is known: now the page. */
-        int64_t start = reading->view == VIEW_AROUND ? answer->total - query->limit
-                        : answer->total > 0          ? percentile_rank(reading->percentile, answer->total) - 1
-                                                     : 0;
-        query->kind = STANDING_PAGE;
-        query->offset = start < 0 ? 0 : start;
-        reading_ask(reading);
-        return;
-    }
-    if (reading->view == VIEW_PLAYER)
-        player_answer(reading, answer);
-    else if (reading->view == VIEW_AT)
-        at_answer(reading, answer);
-    else
-        page_answer(reading, answer);
-}
-
-static void reading_ask(struct reading *reading)
-{
-    struct api_call *call = reading->call;
-    const struct token *token = call->has_token ? &call->token : NULL;
-
-    reading->query.freshness = store_freshness(call->store, token);
-    standing_read(call->store, call->arena, &reading->query, on_answer, reading);
-}
-
-static void on_period(void *context, const struct period *period, const struct error *error)
-{
-    struct reading *reading = context;
-
-    if (error) {
-        reading_fail(reading, error);
-        return;
-    }
-    reading->query.period = *period;
-    reading_ask(reading);
-}
-
 static struct reading *reading_new(struct api_call *call, enum view view)
 {
     struct reading *reading = arena_calloc(call->arena, 1, sizeof(*reading));
@@ -355,24 +89,10 @@ static struct reading *reading_new(struct api_call *call, enum view view)
     reading->query.k1_max = INT64_MAX;
     reading->fields = api_entry_view_of(call, view == VIEW_PLAYER);
     reading->query.with_metadata = reading->fields.metadata;
+    /* What changes with every newcomer is in an answer about one player, elsewhere only where it is asked for. */
+    reading->shows_total = api_fields_has(call, "total", view == VIEW_PLAYER);
+    reading->shows_percentile = view == VIEW_PLAYER && api_fields_has(call, "percentile", true);
     return reading;
-}
-
-static void reading_start(struct reading *reading, const struct error *error)
-{
-    struct api_call *call = reading->call;
-
-    if (error) {
-        api_fail(call, error);
-        return;
-    }
-    http_hold(call->http);
-    if (reading->query.kind == STANDING_AFTER && reading->query.period.id) {
-        reading_ask(reading); /* the cursor says which period */
-        return;
-    }
-    struct slice period = api_text(call, "period");
-    store_period_find(call->store, &call->board, reading->window, period, on_period, reading);
 }
 
 /* ---- the handlers ---- */
@@ -449,6 +169,14 @@ void api_at(struct api_call *call)
     reading_start(reading, is_ok ? NULL : &error);
 }
 
+static bool ids_room(struct reading *reading)
+{
+    reading->ids = arena_alloc(reading->call->arena, STANDING_PLAYERS_MAX * sizeof(*reading->ids));
+    if (!reading->ids)
+        api_fail_with(reading->call, ERROR_OVERLOADED, "out of memory");
+    return reading->ids != NULL;
+}
+
 static bool ids_read(struct reading *reading, struct slice text, struct error *error)
 {
     struct standing_query *query = &reading->query;
@@ -479,7 +207,7 @@ void api_players(struct api_call *call)
     struct reading *reading = reading_new(call, VIEW_PLAYERS);
     struct error error;
 
-    if (!reading)
+    if (!reading || !ids_room(reading))
         return;
     bool is_ok = common_read(reading, &error) && ids_read(reading, api_text(call, "ids"), &error);
     reading->query.kind = STANDING_PLAYERS;
@@ -495,9 +223,8 @@ void api_player(struct api_call *call)
     if (!reading)
         return;
     bool is_ok = common_read(reading, &error);
-    reading->ids[0] = call->player;
     reading->query.kind = STANDING_PLAYERS;
-    reading->query.players = reading->ids;
+    reading->query.players = &call->player;
     reading->query.player_count = 1;
     reading_start(reading, is_ok ? NULL : &error);
 }

@@ -6,9 +6,23 @@ _Static_assert(CRYPTO_HASH_SIZE == crypto_generichash_BYTES, "BLAKE2b-256");
 _Static_assert(CRYPTO_KEY_SIZE == crypto_generichash_KEYBYTES, "a BLAKE2b key");
 _Static_assert(CRYPTO_MAC_SIZE >= crypto_generichash_BYTES_MIN, "a BLAKE2b MAC");
 
+static uint8_t short_key[crypto_shorthash_KEYBYTES];
+
 bool crypto_start(void)
 {
-    return sodium_init() >= 0;
+    if (sodium_init() < 0)
+        return false;
+    randombytes_buf(short_key, sizeof(short_key));
+    return true;
+}
+
+uint64_t crypto_hash_short(const void *bytes, size_t size)
+{
+    uint64_t hash;
+
+    _Static_assert(sizeof(hash) == crypto_shorthash_BYTES, "SipHash-2-4");
+    crypto_shorthash((uint8_t *)&hash, bytes, size, short_key);
+    return hash;
 }
 
 void crypto_random(void *out, size_t size)

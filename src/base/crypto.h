@@ -23,6 +23,8 @@ void crypto_digest(struct slice bytes, uint8_t out[static CRYPTO_HASH_SIZE]); /*
 /* Key from the configured secret, one a purpose ("cursor", "token"): BLAKE2b keyed derivation. */
 void crypto_derive(struct crypto_key *key, struct slice secret, const char *purpose);
 void crypto_mac(const struct crypto_key *key, struct slice bytes, uint8_t out[static CRYPTO_MAC_SIZE]);
+/* SipHash under a key drawn at the start: for hash tables whose keys strangers choose. */
+uint64_t crypto_hash_short(const void *bytes, size_t size);
 bool crypto_equal(const void *a, const void *b, size_t size); /* constant time */
 
 #endif

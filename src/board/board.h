@@ -23,6 +23,15 @@ enum window { WINDOW_ALL, WINDOW_MONTHLY, WINDOW_WEEKLY, WINDOW_DAILY, WINDOW_HO
 enum ranking { RANKING_ORDINAL, RANKING_COMPETITION, RANKING_DENSE };
 enum scope { SCOPE_NONE, SCOPE_READ, SCOPE_WRITE, SCOPE_ADMIN };
 
+/* How old an answer may be, by whom it is kept. All 0: never older than the newest change. */
+struct board_caching {
+    int64_t max_staleness_ms; /* ladder's own memory */
+    int64_t max_age_s;        /* any HTTP cache, without asking again */
+    int64_t stale_while_revalidate_s;
+    int64_t stale_if_error_s;
+    int64_t edge_max_age_s; /* an edge that is told of changes */
+};
+
 struct board {
     int64_t id; /* 0: none */
     int64_t game_id;
@@ -36,6 +45,7 @@ struct board {
     int64_t score_min;
     int64_t score_max;
     bool is_public;
+    struct board_caching caching;
     int64_t created_us;
     int64_t updated_us;
 };

@@ -2,7 +2,7 @@
 
 #include "base/text.h"
 
-enum { VERSION = 1, SIZE = 1 + 1 + 4 + 4 + 8 };
+enum { VERSION = 2, SIZE = 1 + 1 + 4 + 4 + 8 + 8 };
 
 static void put(uint8_t *at, uint64_t value, int size)
 {
@@ -26,6 +26,7 @@ size_t token_encode(const struct token *token, const struct crypto_key *key, cha
     put(bytes + 2, (uint32_t)token->epoch, 4);
     put(bytes + 6, (uint32_t)token->timeline, 4);
     put(bytes + 10, (uint64_t)token->lsn, 8);
+    put(bytes + 18, (uint64_t)token->version, 8);
     crypto_mac(key, (struct slice){(const char *)bytes, SIZE}, bytes + SIZE);
     return text_base64url_encode(bytes, sizeof(bytes), out);
 }
@@ -43,6 +44,7 @@ bool token_decode(struct slice text, const struct crypto_key *key, struct token 
                 .epoch = (int32_t)get(bytes + 2, 4),
                 .timeline = (int32_t)get(bytes + 6, 4),
                 .lsn = (int64_t)get(bytes + 10, 8),
+                .version = (int64_t)get(bytes + 18, 8),
                 .is_applied = bytes[1] != 0,
             };
             return true;

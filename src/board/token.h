@@ -2,7 +2,8 @@
  * token.h -- the consistency token: what a write has seen, so that a read anywhere sees it too.
  *
  * It names the history (epoch and timeline: after a failover, positions are issued again to other writes), the position
- * that covers the commit, and whether Redis had the write too when it was answered. base64url with a MAC: a forged one
+ * that covers the commit, whether Redis had the write too when it was answered, and which of Redis's versions (ladder.lua)
+ * covers it, so that a cache knows whether it has heard of it. base64url with a MAC: a forged one
  * could make every read wait for a position that never comes.
  */
 #ifndef BOARD_TOKEN_H
@@ -14,12 +15,13 @@
 #include "base/crypto.h"
 #include "base/error.h"
 
-enum { TOKEN_TEXT_MAX = 64 };
+enum { TOKEN_TEXT_MAX = 80 };
 
 struct token {
     int32_t epoch;
     int32_t timeline;
     int64_t lsn;
+    int64_t version; /* of the newest change in Redis; 0: not applied */
     bool is_applied; /* in Redis, before the answer left */
 };
 

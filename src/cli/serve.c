@@ -125,10 +125,11 @@ static void *loop_run(void *context)
     struct db_settings db;
     struct store_settings store = store_settings_of(s, &db);
     const struct api_settings api = {
-        .secret = slice_of(s->server_secret), .spool_directory = s->server_spool_directory, .line_bytes_max = s->server_body_bytes_max};
+        .secret = slice_of(s->server_secret), .spool_directory = s->server_spool_directory, .line_bytes_max = s->server_body_bytes_max,
+        .l1_bytes = s->cache_l1_bytes, .heartbeat_ms = (int)s->cache_heartbeat_ms};
 
     loop->store = store_new(loop->ev, &store);
-    loop->api = api_new(loop->ev, loop->store, &api);
+    loop->api = api_new(loop->store, &api);
     /* Connections wait in the socket's backlog until the database was reached, or clearly can't be. */
     loop->open_by_us = clock_monotonic_us() + s->database_connect_timeout_ms * 1000;
     ev_timer_init(&loop->open, on_open, 0.0, 0.005);
@@ -139,8 +140,8 @@ static void *loop_run(void *context)
     ev_timer_stop(loop->ev, &loop->drain);
     if (!loop->server)
         close(loop->listen_fd);
+    store_free(&loop->store); /* what still waits for it is answered */
     http_server_free(&loop->server);
-    store_free(&loop->store);
     api_free(&loop->api);
     return NULL;
 }

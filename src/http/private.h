@@ -46,7 +46,9 @@ struct http_exchange {
     int64_t phase_since_us; /* of the body, the answer, … */
     int64_t body_bytes;
     int64_t body_bytes_max;
-    struct MHD_Response *response; /* owned until queued */
+    struct MHD_Response *response; /* until queued; owned, unless it is of `shared` */
+    struct http_shared *shared;
+    struct http_exchange *next_free;
     int status;
     struct reply_header headers[HTTP_REPLY_HEADERS_MAX];
     int header_count;
@@ -65,12 +67,21 @@ struct http_server {
     struct peer *peers;
     struct http_counters counters;
     int exchanges;
+    struct http_exchange *free_exchanges; /* kept with their first block of memory, for the next requests */
+    int free_exchange_count;
     bool must_run;
     bool is_draining;
 };
 
 
+/* exchange.c: their memory. */
+struct http_exchange *exchange_new(struct http_server *server);
+void exchange_free(struct http_exchange *exchange);
+void exchanges_free(struct http_server *server);
+void exchange_response_drop(struct http_exchange *exchange);
+
 /* request.c: the face of a request, and its answer. */
+void reply_queue(struct http_exchange *exchange, int status, struct MHD_Response *response);
 void exchange_resume(struct http_exchange *exchange);
 bool request_parameters(struct http_request *request, struct slice query, struct error *error);
 bool method_parse(const char *text, enum http_method *ret_method);

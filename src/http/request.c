@@ -62,11 +62,7 @@ void http_release(struct http_request *request)
     if (exchange->server->application.end)
         exchange->server->application.end(exchange->server->application.context, request);
     exchange->server->exchanges--;
-    if (exchange->response)
-        MHD_destroy_response(exchange->response);
-    buf_done(&request->body);
-    arena_done(&request->arena);
-    free(exchange);
+    exchange_free(exchange);
 }
 
 bool http_is_answered(const struct http_request *request)
@@ -93,6 +89,14 @@ void http_reply_header(struct http_request *request, const char *name, const cha
         arena_strdup(&request->arena, name), arena_strdup(&request->arena, value)};
 }
 
+void reply_queue(struct http_exchange *exchange, int status, struct MHD_Response *response)
+{
+    exchange->response = response;
+    exchange->status = status;
+    exchange->server->counters.status[status / 100 % 6]++;
+    exchange_resume(exchange);
+}
+
 static void reply_finish(struct http_exchange *exchange, int status, const char *content_type, struct MHD_Response *response)
 {
     ASSERT(response != NULL);
@@ -104,10 +108,7 @@ static void reply_finish(struct http_exchange *exchange, int status, const char 
             MHD_add_response_header(response, exchange->headers[i].name, exchange->headers[i].value);
     if (exchange->must_close || exchange->server->is_draining)
         MHD_add_response_header(response, "Connection", "close");
-    exchange->response = response;
-    exchange->status = status;
-    exchange->server->counters.status[status / 100 % 6]++;
-    exchange_resume(exchange);
+    reply_queue(exchange, status, response);
 }
 
 void http_reply(struct http_request *request, int status, const char *content_type, struct buf *body)

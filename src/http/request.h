@@ -58,6 +58,18 @@ void http_reply_error(struct http_request *request, const struct error *error);
 /* The file's bytes from its start; the descriptor is taken and closed. */
 void http_reply_file(struct http_request *request, int status, const char *content_type, int fd, uint64_t size);
 
+/*
+ * A finished answer that many requests share: made once, sent without a copy or an allocation. Names and values are copied,
+ * and the body too. Freeing it leaves alone the requests that are just sending it. One thread.
+ */
+struct http_shared;
+struct http_field {
+    const char *name, *value;
+};
+struct http_shared *http_shared_new(int status, const struct http_field *fields, size_t count, struct slice body);
+void http_shared_free(struct http_shared **shared);
+void http_reply_shared(struct http_request *request, struct http_shared *shared);
+
 /* The problem's JSON by itself, for a result within an answer. */
 struct jsonw;
 void http_problem(struct jsonw *json, const struct error *error);

@@ -36,12 +36,11 @@ enum { REAP_MS = 250 };
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
     struct http_server *server = context;
-    struct http_exchange *exchange = calloc(1, sizeof(*exchange));
+    struct http_exchange *exchange = exchange_new(server);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
-    ASSERT(exchange != NULL && info != NULL);
+    ASSERT(info != NULL);
     struct http_request *request = &exchange->request;
-    exchange->server = server;
     exchange->connection = connection;
     exchange->peer = info->socket_context;
     exchange->peer->exchange = exchange;
@@ -54,7 +53,6 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     server->counters.requests++;
     request->exchange = exchange;
     request->started_us = exchange->phase_since_us;
-    arena_init(&request->arena, HTTP_ARENA_BYTES_MAX);
     buf_init(&request->body, (size_t)server->settings.body_bytes_max);
     request->target = arena_copy(&request->arena, slice_of(target));
     const char *query = memchr(request->target.data, '?', request->target.size);
@@ -72,11 +70,9 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 
 static enum MHD_Result exchange_answer(struct http_exchange *exchange)
 {
-    struct MHD_Response *response = exchange->response;
-    enum MHD_Result result = MHD_queue_response(exchange->connection, (unsigned)exchange->status, response);
+    enum MHD_Result result = MHD_queue_response(exchange->connection, (unsigned)exchange->status, exchange->response);
 
-    exchange->response = NULL;
-    MHD_destroy_response(response);
+    exchange_response_drop(exchange);
     exchange->state = EXCHANGE_ANSWERING;
     exchange->phase_since_us = clock_monotonic_us();
     return result;
@@ -384,6 +380,7 @@ void http_server_free(struct http_server **pserver)
     ev_prepare_stop(server->loop, &server->prepare);
     ev_idle_stop(server->loop, &server->idle);
     ev_timer_stop(server->loop, &server->reaper);
+    exchanges_free(server);
     free(server);
     *pserver = NULL;
 }

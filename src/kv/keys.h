@@ -22,6 +22,7 @@ enum { KV_SHARDS = 256, KV_KEY_MAX = 64, KV_REVISION_SIZE = 6 };
 
 #define KV_READY "ladder:ready"
 #define KV_WANTED "ladder:wanted"
+#define KV_MOVES "ladder:moves" /* channel, see ladder.lua */
 
 /* Each writes a NUL-terminated key and returns it as a slice of `out`. */
 struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX]);

@@ -332,13 +332,14 @@ void kv_free(struct kv **pkv)
     *pkv = NULL;
 }
 
-void kv_set_epoch(struct kv *kv, int epoch)
+bool kv_set_epoch(struct kv *kv, int epoch)
 {
-    if (epoch != kv->epoch) {
-        kv->epoch = epoch;
-        kv->is_trusted = false;
-        kv->next_ready_us = 0;
-    }
+    if (epoch == kv->epoch)
+        return false;
+    kv->epoch = epoch;
+    kv->is_trusted = false;
+    kv->next_ready_us = 0;
+    return true;
 }
 
 bool kv_is_up(const struct kv *kv)

@@ -34,7 +34,7 @@ typedef void kv_done_fn(void *context, const struct redisReply *reply);
 struct kv *kv_new(struct ev_loop *loop, const struct kv_settings *settings);
 void kv_free(struct kv **kv);
 
-void kv_set_epoch(struct kv *kv, int epoch); /* what `ladder:ready` must name */
+bool kv_set_epoch(struct kv *kv, int epoch); /* what `ladder:ready` must name; true: it is another than before */
 bool kv_is_up(const struct kv *kv);
 bool kv_is_trusted(const struct kv *kv);
 

@@ -1,4 +1,7 @@
-#!lua name=ladder1
+#!lua name=LADDER_LIBRARY
+--
+-- LADDER_LIBRARY is replaced by "ladder_" and a hash of this text (scripts/embed), so that servers of two versions each
+-- call the functions they were built with.
 --
 -- ladder.lua -- everything that reads or writes a standing in Redis, each call one atomic step.
 --
@@ -18,8 +21,60 @@
 -- I4  While a generation is being built, every apply goes to both; the bulk load passes the same gate.
 -- I5  A read finds the generation and its data in one call.
 -- I6  v changes if and only if something visible may have.
+--
+-- Versions are readings of one clock, which never stands still between two changes and never runs back while the process
+-- lives: so one number orders the changes of all standings of a Redis, and a read that says when it was made (`as_of`)
+-- contains exactly the changes up to then.
+--
+-- Every change is published to MOVES, in order, with what ranks it touched: a move from rank a to rank b shifts those
+-- between, an insertion at b all from b on, a removal at a all from a on.
+--
+--     standing (8 bytes), v (8), v before (8), total (8), then for each row: lowest rank (4), highest rank (4)
+--
+-- all big-endian, ranks from 0, ALL for "to the end". Without rows: anything may have changed.
 
 local REVISION = 6 -- bytes, big-endian
+local MOVES = 'ladder:moves'
+local ALL = 4294967295
+
+local clock = 0 -- microseconds; kept by the library from call to call
+
+local function now()
+    local time = redis.call('TIME')
+    return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+-- The version of a change: above every earlier version and `as_of`.
+local function tick()
+    clock = math.max(now(), clock + 1)
+    return clock
+end
+
+-- When a read is made: not below any earlier version, below every later one.
+local function as_of()
+    clock = math.max(now() - 1, clock)
+    return clock
+end
+
+local function text_of(version) return string.format('%.0f', version) end
+
+local function publish(meta, version, before, total, moves)
+    local standing = tonumber(string.match(meta, ':(%d+):meta$'))
+    redis.call('PUBLISH', MOVES, struct.pack('>I8I8I8I8', standing, version, before, total) .. table.concat(moves))
+end
+
+-- Anything may have changed in this standing. Returns the version.
+local function publish_all(meta, before)
+    local version = tick()
+    publish(meta, version, before or 0, 0, {})
+    return version
+end
+
+local function move(before, after)
+    local low, high = math.min(before, after), math.max(before, after)
+    if before < 0 or after < 0 then low, high = high, ALL end
+    return struct.pack('>I4I4', low, high)
+end
 
 local function order_key(base, gen) return base .. gen .. ':order' end
 local function entry_key(base, gen) return base .. gen .. ':entry' end
@@ -77,26 +132,29 @@ local function open(meta, epoch)
     return base, m[2], tonumber(m[3]), total
 end
 
--- One entry of one generation, gated by revision. Returns what it added to the number of members, or nil for a no-op.
-local function put(order, entry, player, key, score, revision, metadata)
+-- One entry of one generation, gated by revision. Returns what it added to the number of members, or nil for a no-op;
+-- where ranks are wanted, also the member's rank before and after (-1: none).
+local function put(order, entry, player, key, score, revision, metadata, with_ranks)
     local old = redis.call('HGET', entry, player)
-    local had = 0
+    local had, before, after = 0, -1, -1
     if old then
         if struct.unpack('>I6', old) >= struct.unpack('>I6', revision) then return nil end
         if #old > REVISION then
             had = 1
             local size = string.byte(old, REVISION + 1)
             local old_key = string.sub(old, REVISION + 2, REVISION + 1 + size)
+            if with_ranks then before = redis.call('ZRANK', order, old_key .. player) or -1 end
             if old_key ~= key then redis.call('ZREM', order, old_key .. player) end
         end
     end
     if key == '' then
         redis.call('HSET', entry, player, revision)
-        return -had
+        return -had, before, after
     end
     redis.call('ZADD', order, score, key .. player)
     redis.call('HSET', entry, player, revision .. string.char(#key) .. key .. metadata)
-    return 1 - had
+    if with_ranks then after = redis.call('ZRANK', order, key .. player) end
+    return 1 - had, before, after
 end
 
 local function rank_of(order, entry, player)
@@ -112,48 +170,47 @@ end
 --    in already, so that it can't be told)
 local function apply(keys, args)
     local meta, epoch, with_ranks = keys[1], args[1], args[2] == '1'
-    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v')
-    if m[1] ~= epoch or not (m[2] or m[3]) then return { 'COLD', 0 } end
+    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v', 'n')
+    if m[1] ~= epoch or not (m[2] or m[3]) then return { 'COLD', publish_all(meta) } end
     local base = base_of(meta)
-    local result = { m[2] and 'OK' or 'COLD', tonumber(m[4] or 0) }
+    local version = tonumber(m[4] or 0)
+    local result = { m[2] and 'OK' or 'COLD', version }
     local order = m[2] and order_key(base, m[2])
     local entry = m[2] and entry_key(base, m[2])
     local build_order = m[3] and order_key(base, m[3])
     local build_entry = m[3] and entry_key(base, m[3])
-    local grown, build_grown, changed = 0, 0, false
+    local grown, build_grown, moves = 0, 0, {}
     for i = 3, #args, 5 do
         local player, key, score, revision, metadata = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
-        local before, after = -1, -1
-        if order and with_ranks then before = rank_of(order, entry, player) end
-        if revision ~= '' then
-            if order then
-                local delta = put(order, entry, player, key, score, revision, metadata)
-                if delta then
-                    grown = grown + delta
-                    changed = true
-                else
-                    before = -2
-                end
-            end
-            if build_order then
-                build_grown = build_grown + (put(build_order, build_entry, player, key, score, revision, metadata) or 0)
+        local delta, before, after
+        if order and revision ~= '' then
+            delta, before, after = put(order, entry, player, key, score, revision, metadata, true)
+            if delta then
+                grown = grown + delta
+                if before >= 0 or after >= 0 then moves[#moves + 1] = move(before, after) end
             end
         end
-        if order and with_ranks then
-            if key ~= '' and revision ~= '' and before ~= -2 then
-                after = redis.call('ZRANK', order, key .. player) or -1
-            else
-                after = rank_of(order, entry, player)
-            end
+        if build_order and revision ~= '' then
+            build_grown = build_grown + (put(build_order, build_entry, player, key, score, revision, metadata) or 0)
         end
         if with_ranks then
-            result[#result + 1] = before
-            result[#result + 1] = after
+            if order and not delta then
+                after = rank_of(order, entry, player)
+                before = revision == '' and after or -2
+            end
+            result[#result + 1] = before or -1
+            result[#result + 1] = after or -1
         end
     end
     if grown ~= 0 then redis.call('HINCRBY', meta, 'n', grown) end
     if build_grown ~= 0 then redis.call('HINCRBY', meta, 'bn', build_grown) end
-    if changed then result[2] = redis.call('HINCRBY', meta, 'v', 1) end
+    if #moves > 0 then
+        result[2] = tick()
+        redis.call('HSET', meta, 'v', text_of(result[2]))
+        publish(meta, result[2], version, tonumber(m[5]) + grown, moves)
+    elseif not m[2] then
+        result[2] = publish_all(meta, version)
+    end
     return result
 end
 
@@ -169,6 +226,7 @@ local function build(keys, args)
             if m[i] then redis.call('UNLINK', order_key(base, m[i]), entry_key(base, m[i])) end
         end
         redis.call('DEL', meta)
+        publish_all(meta)
     elseif m[3] then
         if m[4] ~= owner and tonumber(m[5] or 0) > now then return 'BUSY' end
         redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3]))
@@ -221,14 +279,14 @@ end
 -- ladder_flip meta ; epoch, generation -> OK | ABORTED
 local function flip(keys, args)
     local meta = keys[1]
-    local m = redis.call('HMGET', meta, 'epoch', 'bld', 'gen', 'bn')
+    local m = redis.call('HMGET', meta, 'epoch', 'bld', 'gen', 'bn', 'v')
     if m[1] ~= args[1] or m[2] ~= args[2] then return 'ABORTED' end
     local base = base_of(meta)
     if redis.call('ZCARD', order_key(base, m[2])) ~= tonumber(m[4]) then return 'ABORTED' end
     if m[3] then redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3])) end
     redis.call('HSET', meta, 'gen', m[2], 'n', m[4])
     redis.call('HDEL', meta, 'bld', 'bn', 'owner', 'until')
-    redis.call('HINCRBY', meta, 'v', 1)
+    redis.call('HSET', meta, 'v', text_of(publish_all(meta, tonumber(m[5]))))
     return 'OK'
 end
 
@@ -240,6 +298,7 @@ local function drop(keys)
         if m[i] then redis.call('UNLINK', order_key(base, m[i]), entry_key(base, m[i])) end
     end
     redis.call('DEL', keys[1])
+    publish_all(keys[1])
     return 'OK'
 end
 
@@ -278,11 +337,11 @@ local function page(base, gen, version, total, start, stop, ranking, with_values
     if ranking == '1' and members[1] then group = group_start(order, members[1]) end
     local values = {}
     if with_values == '1' then values = values_of(entry_key(base, gen), members) end
-    return { 'OK', version, total, start, group, members, values }
+    return { 'OK', version, total, as_of(), start, group, members, values }
 end
 
 -- ladder_page meta ; epoch, start, count, ranking, with values
--- -> status, version, total, index of the first, entries better than the first's pair, members, values
+-- -> status, version, total, as_of, index of the first, entries better than the first's pair, members, values
 local function read_page(keys, args)
     local base, gen, version, total = open(keys[1], args[1])
     if not base then return { gen } end
@@ -309,18 +368,18 @@ local function read_around(keys, args)
     local base, gen, version, total = open(keys[1], args[1])
     if not base then return { gen } end
     local rank = rank_of(order_key(base, gen), entry_key(base, gen), args[2])
-    if rank < 0 then return { 'ABSENT', version, total } end
+    if rank < 0 then return { 'ABSENT', version, total, as_of() } end
     local want = tonumber(args[3]) + tonumber(args[4]) + 1
     local start = math.max(0, math.min(rank - tonumber(args[3]), total - want))
     return page(base, gen, version, total, start, start + want - 1, args[5], args[6])
 end
 
--- ladder_players meta ; epoch, ranking, players… -> status, version, total, then for each: rank, group, value
+-- ladder_players meta ; epoch, ranking, players… -> status, version, total, as_of, then for each: rank, group, value
 local function read_players(keys, args)
     local base, gen, version, total = open(keys[1], args[1])
     if not base then return { gen } end
     local order, entry = order_key(base, gen), entry_key(base, gen)
-    local result = { 'OK', version, total }
+    local result = { 'OK', version, total, as_of() }
     for i = 3, #args do
         local value = redis.call('HGET', entry, args[i])
         local rank, group = -1, -1
@@ -339,22 +398,22 @@ local function read_players(keys, args)
     return result
 end
 
--- ladder_seek meta ; epoch, score, bytes -> status, version, total, how many are before
+-- ladder_seek meta ; epoch, score, bytes -> status, version, total, as_of, how many are before
 local function read_seek(keys, args)
     local base, gen, version, total = open(keys[1], args[1])
     if not base then return { gen } end
-    return { 'OK', version, total, seek(order_key(base, gen), args[2], args[3]) }
+    return { 'OK', version, total, as_of(), seek(order_key(base, gen), args[2], args[3]) }
 end
 
-redis.register_function('ladder1_apply', apply)
-redis.register_function('ladder1_build', build)
-redis.register_function('ladder1_load', load)
-redis.register_function('ladder1_flip', flip)
-redis.register_function('ladder1_drop', drop)
-redis.register_function('ladder1_forget', forget)
-redis.register_function('ladder1_cursor', cursor)
-redis.register_function{ function_name = 'ladder1_page', callback = read_page, flags = { 'no-writes' } }
-redis.register_function{ function_name = 'ladder1_after', callback = read_after, flags = { 'no-writes' } }
-redis.register_function{ function_name = 'ladder1_around', callback = read_around, flags = { 'no-writes' } }
-redis.register_function{ function_name = 'ladder1_players', callback = read_players, flags = { 'no-writes' } }
-redis.register_function{ function_name = 'ladder1_seek', callback = read_seek, flags = { 'no-writes' } }
+redis.register_function('LADDER_LIBRARY_apply', apply)
+redis.register_function('LADDER_LIBRARY_build', build)
+redis.register_function('LADDER_LIBRARY_load', load)
+redis.register_function('LADDER_LIBRARY_flip', flip)
+redis.register_function('LADDER_LIBRARY_drop', drop)
+redis.register_function('LADDER_LIBRARY_forget', forget)
+redis.register_function('LADDER_LIBRARY_cursor', cursor)
+redis.register_function{ function_name = 'LADDER_LIBRARY_page', callback = read_page, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'LADDER_LIBRARY_after', callback = read_after, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'LADDER_LIBRARY_around', callback = read_around, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'LADDER_LIBRARY_players', callback = read_players, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'LADDER_LIBRARY_seek', callback = read_seek, flags = { 'no-writes' } }

@@ -12,6 +12,7 @@ struct key_entry;
 struct board_entry;
 struct period_entry;
 struct submitter;
+struct answers;
 
 struct store {
     struct ev_loop *loop;
@@ -22,6 +23,7 @@ struct store {
     struct board_entry *boards; /* by "game/board" (boards.c) */
     struct period_entry *periods; /* by board and window (periods.c) */
     struct submitter *submitter;
+    struct answers *answers; /* NULL until answers_open */
 };
 
 /* keys.c, boards.c, unsure.c, submit.c */
@@ -42,6 +44,12 @@ void submitter_wake(void *context); /* db_settings.writer_ready */
 void unsure_add(int64_t standing, int64_t committed_us);
 /* Is it, still? Asks Redis how far the tail is, for the next time. */
 bool unsure_has(struct store *store, int64_t standing);
+
+/* answers.c: this process has acknowledged a change of this version. Any loop. */
+void changes_seen(int64_t version);
+void answers_forget(struct store *store);
+void answers_stop(struct store *store); /* before the Redis connection goes */
+void answers_free(struct store *store); /* after it: its last fetches have ended */
 
 /* A standing that Redis was found not to hold: the worker will see to it. */
 void standing_want(struct store *store, int64_t standing);

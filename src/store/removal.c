@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "kv/keys.h"
+#include "kv/scripts.h"
 #include "store/idempotency.h"
 #include "store/private.h"
 
@@ -43,6 +44,10 @@ static void on_tombstone(void *context, const struct redisReply *reply)
         removal->result.token.is_applied = false;
         unsure_add(tombstone->standing, removal->committed_us);
     }
+    int64_t version = kv_reply_int(kv_reply_item(reply, 1));
+    if (version > removal->result.token.version)
+        removal->result.token.version = version;
+    changes_seen(version);
     free(tombstone);
     removal_step(removal);
 }
@@ -58,7 +63,7 @@ static void tombstone_send(struct removal *removal, int64_t standing, int64_t re
     snprintf(epoch, sizeof(epoch), "%d", db_epoch(removal->store->db));
     kv_revision_encode(revision, bytes);
     const struct slice arguments[] = {
-        SLICE("FCALL"), SLICE("ladder1_apply"), SLICE("1"), kv_meta_key(standing, meta), slice_of(epoch), SLICE("0"),
+        SLICE("FCALL"), SLICE(KV_FUNCTION("apply")), SLICE("1"), kv_meta_key(standing, meta), slice_of(epoch), SLICE("0"),
         removal->player, SLICE(""), SLICE("0"), {(char *)bytes, sizeof(bytes)}, SLICE(""),
     };
     removal->waiting++;

@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "kv/keys.h"
+#include "kv/scripts.h"
 #include "store/private.h"
 #include "store/standing_private.h"
 
@@ -58,8 +59,60 @@ void standing_rank_rows(struct standing_read *read, int64_t first, int64_t group
     }
 }
 
+/*
+ * Which ranks must stay as they are for the answer to stay true. One more on each side where an entry could cross the
+ * border without a change of its own rank: the last before a range may get a score that belongs in it.
+ */
+static struct span span_of(const struct standing_read *read)
+{
+    const struct standing_query *query = &read->query;
+    const struct standing_answer *answer = &read->answer;
+    struct span span = {.low = 0, .high = -1, .total = -1};
+    int64_t end = answer->first + (int64_t)answer->count; /* behind the last row */
+    bool is_found = answer->error.code == ERROR_NONE;
+
+    switch (query->kind) {
+    case STANDING_PAGE:
+        span.low = answer->first;
+        span.high = answer->has_more ? end : MOVES_END;
+        break;
+    case STANDING_AFTER:
+        span.low = answer->first - 1;
+        span.high = answer->has_more || query->k1_max < INT64_MAX ? end : MOVES_END;
+        break;
+    case STANDING_AROUND:
+        span.low = answer->first;
+        span.high = end == answer->total ? MOVES_END : end - 1;
+        span.is_of_absence = !is_found;
+        break;
+    case STANDING_PLAYERS:
+        if (answer->count) {
+            span.low = answer->rows[0].ordinal - 1;
+            span.high = answer->rows[answer->count - 1].ordinal - 1;
+        }
+        span.is_of_absence = answer->count < query->player_count;
+        break;
+    case STANDING_SEEK:
+        span.low = answer->before - 1;
+        span.high = answer->before;
+        break;
+    }
+    /* Equal scores share the rank of the first of them; one above may come to share it without moving. */
+    if (query->ranking == RANKING_COMPETITION && answer->count)
+        span.low = (query->kind == STANDING_PLAYERS ? answer->rows[0].rank - 1 : answer->group) - 1;
+    if (span.low < 0 || query->ranking == RANKING_DENSE)
+        span.low = 0;
+    if (!is_found)
+        span.high = -1;
+    return span;
+}
+
 void standing_finish(struct standing_read *read)
 {
+    if (read->answer.as_of > 0)
+        read->answer.span = span_of(read);
+    else
+        read->answer.lsn = read->query.freshness.lsn;
     if (read->arena->is_exhausted)
         error_set(&read->answer.error, ERROR_OVERLOADED, "the answer is too large");
     read->done(read->context, &read->answer);
@@ -83,16 +136,17 @@ static bool redis_may_answer(struct standing_read *read)
            !query->freshness.needs_primary && !is_dense && !unsure_has(read->store, query->period.id);
 }
 
-/* The members of a page reply: status, version, total, first, group, members, values. */
+/* The members of a page reply: status, version, total, as_of, first, group, members, values. */
 static bool page_rows(struct standing_read *read, const struct redisReply *reply)
 {
-    const struct redisReply *members = kv_reply_item(reply, 5);
-    const struct redisReply *values = kv_reply_item(reply, 6);
+    const struct redisReply *members = kv_reply_item(reply, 6);
+    const struct redisReply *values = kv_reply_item(reply, 7);
     struct standing_answer *answer = &read->answer;
     size_t count = kv_reply_count(members);
-    int64_t first = kv_reply_int(kv_reply_item(reply, 3));
+    int64_t first = kv_reply_int(kv_reply_item(reply, 4));
 
-    answer->total = kv_reply_int(kv_reply_item(reply, 2));
+    answer->group = kv_reply_int(kv_reply_item(reply, 5));
+    answer->first = first;
     answer->rows = arena_calloc(read->arena, count, sizeof(*answer->rows));
     if (!answer->rows)
         return true; /* reported by standing_finish */
@@ -108,7 +162,7 @@ static bool page_rows(struct standing_read *read, const struct redisReply *reply
         answer->has_more = true;
         answer->count = (size_t)limit;
     }
-    standing_rank_rows(read, first + 1, kv_reply_int(kv_reply_item(reply, 4)));
+    standing_rank_rows(read, first + 1, answer->group);
     return true;
 }
 
@@ -119,18 +173,17 @@ static int row_compare(const void *a, const void *b)
     return (left->ordinal > right->ordinal) - (left->ordinal < right->ordinal);
 }
 
-/* status, version, total, then rank, group, value for each player. */
+/* status, version, total, as_of, then rank, group, value for each player. */
 static bool players_rows(struct standing_read *read, const struct redisReply *reply)
 {
     struct standing_answer *answer = &read->answer;
 
-    answer->total = kv_reply_int(kv_reply_item(reply, 2));
     answer->rows = arena_calloc(read->arena, read->query.player_count, sizeof(*answer->rows));
     if (!answer->rows)
         return true;
     for (size_t i = 0; i < read->query.player_count; i++) {
-        int64_t rank = kv_reply_int(kv_reply_item(reply, 3 + 3 * i));
-        struct slice value = kv_reply_text(kv_reply_item(reply, 5 + 3 * i));
+        int64_t rank = kv_reply_int(kv_reply_item(reply, 4 + 3 * i));
+        struct slice value = kv_reply_text(kv_reply_item(reply, 6 + 3 * i));
         struct standing_row *row = &answer->rows[answer->count];
         size_t size;
         if (rank < 0)
@@ -140,7 +193,7 @@ static bool players_rows(struct standing_read *read, const struct redisReply *re
             return false;
         row->player = read->query.players[i];
         row->ordinal = rank + 1;
-        row->rank = (read->query.ranking == RANKING_COMPETITION ? kv_reply_int(kv_reply_item(reply, 4 + 3 * i)) : rank) + 1;
+        row->rank = (read->query.ranking == RANKING_COMPETITION ? kv_reply_int(kv_reply_item(reply, 5 + 3 * i)) : rank) + 1;
         row_metadata(read, value, row);
         answer->count++;
     }
@@ -155,17 +208,18 @@ static void on_redis(void *context, const struct redisReply *reply)
     const struct redisReply *status = kv_reply_item(reply, 0);
     bool is_ok = kv_reply_is_text(status, "OK");
 
+    answer->version = kv_reply_int(kv_reply_item(reply, 1));
+    answer->total = kv_reply_int(kv_reply_item(reply, 2));
+    answer->as_of = kv_reply_int(kv_reply_item(reply, 3));
     if (kv_reply_is_text(status, "ABSENT")) {
         answer->source = SOURCE_REDIS;
-        answer->total = kv_reply_int(kv_reply_item(reply, 2));
         standing_fail(read, ERROR_PLAYER_NOT_FOUND, "the player has no entry in this standing");
         return;
     }
     if (is_ok) {
         answer->source = SOURCE_REDIS;
         if (read->query.kind == STANDING_SEEK) {
-            answer->total = kv_reply_int(kv_reply_item(reply, 2));
-            answer->before = kv_reply_int(kv_reply_item(reply, 3));
+            answer->before = kv_reply_int(kv_reply_item(reply, 4));
         } else {
             is_ok = read->query.kind == STANDING_PLAYERS ? players_rows(read, reply) : page_rows(read, reply);
         }
@@ -174,10 +228,12 @@ static void on_redis(void *context, const struct redisReply *reply)
             return;
         }
     }
-    /* Cold, broken or gone: PostgreSQL knows. */
+    /* Cold, broken or gone: PostgreSQL knows. What was acknowledged meanwhile, others may expect to see in this answer too. */
     if (reply)
         standing_want(read->store, read->query.period.id);
     read->answer = (struct standing_answer){.total = -1};
+    if (read->query.freshness.lsn < db_lsn(read->store->db))
+        read->query.freshness.lsn = db_lsn(read->store->db);
     standing_sql_send(read);
 }
 
@@ -201,7 +257,7 @@ static bool redis_send(struct standing_read *read)
     sort_key_score_text(query->key.k1, score);
     switch (query->kind) {
     case STANDING_PAGE:
-        arguments[1] = SLICE("ladder1_page");
+        arguments[1] = SLICE(KV_FUNCTION("page"));
         snprintf(numbers[0], sizeof(numbers[0]), "%lld", (long long)query->offset);
         snprintf(numbers[1], sizeof(numbers[1]), "%d", query->limit + 1);
         arguments[count++] = slice_of(numbers[0]);
@@ -210,7 +266,7 @@ static bool redis_send(struct standing_read *read)
         arguments[count++] = slice_of(with_values);
         break;
     case STANDING_AFTER:
-        arguments[1] = SLICE("ladder1_after");
+        arguments[1] = SLICE(KV_FUNCTION("after"));
         snprintf(numbers[0], sizeof(numbers[0]), "%d", query->limit + 1);
         arguments[count++] = slice_of(score);
         arguments[count++] = (struct slice){(const char *)bytes, bytes_size};
@@ -227,7 +283,7 @@ static bool redis_send(struct standing_read *read)
         }
         break;
     case STANDING_AROUND:
-        arguments[1] = SLICE("ladder1_around");
+        arguments[1] = SLICE(KV_FUNCTION("around"));
         snprintf(numbers[0], sizeof(numbers[0]), "%d", query->above);
         snprintf(numbers[1], sizeof(numbers[1]), "%d", query->below);
         arguments[count++] = query->player;
@@ -237,13 +293,13 @@ static bool redis_send(struct standing_read *read)
         arguments[count++] = slice_of(with_values);
         break;
     case STANDING_PLAYERS:
-        arguments[1] = SLICE("ladder1_players");
+        arguments[1] = SLICE(KV_FUNCTION("players"));
         arguments[count++] = slice_of(ranking);
         for (size_t i = 0; i < query->player_count; i++)
             arguments[count++] = query->players[i];
         break;
     case STANDING_SEEK:
-        arguments[1] = SLICE("ladder1_seek");
+        arguments[1] = SLICE(KV_FUNCTION("seek"));
         arguments[count++] = slice_of(score);
         arguments[count++] = (struct slice){(const char *)bytes, bytes_size};
         break;

@@ -8,6 +8,7 @@
 #define STORE_STANDING_H
 
 #include "base/arena.h"
+#include "cache/moves.h"
 #include "store/store.h"
 
 enum { STANDING_ROWS_MAX = 1000, STANDING_PLAYERS_MAX = 500 };
@@ -25,6 +26,12 @@ struct standing_answer {
     enum source source;
     int64_t total;     /* entries in the standing; -1: not known (a page from PostgreSQL) */
     int64_t before;    /* STANDING_SEEK: how many entries are better */
+    int64_t first;     /* a page: how many entries are before its first row */
+    int64_t group;     /* a page: how many entries have a better (score, subscore) than its first row; with RANKING_COMPETITION */
+    int64_t as_of;     /* the version of Redis that this answer contains (ladder.lua); 0: not from Redis */
+    int64_t version;   /* of the standing's last change, in microseconds; with as_of */
+    int64_t lsn;       /* contains what was committed up to here, where as_of is 0 */
+    struct span span;  /* the ranks that the rows depend on; with as_of. Its total is the caller's to set, where it shows it */
     struct standing_row *rows; /* in the arena, best first */
     size_t count;
     bool has_more; /* a page: something follows the last row */

@@ -22,8 +22,8 @@ static void on_writer_ready(void *context)
 {
     struct store *store = context;
 
-    if (store->kv)
-        kv_set_epoch(store->kv, db_epoch(store->db));
+    if (store->kv && kv_set_epoch(store->kv, db_epoch(store->db)))
+        answers_forget(store);
     submitter_wake(store);
 }
 
@@ -51,9 +51,11 @@ void store_free(struct store **pstore)
     if (!store)
         return;
     boards_leave(store);
+    answers_stop(store);
     kv_free(&store->kv);
     db_free(&store->db);
     submitter_free(store);
+    answers_free(store);
     keys_free(store);
     boards_free(store);
     periods_free(store);
@@ -83,6 +85,7 @@ struct freshness store_freshness(const struct store *store, const struct token *
         if (token->lsn > freshness.lsn)
             freshness.lsn = token->lsn;
         freshness.skips_redis = !token->is_applied;
+        freshness.version = token->version;
     }
     return freshness;
 }

@@ -46,6 +46,7 @@ void store_error_of(const struct db_outcome *outcome, struct error *error);
 
 struct freshness {
     int64_t lsn;       /* at least this position, where PostgreSQL answers */
+    int64_t version;   /* at least this change, where a cache answers (the token's; 0: none) */
     bool needs_primary; /* the token is of another history: only the primary's word counts */
     bool skips_redis;  /* the token's write was not in Redis when it was answered */
 };

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "kv/keys.h"
+#include "kv/scripts.h"
 #include "store/standing.h"
 #include "store/submit_private.h"
 
@@ -36,7 +37,8 @@ static void batch_free(struct batch *batch)
 static void batch_answer(struct batch *batch)
 {
     struct store *store = batch->submitter->store;
-    struct token token = {.epoch = db_epoch(store->db), .timeline = db_timeline(store->db), .lsn = batch->lsn, .is_applied = batch->is_applied};
+    struct token token = {.epoch = db_epoch(store->db), .timeline = db_timeline(store->db), .lsn = batch->lsn,
+                          .version = batch->version, .is_applied = batch->is_applied};
 
     batch->submitter->batches--;
     for (size_t i = 0; i < batch->count; i++) {
@@ -158,8 +160,12 @@ static void on_apply(void *context, const struct redisReply *reply)
     bool is_ok = kv_reply_is_text(kv_reply_item(reply, 0), "OK");
     /* In Redis now, but an earlier change of ours may not be: its ranks are not to be believed yet. */
     bool is_unsure = is_ok && unsure_has(store, standing);
+    int64_t version = is_ok ? kv_reply_int(kv_reply_item(reply, 1)) : 0;
     if (is_unsure)
         batch->is_applied = false;
+    if (version > batch->version)
+        batch->version = version;
+    changes_seen(version);
 
     for (size_t i = apply->from; i < apply->to && is_ok && !is_unsure; i++) {
         struct submit_result *result = &batch->rows[i].item->result;
@@ -200,7 +206,7 @@ static bool apply_send(struct batch *batch, size_t from, size_t to)
 
     ASSERT(arguments && meta && epoch);
     arguments[count++] = SLICE("FCALL");
-    arguments[count++] = SLICE("ladder1_apply");
+    arguments[count++] = SLICE(KV_FUNCTION("apply"));
     arguments[count++] = SLICE("1");
     arguments[count++] = kv_meta_key(standing, meta);
     arguments[count++] = slice_of(epoch);

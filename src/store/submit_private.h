@@ -76,6 +76,7 @@ struct batch {
     struct arena arena;
     int64_t lsn;
     int64_t committed_us;
+    int64_t version; /* of Redis, that covers what was applied */
     struct apply_row *rows; /* sorted by standing, in order of arrival */
     size_t row_count;
     size_t waiting; /* answers still to come, plus one while they are being asked for */

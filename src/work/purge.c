@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "kv/keys.h"
+#include "kv/scripts.h"
 #include "work/job.h"
 
 enum { SOME = 1000, ROUNDS_MAX = 100 };
@@ -51,7 +52,7 @@ static bool tombstone_purge(struct link *link, const struct dbb_result *found, s
         return true; /* the entry lives again, or is gone */
     kv_revision_encode(dbb_int64(found, row, 4), revision);
     const struct slice forget[] = {SLICE("FCALL"),
-                                   SLICE("ladder1_forget"),
+                                   SLICE(KV_FUNCTION("forget")),
                                    SLICE("1"),
                                    kv_meta_key(dbb_int64(found, row, 3), meta),
                                    slice_of(link->epoch_text),
@@ -91,7 +92,7 @@ static bool period_purge(struct link *link, const char *id, int64_t *rows, struc
     int64_t standing = 0;
 
     text_parse_int64(slice_of(id), &standing);
-    const struct slice drop[] = {SLICE("FCALL"), SLICE("ladder1_drop"), SLICE("1"), kv_meta_key(standing, meta)};
+    const struct slice drop[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("drop")), SLICE("1"), kv_meta_key(standing, meta)};
     if (!kv_call_ok(link, ARRAY_SIZE(drop), drop, error) || !link_query(link, STATEMENT_standing_describe, 1, &id, &period, error))
         return false;
     const char *parameters[] = {id, dbb_text(period, 0, 0), dbb_text(period, 0, 1), SOME_TEXT};

@@ -24,6 +24,7 @@
 #include "base/text.h"
 #include "board/board.h"
 #include "kv/keys.h"
+#include "kv/scripts.h"
 
 enum { CHUNK_ROWS = 200, CHUNKS_IN_FLIGHT = 16, LEASE_S = 30, ATTEMPTS_MAX = 3, PROGRESS_ROWS = 1000, FIXED_ARGUMENTS = 7 };
 #define LEASE_TEXT "30"
@@ -132,7 +133,7 @@ static bool call_text(struct link *link, size_t count, const struct slice *argum
 static bool standing_drop(struct link *link, int64_t standing, struct error *error)
 {
     char meta[KV_KEY_MAX], text[32];
-    const struct slice drop[] = {SLICE("FCALL"), SLICE("ladder1_drop"), SLICE("1"), kv_meta_key(standing, meta)};
+    const struct slice drop[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("drop")), SLICE("1"), kv_meta_key(standing, meta)};
 
     return call_text(link, ARRAY_SIZE(drop), drop, text, sizeof(text), error);
 }
@@ -142,7 +143,7 @@ static bool generation_load(struct loader *loader, const char *window, const cha
     struct link *link = loader->link;
 
     loader->arguments[0] = SLICE("FCALL");
-    loader->arguments[1] = SLICE("ladder1_load");
+    loader->arguments[1] = SLICE(KV_FUNCTION("load"));
     loader->arguments[2] = SLICE("1");
     loader->arguments[3] = slice_of(loader->meta);
     loader->arguments[4] = slice_of(link->epoch_text);
@@ -168,7 +169,7 @@ static enum rebuild_outcome generation_build(struct link *link, int64_t standing
     text_hex_encode(random, sizeof(random), loader->gen);
     snprintf(owner, sizeof(owner), "%d", getpid());
     kv_meta_key(standing, loader->meta);
-    const struct slice build[] = {SLICE("FCALL"),           SLICE("ladder1_build"), SLICE("1"),      slice_of(loader->meta),
+    const struct slice build[] = {SLICE("FCALL"),           SLICE(KV_FUNCTION("build")), SLICE("1"),      slice_of(loader->meta),
                                   slice_of(link->epoch_text), slice_of(loader->gen),  slice_of(owner), SLICE(LEASE_TEXT)};
     if (!call_text(link, ARRAY_SIZE(build), build, text, sizeof(text), error)) /* R1 */
         return REBUILD_FAILED;
@@ -180,7 +181,7 @@ static enum rebuild_outcome generation_build(struct link *link, int64_t standing
             kvb_close(&link->kv);
         return loader->is_aborted ? REBUILD_BUSY : REBUILD_FAILED;
     }
-    const struct slice flip[] = {SLICE("FCALL"), SLICE("ladder1_flip"), SLICE("1"), slice_of(loader->meta), slice_of(link->epoch_text), slice_of(loader->gen)};
+    const struct slice flip[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("flip")), SLICE("1"), slice_of(loader->meta), slice_of(link->epoch_text), slice_of(loader->gen)};
     if (!call_text(link, ARRAY_SIZE(flip), flip, text, sizeof(text), error)) /* R4 */
         return REBUILD_FAILED;
     return strcmp(text, "OK") == 0 ? REBUILD_DONE : REBUILD_BUSY;
@@ -243,7 +244,7 @@ bool rebuild_want(struct link *link, int64_t standing, bool only_if_cold, struct
 static bool standing_is_warm(struct link *link, int64_t standing, bool *ret_is_warm, struct error *error)
 {
     char meta[KV_KEY_MAX];
-    const struct slice seek[] = {SLICE("FCALL_RO"), SLICE("ladder1_seek"), SLICE("1"), kv_meta_key(standing, meta),
+    const struct slice seek[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("seek")), SLICE("1"), kv_meta_key(standing, meta),
                                  slice_of(link->epoch_text), SLICE("0"), SLICE("")};
     struct kvb_reply *reply;
 

@@ -32,6 +32,7 @@
 #include "base/text.h"
 #include "board/board.h"
 #include "kv/keys.h"
+#include "kv/scripts.h"
 #include "work/rebuild.h"
 
 enum {
@@ -132,7 +133,7 @@ static bool cursors_move(struct tail *tail, bool all, struct error *error)
         char key[KV_KEY_MAX];
         if (!all && !shard->is_touched)
             continue;
-        const struct slice arguments[] = {SLICE("FCALL"), SLICE("ladder1_cursor"), SLICE("1"), kv_cursor_key(i, key),
+        const struct slice arguments[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("cursor")), SLICE("1"), kv_cursor_key(i, key),
                                           slice_of(shard->cursor ? shard->cursor : ""), slice_of(text)};
         is_ok = is_sent[i] = kvb_append(tail->link.kv, ARRAY_SIZE(arguments), arguments, error);
     }
@@ -208,7 +209,7 @@ static bool standings_drop(struct tail *tail, const bool is_missing[static KV_SH
             int shard = atoi(key.data + strlen("ladder:{"));
             if (shard < 0 || shard >= KV_SHARDS || !is_missing[shard])
                 continue;
-            const struct slice drop[] = {SLICE("FCALL"), SLICE("ladder1_drop"), SLICE("1"), key};
+            const struct slice drop[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("drop")), SLICE("1"), key};
             struct kvb_reply *dropped;
             is_ok = call(tail, ARRAY_SIZE(drop), drop, &dropped, error);
             if (is_ok)
@@ -302,7 +303,7 @@ static bool changes_send(struct tail *tail, const struct dbb_result *result, con
     char scores[APPLY_ROWS_MAX][SORT_KEY_SCORE_TEXT_MAX], meta[KV_KEY_MAX];
 
     arguments[0] = SLICE("FCALL");
-    arguments[1] = SLICE("ladder1_apply");
+    arguments[1] = SLICE(KV_FUNCTION("apply"));
     arguments[2] = SLICE("1");
     arguments[3] = kv_meta_key(changes[0].standing, meta);
     arguments[4] = slice_of(tail->link.epoch_text);

@@ -273,7 +273,7 @@ def test_random_protocol(stack, own):
                 rows = compare.in_postgres(stack, period)
                 if rows:
                     row = dice.choice(rows)
-                    stack.redis.execute_command("FCALL", "ladder1_apply", 1, f"ladder:{{{period % 256}}}:{period}:meta",
+                    stack.redis.execute_command("FCALL", stack.redis_function("apply"), 1, f"ladder:{{{period % 256}}}:{period}:meta",
                                                 stack.sql("select max(epoch) from ladder.epoch")[0][0], "0", row[3],
                                                 b"\x80\x80\x80", "0", max(1, row[5] - dice.randrange(1, 5)).to_bytes(6, "big"), "")
         elif action < 0.95:

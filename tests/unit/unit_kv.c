@@ -48,7 +48,7 @@ static void test_the_library_is_whole(void **context)
 {
     (void)context;
     assert_memory_equal(kv_library_text, "#!lua name=" KV_LIBRARY "\n", strlen("#!lua name=" KV_LIBRARY "\n"));
-    assert_non_null(strstr(kv_library_text, "ladder1_apply"));
+    assert_non_null(strstr(kv_library_text, KV_FUNCTION("apply")));
 }
 
 int main(void)

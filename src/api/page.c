@@ -1,0 +1,231 @@
+/*
+ * page.c -- see page.h.
+ *
+ * Validators. The entity tag is a hash of the body, and of nothing else: the same bytes have the same tag on every server.
+ * Each coding has a tag of its own (RFC 9110, 8.8.3.3). Last-Modified is rounded up to a whole second, though never past
+ * now, and 304 is given only to a date at or past that: so a client that got its copy in the second of a change, and may
+ * have the older one, is never told that it is current.
+ */
+#include "api/page.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/caching.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "cache/compress.h"
+#include "http/negotiate.h"
+
+enum { TAG_BYTES = 12, TAG_TEXT_MAX = 24 /* 16 characters and a suffix */, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, SECOND_US = 1000000 };
+
+struct form {
+    char tag[TAG_TEXT_MAX]; /* without quotes */
+    struct http_shared *whole, *not_modified;
+    bool is_useless; /* compressed, it is not smaller */
+};
+
+struct page {
+    int status;
+    struct buf body;
+    int64_t valid_since_us; /* the change, rounded up to a second */
+    char last_modified[CLOCK_TEXT_MAX];
+    char cache_control[CACHE_CONTROL_MAX];
+    char edge_control[CACHE_CONTROL_MAX];
+    char surrogate_key[CACHE_TAGS_MAX];
+    char cache_tag[CACHE_TAGS_MAX];
+    struct form forms[HTTP_CODING_COUNT];
+    size_t bytes;
+};
+
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us)
+{
+    static const char *const suffixes[] = {"", "-gzip", "-br"};
+    struct page *page = calloc(1, sizeof(*page));
+    uint8_t hash[CRYPTO_HASH_SIZE];
+    char tag[TAG_TEXT_MAX - 5];
+    int64_t now_us = clock_realtime_us();
+
+    ASSERT(page != NULL);
+    page->status = status;
+    page->body = *body;
+    buf_init(body, body->bytes_max);
+    crypto_digest(buf_slice(&page->body), hash);
+    text_base64url_encode(hash, TAG_BYTES, tag);
+    for (int i = 0; i < HTTP_CODING_COUNT; i++)
+        strcat(strcpy(page->forms[i].tag, tag), suffixes[i]);
+    if (changed_us > 0 && changed_us <= now_us) {
+        page->valid_since_us = (changed_us + SECOND_US - 1) / SECOND_US * SECOND_US;
+        clock_format_http(page->valid_since_us < now_us ? page->valid_since_us : now_us, page->last_modified);
+    }
+    cache_control_texts(call, page->cache_control, page->edge_control);
+    cache_tags_texts(call, page->surrogate_key, page->cache_tag);
+    page->bytes = sizeof(*page) + page->body.size;
+    return page;
+}
+
+void page_free(void *value)
+{
+    struct page *page = value;
+
+    for (int i = 0; i < HTTP_CODING_COUNT; i++) {
+        http_shared_free(&page->forms[i].whole);
+        http_shared_free(&page->forms[i].not_modified);
+    }
+    buf_done(&page->body);
+    free(page);
+}
+
+size_t page_bytes(const struct page *page)
+{
+    return page->bytes;
+}
+
+/* ---- header fields ---- */
+
+struct fields {
+    struct http_field items[FIELDS_MAX];
+    size_t count;
+    char tag[TAG_TEXT_MAX + 2];
+};
+
+static void field_add(struct fields *fields, const char *name, const char *value)
+{
+    ASSERT(fields->count < FIELDS_MAX);
+    if (value[0])
+        fields->items[fields->count++] = (struct http_field){name, value};
+}
+
+/* Those of the representation; a 304 carries them too, apart from what describes the body itself. */
+static void fields_make(const struct page *page, enum http_coding coding, bool is_whole, struct fields *fields)
+{
+    fields->count = 0;
+    snprintf(fields->tag, sizeof(fields->tag), "\"%s\"", page->forms[coding].tag);
+    if (is_whole) {
+        field_add(fields, "Content-Type", page->status >= 400 ? "application/problem+json" : "application/json");
+        field_add(fields, "Content-Encoding", coding == HTTP_IDENTITY ? "" : http_coding_name(coding));
+    }
+    if (page->status == 200) {
+        field_add(fields, "ETag", fields->tag);
+        field_add(fields, "Last-Modified", page->last_modified);
+        field_add(fields, "Vary", "Accept-Encoding");
+    }
+    field_add(fields, "Cache-Control", page->cache_control);
+    field_add(fields, "CDN-Cache-Control", page->edge_control);
+    field_add(fields, "Surrogate-Key", page->surrogate_key);
+    field_add(fields, "Cache-Tag", page->cache_tag);
+}
+
+/* ---- what the client has and takes ---- */
+
+/* Is the client's copy this page? Then in which form. */
+static bool is_not_modified(const struct api_call *call, const struct page *page, enum http_coding *ret_coding)
+{
+    struct slice tags = http_header(call->http, "If-None-Match");
+    int64_t since_us;
+
+    if (page->status != 200)
+        return false;
+    if (tags.data) {
+        const char *const forms[] = {page->forms[0].tag, page->forms[1].tag, page->forms[2].tag};
+        int found = http_tag_find(tags, forms, HTTP_CODING_COUNT, true);
+        if (found >= 0)
+            *ret_coding = (enum http_coding)found;
+        return found >= 0; /* If-Modified-Since says nothing beside it */
+    }
+    *ret_coding = HTTP_IDENTITY;
+    return page->last_modified[0] && http_date_parse(http_header(call->http, "If-Modified-Since"), &since_us) &&
+           since_us >= page->valid_since_us;
+}
+
+static enum http_coding coding_choose(const struct api_call *call, const struct page *page)
+{
+    struct slice accept = http_header(call->http, "Accept-Encoding");
+    enum http_coding best = HTTP_IDENTITY;
+
+    if (!accept.data || page->body.size < COMPRESS_BYTES_MIN)
+        return HTTP_IDENTITY;
+    int best_weight = http_coding_weight(accept, HTTP_IDENTITY);
+    for (int coding = HTTP_GZIP; coding < HTTP_CODING_COUNT; coding++) {
+        int weight = http_coding_weight(accept, (enum http_coding)coding);
+        if (weight > 0 && weight >= best_weight && !page->forms[coding].is_useless) {
+            best = (enum http_coding)coding;
+            best_weight = weight;
+        }
+    }
+    return best;
+}
+
+/* ---- sending ---- */
+
+static const char *const outcome_names[API_CACHE_COUNT] = {"hit", "stale", "miss", "miss", "bypass"};
+/* RFC 9211. */
+static const char *const outcome_status[API_CACHE_COUNT] = {
+    "ladder; hit", "ladder; hit; ttl=-1", "ladder; fwd=miss; stored", "ladder; fwd=miss; collapsed", "ladder; fwd=bypass"};
+
+/* The form that hits share, made when it is first asked for. NULL: this coding is of no use. */
+static struct http_shared *form_shared(struct page *page, enum http_coding coding, bool is_whole)
+{
+    struct form *form = &page->forms[coding];
+    struct http_shared **shared = is_whole ? &form->whole : &form->not_modified;
+    struct slice body = is_whole ? buf_slice(&page->body) : (struct slice){NULL, 0};
+    struct fields fields;
+    struct buf smaller = {.data = NULL};
+
+    if (*shared)
+        return *shared;
+    if (is_whole && coding != HTTP_IDENTITY) {
+        if (!compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, body, &smaller)) {
+            form->is_useless = true;
+            return NULL;
+        }
+        body = buf_slice(&smaller);
+    }
+    fields_make(page, coding, is_whole, &fields);
+    field_add(&fields, "Ladder-Cache", outcome_names[API_CACHE_HIT]);
+    field_add(&fields, "Cache-Status", outcome_status[API_CACHE_HIT]);
+    field_add(&fields, "Server-Timing", "memory");
+    *shared = http_shared_new(is_whole ? page->status : 304, fields.items, fields.count, body);
+    page->bytes += body.size + 512;
+    buf_done(&smaller);
+    return *shared;
+}
+
+/* Not from memory: with what this request alone knows. */
+static void page_send_once(struct api_call *call, const struct page *page, enum http_coding coding, bool is_whole, enum api_cache outcome)
+{
+    struct fields fields;
+    struct buf body;
+
+    fields_make(page, coding, is_whole, &fields);
+    for (size_t i = is_whole ? 1 : 0; i < fields.count; i++) /* http_reply sets the type itself */
+        http_reply_header(call->http, fields.items[i].name, fields.items[i].value);
+    http_reply_header(call->http, "Ladder-Cache", outcome_names[outcome]);
+    http_reply_header(call->http, "Cache-Status", outcome_status[outcome]);
+    api_timing(call);
+    buf_init(&body, page->body.size + 1);
+    if (is_whole)
+        buf_append_slice(&body, buf_slice(&page->body));
+    http_reply(call->http, is_whole ? page->status : 304, is_whole ? fields.items[0].value : NULL, &body);
+}
+
+void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
+{
+    enum http_coding coding = HTTP_IDENTITY;
+    struct http_shared *shared;
+
+    api_count(call, outcome);
+    bool is_whole = !is_not_modified(call, page, &coding);
+    if (outcome != API_CACHE_HIT) {
+        page_send_once(call, page, is_whole ? HTTP_IDENTITY : coding, is_whole, outcome);
+        return;
+    }
+    do {
+        if (is_whole)
+            coding = coding_choose(call, page);
+        shared = form_shared(page, coding, is_whole);
+    } while (!shared); /* a coding that is of no use is not chosen again; identity always is */
+    http_reply_shared(call->http, shared);
+}

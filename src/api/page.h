@@ -1,0 +1,22 @@
+/*
+ * page.h -- one finished representation: a status, a body, its validators, and the forms in which it is sent.
+ *
+ * What is remembered is a page. Its common form is made once and shared (http_shared); compressed forms and the 304 are
+ * made when somebody first asks for them. A page is one loop's.
+ */
+#ifndef API_PAGE_H
+#define API_PAGE_H
+
+#include "api/api.h"
+
+struct page;
+
+/* body: taken. changed_us: when it last changed, as far as is known (realtime); 0: not known. */
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us);
+void page_free(void *page);
+size_t page_bytes(const struct page *page);
+
+/* Answers the call with it: whole, compressed, or 304. The page stays its owner's. May grow it: see page_bytes. */
+void page_send(struct api_call *call, struct page *page, enum api_cache outcome);
+
+#endif

@@ -1,0 +1,262 @@
+/*
+ * reading.c -- who answers a question: memory, a fetch that is under way already, or a fetch of our own.
+ *
+ *   reading_start -> period -> key -> answers_ask -- HIT, STALE --> page_send
+ *                                        |--------- JOINED -------> on_joined, when the other's fetch has landed
+ *                                        +--------- FETCH --------> standing_read (twice, where the first tells the size)
+ *                                                                     -> render -> page_send, flight_land
+ */
+#include "api/reading.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+/* ---- the key ---- */
+
+/* All that the answer depends on, apart from the data. What is not asked for is zero. */
+struct key_head {
+    int64_t standing, board_version, offset, k1, k2, k3, k1_max, at_score;
+    double percentile;
+    int32_t limit, above, below, player_size;
+    uint8_t view, kind, ranking, absent, at_kind, is_public;
+    uint8_t subscore, achieved_at, metadata, total, of_percentile, texts;
+};
+
+/* Returns its size, or 0: too long to be remembered. */
+static size_t key_make(const struct reading *reading, char out[static L1_KEY_MAX])
+{
+    const struct api_call *call = reading->call;
+    const struct standing_query *query = &reading->query;
+    struct key_head head;
+    size_t size = sizeof(head);
+
+    memset(&head, 0, sizeof(head)); /* its padding too */
+    head.standing = query->period.id;
+    head.board_version = call->board.updated_us;
+    head.offset = query->offset;
+    head.k1 = query->key.k1;
+    head.k2 = query->key.k2;
+    head.k3 = query->key.k3;
+    head.k1_max = query->k1_max;
+    head.at_score = reading->at_score;
+    head.percentile = reading->percentile;
+    head.limit = query->limit;
+    head.above = query->above;
+    head.below = query->below;
+    head.player_size = (int32_t)query->player.size;
+    head.view = (uint8_t)reading->view;
+    head.kind = (uint8_t)query->kind;
+    head.ranking = (uint8_t)query->ranking;
+    head.absent = (uint8_t)reading->absent;
+    head.at_kind = (uint8_t)reading->at_kind;
+    head.is_public = call->key.scope == SCOPE_NONE;
+    head.subscore = reading->fields.subscore;
+    head.achieved_at = reading->fields.achieved_at;
+    head.metadata = reading->fields.metadata;
+    head.total = reading->shows_total;
+    head.of_percentile = reading->shows_percentile;
+    head.texts = call->integers_as_strings;
+    memcpy(out, &head, sizeof(head));
+    if (query->player.size) {
+        memcpy(out + size, query->player.data, query->player.size);
+        size += query->player.size;
+    }
+    for (size_t i = 0; i < query->player_count; i++) {
+        struct slice id = query->players[i];
+        if (size + 1 + id.size > L1_KEY_MAX)
+            return 0;
+        out[size++] = (char)id.size;
+        memcpy(out + size, id.data, id.size);
+        size += id.size;
+    }
+    return size;
+}
+
+/* ---- ends ---- */
+
+static void reading_fail(struct reading *reading, const struct error *error)
+{
+    struct http_request *http = reading->call->http;
+
+    api_fail(reading->call, error);
+    if (reading->flight)
+        flight_fail(reading->flight, error);
+    http_release(http);
+}
+
+static void reading_land(struct reading *reading, struct standing_answer *answer)
+{
+    struct api_call *call = reading->call;
+    struct http_request *http = call->http;
+    struct buf body;
+    int status = reading_render(reading, answer, &body);
+
+    if (body.is_overflown) {
+        struct error error;
+        buf_done(&body);
+        error_set(&error, ERROR_INTERNAL, "the answer is too large");
+        reading_fail(reading, &error);
+        return;
+    }
+    struct page *page = page_new(call, status, &body, answer->as_of ? answer->version : 0);
+    page_send(call, page, reading->flight ? API_CACHE_MISS : API_CACHE_BYPASS);
+    if (reading->flight)
+        flight_land(reading->flight, answer, page, page_bytes(page));
+    else
+        page_free(page);
+    http_release(http);
+}
+
+/* ---- fetching ---- */
+
+static void reading_fetch(struct reading *reading);
+
+/* What the rows depend on, and what else the answer shows or the choice of its rows was made from. */
+static void span_complete(const struct reading *reading, struct standing_answer *answer)
+{
+    if (answer->as_of == 0)
+        return;
+    if (reading->shows_total || reading->shows_percentile || reading->is_second)
+        answer->span.total = answer->total;
+    if (reading->is_absent)
+        answer->span.is_of_absence = true;
+    if (reading->is_second && reading->first_as_of < answer->as_of)
+        answer->as_of = reading->first_as_of;
+}
+
+/* The size is known: now the page. */
+static void page_ask(struct reading *reading, int64_t total, int64_t as_of)
+{
+    struct standing_query *query = &reading->query;
+    int64_t start = 0;
+
+    if (reading->view == VIEW_AROUND && reading->absent == ABSENT_LAST)
+        start = total - query->limit;
+    else if (reading->view == VIEW_AT && total > 0)
+        start = percentile_rank(reading->percentile, total) - 1;
+    query->kind = STANDING_PAGE;
+    query->offset = start < 0 ? 0 : start;
+    reading->is_second = true;
+    reading->first_total = total;
+    reading->first_as_of = as_of;
+    reading_fetch(reading);
+}
+
+static void on_answer(void *context, const struct standing_answer *found)
+{
+    struct reading *reading = context;
+    struct standing_query *query = &reading->query;
+    struct standing_answer answer = *found;
+
+    reading->call->source = answer.source;
+    if (answer.error.code == ERROR_PLAYER_NOT_FOUND && reading->view == VIEW_AROUND && reading->absent != ABSENT_404) {
+        /* The page at an end instead: its length is what was asked for. */
+        reading->is_absent = true;
+        query->limit = query->above + query->below + 1;
+        if (reading->absent == ABSENT_TOP || answer.total >= 0) {
+            page_ask(reading, answer.total, answer.as_of);
+            return;
+        }
+        query->kind = STANDING_SEEK; /* how many are there? */
+        query->key = (struct sort_key){INT64_MAX, INT64_MAX, INT64_MAX};
+        reading_fetch(reading);
+        return;
+    }
+    if (answer.error.code != ERROR_NONE && answer.error.code != ERROR_PLAYER_NOT_FOUND) {
+        reading_fail(reading, &answer.error);
+        return;
+    }
+    if (query->kind == STANDING_SEEK && (reading->view == VIEW_AROUND || reading->at_kind == AT_PERCENTILE)) {
+        page_ask(reading, answer.total, answer.as_of);
+        return;
+    }
+    if (reading->is_second && answer.as_of > 0 && answer.total != reading->first_total && reading->absent != ABSENT_TOP) {
+        page_ask(reading, answer.total, reading->first_as_of); /* it grew between the two questions */
+        return;
+    }
+    span_complete(reading, &answer);
+    reading_land(reading, &answer);
+}
+
+static void reading_fetch(struct reading *reading)
+{
+    standing_read(reading->call->store, reading->call->arena, &reading->query, on_answer, reading);
+}
+
+/* ---- asking ---- */
+
+static void reading_ask(struct reading *reading);
+
+static void on_joined(void *context, void *value, const struct error *error)
+{
+    struct reading *reading = context;
+    struct http_request *http = reading->call->http;
+
+    if (!value && !error) {
+        reading_ask(reading);
+        return;
+    }
+    if (error)
+        api_fail(reading->call, error);
+    else
+        page_send(reading->call, value, API_CACHE_JOINED);
+    http_release(http);
+}
+
+static void reading_ask(struct reading *reading)
+{
+    struct api_call *call = reading->call;
+    struct standing_query *query = &reading->query;
+    struct l1_entry *entry;
+    char key[L1_KEY_MAX];
+
+    query->freshness = store_freshness(call->store, call->has_token ? &call->token : NULL);
+    size_t size = key_make(reading, key);
+    bool may_share = size > 0 && query->period.id > 0 && !call->shows_source && !query->freshness.needs_primary && !query->freshness.skips_redis;
+    if (!may_share) {
+        reading_fetch(reading);
+        return;
+    }
+    const struct answers_query asked = {
+        .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->board.caching.max_staleness_ms * 1000LL};
+    enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight);
+    if (outcome == ANSWERS_FETCH) {
+        reading_fetch(reading);
+    } else if (outcome != ANSWERS_JOINED) {
+        size_t bytes = page_bytes(entry->value);
+        page_send(call, entry->value, outcome == ANSWERS_HIT ? API_CACHE_HIT : API_CACHE_STALE);
+        if (page_bytes(entry->value) != bytes)
+            answers_resize(call->store, entry, page_bytes(entry->value));
+        http_release(call->http);
+    }
+}
+
+static void on_period(void *context, const struct period *period, const struct error *error)
+{
+    struct reading *reading = context;
+
+    if (error) {
+        reading_fail(reading, error);
+        return;
+    }
+    reading->query.period = *period;
+    reading_ask(reading);
+}
+
+void reading_start(struct reading *reading, const struct error *error)
+{
+    struct api_call *call = reading->call;
+
+    if (error) {
+        api_fail(call, error);
+        return;
+    }
+    http_hold(call->http);
+    if (reading->query.kind == STANDING_AFTER && reading->query.period.id) {
+        reading_ask(reading); /* the cursor says which period */
+        return;
+    }
+    struct slice period = api_text(call, "period");
+    store_period_find(call->store, &call->board, reading->window, period, on_period, reading);
+}

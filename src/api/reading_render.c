@@ -1,0 +1,171 @@
+/*
+ * reading_render.c -- what an answer about a standing looks like.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/reading.h"
+#include "base/assert.h"
+#include "board/cursor.h"
+
+static void cursor_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
+{
+    char text[CURSOR_TEXT_MAX];
+
+    jsonw_key(json, "next");
+    if (!answer->has_more || answer->count == 0) {
+        jsonw_null(json);
+        return;
+    }
+    const struct standing_row *last = &answer->rows[answer->count - 1];
+    const struct period *period = &reading->query.period;
+    struct cursor cursor = {
+        .board_id = reading->call->board.id,
+        .period_id = period->id,
+        .period_start_us = period->start_us,
+        .period_end_us = period->end_us,
+        .window = reading->window,
+        .key = last->key,
+        .k1_max = reading->query.kind == STANDING_AFTER ? reading->query.k1_max : INT64_MAX,
+        .player_size = last->player.size,
+    };
+    memcpy(cursor.player, last->player.data, last->player.size);
+    cursor_encode(&cursor, api_cursor_key(reading->call->api), text);
+    jsonw_text(json, text);
+}
+
+static void head_render(struct reading *reading, struct jsonw *json)
+{
+    const struct period *period = &reading->query.period;
+    char text[PERIOD_TEXT_MAX];
+
+    jsonw_key(json, "board");
+    jsonw_text(json, reading->call->board.name);
+    jsonw_key(json, "window");
+    jsonw_text(json, window_name(reading->window));
+    period_text(period, text);
+    jsonw_key(json, "period");
+    jsonw_text(json, text);
+    if (reading->call->shows_source) {
+        jsonw_key(json, "source");
+        jsonw_text(json, source_name(reading->call->source));
+    }
+}
+
+static void rows_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
+{
+    jsonw_key(json, "entries");
+    jsonw_array_open(json);
+    for (size_t i = 0; i < answer->count; i++) {
+        jsonw_object_open(json);
+        if (reading->view == VIEW_PLAYERS) {
+            jsonw_key(json, "position");
+            jsonw_number(json, (int64_t)i + 1);
+        }
+        api_render_row(json, &reading->call->board, &answer->rows[i], reading->fields);
+        jsonw_object_close(json);
+    }
+    jsonw_array_close(json);
+}
+
+static int slice_compare(const void *a, const void *b)
+{
+    const struct slice *left = a, *right = b;
+    int order = memcmp(left->data, right->data, left->size < right->size ? left->size : right->size);
+
+    return order ? order : (left->size > right->size) - (left->size < right->size);
+}
+
+static void not_found_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
+{
+    struct slice *found = arena_alloc(reading->call->arena, (answer->count + 1) * sizeof(*found));
+
+    jsonw_key(json, "not_found");
+    jsonw_array_open(json);
+    if (found) {
+        for (size_t i = 0; i < answer->count; i++)
+            found[i] = answer->rows[i].player;
+        qsort(found, answer->count, sizeof(*found), slice_compare);
+        for (size_t i = 0; i < reading->query.player_count; i++)
+            if (!bsearch(&reading->ids[i], found, answer->count, sizeof(*found), slice_compare))
+                jsonw_string(json, reading->ids[i]);
+    }
+    jsonw_array_close(json);
+}
+
+static void total_render(const struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
+{
+    if (answer->total < 0 || !reading->shows_total)
+        return;
+    jsonw_key(json, "total");
+    jsonw_number(json, answer->total);
+}
+
+static void page_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
+{
+    head_render(reading, json);
+    total_render(reading, json, answer);
+    rows_render(reading, json, answer);
+    if (reading->view == VIEW_TOP || reading->view == VIEW_RANGE)
+        cursor_render(reading, json, answer);
+    if (reading->view == VIEW_PLAYERS)
+        not_found_render(reading, json, answer);
+}
+
+static void player_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
+{
+    api_render_row(json, &reading->call->board, &answer->rows[0], reading->fields);
+    if (answer->total >= 0 && reading->shows_percentile) {
+        jsonw_key(json, "percentile");
+        jsonw_double(json, percentile_of(answer->rows[0].ordinal, answer->total));
+    }
+    total_render(reading, json, answer);
+    head_render(reading, json);
+}
+
+/* What stands at a rank or percentile; or where a score would stand. */
+static void at_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
+{
+    head_render(reading, json);
+    if (reading->at_kind == AT_SCORE) {
+        jsonw_key(json, "score");
+        jsonw_int64(json, reading->at_score);
+        jsonw_key(json, "rank");
+        jsonw_number(json, answer->before + 1);
+    } else {
+        jsonw_key(json, "entry");
+        if (answer->count) {
+            jsonw_object_open(json);
+            api_render_row(json, &reading->call->board, &answer->rows[0], reading->fields);
+            jsonw_object_close(json);
+        } else {
+            jsonw_null(json);
+        }
+    }
+    total_render(reading, json, answer);
+}
+
+int reading_render(struct reading *reading, const struct standing_answer *answer, struct buf *body)
+{
+    bool is_absent = answer->error.code != ERROR_NONE || (reading->view == VIEW_PLAYER && answer->count == 0);
+    struct jsonw json;
+
+    buf_init(body, API_ANSWER_BYTES_MAX);
+    jsonw_init(&json, body);
+    json.integers_as_strings = reading->call->integers_as_strings;
+    if (is_absent) {
+        struct error error;
+        error_set_field(&error, ERROR_PLAYER_NOT_FOUND, "player", "the player has no entry in this standing");
+        http_problem(&json, &error);
+        return error_status(error.code);
+    }
+    jsonw_object_open(&json);
+    if (reading->view == VIEW_PLAYER)
+        player_render(reading, &json, answer);
+    else if (reading->view == VIEW_AT)
+        at_render(reading, &json, answer);
+    else
+        page_render(reading, &json, answer);
+    jsonw_object_close(&json);
+    return 200;
+}

@@ -1,0 +1,284 @@
+/*
+ * answers.c -- see answers.h.
+ *
+ * Three numbers, all readings of one clock (ladder.lua):
+ *
+ *   seen    the newest change that this process acknowledged, by any loop
+ *   heard   the newest change that this loop's stream brought
+ *   as_of   what an answer contains
+ *
+ * Redis sends the answer to an apply and the message about it in the same breath, but a loop may take in a client's next
+ * request between the two. So when seen is ahead of heard, what has arrived on the stream is taken in first; if that
+ * does not close the gap, only answers made after `seen` will do.
+ */
+#include "store/answers.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "kv/stream.h"
+#include "store/private.h"
+
+enum { MESSAGE_HEAD = 32, MESSAGE_ROW = 8, MESSAGE_ROWS_MAX = 128 };
+
+struct waiter {
+    answers_done_fn *done;
+    void *context;
+    int64_t lsn;
+    struct waiter *next;
+};
+
+struct flight {
+    struct store *store;
+    struct l1_watch watch;
+    int64_t begun; /* it will contain every change up to this version */
+    bool is_watched;
+    bool is_listed; /* by its key, to be joined */
+    struct waiter *first, **last;
+    UT_hash_handle hh;
+    size_t key_size;
+    char key[];
+};
+
+struct answers {
+    struct l1 *l1; /* NULL: nothing is remembered */
+    struct kv_stream *stream;
+    struct flight *flights;
+    void (*value_free)(void *value);
+};
+
+static _Atomic int64_t process_seen;
+
+void changes_seen(int64_t version)
+{
+    int64_t seen = process_seen;
+
+    while (version > seen && !atomic_compare_exchange_weak(&process_seen, &seen, version))
+        ;
+}
+
+/* ---- hearing ---- */
+
+static int64_t get(const char *at, int size)
+{
+    uint64_t value = 0;
+
+    for (int i = 0; i < size; i++)
+        value = value << 8 | (uint8_t)at[i];
+    return (int64_t)value;
+}
+
+static void on_message(void *context, struct slice payload)
+{
+    struct answers *answers = context;
+    struct move moves[MESSAGE_ROWS_MAX];
+    size_t count;
+
+    if (payload.size < MESSAGE_HEAD || (payload.size - MESSAGE_HEAD) % MESSAGE_ROW != 0 ||
+        (count = (payload.size - MESSAGE_HEAD) / MESSAGE_ROW) > MESSAGE_ROWS_MAX) {
+        l1_forget(answers->l1); /* not ours, or of a version that we can't read: nothing is sure */
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *row = payload.data + MESSAGE_HEAD + i * MESSAGE_ROW;
+        int64_t high = get(row + 4, 4);
+        moves[i] = (struct move){get(row, 4), high == UINT32_MAX ? MOVES_END : high};
+        if (moves[i].low > moves[i].high) {
+            l1_forget(answers->l1);
+            return;
+        }
+    }
+    l1_hear(answers->l1, get(payload.data, 8), get(payload.data + 8, 8), get(payload.data + 16, 8), get(payload.data + 24, 8), moves, count);
+}
+
+static void on_lost(void *context)
+{
+    l1_forget(((struct answers *)context)->l1);
+}
+
+/* ---- life ---- */
+
+void answers_open(struct store *store, size_t bytes_max, int heartbeat_ms, void (*value_free)(void *value))
+{
+    struct answers *answers = calloc(1, sizeof(*answers));
+
+    ASSERT(answers != NULL && !store->answers);
+    answers->value_free = value_free;
+    store->answers = answers;
+    if (bytes_max == 0)
+        return;
+    answers->l1 = l1_new(bytes_max, value_free);
+    const struct kv_stream_listener listener = {answers, on_message, on_lost};
+    answers->stream = kv_stream_new(store->loop, &store->settings.kv, store->kv, heartbeat_ms, &listener);
+}
+
+void answers_forget(struct store *store)
+{
+    if (store->answers && store->answers->l1)
+        l1_forget(store->answers->l1);
+}
+
+void answers_stop(struct store *store)
+{
+    if (store->answers)
+        kv_stream_free(&store->answers->stream);
+}
+
+void answers_free(struct store *store)
+{
+    struct answers *answers = store->answers;
+
+    if (!answers)
+        return;
+    ASSERT(answers->flights == NULL);
+    l1_free(&answers->l1);
+    free(answers);
+    store->answers = NULL;
+}
+
+bool answers_are_trusted(const struct store *store)
+{
+    return store->answers->l1 && kv_stream_is_current(store->answers->stream) && kv_is_trusted(store->kv);
+}
+
+const struct l1_counters *answers_counters(const struct store *store)
+{
+    static const struct l1_counters none;
+
+    return store->answers->l1 ? l1_counters(store->answers->l1) : &none;
+}
+
+void answers_resize(struct store *store, struct l1_entry *entry, size_t bytes)
+{
+    l1_resize(store->answers->l1, entry, bytes);
+}
+
+/* ---- asking ---- */
+
+static struct flight *flight_new(struct store *store, const struct answers_query *query, int64_t begun)
+{
+    struct answers *answers = store->answers;
+    struct flight *flight = calloc(1, sizeof(*flight) + query->key.size);
+
+    ASSERT(flight != NULL);
+    flight->store = store;
+    flight->begun = begun;
+    flight->last = &flight->first;
+    flight->is_listed = true;
+    flight->key_size = query->key.size;
+    memcpy(flight->key, query->key.data, query->key.size);
+    if (answers->l1) {
+        flight->watch = l1_watch(answers->l1, query->standing);
+        flight->is_watched = true;
+    }
+    HASH_ADD_KEYPTR(hh, answers->flights, flight->key, flight->key_size, flight);
+    return flight;
+}
+
+static void flight_unlist(struct flight *flight)
+{
+    if (!flight->is_listed)
+        return;
+    HASH_DEL(flight->store->answers->flights, flight);
+    flight->is_listed = false;
+}
+
+static void flight_join(struct flight *flight, int64_t lsn, answers_done_fn *done, void *context)
+{
+    struct waiter *waiter = malloc(sizeof(*waiter));
+
+    ASSERT(waiter != NULL);
+    *waiter = (struct waiter){done, context, lsn, NULL};
+    *flight->last = waiter;
+    flight->last = &waiter->next;
+}
+
+enum answers_outcome answers_ask(struct store *store, const struct answers_query *query, answers_done_fn *done, void *context,
+                                 struct l1_entry **ret_entry, struct flight **ret_flight)
+{
+    struct answers *answers = store->answers;
+    struct l1_entry *entry = NULL;
+    struct flight *flight;
+    int64_t heard = 0, changed = 0, seen = process_seen;
+    int64_t need = query->freshness->version > seen ? query->freshness->version : seen;
+
+    if (answers->l1) {
+        if (l1_heard(answers->l1) < need)
+            kv_stream_catch_up(answers->stream);
+        heard = l1_heard(answers->l1);
+        changed = l1_changed(answers->l1, query->standing);
+        entry = l1_find(answers->l1, query->key);
+    }
+    if (entry && answers_are_trusted(store) && (heard >= need || entry->as_of >= need) && !unsure_has(store, query->standing)) {
+        *ret_entry = entry;
+        if (l1_holds(answers->l1, entry, clock_monotonic_us()))
+            return ANSWERS_HIT;
+    }
+    HASH_FIND(hh, answers->flights, query->key.data, query->key.size, flight);
+    if (flight && entry && query->freshness->version == 0 && query->max_staleness_us > 0 &&
+        clock_monotonic_us() - entry->checked_us <= query->max_staleness_us) {
+        *ret_entry = entry;
+        return ANSWERS_STALE;
+    }
+    /* Once the stream has brought all that is needed, only changes of this standing matter. */
+    if (flight && (heard >= need ? changed : need) <= flight->begun) {
+        flight_join(flight, query->freshness->lsn, done, context);
+        return ANSWERS_JOINED;
+    }
+    if (flight)
+        flight_unlist(flight);
+    *ret_flight = flight_new(store, query, heard > need ? heard : need);
+    return ANSWERS_FETCH;
+}
+
+/* ---- landing ---- */
+
+static void flight_end(struct flight *flight, const struct standing_answer *answer, void *value, const struct error *error)
+{
+    struct waiter *waiters = flight->first, *again = NULL;
+
+    flight_unlist(flight);
+    if (flight->is_watched)
+        l1_unwatch(flight->store->answers->l1, &flight->watch);
+    /* First those who take the value, which is sure to be there now; who asks again may push it out. */
+    while (waiters) {
+        struct waiter *waiter = waiters;
+        waiters = waiter->next;
+        if (!error && answer->as_of == 0 && waiter->lsn > answer->lsn) {
+            waiter->next = again;
+            again = waiter;
+            continue;
+        }
+        waiter->done(waiter->context, value, error);
+        free(waiter);
+    }
+    free(flight);
+    while (again) {
+        struct waiter *waiter = again;
+        again = waiter->next;
+        waiter->done(waiter->context, NULL, NULL);
+        free(waiter);
+    }
+}
+
+void flight_land(struct flight *flight, const struct standing_answer *answer, void *value, size_t bytes)
+{
+    struct answers *answers = flight->store->answers;
+    bool is_kept = false;
+
+    if (answers->l1 && answer->as_of > 0 && answers_are_trusted(flight->store)) {
+        struct slice key = {flight->key, flight->key_size};
+        is_kept = l1_put(answers->l1, &flight->watch, key, answer->as_of, &answer->span, value, bytes, clock_monotonic_us()) != NULL;
+    }
+    flight_end(flight, answer, value, NULL);
+    if (!is_kept)
+        answers->value_free(value);
+}
+
+void flight_fail(struct flight *flight, const struct error *error)
+{
+    flight_end(flight, NULL, NULL, error);
+}

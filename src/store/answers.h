@@ -1,0 +1,51 @@
+/*
+ * answers.h -- finished answers, remembered as long as they hold, and fetches that several requests share.
+ *
+ *   answers_ask -> HIT     here it is
+ *               -> STALE   here is one that may have been overtaken, within what the board allows; a fetch is under way
+ *               -> JOINED  somebody's fetch will bring it: `done` is called
+ *               -> FETCH   the caller fetches, and ends the flight with what it found
+ *
+ * What makes a hit: the stream of changes is current, nothing that this process acknowledged and nothing that the caller's
+ * token covers is still unheard of, and no move since the answer was made touched the ranks that it shows. What may be
+ * joined: a fetch that began after the newest change of the standing that is known of. One loop, one thread.
+ */
+#ifndef STORE_ANSWERS_H
+#define STORE_ANSWERS_H
+
+#include "cache/l1.h"
+#include "store/standing.h"
+
+struct flight;
+
+struct answers_query {
+    struct slice key; /* canonical: all that the answer depends on, apart from the data. At most L1_KEY_MAX, or it is not kept */
+    int64_t standing;
+    const struct freshness *freshness;
+    int64_t max_staleness_us;
+};
+
+enum answers_outcome { ANSWERS_HIT, ANSWERS_STALE, ANSWERS_JOINED, ANSWERS_FETCH };
+
+/* value NULL and error NULL: the fetch does not cover what this caller must see; ask again. */
+typedef void answers_done_fn(void *context, void *value, const struct error *error);
+
+/* bytes_max 0: nothing is remembered, fetches are still shared. value_free: see l1.h. Once, before the first question. */
+void answers_open(struct store *store, size_t bytes_max, int heartbeat_ms, void (*value_free)(void *value));
+
+/* HIT, STALE: *ret_entry, its value borrowed until the next question. FETCH: *ret_flight, to be ended exactly once. */
+enum answers_outcome answers_ask(struct store *store, const struct answers_query *query, answers_done_fn *done, void *context,
+                                 struct l1_entry **ret_entry, struct flight **ret_flight);
+
+/*
+ * The fetch found `value` (taken; what it counts for in bytes), or failed with `error`. The leader itself is not called
+ * back: it answers before this. answer says what of the past the value contains.
+ */
+void flight_land(struct flight *flight, const struct standing_answer *answer, void *value, size_t bytes);
+void flight_fail(struct flight *flight, const struct error *error);
+
+void answers_resize(struct store *store, struct l1_entry *entry, size_t bytes);
+const struct l1_counters *answers_counters(const struct store *store);
+bool answers_are_trusted(const struct store *store);
+
+#endif
