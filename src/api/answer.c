@@ -10,16 +10,14 @@
 
 /* ---- ends ---- */
 
-void api_timing(struct api_call *call)
+void api_timing_text(const struct api_call *call, char timing[static API_TIMING_MAX])
 {
-    char timing[96];
     double total_ms = (double)(clock_monotonic_us() - call->http->started_us) / 1000.0;
 
     if (call->source != SOURCE_NONE)
-        snprintf(timing, sizeof(timing), "%s, total;dur=%.2f", source_name(call->source), total_ms);
+        snprintf(timing, API_TIMING_MAX, "%s, total;dur=%.2f", source_name(call->source), total_ms);
     else
-        snprintf(timing, sizeof(timing), "total;dur=%.2f", total_ms);
-    http_reply_header(call->http, "Server-Timing", timing);
+        snprintf(timing, API_TIMING_MAX, "total;dur=%.2f", total_ms);
 }
 
 void api_fail(struct api_call *call, const struct error *error)
@@ -39,7 +37,10 @@ static void answer_send(struct api_call *call, int status, struct buf *body, con
 {
     if (token[0])
         http_reply_header(call->http, "Ladder-Token", token);
-    api_timing(call);
+    char timing[API_TIMING_MAX];
+
+    api_timing_text(call, timing);
+    http_reply_header(call->http, "Server-Timing", timing);
     http_reply_header(call->http, "Cache-Control", "private, no-store");
     http_reply_header(call->http, "Ladder-Cache", "bypass");
     http_reply(call->http, status, body->size == 0 ? NULL : status >= 400 ? "application/problem+json" : "application/json", body);

@@ -82,7 +82,9 @@ const struct http_counters *api_http_counters(const struct api *api);
 bool api_counts(const struct api *api, size_t index, const char **ret_path, const uint64_t **ret_outcomes);
 
 void api_count(struct api_call *call, enum api_cache outcome);
-void api_timing(struct api_call *call); /* Server-Timing: who answered, how long it took */
+/* Server-Timing: who answered, how long it took. */
+enum { API_TIMING_MAX = 64 };
+void api_timing_text(const struct api_call *call, char timing[static API_TIMING_MAX]);
 
 void api_fail(struct api_call *call, const struct error *error);
 void api_fail_with(struct api_call *call, enum error_code code, const char *message);

@@ -165,67 +165,64 @@ static const char *const outcome_names[API_CACHE_COUNT] = {"hit", "stale", "miss
 static const char *const outcome_status[API_CACHE_COUNT] = {
     "ladder; hit", "ladder; hit; ttl=-1", "ladder; fwd=miss; stored", "ladder; fwd=miss; collapsed", "ladder; fwd=bypass"};
 
-/* The form that hits share, made when it is first asked for. NULL: this coding is of no use. */
-static struct http_shared *form_shared(struct page *page, enum http_coding coding, bool is_whole)
+/* A form's body; false: compressed, it is of no use. smaller: the caller's, to be freed. */
+static bool form_body(const struct page *page, enum http_coding coding, struct buf *smaller, struct slice *ret_body)
 {
-    struct form *form = &page->forms[coding];
-    struct http_shared **shared = is_whole ? &form->whole : &form->not_modified;
-    struct slice body = is_whole ? buf_slice(&page->body) : (struct slice){NULL, 0};
-    struct fields fields;
-    struct buf smaller = {.data = NULL};
-
-    if (*shared)
-        return *shared;
-    if (is_whole && coding != HTTP_IDENTITY) {
-        if (!compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, body, &smaller)) {
-            form->is_useless = true;
-            return NULL;
-        }
-        body = buf_slice(&smaller);
-    }
-    fields_make(page, coding, is_whole, &fields);
-    field_add(&fields, "Ladder-Cache", outcome_names[API_CACHE_HIT]);
-    field_add(&fields, "Cache-Status", outcome_status[API_CACHE_HIT]);
-    field_add(&fields, "Server-Timing", "memory");
-    *shared = http_shared_new(is_whole ? page->status : 304, fields.items, fields.count, body);
-    page->bytes += body.size + 512;
-    buf_done(&smaller);
-    return *shared;
+    *ret_body = buf_slice(&page->body);
+    if (coding == HTTP_IDENTITY)
+        return true;
+    if (!compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, *ret_body, smaller))
+        return false;
+    *ret_body = buf_slice(smaller);
+    return true;
 }
 
-/* Not from memory: with what this request alone knows. */
-static void page_send_once(struct api_call *call, const struct page *page, enum http_coding coding, bool is_whole, enum api_cache outcome)
+/* timing: what only this answer's Server-Timing says. NULL: the form is of no use. */
+static struct http_shared *form_make(struct page *page, enum http_coding coding, bool is_whole, enum api_cache outcome, const char *timing)
 {
+    struct buf smaller = {.data = NULL};
+    struct http_shared *shared = NULL;
     struct fields fields;
-    struct buf body;
+    struct slice body;
 
-    fields_make(page, coding, is_whole, &fields);
-    for (size_t i = is_whole ? 1 : 0; i < fields.count; i++) /* http_reply sets the type itself */
-        http_reply_header(call->http, fields.items[i].name, fields.items[i].value);
-    http_reply_header(call->http, "Ladder-Cache", outcome_names[outcome]);
-    http_reply_header(call->http, "Cache-Status", outcome_status[outcome]);
-    api_timing(call);
-    buf_init(&body, page->body.size + 1);
-    if (is_whole)
-        buf_append_slice(&body, buf_slice(&page->body));
-    http_reply(call->http, is_whole ? page->status : 304, is_whole ? fields.items[0].value : NULL, &body);
+    if (form_body(page, coding, &smaller, &body)) {
+        fields_make(page, coding, is_whole, &fields);
+        field_add(&fields, "Ladder-Cache", outcome_names[outcome]);
+        field_add(&fields, "Cache-Status", outcome_status[outcome]);
+        field_add(&fields, "Server-Timing", timing);
+        shared = http_shared_new(is_whole ? page->status : 304, fields.items, fields.count, body);
+        if (outcome == API_CACHE_HIT)
+            page->bytes += 512 + (is_whole ? body.size : 0);
+    } else {
+        page->forms[coding].is_useless = true;
+    }
+    buf_done(&smaller);
+    return shared;
 }
 
 void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
 {
     enum http_coding coding = HTTP_IDENTITY;
-    struct http_shared *shared;
+    bool is_whole = !is_not_modified(call, page, &coding);
+    bool is_hit = outcome == API_CACHE_HIT;
+    struct http_shared *once = NULL, **shared;
+    char timing[API_TIMING_MAX] = "memory";
 
     api_count(call, outcome);
-    bool is_whole = !is_not_modified(call, page, &coding);
-    if (outcome != API_CACHE_HIT) {
-        page_send_once(call, page, is_whole ? HTTP_IDENTITY : coding, is_whole, outcome);
-        return;
+    if (!is_hit)
+        api_timing_text(call, timing);
+    /* What may be gone the next moment is not worth compressing. */
+    if (is_hit && is_whole)
+        coding = coding_choose(call, page);
+    for (;;) {
+        struct form *form = &page->forms[coding];
+        shared = !is_hit ? &once : is_whole ? &form->whole : &form->not_modified;
+        if (!*shared)
+            *shared = form_make(page, coding, is_whole, outcome, timing);
+        if (*shared)
+            break;
+        coding = HTTP_IDENTITY; /* compressed, it is of no use */
     }
-    do {
-        if (is_whole)
-            coding = coding_choose(call, page);
-        shared = form_shared(page, coding, is_whole);
-    } while (!shared); /* a coding that is of no use is not chosen again; identity always is */
-    http_reply_shared(call->http, shared);
+    http_reply_shared(call->http, *shared);
+    http_shared_free(&once);
 }

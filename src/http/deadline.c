@@ -10,7 +10,7 @@
 
 #include "http/private.h"
 
-/* What the kernel has taken in on the connection: more than when it fell quiet means that a header has begun. */
+/* What the kernel has taken in on the connection. */
 int64_t peer_bytes_received(const struct peer *peer)
 {
     struct tcp_info info;
@@ -37,7 +37,7 @@ void peer_check(struct peer *peer, int64_t now_us)
     struct http_exchange *exchange = peer->exchange;
 
     if (!exchange) {
-        if (peer->header_since_us == 0 && peer_bytes_received(peer) > peer->bytes_at_quiet)
+        if (peer->header_since_us == 0 && peer_bytes_received(peer) > peer->bytes_consumed)
             peer->header_since_us = now_us;
         bool is_late = peer->header_since_us ? now_us - peer->header_since_us > settings->header_timeout_ms * 1000LL
                                              : now_us - peer->quiet_since_us > settings->idle_timeout_ms * 1000LL;

@@ -23,7 +23,7 @@ struct peer {
     int fd;
     struct http_exchange *exchange; /* borrowed; NULL between requests */
     int64_t quiet_since_us;         /* since then no request is under way */
-    int64_t bytes_at_quiet;         /* what the kernel had received then; more means a header has begun */
+    int64_t bytes_consumed;         /* by requests so far; if the kernel has received more, a header has begun */
     int64_t header_since_us;        /* 0: not begun */
     bool had_request;
     bool is_reaped;
@@ -43,6 +43,7 @@ struct http_exchange {
     bool is_first_call_done;
     bool must_close;
     bool has_target_error;
+    bool has_body;
     int64_t phase_since_us; /* of the body, the answer, … */
     int64_t body_bytes;
     int64_t body_bytes_max;
@@ -66,6 +67,7 @@ struct http_server {
     ev_timer reaper;
     struct peer *peers;
     struct http_counters counters;
+    int64_t now_us; /* monotonic: when this turn of the loop began */
     int exchanges;
     struct http_exchange *free_exchanges; /* kept with their first block of memory, for the next requests */
     int free_exchange_count;

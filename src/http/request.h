@@ -60,7 +60,8 @@ void http_reply_file(struct http_request *request, int status, const char *conte
 
 /*
  * A finished answer that many requests share: made once, sent without a copy or an allocation. Names and values are copied,
- * and the body too. Freeing it leaves alone the requests that are just sending it. One thread.
+ * and the body too. Of a 304, body.size is only told (Content-Length), body.data is not looked at. Freeing it leaves alone
+ * the requests that are just sending it. One thread.
  */
 struct http_shared;
 struct http_field {

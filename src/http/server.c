@@ -47,7 +47,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     exchange->peer->header_since_us = 0;
     exchange->peer->had_request = true;
     exchange->holds = 1;
-    exchange->phase_since_us = clock_monotonic_us();
+    exchange->phase_since_us = server->now_us;
     exchange->body_bytes_max = server->settings.body_bytes_max;
     server->exchanges++;
     server->counters.requests++;
@@ -74,7 +74,7 @@ static enum MHD_Result exchange_answer(struct http_exchange *exchange)
 
     exchange_response_drop(exchange);
     exchange->state = EXCHANGE_ANSWERING;
-    exchange->phase_since_us = clock_monotonic_us();
+    exchange->phase_since_us = exchange->server->now_us;
     return result;
 }
 
@@ -104,6 +104,7 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
         http_reply_header(request, "Allow", "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
         return exchange_refuse(exchange, &error);
     }
+    exchange->has_body = guard.has_body;
     bool may_have_body = request->method == HTTP_PUT || request->method == HTTP_POST || request->method == HTTP_PATCH;
     if (guard.has_body && !may_have_body) {
         error_set(&error, ERROR_BAD_REQUEST, "%s takes no body", method);
@@ -171,7 +172,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return exchange_data(exchange, data, data_size);
     if (exchange->state == EXCHANGE_BODY) {
         exchange->state = EXCHANGE_HANDLING;
-        exchange->phase_since_us = clock_monotonic_us();
+        exchange->phase_since_us = server->now_us;
         if (exchange->status == 0)
             server->application.handle(server->application.context, &exchange->request);
     }
@@ -193,8 +194,14 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
         return;
     *con_cls = NULL;
     exchange->peer->exchange = NULL;
-    exchange->peer->quiet_since_us = clock_monotonic_us();
-    exchange->peer->bytes_at_quiet = peer_bytes_received(exchange->peer);
+    exchange->peer->quiet_since_us = exchange->server->now_us;
+    /* The library knows the size of a header exactly (but for empty lines before it, which make the next one seem begun);
+       of a body it does not, so then the kernel is asked. */
+    const union MHD_ConnectionInfo *header = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (!exchange->has_body && !exchange->must_close && header)
+        exchange->peer->bytes_consumed += (int64_t)header->header_size;
+    else
+        exchange->peer->bytes_consumed = peer_bytes_received(exchange->peer);
     exchange->peer = NULL;
     exchange->connection = NULL;
     exchange->is_parked = false;
@@ -269,6 +276,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
     if (!server->must_run)
         return;
     server->must_run = false;
+    server->now_us = clock_monotonic_us();
     MHD_run(server->daemon);
     if (server->must_run || (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0)) {
         server->must_run = true;
@@ -324,6 +332,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
     server->application = *application;
     server->loop = loop;
     server->must_run = true;
+    server->now_us = clock_monotonic_us();
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
         MHD_OPTION_LISTEN_SOCKET, settings->listen_fd,

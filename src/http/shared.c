@@ -7,6 +7,9 @@
 #include "base/assert.h"
 #include "http/private.h"
 
+/* A 304 has the Content-Length of what it stands for; the library takes that from a body, which it does not send then. */
+static char unsent[8 << 20];
+
 struct http_shared {
     int status;
     struct MHD_Response *response; /* the library counts its users */
@@ -23,13 +26,15 @@ struct http_shared *http_shared_new(int status, const struct http_field *fields,
     shared->status = status;
     shared->uses = 1;
     shared->size = body.size;
-    if (body.size) {
+    shared->body = unsent;
+    if (status == 304 || body.size == 0) {
+        ASSERT(body.size <= sizeof(unsent));
+        shared->response = MHD_create_response_from_buffer(body.size, unsent, MHD_RESPMEM_PERSISTENT);
+    } else {
         shared->body = malloc(body.size);
         ASSERT(shared->body != NULL);
         memcpy(shared->body, body.data, body.size);
         shared->response = MHD_create_response_from_buffer(body.size, shared->body, MHD_RESPMEM_MUST_FREE);
-    } else {
-        shared->response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     }
     ASSERT(shared->response != NULL);
     MHD_add_response_header(shared->response, "X-Content-Type-Options", "nosniff");

@@ -35,7 +35,10 @@ struct find {
 
 static void path_of(struct slice game, struct slice name, char path[static PATH_MAX_BYTES])
 {
-    snprintf(path, PATH_MAX_BYTES, "%.*s/%.*s", (int)game.size, game.data, (int)name.size, name.data);
+    memcpy(path, game.data, game.size);
+    path[game.size] = '/';
+    memcpy(path + game.size + 1, name.data, name.size);
+    path[game.size + 1 + name.size] = 0;
 }
 
 static void board_drop(struct store *store, const char *path)
@@ -107,22 +110,24 @@ static void on_board(void *context, const struct db_outcome *outcome, enum db_so
 void store_board_find(struct store *store, struct slice game, struct slice name, store_board_fn *done, void *context)
 {
     struct board_entry *entry;
-    struct find *find = calloc(1, sizeof(*find));
+    char path[PATH_MAX_BYTES];
 
-    ASSERT(find != NULL && game.size <= NAME_BYTES_MAX && name.size <= NAME_BYTES_MAX);
-    find->store = store;
-    find->done = done;
-    find->context = context;
-    path_of(game, name, find->path);
-    memcpy(find->game, game.data, game.size);
-    memcpy(find->name, name.data, name.size);
-    HASH_FIND_STR(store->boards, find->path, entry);
+    ASSERT(game.size <= NAME_BYTES_MAX && name.size <= NAME_BYTES_MAX);
+    path_of(game, name, path);
+    HASH_FIND_STR(store->boards, path, entry);
     if (entry && entry->expires_us > clock_monotonic_us()) {
         struct board copy = entry->board;
-        free(find);
         done(context, &copy, NULL);
         return;
     }
+    struct find *find = calloc(1, sizeof(*find));
+    ASSERT(find != NULL);
+    find->store = store;
+    find->done = done;
+    find->context = context;
+    strcpy(find->path, path);
+    memcpy(find->game, game.data, game.size);
+    memcpy(find->name, name.data, name.size);
     const struct db_call call = {
         .statement = STATEMENT_board_find,
         .parameter_count = 2,

@@ -162,25 +162,25 @@ static void find_send(struct find *find)
 void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,
                        store_period_fn *done, void *context)
 {
-    struct find *find = calloc(1, sizeof(*find));
+    bool is_current = text.size == 0 || slice_is(text, "current") || (window == WINDOW_ALL && slice_is(text, "all"));
+    struct period period;
 
+    if (is_current && periods_recall(store, board->id, window, clock_realtime_us(), &period)) {
+        done(context, &period, NULL);
+        return;
+    }
+    struct find *find = calloc(1, sizeof(*find));
     ASSERT(find != NULL);
     *find = (struct find){.store = store, .board_id = board->id, .window = window, .done = done, .context = context};
     find->at_us = clock_realtime_us();
     if (slice_is(text, "previous")) {
         find->is_previous = true;
-    } else if (text.size && !slice_is(text, "current") && !(window == WINDOW_ALL && slice_is(text, "all"))) {
+    } else if (!is_current) {
         find->is_exact = true;
         if (!clock_parse(text, &find->at_us)) {
             find_fail(find, ERROR_PERIOD_NOT_FOUND, "a period is `current`, `previous` or its first instant (RFC 3339)");
             return;
         }
-    }
-    struct period period;
-    if (!find->is_exact && !find->is_previous && periods_recall(store, board->id, window, find->at_us, &period)) {
-        free(find);
-        done(context, &period, NULL);
-        return;
     }
     find_send(find);
 }
