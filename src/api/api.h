@@ -65,7 +65,7 @@ struct api_settings {
     int heartbeat_ms;
 };
 
-struct api *api_new(struct store *store, const struct api_settings *settings);
+struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_settings *settings);
 void api_free(struct api **api);
 void api_start_draining(struct api *api); /* readyz says no */
 void api_set_server(struct api *api, const struct http_server *server);
@@ -77,9 +77,7 @@ const struct crypto_key *api_cursor_key(const struct api *api);
 const struct crypto_key *api_token_key(const struct api *api);
 const struct api_settings *api_settings_of(const struct api *api);
 bool api_is_draining(const struct api *api);
-const struct http_counters *api_http_counters(const struct api *api);
-/* The answers of the index-th route by enum api_cache; false past the last. */
-bool api_counts(const struct api *api, size_t index, const char **ret_path, const uint64_t **ret_outcomes);
+void api_metrics_render(struct api *api, struct buf *body);
 
 void api_count(struct api_call *call, enum api_cache outcome);
 /* Server-Timing: who answered, how long it took. */

@@ -5,6 +5,7 @@
  *
  * A key that opens another game gets 403 whatever exists there, so names of other tenants can't be probed.
  */
+#include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,10 @@
 
 #include "api/api.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "api/metrics.h"
 #include "api/page.h"
 #include "store/answers.h"
 
@@ -50,21 +53,44 @@ struct api {
     struct crypto_key cursor_key;
     struct crypto_key token_key;
     bool is_draining;
-    uint64_t outcomes[ARRAY_SIZE(routes)][API_CACHE_COUNT];
+    struct metrics metrics;
+    struct metrics_slot *slot;
+    struct ev_loop *loop;
+    ev_timer publish;
 };
+
+_Static_assert(ARRAY_SIZE(routes) <= METRICS_ROUTES_MAX, "metrics.h has room for each");
 
 void api_count(struct api_call *call, enum api_cache outcome)
 {
-    call->api->outcomes[call->route - routes][outcome]++;
+    call->api->metrics.routes[call->route - routes].outcomes[outcome]++;
 }
 
-bool api_counts(const struct api *api, size_t index, const char **ret_path, const uint64_t **ret_outcomes)
+static void metrics_publish(struct api *api)
 {
-    if (index >= ARRAY_SIZE(routes))
-        return false;
-    *ret_path = routes[index].path;
-    *ret_outcomes = api->outcomes[index];
-    return true;
+    struct metrics *metrics = &api->metrics;
+
+    if (api->server)
+        metrics->http = *http_server_counters(api->server);
+    metrics->l1 = *answers_counters(api->store);
+    metrics->submit_queue = submit_queued(api->store);
+    metrics->can_write = db_can_write(store_db(api->store));
+    metrics->is_redis_trusted = kv_is_trusted(store_kv(api->store));
+    metrics->is_memory_trusted = answers_are_trusted(api->store);
+    metrics_put(api->slot, metrics);
+}
+
+static void on_publish(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    metrics_publish(watcher->data);
+}
+
+void api_metrics_render(struct api *api, struct buf *body)
+{
+    metrics_publish(api);
+    metrics_render(body, routes, ARRAY_SIZE(routes));
 }
 
 /* ---- matching ---- */
@@ -381,14 +407,28 @@ static void on_handle(void *context, struct http_request *http)
     call_authorize(call);
 }
 
+static void on_end(void *context, struct http_request *http)
+{
+    struct api *api = context;
+    const struct api_call *call = http->application;
+
+    if (call && call->route)
+        metrics_took(&api->metrics, (size_t)(call->route - routes), clock_monotonic_us() - http->started_us);
+}
+
 /* ---- life ---- */
 
-struct api *api_new(struct store *store, const struct api_settings *settings)
+struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_settings *settings)
 {
     struct api *api = calloc(1, sizeof(*api));
 
     ASSERT(api != NULL);
     api->store = store;
+    api->loop = loop;
+    api->slot = metrics_join();
+    ev_timer_init(&api->publish, on_publish, 0.5, 0.5);
+    api->publish.data = api;
+    ev_timer_start(loop, &api->publish);
     api->settings = *settings;
     answers_open(store, (size_t)settings->l1_bytes, settings->heartbeat_ms, page_free);
     crypto_derive(&api->cursor_key, settings->secret, "ladder cursor 1");
@@ -398,6 +438,8 @@ struct api *api_new(struct store *store, const struct api_settings *settings)
 
 void api_free(struct api **api)
 {
+    ev_timer_stop((*api)->loop, &(*api)->publish);
+    metrics_leave(&(*api)->slot);
     free(*api);
     *api = NULL;
 }
@@ -414,7 +456,7 @@ void api_set_server(struct api *api, const struct http_server *server)
 
 struct http_application api_application(struct api *api)
 {
-    return (struct http_application){.context = api, .begin = on_begin, .data = on_data, .handle = on_handle};
+    return (struct http_application){.context = api, .begin = on_begin, .data = on_data, .handle = on_handle, .end = on_end};
 }
 
 const struct crypto_key *api_cursor_key(const struct api *api)
@@ -437,7 +479,3 @@ bool api_is_draining(const struct api *api)
     return api->is_draining;
 }
 
-const struct http_counters *api_http_counters(const struct api *api)
-{
-    return http_server_counters(api->server);
-}

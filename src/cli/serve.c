@@ -129,7 +129,7 @@ static void *loop_run(void *context)
         .l1_bytes = s->cache_l1_bytes, .heartbeat_ms = (int)s->cache_heartbeat_ms};
 
     loop->store = store_new(loop->ev, &store);
-    loop->api = api_new(loop->store, &api);
+    loop->api = api_new(loop->ev, loop->store, &api);
     /* Connections wait in the socket's backlog until the database was reached, or clearly can't be. */
     loop->open_by_us = clock_monotonic_us() + s->database_connect_timeout_ms * 1000;
     ev_timer_init(&loop->open, on_open, 0.0, 0.005);
