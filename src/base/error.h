@@ -31,11 +31,11 @@ bool error_set(struct error *error, enum error_code code, const char *format, ..
     __attribute__((format(printf, 3, 4)));
 
 /* The same, naming the offending field. */
-bool error_set_field(struct error *error, enum error_code code, const char *field,
-                     const char *format, ...) __attribute__((format(printf, 4, 5)));
+bool error_set_field(struct error *error, enum error_code code, const char *field, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
-int error_status(enum error_code code);         /* HTTP status, 200 to 599 */
-const char *error_slug(enum error_code code);   /* static, never NULL */
-const char *error_title(enum error_code code);  /* static, never NULL */
+int error_status(enum error_code code);        /* HTTP status, 200 to 599 */
+const char *error_slug(enum error_code code);  /* static, never NULL */
+const char *error_title(enum error_code code); /* static, never NULL */
 
 #endif

@@ -32,12 +32,12 @@ void jsonw_key(struct jsonw *json, const char *key); /* key: plain ASCII literal
 
 void jsonw_string(struct jsonw *json, struct slice text); /* valid UTF-8; escaped per RFC 8259 */
 void jsonw_text(struct jsonw *json, const char *text);
-void jsonw_int64(struct jsonw *json, int64_t value);   /* obeys integers_as_strings */
-void jsonw_number(struct jsonw *json, int64_t value);  /* always a number: counts, ranks, limits */
-void jsonw_double(struct jsonw *json, double value);   /* shortest that round-trips; NaN, Inf: null */
+void jsonw_int64(struct jsonw *json, int64_t value);  /* obeys integers_as_strings */
+void jsonw_number(struct jsonw *json, int64_t value); /* always a number: counts, ranks, limits */
+void jsonw_double(struct jsonw *json, double value);  /* shortest that round-trips; NaN, Inf: null */
 void jsonw_bool(struct jsonw *json, bool value);
 void jsonw_null(struct jsonw *json);
-void jsonw_time(struct jsonw *json, int64_t time_us);  /* RFC 3339 UTC string, see base/clock.h */
+void jsonw_time(struct jsonw *json, int64_t time_us);   /* RFC 3339 UTC string, see base/clock.h */
 void jsonw_raw(struct jsonw *json, struct slice value); /* already JSON: copied as it is */
 
 #endif

@@ -46,7 +46,8 @@ static bool segment_is_odd(struct slice segment, bool is_last)
 bool guard_target(struct slice target, int uri_bytes_max, struct error *error)
 {
     if (target.size > (size_t)uri_bytes_max)
-        return error_set(error, ERROR_URI_TOO_LONG, "the request target has %zu bytes, the limit is %d", target.size, uri_bytes_max);
+        return error_set(error, ERROR_URI_TOO_LONG, "the request target has %zu bytes, the limit is %d", target.size,
+                         uri_bytes_max);
     if (target.size == 0 || target.data[0] != '/')
         return error_set(error, ERROR_BAD_REQUEST, "the request target must start with '/'");
     for (size_t i = 0; i < target.size; i++) {
@@ -81,9 +82,9 @@ struct scan {
 };
 
 /* Fields of which a second one is an attack or a mistake. */
-static const char *const single_names[] = {"Content-Type",      "Authorization",       "Idempotency-Key",
-                                           "Range",             "If-Modified-Since",   "If-Unmodified-Since",
-                                           "Content-Encoding",  "Ladder-Token",        "Expect"};
+static const char *const single_names[] = {
+    "Content-Type",        "Authorization",    "Idempotency-Key", "Range", "If-Modified-Since",
+    "If-Unmodified-Since", "Content-Encoding", "Ladder-Token",    "Expect"};
 
 static enum MHD_Result scan_field(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size,
                                   const char *value, size_t value_size)
@@ -101,7 +102,8 @@ static enum MHD_Result scan_field(void *context, enum MHD_ValueKind kind, const 
         return MHD_NO;
     }
     if (value_size > FIELD_VALUE_MAX) {
-        error_set(scan->error, ERROR_HEADERS_TOO_LARGE, "the header field %s is longer than %d bytes", name, FIELD_VALUE_MAX);
+        error_set(scan->error, ERROR_HEADERS_TOO_LARGE, "the header field %s is longer than %d bytes", name,
+                  FIELD_VALUE_MAX);
         return MHD_NO;
     }
     for (size_t i = 0; i < value_size; i++) {
@@ -157,7 +159,8 @@ static bool guard_framing(const struct scan *scan, bool is_1_1, struct guard_res
     return true;
 }
 
-bool guard_header(struct MHD_Connection *connection, const char *version, struct guard_result *ret_result, struct error *error)
+bool guard_header(struct MHD_Connection *connection, const char *version, struct guard_result *ret_result,
+                  struct error *error)
 {
     struct scan scan = {.error = error, .is_ok = true};
     bool is_1_1 = strcmp(version, "HTTP/1.1") == 0;

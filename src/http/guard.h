@@ -29,6 +29,7 @@ struct guard_result {
 /* The raw target: origin form, visible ASCII, whole escapes, no %00, no empty or dot segments. */
 bool guard_target(struct slice target, int uri_bytes_max, struct error *error);
 /* Version and header fields. */
-bool guard_header(struct MHD_Connection *connection, const char *version, struct guard_result *ret_result, struct error *error);
+bool guard_header(struct MHD_Connection *connection, const char *version, struct guard_result *ret_result,
+                  struct error *error);
 
 #endif

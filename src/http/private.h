@@ -69,7 +69,6 @@ struct http_server {
     bool is_draining;
 };
 
-
 /* request.c: the face of a request, and its answer. */
 void exchange_resume(struct http_exchange *exchange);
 bool request_parameters(struct http_request *request, struct slice query, struct error *error);

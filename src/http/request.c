@@ -89,11 +89,12 @@ void http_reply_header(struct http_request *request, const char *name, const cha
 
     if (exchange->header_count == HTTP_REPLY_HEADERS_MAX)
         return;
-    exchange->headers[exchange->header_count++] = (struct reply_header){
-        arena_strdup(&request->arena, name), arena_strdup(&request->arena, value)};
+    exchange->headers[exchange->header_count++] =
+        (struct reply_header){arena_strdup(&request->arena, name), arena_strdup(&request->arena, value)};
 }
 
-static void reply_finish(struct http_exchange *exchange, int status, const char *content_type, struct MHD_Response *response)
+static void reply_finish(struct http_exchange *exchange, int status, const char *content_type,
+                         struct MHD_Response *response)
 {
     ASSERT(response != NULL);
     if (content_type)

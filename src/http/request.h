@@ -32,9 +32,9 @@ struct http_request {
     struct slice path;   /* raw: its segments are decoded by the router */
     struct http_parameter parameters[HTTP_PARAMETERS_MAX];
     int parameter_count;
-    struct buf body;       /* whole, unless it is streamed */
-    void *application;     /* whatever the application keeps for it, usually in the arena */
-    int64_t started_us;    /* monotonic: the header was complete */
+    struct buf body;                /* whole, unless it is streamed */
+    void *application;              /* whatever the application keeps for it, usually in the arena */
+    int64_t started_us;             /* monotonic: the header was complete */
     struct http_exchange *exchange; /* the server's side, never NULL */
 };
 

@@ -61,7 +61,8 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     request->path = request->target;
     if (query)
         request->path.size = (size_t)(query - request->target.data);
-    exchange->has_target_error = !guard_target(request->target, server->settings.uri_bytes_max, &exchange->target_error);
+    exchange->has_target_error =
+        !guard_target(request->target, server->settings.uri_bytes_max, &exchange->target_error);
     if (!exchange->has_target_error && query)
         exchange->has_target_error = !request_parameters(
             request, (struct slice){query + 1, request->target.size - request->path.size - 1}, &exchange->target_error);
@@ -104,7 +105,8 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
     if (!guard_header(exchange->connection, version, &guard, &error))
         return exchange_refuse(exchange, &error);
     if (!method_parse(method, &request->method)) {
-        error_set(&error, ERROR_METHOD_NOT_ALLOWED, "the method is not one of GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
+        error_set(&error, ERROR_METHOD_NOT_ALLOWED,
+                  "the method is not one of GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
         http_reply_header(request, "Allow", "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
         return exchange_refuse(exchange, &error);
     }
@@ -113,10 +115,11 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
         error_set(&error, ERROR_BAD_REQUEST, "%s takes no body", method);
         return exchange_refuse(exchange, &error);
     }
-    exchange->is_streamed = may_have_body && server->application.begin(server->application.context, request) == HTTP_BODY_STREAM;
+    exchange->is_streamed =
+        may_have_body && server->application.begin(server->application.context, request) == HTTP_BODY_STREAM;
     if (!exchange->is_streamed && guard.is_length_known && guard.content_length > exchange->body_bytes_max) {
-        error_set(&error, ERROR_BODY_TOO_LARGE, "the body has %lld bytes, the limit is %lld", (long long)guard.content_length,
-                  (long long)exchange->body_bytes_max);
+        error_set(&error, ERROR_BODY_TOO_LARGE, "the body has %lld bytes, the limit is %lld",
+                  (long long)guard.content_length, (long long)exchange->body_bytes_max);
         return exchange_refuse(exchange, &error);
     }
     exchange->state = EXCHANGE_BODY;
@@ -149,7 +152,8 @@ static enum MHD_Result exchange_data(struct http_exchange *exchange, const char 
         exchange->phase_since_us = clock_monotonic_us();
     } else if (exchange->body_bytes > exchange->body_bytes_max) {
         struct error error;
-        error_set(&error, ERROR_BODY_TOO_LARGE, "the body is larger than the limit of %lld bytes", (long long)exchange->body_bytes_max);
+        error_set(&error, ERROR_BODY_TOO_LARGE, "the body is larger than the limit of %lld bytes",
+                  (long long)exchange->body_bytes_max);
         exchange->must_close = true;
         http_reply_error(request, &error);
     } else {
@@ -186,7 +190,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return MHD_YES;
 }
 
-static void on_completed(void *context, struct MHD_Connection *connection, void **con_cls, enum MHD_RequestTerminationCode code)
+static void on_completed(void *context, struct MHD_Connection *connection, void **con_cls,
+                         enum MHD_RequestTerminationCode code)
 {
     struct http_exchange *exchange = *con_cls;
 
@@ -308,7 +313,8 @@ bool http_listen(const char *address, int port, int *ret_fd, int *ret_port, stru
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     if (bind(fd, (struct sockaddr *)&storage, size) != 0 || listen(fd, 4096) != 0) {
-        error_set_field(error, ERROR_CONFIG, "server.port", "cannot listen on %s port %d: %s", address, port, strerror(errno));
+        error_set_field(error, ERROR_CONFIG, "server.port", "cannot listen on %s port %d: %s", address, port,
+                        strerror(errno));
         close(fd);
         return false;
     }
@@ -328,6 +334,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
     server->application = *application;
     server->loop = loop;
     server->must_run = true;
+    /* clang-format off */
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
         MHD_OPTION_LISTEN_SOCKET, settings->listen_fd,
@@ -338,11 +345,13 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
         MHD_OPTION_END);
+    /* clang-format on */
     if (!server->daemon) {
         free(server);
         return NULL;
     }
-    ev_io_init(&server->readable, on_readable, MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, EV_READ);
+    ev_io_init(&server->readable, on_readable, MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
+               EV_READ);
     ev_prepare_init(&server->prepare, on_prepare);
     ev_idle_init(&server->idle, on_idle);
     ev_timer_init(&server->reaper, on_reap, REAP_MS / 1000.0, REAP_MS / 1000.0);

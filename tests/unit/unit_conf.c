@@ -32,7 +32,8 @@ static void refused(const char *text, const char *wanted)
 static void test_a_file_is_read(void **context)
 {
     struct error error;
-    const char *path = write_file("# comment\nserver:\n  port: 8123\n  listen: \"::1\"\nredis: {url: unix:///r.sock}\ndatabase:\n  replicas: [a, \"b c\"]\nlog:\n");
+    const char *path = write_file("# comment\nserver:\n  port: 8123\n  listen: \"::1\"\nredis: {url: "
+                                  "unix:///r.sock}\ndatabase:\n  replicas: [a, \"b c\"]\nlog:\n");
 
     (void)context;
     assert_true(settings_load(&settings, path, &error));
@@ -48,7 +49,8 @@ static void test_a_file_is_read(void **context)
 static void test_mistakes_are_named(void **context)
 {
     (void)context;
-    refused("server:\n  port: 70000\n", ":2: server.port: \"70000\" is not an integer of the range (allowed: 0 to 65535)");
+    refused("server:\n  port: 70000\n",
+            ":2: server.port: \"70000\" is not an integer of the range (allowed: 0 to 65535)");
     refused("server:\n  port: 080x\n", "server.port");
     refused("server:\n  prot: 1\n", ":2: server.prot: there is no such setting");
     refused("sever:\n  port: 1\n", ":1: sever: there is no such section");
@@ -107,17 +109,17 @@ static void test_the_shipped_file_is_complete(void **context)
     assert_non_null(file);
     assert_true(fread(text, 1, 99999, file) > 0);
     fclose(file);
-#define INT(section, name, fallback, min, max, unit, help)                                                                   \
-    snprintf(wanted, sizeof(wanted), "# " #name ": %lld\n", (long long)(fallback));                                          \
-    if (!strstr(text, wanted))                                                                                               \
+#define INT(section, name, fallback, min, max, unit, help)                                                             \
+    snprintf(wanted, sizeof(wanted), "# " #name ": %lld\n", (long long)(fallback));                                    \
+    if (!strstr(text, wanted))                                                                                         \
         fail_msg("config/ladder.yaml lacks: %s", wanted);
 #define BOOL(section, name, fallback, help)
-#define TEXT(section, name, fallback, help)                                                                                  \
-    if (!strstr(text, "# " #name ": \"" fallback "\"\n"))                                                                    \
+#define TEXT(section, name, fallback, help)                                                                            \
+    if (!strstr(text, "# " #name ": \"" fallback "\"\n"))                                                              \
         fail_msg("config/ladder.yaml lacks: %s", #name);
 #define SECRET(section, name, help) TEXT(section, name, "", help)
-#define LIST(section, name, help)                                                                                            \
-    if (!strstr(text, "# " #name ": []\n"))                                                                                  \
+#define LIST(section, name, help)                                                                                      \
+    if (!strstr(text, "# " #name ": []\n"))                                                                            \
         fail_msg("config/ladder.yaml lacks: %s", #name);
 #include "conf/settings.tbl.h"
     free(text);
@@ -126,7 +128,8 @@ static void test_the_shipped_file_is_complete(void **context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_file_is_read), cmocka_unit_test(test_mistakes_are_named),
-                                       cmocka_unit_test(test_the_environment_wins), cmocka_unit_test(test_the_shipped_file_is_complete)};
+                                       cmocka_unit_test(test_the_environment_wins),
+                                       cmocka_unit_test(test_the_shipped_file_is_complete)};
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
 }

@@ -6,7 +6,9 @@
 static void test_targets(void **context)
 {
     static const char *const good[] = {"/", "/a", "/a/", "/a/b?c=d", "/a/%2F", "/a/..b", "/a?x=//&y=..", "/a/%C3%BC"};
-    static const char *const bad[] = {"", "a", "*", "http://h/a", "//", "/a//b", "/a/./b", "/a/../b", "/a/%2e%2e/b", "/a/%2E", "/a%", "/a%z0", "/a%00", "/a%2", "/a b", "/a\x7f", "/\xc3\xbc", "/..?x"};
+    static const char *const bad[] = {"",       "a",       "*",           "http://h/a", "//",        "/a//b",
+                                      "/a/./b", "/a/../b", "/a/%2e%2e/b", "/a/%2E",     "/a%",       "/a%z0",
+                                      "/a%00",  "/a%2",    "/a b",        "/a\x7f",     "/\xc3\xbc", "/..?x"};
     struct error error;
 
     (void)context;
@@ -40,7 +42,8 @@ static void test_documents(void **context)
     (void)context;
     const char *nested = "{\"a\":[1,{\"b\":\"]}[\\\"\"}]}";
     assert_true(parses(nested, strlen(nested)));
-    assert_false(parses("{\"a\":1,\"a\":2}", 13) || parses("{\"a\":1\0}", 8) || parses("", 0) || parses("{\"a\":1} x", 9) || parses("{\"a\":\"\\u0000\"}", 14) || parses("{\"a\":\"\xff\"}", 9));
+    assert_false(parses("{\"a\":1,\"a\":2}", 13) || parses("{\"a\":1\0}", 8) || parses("", 0) ||
+                 parses("{\"a\":1} x", 9) || parses("{\"a\":\"\\u0000\"}", 14) || parses("{\"a\":\"\xff\"}", 9));
     memset(deep, '[', 50);
     memset(deep + 50, ']', 50);
     assert_true(parses(deep + 50 - JSON_BODY_DEPTH_MAX, 2 * JSON_BODY_DEPTH_MAX));
@@ -60,7 +63,10 @@ static void test_fields(void **context)
 
     (void)context;
     arena_init(&arena, 100000);
-    assert_true(json_document_parse(&document, SLICE("{\"i\":-9223372036854775808,\"s\":\"9007199254740993\",\"m\":{\"x\": 0.1, \"y\": [true]},\"b\":true,\"t\":1.0}"), &error));
+    assert_true(json_document_parse(&document,
+                                    SLICE("{\"i\":-9223372036854775808,\"s\":\"9007199254740993\",\"m\":{\"x\": 0.1, "
+                                          "\"y\": [true]},\"b\":true,\"t\":1.0}"),
+                                    &error));
     assert_true(json_root_object(&document, &object, &error));
     assert_true(json_object_only(&object, names, &error));
     assert_false(json_object_only(&object, names + 1, &error));
@@ -80,7 +86,8 @@ static void test_fields(void **context)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_targets), cmocka_unit_test(test_documents), cmocka_unit_test(test_fields)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_targets), cmocka_unit_test(test_documents),
+                                       cmocka_unit_test(test_fields)};
 
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }
