@@ -1,7 +1,8 @@
 /*
  * jsonw.h -- writes JSON straight into a buf: no tree, commas and escapes by itself.
  *
- * Calls that do not fit the state (a value where a key is due) are programmer errors and assert.
+ * Calls that do not fit the state are programmer errors and assert: a value where a key is due, a key anywhere but in an
+ * object or behind another key, the other kind's closing bracket, a second value at the top.
  * Depth is limited to JSONW_DEPTH_MAX. Overflow is the buf's sticky flag.
  */
 #ifndef BASE_JSONW_H
@@ -18,6 +19,7 @@ struct jsonw {
     struct buf *buf; /* borrowed */
     int depth;
     bool has_items[JSONW_DEPTH_MAX + 1]; /* a comma is due before the next item */
+    bool is_object[JSONW_DEPTH_MAX + 1]; /* keys are due here */
     bool is_after_key;
     bool integers_as_strings; /* jsonw_int64 writes "123" instead of 123 */
 };
