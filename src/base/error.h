@@ -21,8 +21,8 @@ enum { ERROR_FIELD_MAX = 64, ERROR_MESSAGE_MAX = 256 };
 
 struct error {
     enum error_code code;
-    char field[ERROR_FIELD_MAX];     /* JSON pointer or parameter name, or "" */
-    char message[ERROR_MESSAGE_MAX]; /* one sentence, UTF-8 */
+    char field[ERROR_FIELD_MAX];     /* JSON pointer or parameter name, or ""; UTF-8, whatever was cut */
+    char message[ERROR_MESSAGE_MAX]; /* one sentence; UTF-8, whatever was cut */
 };
 
 /* Fills *error and returns false, so that a caller can `return error_set(...)`.

@@ -51,6 +51,20 @@ bool text_is_utf8(struct slice text)
     return true;
 }
 
+size_t text_keep_utf8(char *text, size_t size)
+{
+    uint32_t code;
+    size_t kept = 0;
+
+    for (size_t at = 0; at < size;) {
+        size_t count = character((const unsigned char *)text + at, size - at, &code);
+        memmove(text + kept, text + at, count);
+        kept += count;
+        at += count ? count : 1;
+    }
+    return kept;
+}
+
 bool text_has_control(struct slice text)
 {
     uint32_t code;

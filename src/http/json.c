@@ -71,9 +71,17 @@ bool json_root_object(const struct json_document *document, struct json_object *
 static bool refuse(const struct json_object *object, const char *name, struct error *error, const char *what)
 {
     char pointer[2 * JSON_POINTER_MAX];
+    size_t size = strlen(object->pointer);
 
-    snprintf(pointer, sizeof(pointer), "%s/%.60s", object->pointer, name);
-    pointer[ERROR_FIELD_MAX - 1] = 0;
+    /* RFC 6901: '~' and '/' within a name are ~0 and ~1. */
+    memcpy(pointer, object->pointer, size);
+    pointer[size++] = '/';
+    for (const char *c = name; *c && size < ERROR_FIELD_MAX; c++) {
+        if (*c == '~' || *c == '/')
+            pointer[size++] = '~';
+        pointer[size++] = *c == '~' ? '0' : *c == '/' ? '1' : *c;
+    }
+    pointer[size] = 0;
     return error_set_field(error, ERROR_INVALID_BODY, pointer, "%.60s: %s", name, what);
 }
 

@@ -1,6 +1,9 @@
 #include "unit.h"
 
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,6 +104,94 @@ static void test_json_writer(void **context)
                                   "\"q\\\"\\\\\\u000a\\u0001\\u007f\xc3\xbc/\\u0000\","
                                   "\"i\":\"9223372036854775807\",\"n\":3,\"t\":\"1970-01-01T00:00:01.5Z\",\"r\":{}}");
     buf_done(&buf);
+}
+
+/* Each step on its own writer, in a child that must die of the assertion. */
+static void step_key_for_value(struct jsonw *json)
+{
+    jsonw_object_open(json);
+    jsonw_number(json, 1);
+}
+
+static void step_object_for_key(struct jsonw *json)
+{
+    jsonw_object_open(json);
+    jsonw_object_open(json);
+}
+
+static void step_key_in_array(struct jsonw *json)
+{
+    jsonw_array_open(json);
+    jsonw_key(json, "a");
+}
+
+static void step_key_at_the_top(struct jsonw *json)
+{
+    jsonw_key(json, "a");
+}
+
+static void step_two_keys(struct jsonw *json)
+{
+    jsonw_object_open(json);
+    jsonw_key(json, "a");
+    jsonw_key(json, "b");
+}
+
+static void step_close_behind_key(struct jsonw *json)
+{
+    jsonw_object_open(json);
+    jsonw_key(json, "a");
+    jsonw_object_close(json);
+}
+
+static void step_wrong_bracket(struct jsonw *json)
+{
+    jsonw_array_open(json);
+    jsonw_object_close(json);
+}
+
+static void step_close_at_the_top(struct jsonw *json)
+{
+    jsonw_array_close(json);
+}
+
+static void step_two_values(struct jsonw *json)
+{
+    jsonw_null(json);
+    jsonw_null(json);
+}
+
+static void step_too_deep(struct jsonw *json)
+{
+    for (int i = 0; i <= JSONW_DEPTH_MAX; i++)
+        jsonw_array_open(json);
+}
+
+static void test_json_writer_asserts(void **context)
+{
+    static void (*const steps[])(struct jsonw *) = {
+        step_key_for_value, step_object_for_key,   step_key_in_array,  step_key_at_the_top,   step_two_keys,
+        step_two_values,    step_close_behind_key, step_wrong_bracket, step_close_at_the_top, step_too_deep};
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            struct buf buf;
+            struct jsonw json;
+            signal(SIGABRT, SIG_DFL);
+            if (freopen("/dev/null", "w", stderr))
+                setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+            buf_init(&buf, 1000);
+            jsonw_init(&json, &buf);
+            steps[i](&json);
+            _exit(0);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
+            fail_msg("step %zu was let pass", i);
+    }
 }
 
 static void test_doubles_come_back(void **context)
@@ -285,6 +376,34 @@ static void test_percent(void **context)
                  text_percent_decode(SLICE("%zz"), out, &size));
 }
 
+/* Whatever a precision or a buffer's end cuts, field and message stay UTF-8, and lose no more than one character. */
+static void test_errors_are_utf8(void **context)
+{
+    static const char *const characters[] = {"a", "\xc3\xbc", "\xe2\x82\xac", "\xf0\x9f\x8f\x86"};
+    struct error error;
+
+    (void)context;
+    for (size_t c = 0; c < 4; c++)
+        for (size_t shift = 0; shift < 4; shift++) {
+            char text[600] = "xxx", cut[61];
+            size_t size = strlen(characters[c]);
+            text[shift] = 0;
+            while (strlen(text) < 500)
+                strcat(text, characters[c]);
+            error_set_field(&error, ERROR_CONFLICT, text, "%s", text);
+            assert_true(text_is_utf8(slice_of(error.message)) && text_is_utf8(slice_of(error.field)));
+            assert_true(strlen(error.message) + size >= ERROR_MESSAGE_MAX);
+            assert_true(strlen(error.field) + size >= ERROR_FIELD_MAX);
+            snprintf(cut, sizeof(cut), "%s", text);
+            error_set_field(&error, ERROR_CONFLICT, cut, "%.60s: no such thing (%.7s)", text, text);
+            assert_true(text_is_utf8(slice_of(error.message)) && text_is_utf8(slice_of(error.field)));
+            assert_non_null(strstr(error.message, ": no such thing ("));
+            assert_true(strlen(error.field) + size > 60);
+        }
+    error_set(&error, ERROR_CONFLICT, "a\xff\xc3(\xed\xa0\x80)\x80z");
+    assert_string_equal(error.message, "a()z");
+}
+
 static void test_errors_are_cut_at_a_character(void **context)
 {
     struct error error;
@@ -344,6 +463,7 @@ int main(void)
         cmocka_unit_test(test_arena_has_a_cap),
         cmocka_unit_test(test_buf_overflows_softly),
         cmocka_unit_test(test_json_writer),
+        cmocka_unit_test(test_json_writer_asserts),
         cmocka_unit_test(test_doubles_come_back),
         cmocka_unit_test(test_time_round_trip),
         cmocka_unit_test(test_time_texts),
@@ -351,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_integers),
         cmocka_unit_test(test_base64url),
         cmocka_unit_test(test_percent),
+        cmocka_unit_test(test_errors_are_utf8),
         cmocka_unit_test(test_errors_are_cut_at_a_character),
         cmocka_unit_test(test_a_log_line_can_not_be_forged),
         cmocka_unit_test(test_keys_of_different_purpose_differ),

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include "base/text.h"
 #include "http/guard.h"
 #include "http/json.h"
 
@@ -71,6 +72,20 @@ static void test_fields(void **context)
     assert_true(json_object_only(&object, names, &error));
     assert_false(json_object_only(&object, names + 1, &error));
     assert_string_equal(error.field, "/i");
+    for (size_t size = 50; size < 70; size++) {
+        char body[100] = "{\"", key[100] = "";
+        static const char *const only[] = {"a", NULL};
+        struct json_document hostile;
+        struct json_object root;
+        while (strlen(key) < size)
+            strcat(key, strlen(key) % 2 ? "\xf0\x9f\x8f\x86" : "x");
+        strcat(strcat(body, key), "\":1}");
+        assert_true(json_document_parse(&hostile, slice_of(body), &error) && json_root_object(&hostile, &root, &error));
+        assert_false(json_object_only(&root, only, &error));
+        assert_true(text_is_utf8(slice_of(error.field)) && text_is_utf8(slice_of(error.message)));
+        assert_non_null(strstr(error.message, "there is no such field"));
+        json_document_free(&hostile);
+    }
     assert_true(json_read_int64(&object, "i", true, &value, &error) && value == INT64_MIN);
     assert_true(json_read_int64(&object, "s", true, &value, &error) && value == 9007199254740993);
     assert_false(json_read_int64(&object, "t", true, &value, &error));
@@ -80,6 +95,11 @@ static void test_fields(void **context)
     assert_true(json_read_raw_object(&object, "m", 100, &arena, &text, &error));
     assert_true(slice_is(text, "{\"x\":0.10000000000000001,\"y\":[true]}"));
     assert_false(json_read_raw_object(&object, "m", 5, &arena, &text, &error));
+    json_document_free(&document);
+    assert_true(json_document_parse(&document, SLICE("{\"a/b~c\":1}"), &error) &&
+                json_root_object(&document, &object, &error));
+    assert_false(json_object_only(&object, names, &error));
+    assert_string_equal(error.field, "/a~1b~0c");
     json_document_free(&document);
     arena_done(&arena);
 }
