@@ -51,6 +51,7 @@ struct http_exchange {
     struct reply_header headers[HTTP_REPLY_HEADERS_MAX];
     int header_count;
     struct error target_error;
+    const char *line_target; /* in the library's buffer, until the first call */
 };
 
 struct http_server {
@@ -67,6 +68,7 @@ struct http_server {
     int exchanges;
     bool must_run;
     bool is_draining;
+    bool is_stopped; /* and freed with the last exchange */
 };
 
 /* request.c: the face of a request, and its answer. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -55,13 +56,15 @@ void http_hold(struct http_request *request)
 void http_release(struct http_request *request)
 {
     struct http_exchange *exchange = request->exchange;
+    struct http_server *server = exchange->server;
 
     ASSERT(exchange->holds > 0);
     if (--exchange->holds > 0)
         return;
-    if (exchange->server->application.end)
-        exchange->server->application.end(exchange->server->application.context, request);
-    exchange->server->exchanges--;
+    if (server->application.end)
+        server->application.end(server->application.context, request);
+    if (--server->exchanges == 0 && server->is_stopped)
+        free(server);
     if (exchange->response)
         MHD_destroy_response(exchange->response);
     buf_done(&request->body);
@@ -87,10 +90,16 @@ void http_reply_header(struct http_request *request, const char *name, const cha
 {
     struct http_exchange *exchange = request->exchange;
 
+    for (int i = 0; i < exchange->header_count; i++)
+        if (strcasecmp(exchange->headers[i].name, name) == 0) {
+            exchange->headers[i].value = arena_strdup(&request->arena, value);
+            return;
+        }
     if (exchange->header_count == HTTP_REPLY_HEADERS_MAX)
         return;
-    exchange->headers[exchange->header_count++] =
-        (struct reply_header){arena_strdup(&request->arena, name), arena_strdup(&request->arena, value)};
+    struct reply_header header = {arena_strdup(&request->arena, name), arena_strdup(&request->arena, value)};
+    if (header.name && header.value)
+        exchange->headers[exchange->header_count++] = header;
 }
 
 static void reply_finish(struct http_exchange *exchange, int status, const char *content_type,
@@ -101,7 +110,7 @@ static void reply_finish(struct http_exchange *exchange, int status, const char 
         MHD_add_response_header(response, "Content-Type", content_type);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     for (int i = 0; i < exchange->header_count; i++)
-        if (exchange->headers[i].name && exchange->headers[i].value)
+        if (exchange->headers[i].value)
             MHD_add_response_header(response, exchange->headers[i].name, exchange->headers[i].value);
     if (exchange->must_close || exchange->server->is_draining)
         MHD_add_response_header(response, "Connection", "close");

@@ -49,7 +49,7 @@ void http_hold(struct http_request *request);
 void http_release(struct http_request *request);
 bool http_is_answered(const struct http_request *request);
 
-/* For the answer to come; name and value are copied. Value: visible ASCII and spaces. */
+/* For the answer to come, instead of an earlier one of this name; name and value are copied. Value: visible ASCII and spaces. */
 void http_reply_header(struct http_request *request, const char *name, const char *value);
 /* body's memory changes hands; it is empty afterwards. An overflown body becomes a 500. */
 void http_reply(struct http_request *request, int status, const char *content_type, struct buf *body);

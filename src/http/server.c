@@ -56,6 +56,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     request->started_us = exchange->phase_since_us;
     arena_init(&request->arena, HTTP_ARENA_BYTES_MAX);
     buf_init(&request->body, (size_t)server->settings.body_bytes_max);
+    exchange->line_target = target;
     request->target = arena_copy(&request->arena, slice_of(target));
     const char *query = memchr(request->target.data, '?', request->target.size);
     request->path = request->target;
@@ -96,13 +97,14 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
 {
     struct http_server *server = exchange->server;
     struct http_request *request = &exchange->request;
+    struct guard_line line = {method, exchange->line_target, request->target.size, version};
     struct guard_result guard;
     struct error error = {.code = ERROR_NONE};
 
     exchange->is_first_call_done = true;
     if (exchange->has_target_error)
         return exchange_refuse(exchange, &exchange->target_error);
-    if (!guard_header(exchange->connection, version, &guard, &error))
+    if (!guard_header(exchange->connection, &line, &guard, &error))
         return exchange_refuse(exchange, &error);
     if (!method_parse(method, &request->method)) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED,
@@ -158,6 +160,12 @@ static enum MHD_Result exchange_data(struct http_exchange *exchange, const char 
         http_reply_error(request, &error);
     } else {
         buf_append(&request->body, data, *size);
+        if (request->body.is_overflown) {
+            struct error error;
+            error_set(&error, ERROR_OVERLOADED, "out of memory");
+            exchange->must_close = true;
+            http_reply_error(request, &error);
+        }
     }
     *size = 0;
     return MHD_YES;
@@ -169,7 +177,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     struct http_exchange *exchange = *con_cls;
     struct http_server *server = context;
 
-    (void)connection;
     (void)url;
     if (!exchange)
         return MHD_NO;
@@ -178,8 +185,14 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (exchange->state == EXCHANGE_BODY && *data_size > 0)
         return exchange_data(exchange, data, data_size);
     if (exchange->state == EXCHANGE_BODY) {
+        struct error error;
         exchange->state = EXCHANGE_HANDLING;
         exchange->phase_since_us = clock_monotonic_us();
+        if (!guard_trailers(connection, &error)) {
+            exchange->must_close = true;
+            if (!exchange->is_streamed) /* else its lines are taken already: the answer must say so */
+                http_reply_error(&exchange->request, &error);
+        }
         if (exchange->status == 0)
             server->application.handle(server->application.context, &exchange->request);
     }
@@ -207,7 +220,10 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     exchange->peer = NULL;
     exchange->connection = NULL;
     exchange->is_parked = false;
+    bool is_cut = exchange->is_streamed && exchange->state == EXCHANGE_BODY;
     exchange->state = EXCHANGE_OVER;
+    if (is_cut && exchange->server->application.gone)
+        exchange->server->application.gone(exchange->server->application.context, &exchange->request);
     http_release(&exchange->request);
 }
 
@@ -393,8 +409,10 @@ void http_server_free(struct http_server **pserver)
     ev_prepare_stop(server->loop, &server->prepare);
     ev_idle_stop(server->loop, &server->idle);
     ev_timer_stop(server->loop, &server->reaper);
-    free(server);
     *pserver = NULL;
+    server->is_stopped = true;
+    if (server->exchanges == 0)
+        free(server);
 }
 
 const struct http_counters *http_server_counters(const struct http_server *server)
