@@ -16,7 +16,8 @@ static const struct {
 #undef ERROR
 };
 
-static void fill(struct error *error, enum error_code code, const char *field, const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void fill(struct error *error, enum error_code code, const char *field,
+                                                       const char *format, va_list arguments)
 {
     if (!error)
         return;
