@@ -111,6 +111,9 @@ api_handler_fn api_healthz, api_readyz, api_metrics, api_version;               
 /* The streamed form of POST /scores (stream.c). */
 bool api_stream_data(struct api_call *call, struct slice bytes);
 void api_stream_end(struct api_call *call);
+void api_stream_abandon(struct api_call *call); /* the client left before the end */
+/* The API key in the Authorization header: data NULL without one, "" when it is no Bearer. */
+struct slice api_bearer(const struct api_call *call);
 
 /* Shared rendering (render.c). */
 void api_render_board(struct jsonw *json, const struct board *board);

@@ -297,7 +297,9 @@ void api_board_list(struct api_call *call)
     if (!limit)
         return;
     *limit = 100;
-    if (!api_int(call, "limit", 1, 1000, limit, &error)) {
+    if (!api_int(call, "limit", 1, 1000, limit, &error) ||
+        (cursor.data && !name_is_valid(cursor) &&
+         !error_set_field(&error, ERROR_INVALID_CURSOR, "cursor", "the cursor is not one that this service made"))) {
         api_fail(call, &error);
         return;
     }

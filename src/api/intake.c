@@ -95,6 +95,11 @@ void intake_run(struct intake *intake)
             intake->at++;
             continue;
         }
+        if (last && last->error.code == ERROR_BOARD_NOT_FOUND && slice_equal(last->board_name, item->board_name)) {
+            item->error = last->error; /* one question to the database, not one a line */
+            intake->at++;
+            continue;
+        }
         intake->is_looking = true;
         intake->was_sync = false;
         store_board_find(intake->call->store, intake->call->game, item->board_name, on_board, intake);

@@ -233,6 +233,12 @@ static void call_handle(struct api_call *call)
 {
     struct error error;
 
+    /* The deadline has answered while the key or the board was looked up, and the header is gone with the connection: a
+     * write that began now would be one without its Idempotency-Key. */
+    if (http_is_answered(call->http)) {
+        http_release(call->http);
+        return;
+    }
     if (!claim_check(call, &error))
         api_fail(call, &error);
     else
@@ -293,20 +299,31 @@ static void on_key(void *context, const struct api_key *key, const struct error 
     http_release(call->http);
 }
 
-static void call_authorize(struct api_call *call)
+struct slice api_bearer(const struct api_call *call)
 {
     struct slice header = http_header(call->http, "Authorization");
+
+    if (!header.data)
+        return header;
+    /* The scheme's case does not matter (RFC 9110 section 11.1). */
+    bool is_bearer = header.size > 7 && strncasecmp(header.data, "Bearer ", 7) == 0;
+    return is_bearer ? (struct slice){header.data + 7, header.size - 7} : SLICE("");
+}
+
+static void call_authorize(struct api_call *call)
+{
+    struct slice key = api_bearer(call);
 
     if (call->route->flags & API_OPEN) {
         call_handle(call);
         return;
     }
-    if (!header.data && call->route->scope == SCOPE_READ && call->route->flags & API_NEEDS_BOARD) {
+    if (!key.data && call->route->scope == SCOPE_READ && call->route->flags & API_NEEDS_BOARD) {
         call_board(call); /* if it is public */
         return;
     }
-    if (header.size > 7 && strncasecmp(header.data, "Bearer ", 7) == 0) {
-        store_key_find(call->store, (struct slice){header.data + 7, header.size - 7}, on_key, call);
+    if (key.size) {
+        store_key_find(call->store, key, on_key, call);
         return;
     }
     api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
@@ -384,6 +401,12 @@ static bool on_data(void *context, struct http_request *http, struct slice bytes
     return api_stream_data(http->application, bytes);
 }
 
+static void on_gone(void *context, struct http_request *http)
+{
+    (void)context;
+    api_stream_abandon(http->application);
+}
+
 static void on_handle(void *context, struct http_request *http)
 {
     struct api_call *call = http->application ? http->application : call_new(context, http);
@@ -456,7 +479,8 @@ void api_set_server(struct api *api, const struct http_server *server)
 
 struct http_application api_application(struct api *api)
 {
-    return (struct http_application){.context = api, .begin = on_begin, .data = on_data, .handle = on_handle, .end = on_end};
+    return (struct http_application){
+        .context = api, .begin = on_begin, .data = on_data, .handle = on_handle, .end = on_end, .gone = on_gone};
 }
 
 const struct crypto_key *api_cursor_key(const struct api *api)

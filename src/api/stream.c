@@ -221,7 +221,7 @@ static struct stream *stream_new(struct api_call *call)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
     const struct api_settings *settings = api_settings_of(call->api);
-    struct slice header = http_header(call->http, "Authorization");
+    struct slice key = api_bearer(call);
     struct error error;
 
     ASSERT(stream != NULL);
@@ -244,10 +244,7 @@ static struct stream *stream_new(struct api_call *call)
         stream_fail(stream, &error);
     }
     stream->is_authorizing = true;
-    if (header.size > 7 && memcmp(header.data, "Bearer ", 7) == 0)
-        store_key_find(call->store, (struct slice){header.data + 7, header.size - 7}, on_key, stream);
-    else
-        store_key_find(call->store, (struct slice){"", 0}, on_key, stream);
+    store_key_find(call->store, key.data ? key : SLICE(""), on_key, stream);
     return stream;
 }
 
@@ -280,4 +277,17 @@ void api_stream_end(struct api_call *call)
 
     stream->is_ended = true;
     stream_run(stream);
+}
+
+void api_stream_abandon(struct api_call *call)
+{
+    struct stream *stream = call->state;
+    struct error error;
+
+    if (!stream)
+        return;
+    /* Nobody will read an answer: what is under way ends, what was not begun does not begin. */
+    error_set(&error, ERROR_BAD_REQUEST, "the body was cut off");
+    stream_fail(stream, &error);
+    api_stream_end(call);
 }

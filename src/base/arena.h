@@ -32,7 +32,6 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size);
 char *arena_strdup(struct arena *arena, const char *text);
 /* A copy that is also NUL-terminated (the NUL is not counted in size). data is NULL when exhausted. */
 struct slice arena_copy(struct arena *arena, struct slice bytes);
-char *arena_printf(struct arena *arena, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

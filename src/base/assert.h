@@ -8,10 +8,10 @@
 
 __attribute__((noreturn, cold)) void assert_failed(const char *expression, const char *file, int line);
 
-#define ASSERT(expression)                                                                         \
-    do {                                                                                           \
-        if (__builtin_expect(!(expression), 0))                                                    \
-            assert_failed(#expression, __FILE__, __LINE__);                                        \
+#define ASSERT(expression)                                                                                             \
+    do {                                                                                                               \
+        if (__builtin_expect(!(expression), 0))                                                                        \
+            assert_failed(#expression, __FILE__, __LINE__);                                                            \
     } while (0)
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))

@@ -104,8 +104,9 @@ size_t clock_format_http(int64_t time_us, char text[static CLOCK_TEXT_MAX])
 
     split(time_us, &days, &second, &us);
     civil_from_days(days, &year, &month, &day);
-    return (size_t)snprintf(text, CLOCK_TEXT_MAX, "%s, %02d %s %04d %02d:%02d:%02d GMT", day_names[(days % 7 + 7) % 7], day,
-                            month_names[month - 1], year, (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60));
+    return (size_t)snprintf(text, CLOCK_TEXT_MAX, "%s, %02d %s %04d %02d:%02d:%02d GMT", day_names[(days % 7 + 7) % 7],
+                            day, month_names[month - 1], year, (int)(second / 3600), (int)(second / 60 % 60),
+                            (int)(second % 60));
 }
 
 /* Exactly `count` digits at *at. */

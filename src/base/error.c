@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static const struct {
     int status;
     const char *slug;
@@ -14,22 +16,17 @@ static const struct {
 #undef ERROR
 };
 
-static void fill(struct error *error, enum error_code code, const char *field, const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void fill(struct error *error, enum error_code code, const char *field,
+                                                       const char *format, va_list arguments)
 {
     if (!error)
         return;
     error->code = code;
     snprintf(error->field, sizeof(error->field), "%s", field);
     vsnprintf(error->message, sizeof(error->message), format, arguments);
-    /* A cut in the middle of a character would not be UTF-8: take the whole of it off. */
-    size_t size = strlen(error->message);
-    if (size == sizeof(error->message) - 1)
-        while (size > 0 && (error->message[size - 1] & 0x80)) {
-            bool is_lead = (error->message[--size] & 0x40) != 0;
-            error->message[size] = 0;
-            if (is_lead)
-                break;
-        }
+    /* A cut, here or by the caller's precision (%.60s), may fall into a character: what goes out must be UTF-8. */
+    error->field[text_keep_utf8(error->field, strlen(error->field))] = 0;
+    error->message[text_keep_utf8(error->message, strlen(error->message))] = 0;
 }
 
 bool error_set(struct error *error, enum error_code code, const char *format, ...)

@@ -21,8 +21,8 @@ enum { ERROR_FIELD_MAX = 64, ERROR_MESSAGE_MAX = 256 };
 
 struct error {
     enum error_code code;
-    char field[ERROR_FIELD_MAX];     /* JSON pointer or parameter name, or "" */
-    char message[ERROR_MESSAGE_MAX]; /* one sentence, UTF-8 */
+    char field[ERROR_FIELD_MAX];     /* JSON pointer or parameter name, or ""; UTF-8, whatever was cut */
+    char message[ERROR_MESSAGE_MAX]; /* one sentence; UTF-8, whatever was cut */
 };
 
 /* Fills *error and returns false, so that a caller can `return error_set(...)`.
@@ -31,11 +31,11 @@ bool error_set(struct error *error, enum error_code code, const char *format, ..
     __attribute__((format(printf, 3, 4)));
 
 /* The same, naming the offending field. */
-bool error_set_field(struct error *error, enum error_code code, const char *field,
-                     const char *format, ...) __attribute__((format(printf, 4, 5)));
+bool error_set_field(struct error *error, enum error_code code, const char *field, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
-int error_status(enum error_code code);         /* HTTP status, 200 to 599 */
-const char *error_slug(enum error_code code);   /* static, never NULL */
-const char *error_title(enum error_code code);  /* static, never NULL */
+int error_status(enum error_code code);        /* HTTP status, 200 to 599 */
+const char *error_slug(enum error_code code);  /* static, never NULL */
+const char *error_title(enum error_code code); /* static, never NULL */
 
 #endif

@@ -15,6 +15,8 @@ void jsonw_init(struct jsonw *json, struct buf *buf)
 /* What stands before a value: a comma, unless it is the first or follows its key. */
 static void value_begin(struct jsonw *json)
 {
+    ASSERT(json->is_after_key || !json->is_object[json->depth]);
+    ASSERT(json->depth > 0 || !json->has_items[0]);
     if (json->is_after_key)
         json->is_after_key = false;
     else if (json->has_items[json->depth])
@@ -27,12 +29,13 @@ static void open_with(struct jsonw *json, char bracket)
     value_begin(json);
     ASSERT(json->depth < JSONW_DEPTH_MAX);
     json->has_items[++json->depth] = false;
+    json->is_object[json->depth] = bracket == '{';
     buf_append_byte(json->buf, bracket);
 }
 
 static void close_with(struct jsonw *json, char bracket)
 {
-    ASSERT(json->depth > 0 && !json->is_after_key);
+    ASSERT(json->depth > 0 && !json->is_after_key && json->is_object[json->depth] == (bracket == '}'));
     json->depth--;
     buf_append_byte(json->buf, bracket);
 }
@@ -59,7 +62,7 @@ void jsonw_array_close(struct jsonw *json)
 
 void jsonw_key(struct jsonw *json, const char *key)
 {
-    ASSERT(json->depth > 0 && !json->is_after_key);
+    ASSERT(json->is_object[json->depth] && !json->is_after_key);
     if (json->has_items[json->depth])
         buf_append_byte(json->buf, ',');
     json->has_items[json->depth] = true;

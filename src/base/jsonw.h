@@ -1,7 +1,8 @@
 /*
  * jsonw.h -- writes JSON straight into a buf: no tree, commas and escapes by itself.
  *
- * Calls that do not fit the state (a value where a key is due) are programmer errors and assert.
+ * Calls that do not fit the state are programmer errors and assert: a value where a key is due, a key anywhere but in an
+ * object or behind another key, the other kind's closing bracket, a second value at the top.
  * Depth is limited to JSONW_DEPTH_MAX. Overflow is the buf's sticky flag.
  */
 #ifndef BASE_JSONW_H
@@ -18,6 +19,7 @@ struct jsonw {
     struct buf *buf; /* borrowed */
     int depth;
     bool has_items[JSONW_DEPTH_MAX + 1]; /* a comma is due before the next item */
+    bool is_object[JSONW_DEPTH_MAX + 1]; /* keys are due here */
     bool is_after_key;
     bool integers_as_strings; /* jsonw_int64 writes "123" instead of 123 */
 };
@@ -32,12 +34,12 @@ void jsonw_key(struct jsonw *json, const char *key); /* key: plain ASCII literal
 
 void jsonw_string(struct jsonw *json, struct slice text); /* valid UTF-8; escaped per RFC 8259 */
 void jsonw_text(struct jsonw *json, const char *text);
-void jsonw_int64(struct jsonw *json, int64_t value);   /* obeys integers_as_strings */
-void jsonw_number(struct jsonw *json, int64_t value);  /* always a number: counts, ranks, limits */
-void jsonw_double(struct jsonw *json, double value);   /* shortest that round-trips; NaN, Inf: null */
+void jsonw_int64(struct jsonw *json, int64_t value);  /* obeys integers_as_strings */
+void jsonw_number(struct jsonw *json, int64_t value); /* always a number: counts, ranks, limits */
+void jsonw_double(struct jsonw *json, double value);  /* shortest that round-trips; NaN, Inf: null */
 void jsonw_bool(struct jsonw *json, bool value);
 void jsonw_null(struct jsonw *json);
-void jsonw_time(struct jsonw *json, int64_t time_us);  /* RFC 3339 UTC string, see base/clock.h */
+void jsonw_time(struct jsonw *json, int64_t time_us);   /* RFC 3339 UTC string, see base/clock.h */
 void jsonw_raw(struct jsonw *json, struct slice value); /* already JSON: copied as it is */
 
 #endif

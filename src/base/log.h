@@ -39,10 +39,10 @@ bool log_is_on(enum log_level level);
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 
 /* At least one field. */
-#define LOG(level, event, ...)                                                                     \
-    do {                                                                                           \
-        if (log_is_on(level))                                                                      \
-            log_write(level, event, (const struct log_field[]){__VA_ARGS__, LOG_END});             \
+#define LOG(level, event, ...)                                                                                         \
+    do {                                                                                                               \
+        if (log_is_on(level))                                                                                          \
+            log_write(level, event, (const struct log_field[]){__VA_ARGS__, LOG_END});                                 \
     } while (0)
 #define log_debug(event, ...) LOG(LOG_LEVEL_DEBUG, event, __VA_ARGS__)
 #define log_info(event, ...) LOG(LOG_LEVEL_INFO, event, __VA_ARGS__)

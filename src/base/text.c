@@ -31,7 +31,8 @@ static size_t character(const unsigned char *data, size_t size, uint32_t *ret_co
             return 0;
         code = code << 6 | (data[i] & 0x3f);
     }
-    if ((count == 3 && code < 0x800) || (count == 4 && code < 0x10000) || (code >= 0xd800 && code <= 0xdfff) || code > 0x10ffff)
+    if ((count == 3 && code < 0x800) || (count == 4 && code < 0x10000) || (code >= 0xd800 && code <= 0xdfff) ||
+        code > 0x10ffff)
         return 0;
     *ret_code = code;
     return count;
@@ -48,6 +49,20 @@ bool text_is_utf8(struct slice text)
         at += count;
     }
     return true;
+}
+
+size_t text_keep_utf8(char *text, size_t size)
+{
+    uint32_t code;
+    size_t kept = 0;
+
+    for (size_t at = 0; at < size;) {
+        size_t count = character((const unsigned char *)text + at, size - at, &code);
+        memmove(text + kept, text + at, count);
+        kept += count;
+        at += count ? count : 1;
+    }
+    return kept;
 }
 
 bool text_has_control(struct slice text)
@@ -130,7 +145,8 @@ size_t text_base64url_encode(const void *bytes, size_t size, char *out)
     size_t at = 0;
 
     for (size_t i = 0; i < size; i += 3) {
-        uint32_t group = (uint32_t)in[i] << 16 | (i + 1 < size ? (uint32_t)in[i + 1] << 8 : 0) | (i + 2 < size ? in[i + 2] : 0);
+        uint32_t group =
+            (uint32_t)in[i] << 16 | (i + 1 < size ? (uint32_t)in[i + 1] << 8 : 0) | (i + 2 < size ? in[i + 2] : 0);
         size_t digits = size - i >= 3 ? 4 : size - i + 1;
         for (size_t d = 0; d < digits; d++)
             out[at++] = alphabet[group >> (18 - 6 * d) & 63];
@@ -186,7 +202,11 @@ void text_hex_encode(const void *bytes, size_t size, char *out)
 
 static int hex_of(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 bool text_percent_decode(struct slice text, char *out, size_t *ret_size)

@@ -65,8 +65,7 @@ static int integer_compare(int64_t a, int64_t b)
     return (a > b) - (a < b);
 }
 
-int sort_key_compare(const struct sort_key *a, struct slice player_a, const struct sort_key *b,
-                     struct slice player_b)
+int sort_key_compare(const struct sort_key *a, struct slice player_a, const struct sort_key *b, struct slice player_b)
 {
     int order = integer_compare(a->k1, b->k1);
 

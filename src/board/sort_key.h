@@ -32,8 +32,8 @@
 #include "base/slice.h"
 
 enum {
-    SORT_KEY_INTEGER_MAX = 9,                    /* bytes of one coded integer */
-    SORT_KEY_MAX = 3 * SORT_KEY_INTEGER_MAX,     /* bytes of a key without the player */
+    SORT_KEY_INTEGER_MAX = 9,                /* bytes of one coded integer */
+    SORT_KEY_MAX = 3 * SORT_KEY_INTEGER_MAX, /* bytes of a key without the player */
     PLAYER_BYTES_MAX = 64,
     MEMBER_MAX = SORT_KEY_MAX + PLAYER_BYTES_MAX,
     SORT_KEY_SCORE_TEXT_MAX = 32,
@@ -58,7 +58,6 @@ bool sort_key_decode(struct slice member, struct sort_key *ret_key, size_t *ret_
 size_t sort_key_score_text(int64_t k1, char out[static SORT_KEY_SCORE_TEXT_MAX]);
 
 /* <0, 0, >0: the definition, to which bytes, SQL and Redis are held. */
-int sort_key_compare(const struct sort_key *a, struct slice player_a, const struct sort_key *b,
-                     struct slice player_b);
+int sort_key_compare(const struct sort_key *a, struct slice player_a, const struct sort_key *b, struct slice player_b);
 
 #endif

@@ -42,7 +42,7 @@ static const struct row rows[] = {
 #undef LIST
 };
 
-enum { SECRET_BYTES_MIN = 16 };
+enum { SECRET_BYTES_MIN = 16, SHOWN_BYTES_MAX = 80, WHERE_BYTES_MAX = SHOWN_BYTES_MAX + 24 };
 
 static void *place(struct settings *settings, const struct row *row)
 {
@@ -63,7 +63,8 @@ void settings_init(struct settings *settings)
 }
 
 /* `where` is "file:line" or the variable's name. */
-static bool value_set(struct settings *settings, const struct row *row, const char *where, struct slice value, struct error *error)
+static bool value_set(struct settings *settings, const struct row *row, const char *where, struct slice value,
+                      struct error *error)
 {
     int64_t number;
     struct settings_list *list;
@@ -71,32 +72,38 @@ static bool value_set(struct settings *settings, const struct row *row, const ch
     switch (row->kind) {
     case KIND_INT:
         if (!text_parse_int64(value, &number) || number < row->min || number > row->max)
-            return error_set(error, ERROR_CONFIG, "%.100s: %s.%s: \"%.40s\" is not an integer of the range (allowed: %lld to %lld%s%s)",
-                             where, row->section, row->name, value.data, (long long)row->min, (long long)row->max, row->unit[0] ? " " : "",
-                             row->unit);
+            return error_set(error, ERROR_CONFIG,
+                             "%s: %s.%s: \"%.40s\" is not an integer of the range (allowed: %lld to %lld%s%s)", where,
+                             row->section, row->name, value.data, (long long)row->min, (long long)row->max,
+                             row->unit[0] ? " " : "", row->unit);
         *(int64_t *)place(settings, row) = number;
         return true;
     case KIND_BOOL:
         if (!slice_is(value, "true") && !slice_is(value, "false"))
-            return error_set(error, ERROR_CONFIG, "%.100s: %s.%s: \"%.40s\" is not a truth value (allowed: true, false)", where, row->section,
-                             row->name, value.data);
+            return error_set(error, ERROR_CONFIG, "%s: %s.%s: \"%.40s\" is not a truth value (allowed: true, false)",
+                             where, row->section, row->name, value.data);
         *(bool *)place(settings, row) = slice_is(value, "true");
         return true;
     case KIND_TEXT:
     case KIND_SECRET:
-        if (value.size >= SETTINGS_TEXT_MAX || memchr(value.data, 0, value.size))
-            return error_set(error, ERROR_CONFIG, "%.100s: %s.%s: the text is too long (allowed: up to %d bytes)", where, row->section,
-                             row->name, SETTINGS_TEXT_MAX - 1);
+        if (memchr(value.data, 0, value.size))
+            return error_set(error, ERROR_CONFIG, "%s: %s.%s: the text holds a NUL", where, row->section, row->name);
+        if (value.size >= SETTINGS_TEXT_MAX)
+            return error_set(error, ERROR_CONFIG, "%s: %s.%s: the text is too long (allowed: up to %d bytes)", where,
+                             row->section, row->name, SETTINGS_TEXT_MAX - 1);
         if (row->kind == KIND_SECRET && value.size > 0 && value.size < SECRET_BYTES_MIN)
-            return error_set(error, ERROR_CONFIG, "%.100s: %s.%s: the secret is too short (allowed: %d bytes or more)", where, row->section,
-                             row->name, SECRET_BYTES_MIN);
+            return error_set(error, ERROR_CONFIG, "%s: %s.%s: the secret is too short (allowed: %d bytes or more)",
+                             where, row->section, row->name, SECRET_BYTES_MIN);
         memcpy(place(settings, row), value.data, value.size);
         ((char *)place(settings, row))[value.size] = 0;
         return true;
     case KIND_LIST:
         list = place(settings, row);
+        if (memchr(value.data, 0, value.size))
+            return error_set(error, ERROR_CONFIG, "%s: %s.%s: the text holds a NUL", where, row->section, row->name);
         if (list->count == SETTINGS_LIST_MAX || value.size >= SETTINGS_TEXT_MAX)
-            return error_set(error, ERROR_CONFIG, "%.100s: %s.%s: too many or too long items (allowed: %d of up to %d bytes)", where,
+            return error_set(error, ERROR_CONFIG,
+                             "%s: %s.%s: too many or too long items (allowed: %d of up to %d bytes)", where,
                              row->section, row->name, SETTINGS_LIST_MAX, SETTINGS_TEXT_MAX - 1);
         memcpy(list->items[list->count], value.data, value.size);
         list->items[list->count++][value.size] = 0;
@@ -110,15 +117,26 @@ static bool value_set(struct settings *settings, const struct row *row, const ch
 struct reader {
     yaml_parser_t parser;
     yaml_event_t event;
-    const char *path;
+    char path[SHOWN_BYTES_MAX]; /* as errors show it */
     struct settings *settings;
     struct error *error;
     bool is_seen[ARRAY_SIZE(rows)];
 };
 
+/* A long path loses its front: its end names the file, and the line number and the range behind it must fit too. */
+static void path_show(const char *path, char out[static SHOWN_BYTES_MAX])
+{
+    size_t size = strlen(path);
+
+    if (size < SHOWN_BYTES_MAX)
+        memcpy(out, path, size + 1);
+    else
+        snprintf(out, SHOWN_BYTES_MAX, "...%s", path + size - (SHOWN_BYTES_MAX - 4));
+}
+
 static bool read_fail(struct reader *reader, const char *what)
 {
-    return error_set(reader->error, ERROR_CONFIG, "%.100s:%zu: %s", reader->path, reader->event.start_mark.line + 1, what);
+    return error_set(reader->error, ERROR_CONFIG, "%s:%zu: %s", reader->path, reader->event.start_mark.line + 1, what);
 }
 
 static bool next(struct reader *reader)
@@ -126,15 +144,17 @@ static bool next(struct reader *reader)
     yaml_event_delete(&reader->event);
     if (!yaml_parser_parse(&reader->parser, &reader->event)) {
         memset(&reader->event, 0, sizeof(reader->event));
-        return error_set(reader->error, ERROR_CONFIG, "%.100s:%zu: not YAML: %.120s", reader->path, reader->parser.problem_mark.line + 1,
+        return error_set(reader->error, ERROR_CONFIG, "%s:%zu: not YAML: %.120s", reader->path,
+                         reader->parser.problem_mark.line + 1,
                          reader->parser.problem ? reader->parser.problem : "unknown problem");
     }
     if (reader->event.type == YAML_ALIAS_EVENT)
         return read_fail(reader, "aliases are not allowed");
-    const yaml_char_t *anchor = reader->event.type == YAML_SCALAR_EVENT          ? reader->event.data.scalar.anchor
-                                : reader->event.type == YAML_MAPPING_START_EVENT  ? reader->event.data.mapping_start.anchor
-                                : reader->event.type == YAML_SEQUENCE_START_EVENT ? reader->event.data.sequence_start.anchor
-                                                                                  : NULL;
+    const yaml_char_t *anchor =
+        reader->event.type == YAML_SCALAR_EVENT           ? reader->event.data.scalar.anchor
+        : reader->event.type == YAML_MAPPING_START_EVENT  ? reader->event.data.mapping_start.anchor
+        : reader->event.type == YAML_SEQUENCE_START_EVENT ? reader->event.data.sequence_start.anchor
+                                                          : NULL;
     if (anchor)
         return read_fail(reader, "anchors are not allowed");
     return true;
@@ -148,18 +168,19 @@ static struct slice scalar(const struct reader *reader)
 static bool read_value(struct reader *reader, size_t index)
 {
     const struct row *row = &rows[index];
-    char where[160];
+    char where[WHERE_BYTES_MAX];
 
     if (reader->is_seen[index])
-        return error_set(reader->error, ERROR_CONFIG, "%.100s:%zu: %s.%s: the setting is there twice", reader->path,
+        return error_set(reader->error, ERROR_CONFIG, "%s:%zu: %s.%s: the setting is there twice", reader->path,
                          reader->event.start_mark.line + 1, row->section, row->name);
     reader->is_seen[index] = true;
     if (!next(reader))
         return false;
-    snprintf(where, sizeof(where), "%.100s:%zu", reader->path, reader->event.start_mark.line + 1);
+    snprintf(where, sizeof(where), "%s:%zu", reader->path, reader->event.start_mark.line + 1);
     if (row->kind != KIND_LIST) {
         if (reader->event.type != YAML_SCALAR_EVENT)
-            return error_set(reader->error, ERROR_CONFIG, "%s: %s.%s: must be one value", where, row->section, row->name);
+            return error_set(reader->error, ERROR_CONFIG, "%s: %s.%s: must be one value", where, row->section,
+                             row->name);
         return value_set(reader->settings, row, where, scalar(reader), reader->error);
     }
     if (reader->event.type != YAML_SEQUENCE_START_EVENT)
@@ -191,7 +212,7 @@ static bool read_section(struct reader *reader)
     struct slice name = scalar(reader);
 
     if (!section_is_known(name))
-        return error_set(reader->error, ERROR_CONFIG, "%.100s:%zu: %.60s: there is no such section", reader->path,
+        return error_set(reader->error, ERROR_CONFIG, "%s:%zu: %.60s: there is no such section", reader->path,
                          reader->event.start_mark.line + 1, name.data);
     snprintf(section, sizeof(section), "%.*s", (int)name.size, name.data);
     if (!next(reader))
@@ -208,10 +229,11 @@ static bool read_section(struct reader *reader)
         if (reader->event.type != YAML_SCALAR_EVENT)
             return read_fail(reader, "a setting's name must be a text");
         size_t index = 0;
-        while (index < ARRAY_SIZE(rows) && (strcmp(rows[index].section, section) != 0 || !slice_is(scalar(reader), rows[index].name)))
+        while (index < ARRAY_SIZE(rows) &&
+               (strcmp(rows[index].section, section) != 0 || !slice_is(scalar(reader), rows[index].name)))
             index++;
         if (index == ARRAY_SIZE(rows))
-            return error_set(reader->error, ERROR_CONFIG, "%.100s:%zu: %s.%.60s: there is no such setting", reader->path,
+            return error_set(reader->error, ERROR_CONFIG, "%s:%zu: %s.%.60s: there is no such setting", reader->path,
                              reader->event.start_mark.line + 1, section, scalar(reader).data);
         if (!read_value(reader, index))
             return false;
@@ -265,20 +287,27 @@ static bool read_document(struct reader *reader)
 
 static bool file_read(struct settings *settings, const char *path, struct error *error)
 {
-    struct reader reader = {.path = path, .settings = settings, .error = error};
+    struct reader reader = {.settings = settings, .error = error};
     char *text = malloc(SETTINGS_FILE_BYTES_MAX + 1);
     FILE *file = fopen(path, "r");
     bool is_ok = false;
 
     ASSERT(text != NULL);
+    path_show(path, reader.path);
     if (!file) {
-        error_set(error, ERROR_CONFIG, "%.200s: cannot be read: %s", path, strerror(errno));
+        error_set(error, ERROR_CONFIG, "%s: cannot be read: %s", reader.path, strerror(errno));
         goto out;
     }
     size_t size = fread(text, 1, SETTINGS_FILE_BYTES_MAX + 1, file);
+    bool has_failed = ferror(file) != 0; /* a directory opens, and only then can't be read */
+    int reason = errno;
     fclose(file);
+    if (has_failed) {
+        error_set(error, ERROR_CONFIG, "%s: cannot be read: %s", reader.path, strerror(reason));
+        goto out;
+    }
     if (size > SETTINGS_FILE_BYTES_MAX) {
-        error_set(error, ERROR_CONFIG, "%.200s: the file is larger than %d bytes", path, SETTINGS_FILE_BYTES_MAX);
+        error_set(error, ERROR_CONFIG, "%s: the file is larger than %d bytes", reader.path, SETTINGS_FILE_BYTES_MAX);
         goto out;
     }
     /* The parser's time is quadratic in the depth; no setting is deeper than three. */
@@ -286,7 +315,7 @@ static bool file_read(struct settings *settings, const char *path, struct error 
     for (size_t i = 0; i < size; i++) {
         depth += (text[i] == '[' || text[i] == '{') - (text[i] == ']' || text[i] == '}');
         if (depth > 16) {
-            error_set(error, ERROR_CONFIG, "%.200s: nested too deep", path);
+            error_set(error, ERROR_CONFIG, "%s: nested too deep", reader.path);
             goto out;
         }
     }
@@ -385,13 +414,14 @@ void settings_print(const struct settings *settings, FILE *out)
         const struct settings_list *list = value;
         fprintf(out, "%s.%s = ", row->section, row->name);
         if (row->kind == KIND_INT)
-            fprintf(out, "%lld  # %lld to %lld%s%s. ", (long long)*(const int64_t *)value, (long long)row->min, (long long)row->max,
-                    row->unit[0] ? " " : "", row->unit);
+            fprintf(out, "%lld  # %lld to %lld%s%s. ", (long long)*(const int64_t *)value, (long long)row->min,
+                    (long long)row->max, row->unit[0] ? " " : "", row->unit);
         else if (row->kind == KIND_BOOL)
             fprintf(out, "%s  # ", *(const bool *)value ? "true" : "false");
         else if (row->kind == KIND_LIST)
             for (size_t item = 0; item <= list->count; item++)
-                fprintf(out, "%s%s", item < list->count ? list->items[item] : "  # ", item + 1 < list->count ? "," : "");
+                fprintf(out, "%s%s", item < list->count ? list->items[item] : "  # ",
+                        item + 1 < list->count ? "," : "");
         else
             fprintf(out, "%s  # ", row->kind == KIND_TEXT ? (const char *)value : *(const char *)value ? "***" : "");
         fprintf(out, "%s\n", row->help);

@@ -16,10 +16,13 @@ INT(server, loops, 0, 0, 256, "threads", "Event loops, one thread each; 0 is one
 INT(server, connections_max, 4096, 16, 1000000, "connections", "Open client connections per loop; more are refused.")
 INT(server, uri_bytes_max, 8192, 256, 65536, "bytes", "Longest request target; longer gets 414.")
 INT(server, header_bytes_max, 8192, 4096, 1048576, "bytes", "Memory for one request's header fields; more gets 431.")
-INT(server, body_bytes_max, 1048576, 1024, 67108864, "bytes", "Largest JSON body; larger gets 413. An NDJSON stream may be longer, its lines not.")
+INT(server, body_bytes_max, 1048576, 1024, 67108864, "bytes",
+    "Largest JSON body; larger gets 413. An NDJSON stream may be longer, its lines not.")
 INT(server, header_timeout_ms, 5000, 100, 600000, "ms", "From a request's first byte to the end of its header.")
-INT(server, body_timeout_ms, 10000, 100, 600000, "ms", "From the end of the header to the end of a JSON body; an NDJSON stream may pause no longer than this.")
-INT(server, answer_timeout_ms, 5000, 100, 600000, "ms", "From the end of the request until 503 is sent instead of an answer.")
+INT(server, body_timeout_ms, 10000, 100, 600000, "ms",
+    "From the end of the header to the end of a JSON body; an NDJSON stream may pause no longer than this.")
+INT(server, answer_timeout_ms, 5000, 100, 600000, "ms",
+    "From the end of the request until 503 is sent instead of an answer.")
 INT(server, idle_timeout_ms, 60000, 1000, 3600000, "ms", "A kept-alive connection without a request is closed.")
 INT(server, drain_timeout_ms, 10000, 0, 600000, "ms", "At a graceful stop, how long accepted requests may take.")
 TEXT(server, spool_directory, "/tmp", "Where the answers to long NDJSON streams wait (unlinked files).")
@@ -30,7 +33,8 @@ INT(database, write_connections, 2, 1, 64, "connections", "To the primary, per l
 INT(database, read_connections, 2, 1, 64, "connections", "To each server, per loop, for everything else.")
 INT(database, connect_timeout_ms, 2000, 50, 60000, "ms", "Until a connection attempt is given up.")
 INT(database, statement_timeout_ms, 2000, 10, 600000, "ms", "Until the server cancels one of our statements.")
-INT(database, queue_max, 20000, 1, 1000000, "submissions", "Submissions waiting for the database, per loop; more get 503.")
+INT(database, queue_max, 20000, 1, 1000000, "submissions",
+    "Submissions waiting for the database, per loop; more get 503.")
 INT(database, batch_max, 512, 1, 5000, "submissions", "Most submissions in one transaction.")
 INT(database, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two connection attempts.")
 TEXT(redis, url, "redis://127.0.0.1:6379/0", "redis://[:password@]host:port[/db] or unix:///path[?db=n].")
@@ -40,11 +44,13 @@ INT(redis, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two c
 INT(cache, l1_bytes, 67108864, 0, 68719476736, "bytes", "Memory for finished answers, per loop; 0 keeps none.")
 INT(cache, heartbeat_ms, 100, 10, 10000, "ms", "Between two proofs that changes are still heard; after three missed, memory is not trusted.")
 INT(cache, board_ttl_ms, 1000, 0, 60000, "ms", "How long a loop trusts its copy of a board's definition.")
-INT(cache, key_ttl_ms, 2000, 0, 60000, "ms", "How long a loop trusts its copy of an API key; a revoked key dies within it.")
+INT(cache, key_ttl_ms, 2000, 0, 60000, "ms",
+    "How long a loop trusts its copy of an API key; a revoked key dies within it.")
 INT(worker, tail_busy_ms, 20, 1, 10000, "ms", "Pause between two looks at new events while there are some.")
 INT(worker, tail_idle_ms, 200, 1, 60000, "ms", "The same while there are none.")
 INT(worker, partitions_ahead, 7, 1, 366, "days", "How far ahead partitions are made.")
 INT(worker, event_retention_days, 400, 1, 36500, "days", "Score events older than this are dropped, by partition.")
 INT(worker, tombstone_hours, 24, 1, 8760, "hours", "How long a removed entry's tombstone is kept.")
-INT(worker, close_grace_ms, 5000, 0, 3600000, "ms", "After its end, how long a period still takes submissions that were on their way.")
+INT(worker, close_grace_ms, 5000, 0, 3600000, "ms",
+    "After its end, how long a period still takes submissions that were on their way.")
 TEXT(log, level, "info", "debug, info, warn or error.")

@@ -48,9 +48,11 @@ void peer_check(struct peer *peer, int64_t now_us)
     int64_t phase_us = now_us - exchange->phase_since_us;
     if (exchange->state == EXCHANGE_HEADER && phase_us > settings->header_timeout_ms * 1000LL) {
         peer_reap(peer);
-    } else if (exchange->state == EXCHANGE_BODY && !exchange->is_paused && phase_us > settings->body_timeout_ms * 1000LL) {
+    } else if (exchange->state == EXCHANGE_BODY && !exchange->is_paused &&
+               phase_us > settings->body_timeout_ms * 1000LL) {
         peer_reap(peer);
-    } else if (exchange->state == EXCHANGE_HANDLING && exchange->status == 0 && phase_us > settings->answer_timeout_ms * 1000LL) {
+    } else if (exchange->state == EXCHANGE_HANDLING && exchange->status == 0 &&
+               phase_us > settings->answer_timeout_ms * 1000LL) {
         struct error error;
         error_set(&error, ERROR_UNAVAILABLE, "the answer took too long; a write may or may not have happened");
         http_reply_error(&exchange->request, &error);

@@ -46,7 +46,8 @@ static bool segment_is_odd(struct slice segment, bool is_last)
 bool guard_target(struct slice target, int uri_bytes_max, struct error *error)
 {
     if (target.size > (size_t)uri_bytes_max)
-        return error_set(error, ERROR_URI_TOO_LONG, "the request target has %zu bytes, the limit is %d", target.size, uri_bytes_max);
+        return error_set(error, ERROR_URI_TOO_LONG, "the request target has %zu bytes, the limit is %d", target.size,
+                         uri_bytes_max);
     if (target.size == 0 || target.data[0] != '/')
         return error_set(error, ERROR_BAD_REQUEST, "the request target must start with '/'");
     for (size_t i = 0; i < target.size; i++) {
@@ -74,6 +75,8 @@ bool guard_target(struct slice target, int uri_bytes_max, struct error *error)
 
 struct scan {
     struct error *error;
+    const char *next;   /* where the next line must begin */
+    bool is_contiguous; /* so far */
     bool is_ok;
     int count;
     int hosts, content_lengths, transfer_encodings, singles[9];
@@ -81,9 +84,9 @@ struct scan {
 };
 
 /* Fields of which a second one is an attack or a mistake. */
-static const char *const single_names[] = {"Content-Type",      "Authorization",       "Idempotency-Key",
-                                           "Range",             "If-Modified-Since",   "If-Unmodified-Since",
-                                           "Content-Encoding",  "Ladder-Token",        "Expect"};
+static const char *const single_names[] = {
+    "Content-Type",        "Authorization",    "Idempotency-Key", "Range", "If-Modified-Since",
+    "If-Unmodified-Since", "Content-Encoding", "Ladder-Token",    "Expect"};
 
 static enum MHD_Result scan_field(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size,
                                   const char *value, size_t value_size)
@@ -101,7 +104,8 @@ static enum MHD_Result scan_field(void *context, enum MHD_ValueKind kind, const 
         return MHD_NO;
     }
     if (value_size > FIELD_VALUE_MAX) {
-        error_set(scan->error, ERROR_HEADERS_TOO_LARGE, "the header field %s is longer than %d bytes", name, FIELD_VALUE_MAX);
+        error_set(scan->error, ERROR_HEADERS_TOO_LARGE, "the header field %s is longer than %d bytes", name,
+                  FIELD_VALUE_MAX);
         return MHD_NO;
     }
     for (size_t i = 0; i < value_size; i++) {
@@ -112,6 +116,8 @@ static enum MHD_Result scan_field(void *context, enum MHD_ValueKind kind, const 
         }
     }
     struct slice text = {value, value_size};
+    scan->is_contiguous = scan->is_contiguous && name == scan->next;
+    scan->next = value + value_size + 2;
     if (strcasecmp(name, "Host") == 0)
         scan->hosts++;
     if (strcasecmp(name, "Content-Length") == 0) {
@@ -157,16 +163,67 @@ static bool guard_framing(const struct scan *scan, bool is_1_1, struct guard_res
     return true;
 }
 
-bool guard_header(struct MHD_Connection *connection, const char *version, struct guard_result *ret_result, struct error *error)
+/*
+ * The header lies in the library's buffer as it came, but for NULs that it put over the spaces of the first line, the
+ * colons and both bytes of each line's end. So each part begins where the one before it ended, and what the library cut
+ * off, skipped or joined shows as a gap:
+ *
+ *   GET 0 /a?b 0 HTTP/1.1 00 Host 0 [ ]h 00 Accept 0 [ ]x 00 00 body
+ */
+static bool guard_layout(const struct guard_line *line, const struct scan *scan, struct error *error)
 {
-    struct scan scan = {.error = error, .is_ok = true};
-    bool is_1_1 = strcmp(version, "HTTP/1.1") == 0;
+#if MHD_VERSION <= 0x00097500
+    bool is_whole = line->target == line->method + strlen(line->method) + 1 &&
+                    line->version == line->target + line->target_size + 1 && scan->is_contiguous;
+
+    if (!is_whole || (scan->count > 0 && (scan->next[-1] || scan->next[0] || scan->next[1])))
+        return error_set(error, ERROR_BAD_REQUEST,
+                         "the header has a NUL, a folded or an empty line, or lines that do not end in CR LF");
+#else
+    (void)line; /* later versions refuse these shapes, and promise no such layout */
+    (void)scan;
+    (void)error;
+#endif
+    return true;
+}
+
+static enum MHD_Result scan_trailer(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size,
+                                    const char *value, size_t value_size)
+{
+    static const char *const forbidden[] = {"Content-Length", "Transfer-Encoding", "Host",   "Content-Type",
+                                            "Authorization",  "Content-Encoding",  "Expect", "Idempotency-Key",
+                                            "Connection",     "Trailer",           "Cookie", "Ladder-Token"};
+    bool *is_ok = context;
+
+    (void)kind;
+    (void)value;
+    (void)value_size;
+    *is_ok = is_token(name, name_size);
+    for (size_t i = 0; i < ARRAY_SIZE(forbidden) && *is_ok; i++)
+        *is_ok = strcasecmp(name, forbidden[i]) != 0;
+    return *is_ok ? MHD_YES : MHD_NO;
+}
+
+bool guard_trailers(struct MHD_Connection *connection, struct error *error)
+{
+    bool is_ok = true;
+
+    MHD_get_connection_values_n(connection, MHD_FOOTER_KIND, scan_trailer, &is_ok);
+    return is_ok || error_set(error, ERROR_BAD_REQUEST, "a trailer field is malformed, or belongs into the header");
+}
+
+bool guard_header(struct MHD_Connection *connection, const struct guard_line *line, struct guard_result *ret_result,
+                  struct error *error)
+{
+    struct scan scan = {
+        .error = error, .is_ok = true, .is_contiguous = true, .next = line->version + strlen(line->version) + 2};
+    bool is_1_1 = strcmp(line->version, "HTTP/1.1") == 0;
 
     *ret_result = (struct guard_result){.has_body = false};
-    if (!is_1_1 && strcmp(version, "HTTP/1.0") != 0)
+    if (!is_1_1 && strcmp(line->version, "HTTP/1.0") != 0)
         return error_set(error, ERROR_BAD_REQUEST, "the HTTP version is neither 1.1 nor 1.0");
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_field, &scan);
-    if (!scan.is_ok)
+    if (!scan.is_ok || !guard_layout(line, &scan, error))
         return false;
     if (scan.hosts > 1 || (is_1_1 && scan.hosts != 1))
         return error_set(error, ERROR_BAD_REQUEST, "there must be one Host header field");

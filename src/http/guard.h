@@ -3,6 +3,21 @@
  *
  * Two Content-Lengths, or one beside Transfer-Encoding, let a proxy and us see different requests in the same bytes
  * (request smuggling); so do unknown codings, spaces before colons, and bare carriage returns. RFC 9112 sections 3, 5, 6.
+ *
+ *   refused by what the library tells         refused by where it lies (guard_layout)   not to be seen from here
+ *   ---------------------------------------   ---------------------------------------   ---------------------------------
+ *   two Content-Lengths; one with             bare LF as a line's end                   LF alone, or with spaces, around a
+ *     Transfer-Encoding; not 1 to 15 digits   NUL in the target or in a value             chunk's size; chunk extensions
+ *   a coding other than one "chunked";        folded lines (obs-fold; the library       empty lines before the request
+ *     any in HTTP/1.0                           would join them to the name)            NUL LF as a line's end
+ *   two Hosts, none in 1.1; single fields     an empty header name                      what the library refuses itself: a
+ *     twice; '_' or ' ' in a name             more than one space in the first line       bad Content-Length is answered
+ *   bare CR and other controls                                                            twice, without a problem body
+ *   targets that are no path; bad escapes
+ *   trailers that would frame or route
+ *
+ * The right column does no harm to a server on its own; behind a proxy that shares connections between clients, let that
+ * proxy be a strict one (config/haproxy.cfg).
  */
 #ifndef HTTP_GUARD_H
 #define HTTP_GUARD_H
@@ -15,9 +30,12 @@
 
 struct MHD_Connection;
 
-struct guard_limits {
-    int uri_bytes_max;
-    int64_t body_bytes_max;
+/* The first line, as the library left it in its buffer: each part ends in a NUL where a space or the line's end was. */
+struct guard_line {
+    const char *method;
+    const char *target;
+    size_t target_size;
+    const char *version;
 };
 
 struct guard_result {
@@ -29,6 +47,9 @@ struct guard_result {
 /* The raw target: origin form, visible ASCII, whole escapes, no %00, no empty or dot segments. */
 bool guard_target(struct slice target, int uri_bytes_max, struct error *error);
 /* Version and header fields. */
-bool guard_header(struct MHD_Connection *connection, const char *version, struct guard_result *ret_result, struct error *error);
+bool guard_header(struct MHD_Connection *connection, const struct guard_line *line, struct guard_result *ret_result,
+                  struct error *error);
+/* The fields behind a chunked body. */
+bool guard_trailers(struct MHD_Connection *connection, struct error *error);
 
 #endif

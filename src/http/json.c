@@ -44,8 +44,8 @@ bool json_document_parse(struct json_document *document, struct slice text, stru
         return error_set(error, ERROR_INVALID_BODY, "the body is nested deeper than %d levels", JSON_BODY_DEPTH_MAX);
     document->root = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, &parse_error);
     if (!document->root)
-        return error_set(error, ERROR_INVALID_BODY, "not JSON at line %d, column %d: %.120s", parse_error.line, parse_error.column,
-                         parse_error.text);
+        return error_set(error, ERROR_INVALID_BODY, "not JSON at line %d, column %d: %.120s", parse_error.line,
+                         parse_error.column, parse_error.text);
     return true;
 }
 
@@ -71,9 +71,17 @@ bool json_root_object(const struct json_document *document, struct json_object *
 static bool refuse(const struct json_object *object, const char *name, struct error *error, const char *what)
 {
     char pointer[2 * JSON_POINTER_MAX];
+    size_t size = strlen(object->pointer);
 
-    snprintf(pointer, sizeof(pointer), "%s/%.60s", object->pointer, name);
-    pointer[ERROR_FIELD_MAX - 1] = 0;
+    /* RFC 6901: '~' and '/' within a name are ~0 and ~1. */
+    memcpy(pointer, object->pointer, size);
+    pointer[size++] = '/';
+    for (const char *c = name; *c && size < ERROR_FIELD_MAX; c++) {
+        if (*c == '~' || *c == '/')
+            pointer[size++] = '~';
+        pointer[size++] = *c == '~' ? '0' : *c == '/' ? '1' : *c;
+    }
+    pointer[size] = 0;
     return error_set_field(error, ERROR_INVALID_BODY, pointer, "%.60s: %s", name, what);
 }
 
@@ -108,7 +116,8 @@ bool json_is_null_member(const struct json_object *object, const char *name)
     return json_is_null(member(object, name));
 }
 
-bool json_read_text(const struct json_object *object, const char *name, bool is_needed, struct slice *ret_value, struct error *error)
+bool json_read_text(const struct json_object *object, const char *name, bool is_needed, struct slice *ret_value,
+                    struct error *error)
 {
     const json_t *value = member(object, name);
 
@@ -120,7 +129,8 @@ bool json_read_text(const struct json_object *object, const char *name, bool is_
     return true;
 }
 
-bool json_read_int64(const struct json_object *object, const char *name, bool is_needed, int64_t *ret_value, struct error *error)
+bool json_read_int64(const struct json_object *object, const char *name, bool is_needed, int64_t *ret_value,
+                     struct error *error)
 {
     const json_t *value = member(object, name);
 
@@ -136,7 +146,8 @@ bool json_read_int64(const struct json_object *object, const char *name, bool is
     return refuse(object, name, error, "must be an integer from -9223372036854775808 to 9223372036854775807");
 }
 
-bool json_read_bool(const struct json_object *object, const char *name, bool is_needed, bool *ret_value, struct error *error)
+bool json_read_bool(const struct json_object *object, const char *name, bool is_needed, bool *ret_value,
+                    struct error *error)
 {
     const json_t *value = member(object, name);
 
@@ -173,7 +184,8 @@ bool json_read_raw_object(const struct json_object *object, const char *name, si
     return true;
 }
 
-bool json_read_array(const struct json_object *object, const char *name, size_t count_max, size_t *ret_count, struct error *error)
+bool json_read_array(const struct json_object *object, const char *name, size_t count_max, size_t *ret_count,
+                     struct error *error)
 {
     const json_t *value = member(object, name);
     char what[64];
@@ -189,7 +201,8 @@ bool json_read_array(const struct json_object *object, const char *name, size_t 
     return true;
 }
 
-bool json_array_object(const struct json_object *object, const char *name, size_t index, struct json_object *ret_item, struct error *error)
+bool json_array_object(const struct json_object *object, const char *name, size_t index, struct json_object *ret_item,
+                       struct error *error)
 {
     ret_item->value = json_array_get(member(object, name), index);
     snprintf(ret_item->pointer, sizeof(ret_item->pointer), "/%.30s/%zu", name, index);
@@ -198,7 +211,8 @@ bool json_array_object(const struct json_object *object, const char *name, size_
     return true;
 }
 
-bool json_array_text(const struct json_object *object, const char *name, size_t index, struct slice *ret_text, struct error *error)
+bool json_array_text(const struct json_object *object, const char *name, size_t index, struct slice *ret_text,
+                     struct error *error)
 {
     const json_t *value = json_array_get(member(object, name), index);
 

@@ -40,17 +40,23 @@ bool json_is_null_member(const struct json_object *object, const char *name);
 
 /* Each returns false and fills *error when the member is missing (and is_needed) or of another type or range. When it is
  * missing and not needed: true, and *ret_value is left as it was. */
-bool json_read_text(const struct json_object *object, const char *name, bool is_needed, struct slice *ret_value, struct error *error);
+bool json_read_text(const struct json_object *object, const char *name, bool is_needed, struct slice *ret_value,
+                    struct error *error);
 /* Integers only: 1.0 and 1e2 are refused; a string of digits is accepted, for callers whose numbers lose bits past 2^53. */
-bool json_read_int64(const struct json_object *object, const char *name, bool is_needed, int64_t *ret_value, struct error *error);
-bool json_read_bool(const struct json_object *object, const char *name, bool is_needed, bool *ret_value, struct error *error);
+bool json_read_int64(const struct json_object *object, const char *name, bool is_needed, int64_t *ret_value,
+                     struct error *error);
+bool json_read_bool(const struct json_object *object, const char *name, bool is_needed, bool *ret_value,
+                    struct error *error);
 /* An object, written again without spaces, in the arena. */
 bool json_read_raw_object(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
                           struct slice *ret_value, struct error *error);
 /* An array's length, and its items. */
-bool json_read_array(const struct json_object *object, const char *name, size_t count_max, size_t *ret_count, struct error *error);
-bool json_array_object(const struct json_object *object, const char *name, size_t index, struct json_object *ret_item, struct error *error);
-bool json_array_text(const struct json_object *object, const char *name, size_t index, struct slice *ret_text, struct error *error);
+bool json_read_array(const struct json_object *object, const char *name, size_t count_max, size_t *ret_count,
+                     struct error *error);
+bool json_array_object(const struct json_object *object, const char *name, size_t index, struct json_object *ret_item,
+                       struct error *error);
+bool json_array_text(const struct json_object *object, const char *name, size_t index, struct slice *ret_text,
+                     struct error *error);
 /* The root is an array. */
 bool json_root_is_array(const struct json_document *document);
 

@@ -54,6 +54,7 @@ struct http_exchange {
     struct reply_header headers[HTTP_REPLY_HEADERS_MAX];
     int header_count;
     struct error target_error;
+    const char *line_target; /* in the library's buffer, until the first call */
 };
 
 struct http_server {
@@ -73,8 +74,12 @@ struct http_server {
     int free_exchange_count;
     bool must_run;
     bool is_draining;
+    bool is_stopped; /* and freed with the last exchange */
 };
 
+
+/* server.c: with its last exchange. */
+void server_free(struct http_server *server);
 
 /* exchange.c: their memory. */
 struct http_exchange *exchange_new(struct http_server *server);

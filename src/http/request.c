@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -55,14 +56,17 @@ void http_hold(struct http_request *request)
 void http_release(struct http_request *request)
 {
     struct http_exchange *exchange = request->exchange;
+    struct http_server *server = exchange->server;
 
     ASSERT(exchange->holds > 0);
     if (--exchange->holds > 0)
         return;
-    if (exchange->server->application.end)
-        exchange->server->application.end(exchange->server->application.context, request);
-    exchange->server->exchanges--;
+    if (server->application.end)
+        server->application.end(server->application.context, request);
+    server->exchanges--;
     exchange_free(exchange);
+    if (server->exchanges == 0 && server->is_stopped)
+        server_free(server);
 }
 
 bool http_is_answered(const struct http_request *request)
@@ -83,10 +87,16 @@ void http_reply_header(struct http_request *request, const char *name, const cha
 {
     struct http_exchange *exchange = request->exchange;
 
+    for (int i = 0; i < exchange->header_count; i++)
+        if (strcasecmp(exchange->headers[i].name, name) == 0) {
+            exchange->headers[i].value = arena_strdup(&request->arena, value);
+            return;
+        }
     if (exchange->header_count == HTTP_REPLY_HEADERS_MAX)
         return;
-    exchange->headers[exchange->header_count++] = (struct reply_header){
-        arena_strdup(&request->arena, name), arena_strdup(&request->arena, value)};
+    struct reply_header header = {arena_strdup(&request->arena, name), arena_strdup(&request->arena, value)};
+    if (header.name && header.value)
+        exchange->headers[exchange->header_count++] = header;
 }
 
 void reply_queue(struct http_exchange *exchange, int status, struct MHD_Response *response)
@@ -97,14 +107,15 @@ void reply_queue(struct http_exchange *exchange, int status, struct MHD_Response
     exchange_resume(exchange);
 }
 
-static void reply_finish(struct http_exchange *exchange, int status, const char *content_type, struct MHD_Response *response)
+static void reply_finish(struct http_exchange *exchange, int status, const char *content_type,
+                         struct MHD_Response *response)
 {
     ASSERT(response != NULL);
     if (content_type)
         MHD_add_response_header(response, "Content-Type", content_type);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     for (int i = 0; i < exchange->header_count; i++)
-        if (exchange->headers[i].name && exchange->headers[i].value)
+        if (exchange->headers[i].value)
             MHD_add_response_header(response, exchange->headers[i].name, exchange->headers[i].value);
     if (exchange->must_close || exchange->server->is_draining)
         MHD_add_response_header(response, "Connection", "close");

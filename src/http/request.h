@@ -32,9 +32,9 @@ struct http_request {
     struct slice path;   /* raw: its segments are decoded by the router */
     struct http_parameter parameters[HTTP_PARAMETERS_MAX];
     int parameter_count;
-    struct buf body;       /* whole, unless it is streamed */
-    void *application;     /* whatever the application keeps for it, usually in the arena */
-    int64_t started_us;    /* monotonic: the header was complete */
+    struct buf body;                /* whole, unless it is streamed */
+    void *application;              /* whatever the application keeps for it, usually in the arena */
+    int64_t started_us;             /* monotonic: the header was complete */
     struct http_exchange *exchange; /* the server's side, never NULL */
 };
 
@@ -49,7 +49,7 @@ void http_hold(struct http_request *request);
 void http_release(struct http_request *request);
 bool http_is_answered(const struct http_request *request);
 
-/* For the answer to come; name and value are copied. Value: visible ASCII and spaces. */
+/* For the answer to come, instead of an earlier one of this name; name and value are copied. Value: visible ASCII and spaces. */
 void http_reply_header(struct http_request *request, const char *name, const char *value);
 /* body's memory changes hands; it is empty afterwards. An overflown body becomes a 500. */
 void http_reply(struct http_request *request, int status, const char *content_type, struct buf *body);

@@ -54,12 +54,14 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     request->exchange = exchange;
     request->started_us = exchange->phase_since_us;
     buf_init(&request->body, (size_t)server->settings.body_bytes_max);
+    exchange->line_target = target;
     request->target = arena_copy(&request->arena, slice_of(target));
     const char *query = memchr(request->target.data, '?', request->target.size);
     request->path = request->target;
     if (query)
         request->path.size = (size_t)(query - request->target.data);
-    exchange->has_target_error = !guard_target(request->target, server->settings.uri_bytes_max, &exchange->target_error);
+    exchange->has_target_error =
+        !guard_target(request->target, server->settings.uri_bytes_max, &exchange->target_error);
     if (!exchange->has_target_error && query)
         exchange->has_target_error = !request_parameters(
             request, (struct slice){query + 1, request->target.size - request->path.size - 1}, &exchange->target_error);
@@ -91,16 +93,18 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
 {
     struct http_server *server = exchange->server;
     struct http_request *request = &exchange->request;
+    struct guard_line line = {method, exchange->line_target, request->target.size, version};
     struct guard_result guard;
     struct error error = {.code = ERROR_NONE};
 
     exchange->is_first_call_done = true;
     if (exchange->has_target_error)
         return exchange_refuse(exchange, &exchange->target_error);
-    if (!guard_header(exchange->connection, version, &guard, &error))
+    if (!guard_header(exchange->connection, &line, &guard, &error))
         return exchange_refuse(exchange, &error);
     if (!method_parse(method, &request->method)) {
-        error_set(&error, ERROR_METHOD_NOT_ALLOWED, "the method is not one of GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
+        error_set(&error, ERROR_METHOD_NOT_ALLOWED,
+                  "the method is not one of GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
         http_reply_header(request, "Allow", "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
         return exchange_refuse(exchange, &error);
     }
@@ -110,10 +114,11 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
         error_set(&error, ERROR_BAD_REQUEST, "%s takes no body", method);
         return exchange_refuse(exchange, &error);
     }
-    exchange->is_streamed = may_have_body && server->application.begin(server->application.context, request) == HTTP_BODY_STREAM;
+    exchange->is_streamed =
+        may_have_body && server->application.begin(server->application.context, request) == HTTP_BODY_STREAM;
     if (!exchange->is_streamed && guard.is_length_known && guard.content_length > exchange->body_bytes_max) {
-        error_set(&error, ERROR_BODY_TOO_LARGE, "the body has %lld bytes, the limit is %lld", (long long)guard.content_length,
-                  (long long)exchange->body_bytes_max);
+        error_set(&error, ERROR_BODY_TOO_LARGE, "the body has %lld bytes, the limit is %lld",
+                  (long long)guard.content_length, (long long)exchange->body_bytes_max);
         return exchange_refuse(exchange, &error);
     }
     exchange->state = EXCHANGE_BODY;
@@ -146,11 +151,18 @@ static enum MHD_Result exchange_data(struct http_exchange *exchange, const char 
         exchange->phase_since_us = clock_monotonic_us();
     } else if (exchange->body_bytes > exchange->body_bytes_max) {
         struct error error;
-        error_set(&error, ERROR_BODY_TOO_LARGE, "the body is larger than the limit of %lld bytes", (long long)exchange->body_bytes_max);
+        error_set(&error, ERROR_BODY_TOO_LARGE, "the body is larger than the limit of %lld bytes",
+                  (long long)exchange->body_bytes_max);
         exchange->must_close = true;
         http_reply_error(request, &error);
     } else {
         buf_append(&request->body, data, *size);
+        if (request->body.is_overflown) {
+            struct error error;
+            error_set(&error, ERROR_OVERLOADED, "out of memory");
+            exchange->must_close = true;
+            http_reply_error(request, &error);
+        }
     }
     *size = 0;
     return MHD_YES;
@@ -162,7 +174,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     struct http_exchange *exchange = *con_cls;
     struct http_server *server = context;
 
-    (void)connection;
     (void)url;
     if (!exchange)
         return MHD_NO;
@@ -171,8 +182,14 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (exchange->state == EXCHANGE_BODY && *data_size > 0)
         return exchange_data(exchange, data, data_size);
     if (exchange->state == EXCHANGE_BODY) {
+        struct error error;
         exchange->state = EXCHANGE_HANDLING;
         exchange->phase_since_us = server->now_us;
+        if (exchange->has_body && !guard_trailers(connection, &error)) {
+            exchange->must_close = true;
+            if (!exchange->is_streamed) /* else its lines are taken already: the answer must say so */
+                http_reply_error(&exchange->request, &error);
+        }
         if (exchange->status == 0)
             server->application.handle(server->application.context, &exchange->request);
     }
@@ -183,7 +200,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return MHD_YES;
 }
 
-static void on_completed(void *context, struct MHD_Connection *connection, void **con_cls, enum MHD_RequestTerminationCode code)
+static void on_completed(void *context, struct MHD_Connection *connection, void **con_cls,
+                         enum MHD_RequestTerminationCode code)
 {
     struct http_exchange *exchange = *con_cls;
 
@@ -205,7 +223,10 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     exchange->peer = NULL;
     exchange->connection = NULL;
     exchange->is_parked = false;
+    bool is_cut = exchange->is_streamed && exchange->state == EXCHANGE_BODY;
     exchange->state = EXCHANGE_OVER;
+    if (is_cut && exchange->server->application.gone)
+        exchange->server->application.gone(exchange->server->application.context, &exchange->request);
     http_release(&exchange->request);
 }
 
@@ -312,7 +333,8 @@ bool http_listen(const char *address, int port, int *ret_fd, int *ret_port, stru
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     if (bind(fd, (struct sockaddr *)&storage, size) != 0 || listen(fd, 4096) != 0) {
-        error_set_field(error, ERROR_CONFIG, "server.port", "cannot listen on %s port %d: %s", address, port, strerror(errno));
+        error_set_field(error, ERROR_CONFIG, "server.port", "cannot listen on %s port %d: %s", address, port,
+                        strerror(errno));
         close(fd);
         return false;
     }
@@ -333,6 +355,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
     server->loop = loop;
     server->must_run = true;
     server->now_us = clock_monotonic_us();
+    /* clang-format off */
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
         MHD_OPTION_LISTEN_SOCKET, settings->listen_fd,
@@ -343,11 +366,13 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
         MHD_OPTION_END);
+    /* clang-format on */
     if (!server->daemon) {
         free(server);
         return NULL;
     }
-    ev_io_init(&server->readable, on_readable, MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, EV_READ);
+    ev_io_init(&server->readable, on_readable, MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
+               EV_READ);
     ev_prepare_init(&server->prepare, on_prepare);
     ev_idle_init(&server->idle, on_idle);
     ev_timer_init(&server->reaper, on_reap, REAP_MS / 1000.0, REAP_MS / 1000.0);
@@ -374,6 +399,12 @@ bool http_server_is_idle(const struct http_server *server)
     return server->exchanges == 0;
 }
 
+void server_free(struct http_server *server)
+{
+    exchanges_free(server);
+    free(server);
+}
+
 void http_server_free(struct http_server **pserver)
 {
     struct http_server *server = *pserver;
@@ -389,9 +420,10 @@ void http_server_free(struct http_server **pserver)
     ev_prepare_stop(server->loop, &server->prepare);
     ev_idle_stop(server->loop, &server->idle);
     ev_timer_stop(server->loop, &server->reaper);
-    exchanges_free(server);
-    free(server);
     *pserver = NULL;
+    server->is_stopped = true;
+    if (server->exchanges == 0)
+        server_free(server);
 }
 
 const struct http_counters *http_server_counters(const struct http_server *server)

@@ -26,6 +26,8 @@ struct http_application {
     bool (*data)(void *context, struct http_request *request, struct slice bytes);
     /* The request is whole: answer it, now or later. */
     void (*handle)(void *context, struct http_request *request);
+    /* The client left in the middle of a streamed body: neither more data nor handle come. May be NULL. */
+    void (*gone)(void *context, struct http_request *request);
     /* The exchange is over and nobody holds the request: let go of request->application. May be NULL. */
     void (*end)(void *context, struct http_request *request);
 };
@@ -50,6 +52,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
 /* Takes no more connections; answers carry Connection: close; idle connections are closed. */
 void http_server_drain(struct http_server *server);
 bool http_server_is_idle(const struct http_server *server); /* no request under way */
+/* Closes every connection. Requests that are still held stay valid until they are released, unanswered. */
 void http_server_free(struct http_server **server);
 
 struct http_counters {

@@ -1,6 +1,9 @@
 #include "unit.h"
 
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -97,9 +100,98 @@ static void test_json_writer(void **context)
     jsonw_key(&json, "r");
     jsonw_raw(&json, SLICE("{}"));
     jsonw_object_close(&json);
-    assert_string_equal(buf.data, "{\"a\":[-9223372036854775808,0.1,1e+300,null,true,null],\"s\":\"q\\\"\\\\\\u000a\\u0001\\u007f\xc3\xbc/\\u0000\","
+    assert_string_equal(buf.data, "{\"a\":[-9223372036854775808,0.1,1e+300,null,true,null],\"s\":"
+                                  "\"q\\\"\\\\\\u000a\\u0001\\u007f\xc3\xbc/\\u0000\","
                                   "\"i\":\"9223372036854775807\",\"n\":3,\"t\":\"1970-01-01T00:00:01.5Z\",\"r\":{}}");
     buf_done(&buf);
+}
+
+/* Each step on its own writer, in a child that must die of the assertion. */
+static void step_key_for_value(struct jsonw *json)
+{
+    jsonw_object_open(json);
+    jsonw_number(json, 1);
+}
+
+static void step_object_for_key(struct jsonw *json)
+{
+    jsonw_object_open(json);
+    jsonw_object_open(json);
+}
+
+static void step_key_in_array(struct jsonw *json)
+{
+    jsonw_array_open(json);
+    jsonw_key(json, "a");
+}
+
+static void step_key_at_the_top(struct jsonw *json)
+{
+    jsonw_key(json, "a");
+}
+
+static void step_two_keys(struct jsonw *json)
+{
+    jsonw_object_open(json);
+    jsonw_key(json, "a");
+    jsonw_key(json, "b");
+}
+
+static void step_close_behind_key(struct jsonw *json)
+{
+    jsonw_object_open(json);
+    jsonw_key(json, "a");
+    jsonw_object_close(json);
+}
+
+static void step_wrong_bracket(struct jsonw *json)
+{
+    jsonw_array_open(json);
+    jsonw_object_close(json);
+}
+
+static void step_close_at_the_top(struct jsonw *json)
+{
+    jsonw_array_close(json);
+}
+
+static void step_two_values(struct jsonw *json)
+{
+    jsonw_null(json);
+    jsonw_null(json);
+}
+
+static void step_too_deep(struct jsonw *json)
+{
+    for (int i = 0; i <= JSONW_DEPTH_MAX; i++)
+        jsonw_array_open(json);
+}
+
+static void test_json_writer_asserts(void **context)
+{
+    static void (*const steps[])(struct jsonw *) = {
+        step_key_for_value, step_object_for_key,   step_key_in_array,  step_key_at_the_top,   step_two_keys,
+        step_two_values,    step_close_behind_key, step_wrong_bracket, step_close_at_the_top, step_too_deep};
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            struct buf buf;
+            struct jsonw json;
+            signal(SIGABRT, SIG_DFL);
+            if (freopen("/dev/null", "w", stderr))
+                setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+            buf_init(&buf, 1000);
+            jsonw_init(&json, &buf);
+            steps[i](&json);
+            _exit(0);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
+            fail_msg("step %zu was let pass", i);
+    }
 }
 
 static void test_doubles_come_back(void **context)
@@ -144,7 +236,8 @@ static void test_time_round_trip(void **context)
         struct tm tm;
         char wanted[80];
         gmtime_r(&seconds, &tm);
-        snprintf(wanted, sizeof(wanted), "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+        snprintf(wanted, sizeof(wanted), "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+                 tm.tm_hour, tm.tm_min, tm.tm_sec);
         assert_memory_equal(text, wanted, 19);
     }
     clock_format_http(784111777000000, text);
@@ -156,13 +249,34 @@ static void test_time_texts(void **context)
     static const struct {
         const char *text;
         int64_t time_us;
-    } good[] = {{"1970-01-01", 0}, {"1970-01-01T00:00:00Z", 0}, {"1970-01-01t00:00:00z", 0}, {"1970-01-01 00:00:00.25Z", 250000},
-                {"1970-01-01T01:00:00+01:00", 0}, {"1969-12-31T23:30:00-00:30", 0}, {"2000-02-29T00:00:00Z", 951782400000000},
-                {"1970-01-01T00:00:00.123456789Z", 123456}, {"9999-12-31T23:59:59.999999Z", 253402300799999999}};
-    static const char *const bad[] = {"", "1970", "1970-13-01", "1970-00-10", "1970-02-29", "1900-02-29", "2001-02-29T00:00:00Z",
-                                      "1970-01-01T", "1970-01-01T24:00:00Z", "1970-01-01T23:59:60Z", "1970-01-01T00:00:00",
-                                      "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00.1234567890Z", "1970-01-01T00:00:00Zx",
-                                      "1970-01-01T00:00:00+1:00", "1970-01-01T00:00:00+24:00", "0000-01-01", "+970-01-01", "1970-1-01",
+    } good[] = {{"1970-01-01", 0},
+                {"1970-01-01T00:00:00Z", 0},
+                {"1970-01-01t00:00:00z", 0},
+                {"1970-01-01 00:00:00.25Z", 250000},
+                {"1970-01-01T01:00:00+01:00", 0},
+                {"1969-12-31T23:30:00-00:30", 0},
+                {"2000-02-29T00:00:00Z", 951782400000000},
+                {"1970-01-01T00:00:00.123456789Z", 123456},
+                {"9999-12-31T23:59:59.999999Z", 253402300799999999}};
+    static const char *const bad[] = {"",
+                                      "1970",
+                                      "1970-13-01",
+                                      "1970-00-10",
+                                      "1970-02-29",
+                                      "1900-02-29",
+                                      "2001-02-29T00:00:00Z",
+                                      "1970-01-01T",
+                                      "1970-01-01T24:00:00Z",
+                                      "1970-01-01T23:59:60Z",
+                                      "1970-01-01T00:00:00",
+                                      "1970-01-01T00:00:00.Z",
+                                      "1970-01-01T00:00:00.1234567890Z",
+                                      "1970-01-01T00:00:00Zx",
+                                      "1970-01-01T00:00:00+1:00",
+                                      "1970-01-01T00:00:00+24:00",
+                                      "0000-01-01",
+                                      "+970-01-01",
+                                      "1970-1-01",
                                       "0001-01-01T00:00:00+00:01"};
     int64_t time_us;
 
@@ -178,15 +292,29 @@ static void test_time_texts(void **context)
 
 static void test_utf8(void **context)
 {
-    static const char *const good[] = {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xe2\x82", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "a\xf0\x90\x80"};
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\x7f",
+                                       "\xc2\x80",
+                                       "\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80",     "\xc0\x80",         "\xc1\xbf",         "\xc2",
+                                      "\xc2\x41", "\xe0\x9f\xbf",     "\xed\xa0\x80",     "\xed\xbf\xbf",
+                                      "\xe2\x82", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                                      "\xff",     "a\xf0\x90\x80"};
 
     (void)context;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_true(text_is_utf8(slice_of(good[i])));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(text_is_utf8(slice_of(bad[i])));
-    assert_true(text_has_control(SLICE("\x1f")) && text_has_control(SLICE("\x7f")) && text_has_control(SLICE("\xc2\x9f")));
+    assert_true(text_has_control(SLICE("\x1f")) && text_has_control(SLICE("\x7f")) &&
+                text_has_control(SLICE("\xc2\x9f")));
     assert_false(text_has_control(SLICE(" ~\xc2\xa0")));
 }
 
@@ -200,13 +328,15 @@ static void test_integers(void **context)
     assert_true(text_parse_int64(SLICE("-9223372036854775808"), &value) && value == INT64_MIN);
     assert_true(text_parse_int64(SLICE("9223372036854775807"), &value) && value == INT64_MAX);
     assert_true(text_parse_uint64(SLICE("18446744073709551615"), &unsigned_value) && unsigned_value == UINT64_MAX);
-    assert_false(text_parse_int64(SLICE("-9223372036854775809"), &value) || text_parse_int64(SLICE("9223372036854775808"), &value) ||
-                 text_parse_int64(SLICE(""), &value) || text_parse_int64(SLICE("-"), &value) || text_parse_int64(SLICE("+1"), &value) ||
-                 text_parse_int64(SLICE(" 1"), &value) || text_parse_int64(SLICE("1 "), &value) || text_parse_int64(SLICE("0x1"), &value) ||
-                 text_parse_int64(SLICE("--1"), &value) || text_parse_uint64(SLICE("18446744073709551616"), &unsigned_value));
+    assert_false(text_parse_int64(SLICE("-9223372036854775809"), &value) ||
+                 text_parse_int64(SLICE("9223372036854775808"), &value) || text_parse_int64(SLICE(""), &value) ||
+                 text_parse_int64(SLICE("-"), &value) || text_parse_int64(SLICE("+1"), &value) ||
+                 text_parse_int64(SLICE(" 1"), &value) || text_parse_int64(SLICE("1 "), &value) ||
+                 text_parse_int64(SLICE("0x1"), &value) || text_parse_int64(SLICE("--1"), &value) ||
+                 text_parse_uint64(SLICE("18446744073709551616"), &unsigned_value));
     assert_true(text_parse_decimal(SLICE("12.5"), &decimal) && decimal == 12.5);
-    assert_false(text_parse_decimal(SLICE("1e5"), &decimal) || text_parse_decimal(SLICE("nan"), &decimal) || text_parse_decimal(SLICE("."), &decimal) ||
-                 text_parse_decimal(SLICE("1.2.3"), &decimal));
+    assert_false(text_parse_decimal(SLICE("1e5"), &decimal) || text_parse_decimal(SLICE("nan"), &decimal) ||
+                 text_parse_decimal(SLICE("."), &decimal) || text_parse_decimal(SLICE("1.2.3"), &decimal));
 }
 
 static void test_base64url(void **context)
@@ -242,7 +372,36 @@ static void test_percent(void **context)
     (void)context;
     assert_true(text_percent_decode(SLICE("a%2Fb%c3%BC+"), out, &size));
     assert_true(slice_equal((struct slice){out, size}, SLICE("a/b\xc3\xbc+")));
-    assert_false(text_percent_decode(SLICE("%"), out, &size) || text_percent_decode(SLICE("%2"), out, &size) || text_percent_decode(SLICE("%zz"), out, &size));
+    assert_false(text_percent_decode(SLICE("%"), out, &size) || text_percent_decode(SLICE("%2"), out, &size) ||
+                 text_percent_decode(SLICE("%zz"), out, &size));
+}
+
+/* Whatever a precision or a buffer's end cuts, field and message stay UTF-8, and lose no more than one character. */
+static void test_errors_are_utf8(void **context)
+{
+    static const char *const characters[] = {"a", "\xc3\xbc", "\xe2\x82\xac", "\xf0\x9f\x8f\x86"};
+    struct error error;
+
+    (void)context;
+    for (size_t c = 0; c < 4; c++)
+        for (size_t shift = 0; shift < 4; shift++) {
+            char text[600] = "xxx", cut[61];
+            size_t size = strlen(characters[c]);
+            text[shift] = 0;
+            while (strlen(text) < 500)
+                strcat(text, characters[c]);
+            error_set_field(&error, ERROR_CONFLICT, text, "%s", text);
+            assert_true(text_is_utf8(slice_of(error.message)) && text_is_utf8(slice_of(error.field)));
+            assert_true(strlen(error.message) + size >= ERROR_MESSAGE_MAX);
+            assert_true(strlen(error.field) + size >= ERROR_FIELD_MAX);
+            snprintf(cut, sizeof(cut), "%s", text);
+            error_set_field(&error, ERROR_CONFLICT, cut, "%.60s: no such thing (%.7s)", text, text);
+            assert_true(text_is_utf8(slice_of(error.message)) && text_is_utf8(slice_of(error.field)));
+            assert_non_null(strstr(error.message, ": no such thing ("));
+            assert_true(strlen(error.field) + size > 60);
+        }
+    error_set(&error, ERROR_CONFLICT, "a\xff\xc3(\xed\xa0\x80)\x80z");
+    assert_string_equal(error.message, "a()z");
 }
 
 static void test_errors_are_cut_at_a_character(void **context)
@@ -269,13 +428,15 @@ static void test_a_log_line_can_not_be_forged(void **context)
     (void)context;
     assert_int_equal(pipe(ends), 0);
     dup2(ends[1], STDERR_FILENO);
-    log_warn("odd", LOG_TEXT("a", "x\nlevel=error event=forged"), LOG_SLICE("b", SLICE("\xff\"\\ =")), LOG_INT("c", INT64_MIN), LOG_TEXT("d", "plain"));
+    log_warn("odd", LOG_TEXT("a", "x\nlevel=error event=forged"), LOG_SLICE("b", SLICE("\xff\"\\ =")),
+             LOG_INT("c", INT64_MIN), LOG_TEXT("d", "plain"));
     dup2(kept, STDERR_FILENO);
     ssize_t size = read(ends[0], line, sizeof(line) - 1);
     assert_true(size > 0);
     line[size] = 0;
     assert_ptr_equal(strchr(line, '\n'), line + size - 1);
-    assert_non_null(strstr(line, "a=\"x\\x0alevel=error event=forged\" b=\"\\xff\\\"\\\\ =\" c=-9223372036854775808 d=plain\n"));
+    assert_non_null(
+        strstr(line, "a=\"x\\x0alevel=error event=forged\" b=\"\\xff\\\"\\\\ =\" c=-9223372036854775808 d=plain\n"));
     close(ends[0]);
     close(ends[1]);
     close(kept);
@@ -299,10 +460,20 @@ static void test_keys_of_different_purpose_differ(void **context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arena_has_a_cap), cmocka_unit_test(test_buf_overflows_softly), cmocka_unit_test(test_json_writer),
-        cmocka_unit_test(test_doubles_come_back), cmocka_unit_test(test_time_round_trip), cmocka_unit_test(test_time_texts),
-        cmocka_unit_test(test_utf8), cmocka_unit_test(test_integers), cmocka_unit_test(test_base64url), cmocka_unit_test(test_percent),
-        cmocka_unit_test(test_errors_are_cut_at_a_character), cmocka_unit_test(test_a_log_line_can_not_be_forged),
+        cmocka_unit_test(test_arena_has_a_cap),
+        cmocka_unit_test(test_buf_overflows_softly),
+        cmocka_unit_test(test_json_writer),
+        cmocka_unit_test(test_json_writer_asserts),
+        cmocka_unit_test(test_doubles_come_back),
+        cmocka_unit_test(test_time_round_trip),
+        cmocka_unit_test(test_time_texts),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_base64url),
+        cmocka_unit_test(test_percent),
+        cmocka_unit_test(test_errors_are_utf8),
+        cmocka_unit_test(test_errors_are_cut_at_a_character),
+        cmocka_unit_test(test_a_log_line_can_not_be_forged),
         cmocka_unit_test(test_keys_of_different_purpose_differ),
     };
 

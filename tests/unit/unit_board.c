@@ -60,11 +60,13 @@ static void test_order_of_bytes_is_the_definition(void **context)
                 keys[1].k3 = keys[0].k3;
             sizes[k] = 1 + unit_random(&state) % 7;
             for (size_t c = 0; c < sizes[k]; c++)
-                players[k][c] = (char)(unit_random(&state) % 3 ? 'a' + (char)(unit_random(&state) % 2) : (char)unit_random(&state));
+                players[k][c] =
+                    (char)(unit_random(&state) % 3 ? 'a' + (char)(unit_random(&state) % 2) : (char)unit_random(&state));
         }
         struct slice a = {players[0], sizes[0]}, b = {players[1], sizes[1]};
         int wanted = sign(sort_key_compare(&keys[0], a, &keys[1], b));
-        size_t a_size = member(&keys[0], players[0], sizes[0], bytes[0]), b_size = member(&keys[1], players[1], sizes[1], bytes[1]);
+        size_t a_size = member(&keys[0], players[0], sizes[0], bytes[0]),
+               b_size = member(&keys[1], players[1], sizes[1], bytes[1]);
         assert_int_equal(sign(bytes_compare(bytes[0], a_size, bytes[1], b_size)), wanted);
         if (keys[0].k1 < keys[1].k1)
             assert_true((double)keys[0].k1 <= (double)keys[1].k1);
@@ -78,8 +80,14 @@ static void test_order_of_bytes_is_the_definition(void **context)
 
 static void test_only_our_coding_decodes(void **context)
 {
-    static const char *const bad[] = {"", "\x81", "\x81\x00\x80\x80", "\x89zzzzzzzzz\x80\x80", "\x7e\xff\x80\x80", "\x00\x80\x80",
-                                      "\x80\x80", "\x88\xff\xff\xff\xff\xff\xff\xff\xff\x80\x80"};
+    static const char *const bad[] = {"",
+                                      "\x81",
+                                      "\x81\x00\x80\x80",
+                                      "\x89zzzzzzzzz\x80\x80",
+                                      "\x7e\xff\x80\x80",
+                                      "\x00\x80\x80",
+                                      "\x80\x80",
+                                      "\x88\xff\xff\xff\xff\xff\xff\xff\xff\x80\x80"};
     static const size_t sizes[] = {0, 1, 4, 12, 4, 3, 2, 11};
     struct sort_key key;
     size_t size;
@@ -109,14 +117,17 @@ static void test_board_key_goes_both_ways(void **context)
 
     (void)context;
     for (int i = 0; i < 100000; i++) {
-        struct board board = {.ordering = unit_random(&state) % 2 ? ORDER_ASC : ORDER_DESC, .tie = unit_random(&state) % 2 ? TIE_LAST : TIE_FIRST};
+        struct board board = {.ordering = unit_random(&state) % 2 ? ORDER_ASC : ORDER_DESC,
+                              .tie = unit_random(&state) % 2 ? TIE_LAST : TIE_FIRST};
         int64_t score = odd_number(&state), subscore = odd_number(&state), at = odd_number(&state);
         struct sort_key key = board_key(&board, score, subscore, at);
-        assert_true(board_score(&board, &key) == score && board_subscore(&board, &key) == subscore && board_achieved_us(&board, &key) == at);
+        assert_true(board_score(&board, &key) == score && board_subscore(&board, &key) == subscore &&
+                    board_achieved_us(&board, &key) == at);
         /* A better score has the smaller key. */
         if (score < INT64_MAX) {
             struct sort_key more = board_key(&board, score + 1, subscore, at);
-            assert_int_equal(sort_key_compare(&more, SLICE("p"), &key, SLICE("p")), board.ordering == ORDER_DESC ? -1 : 1);
+            assert_int_equal(sort_key_compare(&more, SLICE("p"), &key, SLICE("p")),
+                             board.ordering == ORDER_DESC ? -1 : 1);
         }
         if (at < INT64_MAX) {
             struct sort_key later = board_key(&board, score, subscore, at + 1);
@@ -131,8 +142,8 @@ static void test_names_and_players(void **context)
 
     (void)context;
     assert_true(name_is_valid(SLICE("a")) && name_is_valid(SLICE("A9._-z")));
-    assert_false(name_is_valid(SLICE("")) || name_is_valid(SLICE("-a")) || name_is_valid(SLICE(".a")) || name_is_valid(SLICE("a/b")) ||
-                 name_is_valid(SLICE("a b")) || name_is_valid(SLICE("\xc3\xbc")));
+    assert_false(name_is_valid(SLICE("")) || name_is_valid(SLICE("-a")) || name_is_valid(SLICE(".a")) ||
+                 name_is_valid(SLICE("a/b")) || name_is_valid(SLICE("a b")) || name_is_valid(SLICE("\xc3\xbc")));
     char long_name[66];
     memset(long_name, 'x', sizeof(long_name));
     assert_true(name_is_valid((struct slice){long_name, 64}));
@@ -148,17 +159,23 @@ static void test_names_and_players(void **context)
 static void test_percentiles(void **context)
 {
     (void)context;
-    assert_true(percentile_of(1, 1) == 100 && percentile_of(1, 5) == 100 && percentile_of(5, 5) == 0 && percentile_of(3, 5) == 50);
+    assert_true(percentile_of(1, 1) == 100 && percentile_of(1, 5) == 100 && percentile_of(5, 5) == 0 &&
+                percentile_of(3, 5) == 50);
     for (int64_t total = 1; total < 50; total++)
         for (int64_t rank = 1; rank <= total; rank++)
-            assert_int_equal(percentile_rank(percentile_of(rank, total) + (rank == 1 ? 0 : 1e-9), total), total == 1 ? 1 : rank);
+            assert_int_equal(percentile_rank(percentile_of(rank, total) + (rank == 1 ? 0 : 1e-9), total),
+                             total == 1 ? 1 : rank);
 }
 
 static struct cursor sample_cursor(uint64_t *state)
 {
-    struct cursor cursor = {.board_id = odd_number(state), .period_id = odd_number(state), .period_start_us = odd_number(state),
-                            .period_end_us = odd_number(state), .window = (enum window)(unit_random(state) % WINDOW_COUNT),
-                            .key = {odd_number(state), odd_number(state), odd_number(state)}, .k1_max = odd_number(state)};
+    struct cursor cursor = {.board_id = odd_number(state),
+                            .period_id = odd_number(state),
+                            .period_start_us = odd_number(state),
+                            .period_end_us = odd_number(state),
+                            .window = (enum window)(unit_random(state) % WINDOW_COUNT),
+                            .key = {odd_number(state), odd_number(state), odd_number(state)},
+                            .k1_max = odd_number(state)};
     cursor.player_size = 1 + unit_random(state) % PLAYER_BYTES_MAX;
     for (size_t i = 0; i < cursor.player_size; i++)
         cursor.player[i] = (char)unit_random(state);
@@ -179,8 +196,9 @@ static void test_cursors_come_back_and_can_not_be_forged(void **context)
         char text[CURSOR_TEXT_MAX];
         size_t size = cursor_encode(&cursor, &key, text);
         assert_true(cursor_decode((struct slice){text, size}, &key, &back, &error));
-        assert_true(back.board_id == cursor.board_id && back.period_id == cursor.period_id && back.k1_max == cursor.k1_max &&
-                    back.window == cursor.window && back.period_start_us == cursor.period_start_us && back.period_end_us == cursor.period_end_us);
+        assert_true(back.board_id == cursor.board_id && back.period_id == cursor.period_id &&
+                    back.k1_max == cursor.k1_max && back.window == cursor.window &&
+                    back.period_start_us == cursor.period_start_us && back.period_end_us == cursor.period_end_us);
         assert_memory_equal(&back.key, &cursor.key, sizeof(back.key));
         assert_int_equal(back.player_size, cursor.player_size);
         assert_memory_equal(back.player, cursor.player, cursor.player_size);
@@ -217,10 +235,14 @@ static void test_tokens_come_back_and_can_not_be_forged(void **context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_of_bytes_is_the_definition), cmocka_unit_test(test_only_our_coding_decodes),
-        cmocka_unit_test(test_score_text_is_the_nearest_double), cmocka_unit_test(test_board_key_goes_both_ways),
-        cmocka_unit_test(test_names_and_players),                cmocka_unit_test(test_percentiles),
-        cmocka_unit_test(test_cursors_come_back_and_can_not_be_forged), cmocka_unit_test(test_tokens_come_back_and_can_not_be_forged),
+        cmocka_unit_test(test_order_of_bytes_is_the_definition),
+        cmocka_unit_test(test_only_our_coding_decodes),
+        cmocka_unit_test(test_score_text_is_the_nearest_double),
+        cmocka_unit_test(test_board_key_goes_both_ways),
+        cmocka_unit_test(test_names_and_players),
+        cmocka_unit_test(test_percentiles),
+        cmocka_unit_test(test_cursors_come_back_and_can_not_be_forged),
+        cmocka_unit_test(test_tokens_come_back_and_can_not_be_forged),
     };
 
     return crypto_start() ? cmocka_run_group_tests_name("board", tests, NULL, NULL) : 1;

@@ -5,7 +5,9 @@
 
 static void test_arrays_have_the_wire_form(void **context)
 {
-    static const uint8_t wanted[] = {0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 20, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xff};
+    static const uint8_t wanted[] = {0,    0,    0,    1,    0,    0,    0,    1,    0,    0,    0,    20,
+                                     0,    0,    0,    2,    0,    0,    0,    1,    0,    0,    0,    8,
+                                     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xff};
     struct db_array array;
 
     (void)context;
@@ -34,7 +36,8 @@ static void test_every_statement_has_a_text(void **context)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_arrays_have_the_wire_form), cmocka_unit_test(test_every_statement_has_a_text)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_arrays_have_the_wire_form),
+                                       cmocka_unit_test(test_every_statement_has_a_text)};
 
     return cmocka_run_group_tests_name("db", tests, NULL, NULL);
 }

@@ -1,12 +1,15 @@
 #include "unit.h"
 
+#include "base/text.h"
 #include "http/guard.h"
 #include "http/json.h"
 
 static void test_targets(void **context)
 {
     static const char *const good[] = {"/", "/a", "/a/", "/a/b?c=d", "/a/%2F", "/a/..b", "/a?x=//&y=..", "/a/%C3%BC"};
-    static const char *const bad[] = {"", "a", "*", "http://h/a", "//", "/a//b", "/a/./b", "/a/../b", "/a/%2e%2e/b", "/a/%2E", "/a%", "/a%z0", "/a%00", "/a%2", "/a b", "/a\x7f", "/\xc3\xbc", "/..?x"};
+    static const char *const bad[] = {"",       "a",       "*",           "http://h/a", "//",        "/a//b",
+                                      "/a/./b", "/a/../b", "/a/%2e%2e/b", "/a/%2E",     "/a%",       "/a%z0",
+                                      "/a%00",  "/a%2",    "/a b",        "/a\x7f",     "/\xc3\xbc", "/..?x"};
     struct error error;
 
     (void)context;
@@ -40,7 +43,8 @@ static void test_documents(void **context)
     (void)context;
     const char *nested = "{\"a\":[1,{\"b\":\"]}[\\\"\"}]}";
     assert_true(parses(nested, strlen(nested)));
-    assert_false(parses("{\"a\":1,\"a\":2}", 13) || parses("{\"a\":1\0}", 8) || parses("", 0) || parses("{\"a\":1} x", 9) || parses("{\"a\":\"\\u0000\"}", 14) || parses("{\"a\":\"\xff\"}", 9));
+    assert_false(parses("{\"a\":1,\"a\":2}", 13) || parses("{\"a\":1\0}", 8) || parses("", 0) ||
+                 parses("{\"a\":1} x", 9) || parses("{\"a\":\"\\u0000\"}", 14) || parses("{\"a\":\"\xff\"}", 9));
     memset(deep, '[', 50);
     memset(deep + 50, ']', 50);
     assert_true(parses(deep + 50 - JSON_BODY_DEPTH_MAX, 2 * JSON_BODY_DEPTH_MAX));
@@ -60,11 +64,28 @@ static void test_fields(void **context)
 
     (void)context;
     arena_init(&arena, 100000);
-    assert_true(json_document_parse(&document, SLICE("{\"i\":-9223372036854775808,\"s\":\"9007199254740993\",\"m\":{\"x\": 0.1, \"y\": [true]},\"b\":true,\"t\":1.0}"), &error));
+    assert_true(json_document_parse(&document,
+                                    SLICE("{\"i\":-9223372036854775808,\"s\":\"9007199254740993\",\"m\":{\"x\": 0.1, "
+                                          "\"y\": [true]},\"b\":true,\"t\":1.0}"),
+                                    &error));
     assert_true(json_root_object(&document, &object, &error));
     assert_true(json_object_only(&object, names, &error));
     assert_false(json_object_only(&object, names + 1, &error));
     assert_string_equal(error.field, "/i");
+    for (size_t size = 50; size < 70; size++) {
+        char body[100] = "{\"", key[100] = "";
+        static const char *const only[] = {"a", NULL};
+        struct json_document hostile;
+        struct json_object root;
+        while (strlen(key) < size)
+            strcat(key, strlen(key) % 2 ? "\xf0\x9f\x8f\x86" : "x");
+        strcat(strcat(body, key), "\":1}");
+        assert_true(json_document_parse(&hostile, slice_of(body), &error) && json_root_object(&hostile, &root, &error));
+        assert_false(json_object_only(&root, only, &error));
+        assert_true(text_is_utf8(slice_of(error.field)) && text_is_utf8(slice_of(error.message)));
+        assert_non_null(strstr(error.message, "there is no such field"));
+        json_document_free(&hostile);
+    }
     assert_true(json_read_int64(&object, "i", true, &value, &error) && value == INT64_MIN);
     assert_true(json_read_int64(&object, "s", true, &value, &error) && value == 9007199254740993);
     assert_false(json_read_int64(&object, "t", true, &value, &error));
@@ -75,12 +96,18 @@ static void test_fields(void **context)
     assert_true(slice_is(text, "{\"x\":0.10000000000000001,\"y\":[true]}"));
     assert_false(json_read_raw_object(&object, "m", 5, &arena, &text, &error));
     json_document_free(&document);
+    assert_true(json_document_parse(&document, SLICE("{\"a/b~c\":1}"), &error) &&
+                json_root_object(&document, &object, &error));
+    assert_false(json_object_only(&object, names, &error));
+    assert_string_equal(error.field, "/a~1b~0c");
+    json_document_free(&document);
     arena_done(&arena);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_targets), cmocka_unit_test(test_documents), cmocka_unit_test(test_fields)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_targets), cmocka_unit_test(test_documents),
+                                       cmocka_unit_test(test_fields)};
 
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }
