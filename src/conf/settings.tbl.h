@@ -38,7 +38,7 @@ INT(redis, command_timeout_ms, 250, 5, 60000, "ms", "Until an answer from Redis 
 INT(redis, pending_max, 20000, 1, 1000000, "commands", "Commands in flight per loop; more go to PostgreSQL.")
 INT(redis, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two connection attempts.")
 INT(cache, board_ttl_ms, 1000, 0, 60000, "ms", "How long a loop trusts its copy of a board's definition.")
-INT(cache, key_ttl_ms, 2000, 0, 60000, "ms", "How long a loop trusts its copy of an API key; a revoked key dies within it.")
+INT(cache, key_ttl_ms, 1000, 0, 60000, "ms", "How long a loop trusts its copy of an API key; a revoked key dies within it.")
 INT(worker, tail_busy_ms, 20, 1, 10000, "ms", "Pause between two looks at new events while there are some.")
 INT(worker, tail_idle_ms, 200, 1, 60000, "ms", "The same while there are none.")
 INT(worker, partitions_ahead, 7, 1, 366, "days", "How far ahead partitions are made.")

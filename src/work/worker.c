@@ -20,6 +20,7 @@
 #include "work/tail.h"
 
 enum { FAILED_PAUSE_MS = 200, ELSEWHERE_PAUSE_MS = 500, WANTED_PAUSE_MS = 30, WANTED_AT_ONCE = 100, STEP_MS = 10, JOBS_PAUSE_MS = 100 };
+enum { JOB_FAILED_PAUSE_MS = 1000, JOB_FAILED_PAUSE_MAX_MS = 60000, JOB_ELSEWHERE_PAUSE_MS = 1000 };
 
 struct worker {
     const struct settings *settings;
@@ -98,20 +99,31 @@ static void *jobs_main(void *context)
     struct worker *worker = context;
     struct link link = {.settings = worker->settings, .name = "ladder work jobs"};
     struct failure failures[ARRAY_SIZE(jobs)] = {{""}};
-    int64_t due_us[ARRAY_SIZE(jobs)] = {0};
+    int64_t due_us[ARRAY_SIZE(jobs)] = {0}, failed_pause_ms[ARRAY_SIZE(jobs)] = {0};
     struct error error;
 
     while (!worker->is_stopping) {
         for (size_t i = 0; i < ARRAY_SIZE(jobs) && !worker->is_stopping; i++) {
-            int64_t rows;
-            if (clock_monotonic_us() < due_us[i])
+            int64_t rows, start_us = clock_monotonic_us();
+            if (start_us < due_us[i])
                 continue;
-            enum job_outcome outcome = job_run(&link, jobs[i], &rows, &error);
-            if (outcome == JOB_FAILED)
+            /* A tenth earlier counts as well: clocks and queries are not that exact. */
+            enum job_outcome outcome = job_run(&link, jobs[i], jobs[i]->period_ms * 9 / 10, &rows, &error);
+            int64_t now_us = clock_monotonic_us();
+            if (outcome == JOB_FAILED) {
                 failure_log(&failures[i], jobs[i]->name, &error);
-            else
-                failures[i].last[0] = 0;
-            due_us[i] = clock_monotonic_us() + (outcome == JOB_FAILED ? FAILED_PAUSE_MS * 5 : jobs[i]->period_ms) * 1000;
+                failed_pause_ms[i] = !failed_pause_ms[i]                             ? JOB_FAILED_PAUSE_MS
+                                     : failed_pause_ms[i] * 2 < JOB_FAILED_PAUSE_MAX_MS ? failed_pause_ms[i] * 2
+                                                                                     : JOB_FAILED_PAUSE_MAX_MS;
+                due_us[i] = now_us + failed_pause_ms[i] * 1000;
+                continue;
+            }
+            failures[i].last[0] = 0;
+            failed_pause_ms[i] = 0;
+            if (rows > 0)
+                log_info("job-done", LOG_TEXT("job", jobs[i]->name), LOG_INT("rows", rows), LOG_INT("took_ms", (now_us - start_us) / 1000));
+            /* Somebody else does it: look again soon, should he die. */
+            due_us[i] = now_us + (outcome == JOB_DONE ? jobs[i]->period_ms : JOB_ELSEWHERE_PAUSE_MS) * 1000;
         }
         pause_ms(worker, JOBS_PAUSE_MS);
     }
