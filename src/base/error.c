@@ -14,6 +14,27 @@ static const struct {
 #undef ERROR
 };
 
+/* What a library says in several lines is one here: whoever greps a log, or reads cron's mail, gets it whole. */
+static void unbreak(char text[static ERROR_MESSAGE_MAX])
+{
+    char line[ERROR_MESSAGE_MAX];
+    size_t size = 0;
+
+    for (const char *in = text; *in && size + 2 < sizeof(line);) {
+        if (*in != '\n') {
+            line[size++] = *in++;
+            continue;
+        }
+        in += strspn(in, "\n\t ");
+        if (*in && size) {
+            line[size++] = ';';
+            line[size++] = ' ';
+        }
+    }
+    line[size] = 0;
+    memcpy(text, line, size + 1);
+}
+
 static void fill(struct error *error, enum error_code code, const char *field, const char *format, va_list arguments)
 {
     if (!error)
@@ -30,6 +51,8 @@ static void fill(struct error *error, enum error_code code, const char *field, c
             if (is_lead)
                 break;
         }
+    if (strchr(error->message, '\n'))
+        unbreak(error->message);
 }
 
 bool error_set(struct error *error, enum error_code code, const char *format, ...)
