@@ -172,7 +172,8 @@ static bool claim_check(struct api_call *call, struct error *error)
         return error_set_field(error, ERROR_INVALID_PARAMETER, "Idempotency-Key", "the key has 1 to 255 characters, not %zu", key.size);
     call->has_claim = true;
     buf_init(&text, 1024);
-    buf_printf(&text, "%lld\n", (long long)call->key.game_id);
+    /* On a board, the key is the board's: one that was made again under the same name knows nothing of the old one's. */
+    buf_printf(&text, "%lld %lld\n", (long long)call->key.game_id, (long long)call->board.id);
     buf_append_slice(&text, key);
     crypto_digest(buf_slice(&text), call->claim.key);
     buf_done(&text);

@@ -191,7 +191,8 @@ int cmd_serve(int argc, char **argv)
         ev_async_start(loops[i].ev, &loops[i].stop);
         ASSERT(pthread_create(&loops[i].thread, NULL, loop_run, &loops[i]) == 0);
     }
-    log_info("listening", LOG_TEXT("address", settings.server_listen), LOG_INT("port", port), LOG_INT("loops", count), LOG_INT("pid", getpid()));
+    log_info("listening", LOG_TEXT("address", settings.server_listen), LOG_INT("port", port), LOG_INT("loops", count), LOG_INT("pid", getpid()),
+             LOG_TEXT("version", LADDER_VERSION));
     sigwait(&signals, &signal);
     log_info("stopping", LOG_INT("signal", signal));
     /* From here a second signal ends the process, as it would any other. */

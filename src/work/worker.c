@@ -36,7 +36,7 @@ static void pause_ms(struct worker *worker, int64_t ms)
         nanosleep(&step, NULL);
 }
 
-/* The same failure over and over is one line, not a thousand. */
+/* The same failure over and over is one line, not a thousand; and one says that it is over. */
 struct failure {
     char last[ERROR_MESSAGE_MAX];
 };
@@ -47,6 +47,14 @@ static void failure_log(struct failure *failure, const char *what, const struct 
         return;
     memcpy(failure->last, error->message, sizeof(failure->last));
     log_warn("job-failed", LOG_TEXT("job", what), LOG_TEXT("because", error->message));
+}
+
+static void failure_end(struct failure *failure, const char *what)
+{
+    if (!failure->last[0])
+        return;
+    failure->last[0] = 0;
+    log_info("job-recovered", LOG_TEXT("job", what));
 }
 
 static void *tail_main(void *context)
@@ -65,7 +73,7 @@ static void *tail_main(void *context)
             pause_ms(worker, FAILED_PAUSE_MS);
             continue;
         }
-        failure.last[0] = 0;
+        failure_end(&failure, "tail");
         pause_ms(worker, !is_ours ? ELSEWHERE_PAUSE_MS : rows ? settings->worker_tail_busy_ms : settings->worker_tail_idle_ms);
     }
     tail_free(&tail);
@@ -86,7 +94,7 @@ static void *rebuild_main(void *context)
         if (!is_ok)
             failure_log(&failure, "rebuild", &error);
         else
-            failure.last[0] = 0;
+            failure_end(&failure, "rebuild");
         pause_ms(worker, is_ok ? (count ? STEP_MS : WANTED_PAUSE_MS) : FAILED_PAUSE_MS);
     }
     link_close(&link);
@@ -118,7 +126,7 @@ static void *jobs_main(void *context)
                 due_us[i] = now_us + failed_pause_ms[i] * 1000;
                 continue;
             }
-            failures[i].last[0] = 0;
+            failure_end(&failures[i], jobs[i]->name);
             failed_pause_ms[i] = 0;
             if (rows > 0)
                 log_info("job-done", LOG_TEXT("job", jobs[i]->name), LOG_INT("rows", rows), LOG_INT("took_ms", (now_us - start_us) / 1000));
