@@ -63,7 +63,6 @@ struct api_settings {
 struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_settings *settings);
 void api_free(struct api **api);
 void api_start_draining(struct api *api); /* readyz says no */
-void api_set_server(struct api *api, const struct http_server *server);
 struct http_application api_application(struct api *api);
 
 /* ---- for the handlers ---- */
@@ -72,7 +71,6 @@ const struct crypto_key *api_cursor_key(const struct api *api);
 const struct crypto_key *api_token_key(const struct api *api);
 const struct api_settings *api_settings_of(const struct api *api);
 bool api_is_draining(const struct api *api);
-const struct http_counters *api_http_counters(const struct api *api);
 
 void api_fail(struct api_call *call, const struct error *error);
 void api_fail_with(struct api_call *call, enum error_code code, const char *message);

@@ -76,21 +76,23 @@ static void metric(struct buf *body, const char *name, const char *type, const c
     buf_printf(body, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name, (unsigned long long)value);
 }
 
-/* This loop's share: each loop counts for itself. */
 void api_metrics(struct api_call *call)
 {
-    const struct http_counters *http = api_http_counters(call->api);
+    struct http_counters http;
     struct buf body;
 
+    http_counters_sum(&http);
     buf_init(&body, 65536);
-    metric(&body, "ladder_http_requests_total", "counter", "Requests begun, of the loop that answers.", http->requests);
-    metric(&body, "ladder_http_refused_total", "counter", "Requests refused before routing.", http->refused);
-    metric(&body, "ladder_http_reaped_total", "counter", "Connections closed by a deadline.", http->reaped);
-    metric(&body, "ladder_http_connections_total", "counter", "Connections accepted.", http->connections);
+    buf_append_text(&body, "# HELP ladder_build_info The version that runs.\n# TYPE ladder_build_info gauge\n"
+                           "ladder_build_info{version=\"" LADDER_VERSION "\"} 1\n");
+    metric(&body, "ladder_http_requests_total", "counter", "Requests begun.", http.requests);
+    metric(&body, "ladder_http_refused_total", "counter", "Requests refused before routing.", http.refused);
+    metric(&body, "ladder_http_reaped_total", "counter", "Connections closed by a deadline.", http.reaped);
+    metric(&body, "ladder_http_connections_total", "counter", "Connections accepted.", http.connections);
     buf_append_text(&body, "# HELP ladder_http_answers_total Answers by class of status.\n# TYPE ladder_http_answers_total counter\n");
     for (int i = 2; i < 6; i++)
-        buf_printf(&body, "ladder_http_answers_total{class=\"%dxx\"} %llu\n", i, (unsigned long long)http->status[i]);
-    metric(&body, "ladder_submit_queue", "gauge", "Submissions that wait for the database.", submit_queued(call->store));
+        buf_printf(&body, "ladder_http_answers_total{class=\"%dxx\"} %llu\n", i, (unsigned long long)http.status[i]);
+    metric(&body, "ladder_submit_queue", "gauge", "Submissions that wait for the database, in the loop that answers.", submit_queued(call->store));
     metric(&body, "ladder_database_writable", "gauge", "1: the primary takes writes.", db_can_write(store_db(call->store)));
     metric(&body, "ladder_redis_trusted", "gauge", "1: Redis is believed.", kv_is_trusted(store_kv(call->store)));
     text_answer(call, 200, &body, "text/plain; version=0.0.4; charset=utf-8");

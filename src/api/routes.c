@@ -44,7 +44,6 @@ static const struct api_route routes[] = {
 struct api {
     struct store *store;
     struct api_settings settings;
-    const struct http_server *server;
     struct crypto_key cursor_key;
     struct crypto_key token_key;
     bool is_draining;
@@ -391,11 +390,6 @@ void api_start_draining(struct api *api)
     api->is_draining = true;
 }
 
-void api_set_server(struct api *api, const struct http_server *server)
-{
-    api->server = server;
-}
-
 struct http_application api_application(struct api *api)
 {
     return (struct http_application){.context = api, .begin = on_begin, .data = on_data, .handle = on_handle};
@@ -419,9 +413,4 @@ const struct api_settings *api_settings_of(const struct api *api)
 bool api_is_draining(const struct api *api)
 {
     return api->is_draining;
-}
-
-const struct http_counters *api_http_counters(const struct api *api)
-{
-    return http_server_counters(api->server);
 }

@@ -104,7 +104,6 @@ static void loop_open(struct serve_loop *loop)
     struct http_application application = api_application(loop->api);
     loop->server = http_server_new(loop->ev, &http, &application);
     ASSERT(loop->server != NULL);
-    api_set_server(loop->api, loop->server);
 }
 
 static void on_open(struct ev_loop *ev, ev_timer *watcher, int events)

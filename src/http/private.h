@@ -6,6 +6,7 @@
 
 #include <ev.h>
 #include <microhttpd.h>
+#include <stdatomic.h>
 
 #include "http/server.h"
 
@@ -53,6 +54,18 @@ struct http_exchange {
     struct error target_error;
 };
 
+/* One server's: only its thread writes them, any may read. Each on cache lines of its own. */
+struct http_live_counters {
+    _Alignas(64) _Atomic uint64_t requests;
+    _Atomic uint64_t refused, reaped, connections, status[6];
+};
+
+/* One writer: no locked instruction is needed. */
+static inline void http_count(_Atomic uint64_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
 struct http_server {
     struct http_settings settings;
     struct http_application application;
@@ -63,12 +76,11 @@ struct http_server {
     ev_idle idle; /* started while the daemon must be run again at once */
     ev_timer reaper;
     struct peer *peers;
-    struct http_counters counters;
+    struct http_live_counters *counters; /* static */
     int exchanges;
     bool must_run;
     bool is_draining;
 };
-
 
 /* request.c: the face of a request, and its answer. */
 void exchange_resume(struct http_exchange *exchange);

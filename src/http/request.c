@@ -106,7 +106,7 @@ static void reply_finish(struct http_exchange *exchange, int status, const char 
         MHD_add_response_header(response, "Connection", "close");
     exchange->response = response;
     exchange->status = status;
-    exchange->server->counters.status[status / 100 % 6]++;
+    http_count(&exchange->server->counters->status[status / 100 % 6]);
     exchange_resume(exchange);
 }
 

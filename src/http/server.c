@@ -51,7 +51,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     exchange->phase_since_us = clock_monotonic_us();
     exchange->body_bytes_max = server->settings.body_bytes_max;
     server->exchanges++;
-    server->counters.requests++;
+    http_count(&server->counters->requests);
     request->exchange = exchange;
     request->started_us = exchange->phase_since_us;
     arena_init(&request->arena, HTTP_ARENA_BYTES_MAX);
@@ -85,7 +85,7 @@ static enum MHD_Result exchange_answer(struct http_exchange *exchange)
 /* In the first call: the connection closes behind the answer. */
 static enum MHD_Result exchange_refuse(struct http_exchange *exchange, const struct error *error)
 {
-    exchange->server->counters.refused++;
+    http_count(&exchange->server->counters->refused);
     exchange->must_close = true;
     http_reply_error(&exchange->request, error);
     return exchange_answer(exchange);
@@ -222,7 +222,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         if (peer->next)
             peer->next->pprev = &peer->next;
         server->peers = peer;
-        server->counters.connections++;
+        http_count(&server->counters->connections);
         *socket_context = peer;
     } else {
         struct peer *peer = *socket_context;
@@ -318,6 +318,11 @@ bool http_listen(const char *address, int port, int *ret_fd, int *ret_port, stru
     return true;
 }
 
+/* Outlive their servers, so that a look from another thread never meets one that is gone; */
+enum { SERVERS_MAX = 256 };
+static struct http_live_counters all_counters[SERVERS_MAX];
+static _Atomic int servers_made;
+
 struct http_server *http_server_new(struct ev_loop *loop, const struct http_settings *settings,
                                     const struct http_application *application)
 {
@@ -328,6 +333,9 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
     server->application = *application;
     server->loop = loop;
     server->must_run = true;
+    int number = atomic_fetch_add(&servers_made, 1);
+    ASSERT(number < SERVERS_MAX);
+    server->counters = &all_counters[number];
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
         MHD_OPTION_LISTEN_SOCKET, settings->listen_fd,
@@ -388,7 +396,15 @@ void http_server_free(struct http_server **pserver)
     *pserver = NULL;
 }
 
-const struct http_counters *http_server_counters(const struct http_server *server)
+void http_counters_sum(struct http_counters *ret_sum)
 {
-    return &server->counters;
+    *ret_sum = (struct http_counters){.requests = 0};
+    for (int i = 0; i < SERVERS_MAX; i++) {
+        ret_sum->requests += atomic_load_explicit(&all_counters[i].requests, memory_order_relaxed);
+        ret_sum->refused += atomic_load_explicit(&all_counters[i].refused, memory_order_relaxed);
+        ret_sum->reaped += atomic_load_explicit(&all_counters[i].reaped, memory_order_relaxed);
+        ret_sum->connections += atomic_load_explicit(&all_counters[i].connections, memory_order_relaxed);
+        for (size_t class = 0; class < ARRAY_SIZE(ret_sum->status); class++)
+            ret_sum->status[class] += atomic_load_explicit(&all_counters[i].status[class], memory_order_relaxed);
+    }
 }

@@ -59,6 +59,7 @@ struct http_counters {
     uint64_t connections;
     uint64_t status[6]; /* answers by class: [2] is 2xx */
 };
-const struct http_counters *http_server_counters(const struct http_server *server);
+/* Of all servers of this process, ended ones too; from any thread. */
+void http_counters_sum(struct http_counters *ret_sum);
 
 #endif
