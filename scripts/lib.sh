@@ -183,6 +183,14 @@ databases_start() {
     postgres_start "$run" replica "$replica"
 }
 
+# logins_make PORT: after the first migration, which makes the roles: the users as whom the programs log in.
+logins_make() {
+    local login psql=("$pg_bin/psql" -q -h 127.0.0.1 -p "$1" -U ladder -d ladder -v ON_ERROR_STOP=1 -At)
+    for login in serve:ladder_app work:ladder_worker; do
+        "${psql[@]}" -c "do \$\$ begin create role ladder_${login%%:*} login in role ${login#*:}; exception when duplicate_object then null; end \$\$"
+    done
+}
+
 redis_start() {
     local run=$1 port=$2 i
     pid_is "$run/redis.pid" "$(redis_command "$run")" && return 0

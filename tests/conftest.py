@@ -1,3 +1,4 @@
+import os
 import pathlib
 import signal
 import sys
@@ -5,7 +6,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from harness import Client, Stack  # noqa: E402
+from harness import Client, Database, Stack  # noqa: E402
 
 
 def pytest_configure():
@@ -42,3 +43,18 @@ def game(stack):
 def client(stack, ladder, game):
     """An admin of a fresh game."""
     return Client(ladder, game, stack.key(game))
+
+
+@pytest.fixture
+def database(stack, tmp_path, request):
+    """Makes databases of the test's own on the stack's primary, not migrated yet."""
+    made = []
+
+    def make(owner="ladder"):
+        name = f"migrate_{os.getpid()}_{request.node.name.replace('[', '_').replace(']', '')[:30]}_{len(made)}"
+        (tmp_path / name).mkdir()
+        made.append(Database(stack, name, tmp_path / name, owner))
+        return made[-1]
+    yield make
+    for database in made:
+        stack.sql(f"drop database {database.name} with (force)")

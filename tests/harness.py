@@ -24,6 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("LADDER_BIN", str(ROOT / "build" / "test" / "ladder"))
 PG = "/usr/lib/postgresql/15/bin/"
 SECRET = "integration-test-secret"
+# Who logs in to PostgreSQL, and the group role that gives him his rights.
+LOGINS = {"ladder_serve": "ladder_app", "ladder_work": "ladder_worker", "ladder_owner": "ladder_migrate"}
 POSTGRES_USER = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
 # What a log says only when something broke that no test may break.
 BROKEN = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:|ThreadSanitizer|event=assertion-failed"
@@ -193,6 +195,7 @@ class Stack:
         self.games = 0
         try:
             self.start()
+            self.migrate()
         except BaseException:
             self.close()
             raise
@@ -209,7 +212,12 @@ class Stack:
         self.run([PG + "createdb", "-h", "127.0.0.1", "-p", str(self.primary_port), "-U", "ladder", "ladder"])
         self.replica_make()
         self.redis_start()
-        self.cli("migrate", "up")
+
+    def migrate(self):
+        """The first time as the superuser, as `scripts/up` does; then everything runs as a user with no more than its role's rights."""
+        self.cli("migrate", "up", login="ladder")
+        for login, role in LOGINS.items():
+            self.sql(f"create role {login} login in role {role}")
 
     # -- servers --
 
@@ -266,30 +274,39 @@ class Stack:
 
     # -- ladder --
 
-    def environment(self, **settings):
+    def environment(self, login="ladder", **settings):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("LADDER_")}
         environment.update(
-            LADDER_DATABASE_URL=self.primary_url, LADDER_DATABASE_REPLICAS=self.replica_url,
+            LADDER_DATABASE_URL=self.primary_as(login), LADDER_DATABASE_REPLICAS=self.replica_as(login),
             LADDER_REDIS_URL=f"redis://127.0.0.1:{self.redis_port}/0", LADDER_SERVER_SECRET=SECRET, LADDER_SERVER_PORT="0",
             LADDER_CONFIG=str(ROOT / "config" / "ladder.yaml"))
         environment.update({f"LADDER_{key.upper()}": str(value) for key, value in settings.items()})
         return environment
 
+    def primary_as(self, login):
+        return f"postgresql://{login}@127.0.0.1:{self.primary_port}/ladder"
+
+    def replica_as(self, login):
+        return f"postgresql://{login}@127.0.0.1:{self.replica_port}/ladder"
+
     @property
     def primary_url(self):
-        return f"postgresql://ladder@127.0.0.1:{self.primary_port}/ladder"
+        """As the superuser, who made the cluster."""
+        return self.primary_as("ladder")
 
     @property
     def replica_url(self):
-        return f"postgresql://ladder@127.0.0.1:{self.replica_port}/ladder"
+        return self.replica_as("ladder")
 
-    def cli(self, *words, status=0, **settings):
-        done = subprocess.run([BINARY, *map(str, words)], env=self.environment(**settings), capture_output=True, text=True, timeout=600)
+    def cli(self, *words, status=0, login=None, **settings):
+        """A command, as the user whose job it is."""
+        login = login or ("ladder_owner" if words[0] in ("migrate", "game", "key") else "ladder_work")
+        done = subprocess.run([BINARY, *map(str, words)], env=self.environment(login, **settings), capture_output=True, text=True, timeout=600)
         assert done.returncode == status, f"ladder {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
     def serve(self, **settings):
-        server = self.spawn([BINARY, "serve"], f"serve-{len(self.children)}", self.environment(**settings))
+        server = self.spawn([BINARY, "serve"], f"serve-{len(self.children)}", self.environment("ladder_serve", **settings))
         line = wait_until(lambda: next((x for x in server.log().splitlines() if "event=listening" in x), None) or not server.is_alive(),
                           10, "ladder serve listens")
         assert server.is_alive(), server.log()
@@ -298,7 +315,7 @@ class Stack:
         return server
 
     def worker(self, **settings):
-        return self.spawn([BINARY, "work"], f"work-{len(self.children)}", self.environment(**settings))
+        return self.spawn([BINARY, "work"], f"work-{len(self.children)}", self.environment("ladder_work", **settings))
 
     def trusted(self, server, timeout=10):
         """Waits until a server believes Redis (every loop of it: asked several times on new connections)."""
@@ -355,3 +372,41 @@ class Stack:
                 child.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
         assert not faults, "\n\n".join(faults)
+
+
+class Database:
+    """A database of its own, and a copy of the migrations that a test may spoil."""
+
+    def __init__(self, stack, name, directory, owner="ladder"):
+        self.stack, self.name, self.directory = stack, name, directory
+        stack.sql(f"create database {name} owner {owner}")
+        for part in ("migrations", "sql/functions"):
+            shutil.copytree(ROOT / part, directory / part)
+        self.version = max(int(file.name[:4]) for file in (directory / "migrations").glob("*.up.sql"))
+
+    def url(self, login="ladder"):
+        return f"postgresql://{login}@127.0.0.1:{self.stack.primary_port}/{self.name}"
+
+    def migrate(self, *words, status=0, login="ladder"):
+        return self.stack.cli("migrate", *words, "--directory", self.directory, status=status, database_url=self.url(login))
+
+    def start(self, *words):
+        return subprocess.Popen([BINARY, "migrate", *words, "--directory", self.directory], text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, env=self.stack.environment(database_url=self.url()))
+
+    def sql(self, query, *arguments, login="ladder"):
+        return self.stack.sql(query, *arguments, url=self.url(login))
+
+    def add(self, name, up, down="select 1"):
+        """One more migration; its number."""
+        self.version += 1
+        (self.directory / "migrations" / f"{self.version:04d}_{name}.up.sql").write_text(up)
+        (self.directory / "migrations" / f"{self.version:04d}_{name}.down.sql").write_text(down)
+        return self.version
+
+    def applied(self):
+        return [version for version, in self.sql("select version from ladder.schema_migration order by version")]
+
+    def dump(self):
+        text = self.stack.run([PG + "pg_dump", "--schema-only", "-d", self.url()])
+        return [line for line in text.splitlines() if not re.match(r"\\(un)?restrict ", line)]

@@ -52,6 +52,9 @@ declare
     r_window integer[] := '{}';  r_start timestamptz[] := '{}';
     s record;
 begin
+    -- Before any look at a period's state: closing one waits for the transactions that have an id (work/roll.c).
+    perform pg_current_xact_id();
+
     -- Lock class 1: idempotency keys, in order. A key that exists takes its submissions out of the batch.
     if cardinality(p_claim_key) > 0 then
         with made as (

@@ -10,6 +10,7 @@ create or replace function ladder.player_remove(p_board bigint, p_player text)
 as $$
 #variable_conflict use_column
 begin
+    perform pg_current_xact_id(); -- as in submit
     return query
     with locked as materialized (
         select e.period_id, e.window_kind, e.period_start

@@ -1,11 +1,14 @@
--- partition_ensure: makes the partitions that the coming days need.
+-- partition_ensure, partition_drop: the partitions that the coming days need, and the end of old ones.
 --
 -- Never a default partition, and never CREATE … PARTITION OF: that locks the parent against everybody. A table
 -- made by LIKE, with a CHECK that says its bounds, is attached under a lock that reads and writes pass.
+--
+-- Both run with the rights of ladder_migrate, so that the worker needs none to make or drop a table. Such a function looks
+-- for nothing in a schema that its caller could write to: pg_temp comes last.
 create or replace function ladder.partition_add(p_parent text, p_name text, p_column text, p_from timestamptz, p_to timestamptz)
     returns boolean
     language plpgsql
-    set search_path = pg_catalog
+    set search_path = pg_catalog, pg_temp
     set lock_timeout = '2s'
     set timezone = 'UTC'
 as $$
@@ -33,7 +36,8 @@ comment on function ladder.partition_add(text, text, text, timestamptz, timestam
 create or replace function ladder.partition_ensure(p_days_ahead integer)
     returns integer
     language plpgsql
-    set search_path = pg_catalog
+    security definer
+    set search_path = pg_catalog, pg_temp
     set timezone = 'UTC'
 as $$
 declare
@@ -58,7 +62,13 @@ begin
                                          '-infinity', date_trunc(v_kind.unit, now()));
             v_made := v_made + 1;
         end if;
-        v_at := date_trunc(v_kind.unit, now());
+        -- On from where the newest ends, if that is long ago: an import may bring what nobody made a partition for then.
+        select least(date_trunc(v_kind.unit, now()),
+                     max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \(''([^'']+)''\)'))[1]::timestamptz))
+        into v_at
+        from pg_inherits i
+        join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = ('ladder.' || v_kind.parent)::regclass;
         while v_at <= v_until loop
             if ladder.partition_add(v_kind.parent, v_kind.parent || '_' || to_char(v_at, v_kind.suffix), v_kind.range_column,
                                     v_at, v_at + v_kind.step) then
@@ -71,3 +81,21 @@ begin
 end
 $$;
 comment on function ladder.partition_ensure(integer) is 'Makes the partitions of the coming days; returns how many.';
+
+-- partition_drop: a day of events that was detached before. What is still attached, or no such table, is refused.
+create or replace function ladder.partition_drop(p_name text)
+    returns void
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+    set lock_timeout = '2s'
+as $$
+begin
+    if p_name !~ '^score_event_[0-9]{8}$'
+       or exists (select from pg_class c where c.oid = to_regclass('ladder.' || quote_ident(p_name)) and c.relispartition) then
+        raise exception '% is not a detached partition of events', p_name;
+    end if;
+    execute format('drop table if exists ladder.%I', p_name);
+end
+$$;
+comment on function ladder.partition_drop(text) is 'Drops a detached partition of score_event.';

@@ -1,8 +1,12 @@
--- The board's periods and itself, when they are empty.
+-- The board's periods, its imports and itself, when they are empty.
 -- $1 board
 with gone as (
     delete from ladder.period p
     where p.board_id = $1::bigint
+),
+imported as (
+    delete from ladder.import_run i
+    where i.board_id = $1::bigint
 )
 delete from ladder.board b
 where b.id = $1::bigint

@@ -7,4 +7,3 @@ where p.state = 'open'
   and p.ends_at < 'infinity'
   and p.ends_at + $1::bigint * interval '1 millisecond' <= now()
   and (p.created_at < p.ends_at or p.created_at + interval '10 minutes' <= now())
-returning p.id, pg_current_xact_id() as xid

@@ -1,4 +1,4 @@
--- Periods that are closing, and the newest transaction that may have seen one of them open.
-select count(*) as periods, pg_snapshot_xmax(pg_current_snapshot()) as xid
+-- Are there periods that wait for transactions which may have seen them open?
+select count(*) as periods
 from ladder.period p
 where p.state = 'closing'

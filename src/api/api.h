@@ -68,7 +68,7 @@ struct api_settings {
 struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_settings *settings);
 void api_free(struct api **api);
 void api_start_draining(struct api *api); /* readyz says no */
-void api_set_server(struct api *api, const struct http_server *server);
+struct http_counters *api_http_counters(struct api *api); /* for the server to count in */
 struct http_application api_application(struct api *api);
 
 /* ---- for the handlers ---- */

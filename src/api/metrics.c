@@ -5,104 +5,108 @@
 
 #include "base/assert.h"
 
-struct metrics_slot {
-    struct metrics metrics;
-    struct metrics_slot *next, **pprev;
-};
-
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct metrics_slot *slots; /* under the mutex, like what they hold */
-static struct metrics left;        /* of loops that have ended */
+static struct metrics *all;  /* the list, and what is noted in it, under the mutex */
+static struct metrics left; /* of loops that have ended */
 
 static const int64_t bounds_us[METRICS_BUCKETS] = {250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 1000000, 5000000};
 static const char *const bounds_text[METRICS_BUCKETS] = {"0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "1", "5"};
 
-static void add(struct metrics *sum, const struct metrics *metrics)
+static void add(_Atomic uint64_t *sum, const _Atomic uint64_t *counter)
 {
-    sum->http.requests += metrics->http.requests;
-    sum->http.refused += metrics->http.refused;
-    sum->http.reaped += metrics->http.reaped;
-    sum->http.connections += metrics->http.connections;
-    for (int i = 0; i < 6; i++)
-        sum->http.status[i] += metrics->http.status[i];
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+
+    atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + value, memory_order_relaxed);
+}
+
+static void counters_add(struct metrics *sum, const struct metrics *metrics)
+{
+    add(&sum->http.requests, &metrics->http.requests);
+    add(&sum->http.refused, &metrics->http.refused);
+    add(&sum->http.reaped, &metrics->http.reaped);
+    add(&sum->http.connections, &metrics->http.connections);
+    for (size_t i = 0; i < ARRAY_SIZE(sum->http.status); i++)
+        add(&sum->http.status[i], &metrics->http.status[i]);
     for (int r = 0; r < METRICS_ROUTES_MAX; r++) {
         for (int i = 0; i < API_CACHE_COUNT; i++)
-            sum->routes[r].outcomes[i] += metrics->routes[r].outcomes[i];
+            add(&sum->routes[r].outcomes[i], &metrics->routes[r].outcomes[i]);
         for (int i = 0; i <= METRICS_BUCKETS; i++)
-            sum->routes[r].buckets[i] += metrics->routes[r].buckets[i];
-        sum->routes[r].total_us += metrics->routes[r].total_us;
+            add(&sum->routes[r].buckets[i], &metrics->routes[r].buckets[i]);
+        add(&sum->routes[r].total_us, &metrics->routes[r].total_us);
     }
-    sum->l1.evicted += metrics->l1.evicted;
-    sum->l1.invalidated += metrics->l1.invalidated;
-    sum->l1.forgotten += metrics->l1.forgotten;
-    sum->l1.bytes += metrics->l1.bytes;
-    sum->l1.entries += metrics->l1.entries;
-    sum->l1.standings += metrics->l1.standings;
-    sum->submit_queue += metrics->submit_queue;
-    sum->can_write += metrics->can_write;
-    sum->is_redis_trusted += metrics->is_redis_trusted;
-    sum->is_memory_trusted += metrics->is_memory_trusted;
+    sum->noted.l1.evicted += metrics->noted.l1.evicted;
+    sum->noted.l1.invalidated += metrics->noted.l1.invalidated;
+    sum->noted.l1.forgotten += metrics->noted.l1.forgotten;
 }
 
-struct metrics_slot *metrics_join(void)
+static void gauges_add(struct metrics_noted *sum, const struct metrics_noted *noted)
 {
-    struct metrics_slot *slot = calloc(1, sizeof(*slot));
+    sum->l1.bytes += noted->l1.bytes;
+    sum->l1.entries += noted->l1.entries;
+    sum->l1.standings += noted->l1.standings;
+    sum->submit_queue += noted->submit_queue;
+    sum->loops++;
+    sum->can_write += noted->can_write;
+    sum->is_redis_trusted += noted->is_redis_trusted;
+    sum->is_memory_trusted += noted->is_memory_trusted;
+}
 
-    ASSERT(slot != NULL);
+struct metrics *metrics_join(void)
+{
+    struct metrics *metrics = calloc(1, sizeof(*metrics));
+
+    ASSERT(metrics != NULL);
     pthread_mutex_lock(&mutex);
-    slot->next = slots;
-    slot->pprev = &slots;
-    if (slots)
-        slots->pprev = &slot->next;
-    slots = slot;
+    metrics->next = all;
+    metrics->pprev = &all;
+    if (all)
+        all->pprev = &metrics->next;
+    all = metrics;
     pthread_mutex_unlock(&mutex);
-    return slot;
+    return metrics;
 }
 
-void metrics_leave(struct metrics_slot **pslot)
+void metrics_leave(struct metrics **pmetrics)
 {
-    struct metrics_slot *slot = *pslot;
+    struct metrics *metrics = *pmetrics;
 
     pthread_mutex_lock(&mutex);
-    slot->metrics.l1 = (struct l1_counters){.evicted = slot->metrics.l1.evicted, .invalidated = slot->metrics.l1.invalidated, .forgotten = slot->metrics.l1.forgotten};
-    slot->metrics.submit_queue = 0;
-    slot->metrics.can_write = slot->metrics.is_redis_trusted = slot->metrics.is_memory_trusted = 0;
-    add(&left, &slot->metrics);
-    *slot->pprev = slot->next;
-    if (slot->next)
-        slot->next->pprev = slot->pprev;
+    counters_add(&left, metrics);
+    *metrics->pprev = metrics->next;
+    if (metrics->next)
+        metrics->next->pprev = metrics->pprev;
     pthread_mutex_unlock(&mutex);
-    free(slot);
-    *pslot = NULL;
+    free(metrics);
+    *pmetrics = NULL;
 }
 
-void metrics_put(struct metrics_slot *slot, const struct metrics *metrics)
+void metrics_note(struct metrics *metrics, const struct metrics_noted *noted)
 {
     pthread_mutex_lock(&mutex);
-    slot->metrics = *metrics;
+    metrics->noted = *noted;
     pthread_mutex_unlock(&mutex);
 }
 
-void metrics_sum(struct metrics *sum, int *ret_loops)
+static void metrics_sum(struct metrics *sum)
 {
-    *ret_loops = 0;
     pthread_mutex_lock(&mutex);
-    *sum = left;
-    for (const struct metrics_slot *slot = slots; slot; slot = slot->next) {
-        add(sum, &slot->metrics);
-        (*ret_loops)++;
+    counters_add(sum, &left);
+    for (const struct metrics *metrics = all; metrics; metrics = metrics->next) {
+        counters_add(sum, metrics);
+        gauges_add(&sum->noted, &metrics->noted);
     }
     pthread_mutex_unlock(&mutex);
 }
 
 void metrics_took(struct metrics *metrics, size_t route, int64_t took_us)
 {
+    _Atomic uint64_t *total_us = &metrics->routes[route].total_us;
     int bucket = 0;
 
     while (bucket < METRICS_BUCKETS && took_us > bounds_us[bucket])
         bucket++;
-    metrics->routes[route].buckets[bucket]++;
-    metrics->routes[route].total_us += (uint64_t)took_us;
+    http_count(&metrics->routes[route].buckets[bucket]);
+    atomic_store_explicit(total_us, atomic_load_explicit(total_us, memory_order_relaxed) + (uint64_t)took_us, memory_order_relaxed);
 }
 
 /* ---- text ---- */
@@ -160,28 +164,29 @@ static void caches_render(struct buf *body, const struct metrics *sum, const str
             if (sum->routes[r].outcomes[i])
                 buf_printf(body, "ladder_cache_answers_total{layer=\"l1\",route=\"%s\",outcome=\"%s\"} %llu\n", routes[r].path, names[i],
                            (unsigned long long)sum->routes[r].outcomes[i]);
-    metric(body, "ladder_cache_invalidated_total", "counter", "Remembered answers found touched by a move when they were asked for.", sum->l1.invalidated);
-    metric(body, "ladder_cache_evicted_total", "counter", "Remembered answers that left to make room.", sum->l1.evicted);
-    metric(body, "ladder_cache_forgotten_total", "counter", "Remembered answers that left because changes may have been missed.", sum->l1.forgotten);
-    metric(body, "ladder_cache_bytes", "gauge", "Memory that remembered answers take.", sum->l1.bytes);
-    metric(body, "ladder_cache_entries", "gauge", "Remembered answers.", sum->l1.entries);
-    metric(body, "ladder_cache_standings", "gauge", "Standings whose changes are followed.", sum->l1.standings);
+    metric(body, "ladder_cache_invalidated_total", "counter", "Remembered answers found touched by a move when they were asked for.", sum->noted.l1.invalidated);
+    metric(body, "ladder_cache_evicted_total", "counter", "Remembered answers that left to make room.", sum->noted.l1.evicted);
+    metric(body, "ladder_cache_forgotten_total", "counter", "Remembered answers that left because changes may have been missed.", sum->noted.l1.forgotten);
+    metric(body, "ladder_cache_bytes", "gauge", "Memory that remembered answers take.", sum->noted.l1.bytes);
+    metric(body, "ladder_cache_entries", "gauge", "Remembered answers.", sum->noted.l1.entries);
+    metric(body, "ladder_cache_standings", "gauge", "Standings whose changes are followed.", sum->noted.l1.standings);
 }
 
 void metrics_render(struct buf *body, const struct api_route *routes, size_t count)
 {
-    struct metrics *sum = malloc(sizeof(*sum));
-    int loops;
+    struct metrics *sum = calloc(1, sizeof(*sum));
 
     ASSERT(sum != NULL && count <= METRICS_ROUTES_MAX);
-    metrics_sum(sum, &loops);
+    metrics_sum(sum);
+    head(body, "ladder_build_info", "gauge", "The version that runs.");
+    buf_append_text(body, "ladder_build_info{version=\"" LADDER_VERSION "\"} 1\n");
     http_render(body, &sum->http);
     durations_render(body, sum, routes, count);
     caches_render(body, sum, routes, count);
-    metric(body, "ladder_submit_queue", "gauge", "Submissions that wait for the database.", sum->submit_queue);
-    metric(body, "ladder_loops", "gauge", "Event loops.", (uint64_t)loops);
-    metric(body, "ladder_loops_database_writable", "gauge", "Loops whose primary takes writes.", (uint64_t)sum->can_write);
-    metric(body, "ladder_loops_redis_trusted", "gauge", "Loops that believe Redis.", (uint64_t)sum->is_redis_trusted);
-    metric(body, "ladder_loops_memory_trusted", "gauge", "Loops that hear of every change, and so may answer from memory.", (uint64_t)sum->is_memory_trusted);
+    metric(body, "ladder_submit_queue", "gauge", "Submissions that wait for the database.", sum->noted.submit_queue);
+    metric(body, "ladder_loops", "gauge", "Event loops.", (uint64_t)sum->noted.loops);
+    metric(body, "ladder_database_writable", "gauge", "1: the primary takes writes, from every loop.", sum->noted.can_write == sum->noted.loops);
+    metric(body, "ladder_redis_trusted", "gauge", "1: Redis is believed, by every loop.", sum->noted.is_redis_trusted == sum->noted.loops);
+    metric(body, "ladder_cache_trusted", "gauge", "1: every loop hears of all changes, and so may answer from memory.", sum->noted.is_memory_trusted == sum->noted.loops);
     free(sum);
 }

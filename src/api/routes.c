@@ -49,47 +49,44 @@ static const struct api_route routes[] = {
 struct api {
     struct store *store;
     struct api_settings settings;
-    const struct http_server *server;
     struct crypto_key cursor_key;
     struct crypto_key token_key;
     bool is_draining;
-    struct metrics metrics;
-    struct metrics_slot *slot;
+    struct metrics *metrics;
     struct ev_loop *loop;
-    ev_timer publish;
+    ev_timer look;
 };
 
 _Static_assert(ARRAY_SIZE(routes) <= METRICS_ROUTES_MAX, "metrics.h has room for each");
 
 void api_count(struct api_call *call, enum api_cache outcome)
 {
-    call->api->metrics.routes[call->route - routes].outcomes[outcome]++;
+    http_count(&call->api->metrics->routes[call->route - routes].outcomes[outcome]);
 }
 
-static void metrics_publish(struct api *api)
+static void metrics_look(struct api *api)
 {
-    struct metrics *metrics = &api->metrics;
+    const struct metrics_noted noted = {
+        .l1 = *answers_counters(api->store),
+        .submit_queue = submit_queued(api->store),
+        .can_write = db_can_write(store_db(api->store)),
+        .is_redis_trusted = kv_is_trusted(store_kv(api->store)),
+        .is_memory_trusted = answers_are_trusted(api->store),
+    };
 
-    if (api->server)
-        metrics->http = *http_server_counters(api->server);
-    metrics->l1 = *answers_counters(api->store);
-    metrics->submit_queue = submit_queued(api->store);
-    metrics->can_write = db_can_write(store_db(api->store));
-    metrics->is_redis_trusted = kv_is_trusted(store_kv(api->store));
-    metrics->is_memory_trusted = answers_are_trusted(api->store);
-    metrics_put(api->slot, metrics);
+    metrics_note(api->metrics, &noted);
 }
 
-static void on_publish(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     (void)loop;
     (void)events;
-    metrics_publish(watcher->data);
+    metrics_look(watcher->data);
 }
 
 void api_metrics_render(struct api *api, struct buf *body)
 {
-    metrics_publish(api);
+    metrics_look(api);
     metrics_render(body, routes, ARRAY_SIZE(routes));
 }
 
@@ -436,7 +433,7 @@ static void on_end(void *context, struct http_request *http)
     const struct api_call *call = http->application;
 
     if (call && call->route)
-        metrics_took(&api->metrics, (size_t)(call->route - routes), clock_monotonic_us() - http->started_us);
+        metrics_took(api->metrics, (size_t)(call->route - routes), clock_monotonic_us() - http->started_us);
 }
 
 /* ---- life ---- */
@@ -448,10 +445,10 @@ struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_
     ASSERT(api != NULL);
     api->store = store;
     api->loop = loop;
-    api->slot = metrics_join();
-    ev_timer_init(&api->publish, on_publish, 0.5, 0.5);
-    api->publish.data = api;
-    ev_timer_start(loop, &api->publish);
+    api->metrics = metrics_join();
+    ev_timer_init(&api->look, on_look, 0.5, 0.5);
+    api->look.data = api;
+    ev_timer_start(loop, &api->look);
     api->settings = *settings;
     answers_open(store, (size_t)settings->l1_bytes, settings->heartbeat_ms, page_free);
     crypto_derive(&api->cursor_key, settings->secret, "ladder cursor 1");
@@ -461,8 +458,8 @@ struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_
 
 void api_free(struct api **api)
 {
-    ev_timer_stop((*api)->loop, &(*api)->publish);
-    metrics_leave(&(*api)->slot);
+    ev_timer_stop((*api)->loop, &(*api)->look);
+    metrics_leave(&(*api)->metrics);
     free(*api);
     *api = NULL;
 }
@@ -472,9 +469,9 @@ void api_start_draining(struct api *api)
     api->is_draining = true;
 }
 
-void api_set_server(struct api *api, const struct http_server *server)
+struct http_counters *api_http_counters(struct api *api)
 {
-    api->server = server;
+    return &api->metrics->http;
 }
 
 struct http_application api_application(struct api *api)

@@ -16,6 +16,27 @@ static const struct {
 #undef ERROR
 };
 
+/* What a library says in several lines is one here: whoever greps a log, or reads cron's mail, gets it whole. */
+static void unbreak(char text[static ERROR_MESSAGE_MAX])
+{
+    char line[ERROR_MESSAGE_MAX];
+    size_t size = 0;
+
+    for (const char *in = text; *in && size + 2 < sizeof(line);) {
+        if (*in != '\n') {
+            line[size++] = *in++;
+            continue;
+        }
+        in += strspn(in, "\n\t ");
+        if (*in && size) {
+            line[size++] = ';';
+            line[size++] = ' ';
+        }
+    }
+    line[size] = 0;
+    memcpy(text, line, size + 1);
+}
+
 __attribute__((format(printf, 4, 0))) static void fill(struct error *error, enum error_code code, const char *field,
                                                        const char *format, va_list arguments)
 {
@@ -27,6 +48,8 @@ __attribute__((format(printf, 4, 0))) static void fill(struct error *error, enum
     /* A cut, here or by the caller's precision (%.60s), may fall into a character: what goes out must be UTF-8. */
     error->field[text_keep_utf8(error->field, strlen(error->field))] = 0;
     error->message[text_keep_utf8(error->message, strlen(error->message))] = 0;
+    if (strchr(error->message, '\n'))
+        unbreak(error->message);
 }
 
 bool error_set(struct error *error, enum error_code code, const char *format, ...)

@@ -94,7 +94,10 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     char text[64];
 
     put_key(&line, "time");
-    put(&line, text, clock_format(clock_realtime_us(), text));
+    /* Always six digits: lines sort and align as text. */
+    int64_t now_us = clock_realtime_us();
+    put(&line, text, clock_format(now_us - now_us % 1000000, text) - 1);
+    put(&line, text, (size_t)snprintf(text, sizeof(text), ".%06dZ", (int)(now_us % 1000000)));
     put_key(&line, "level");
     put_value(&line, slice_of(level_names[level]));
     put_key(&line, "event");

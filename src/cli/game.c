@@ -21,7 +21,7 @@ static bool game_list(struct dbb *db, struct error *error)
 {
     struct dbb_result *result;
 
-    if (!dbb_query(db, "select name, created_at from ladder.game order by name", 0, NULL, &result, error))
+    if (!dbb_query(db, "select name, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from ladder.game order by name", 0, NULL, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result); i++)
         printf("%s\t%s\n", dbb_text(result, i, 0), dbb_text(result, i, 1));

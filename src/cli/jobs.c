@@ -1,5 +1,6 @@
 /*
- * jobs.c -- `ladder roll`, `ladder partitions`: the worker's jobs once, from cron or by hand.
+ * jobs.c -- `ladder roll`, `ladder partitions`, `ladder purge`: the worker's jobs once, from cron or by hand. One line says
+ * what came of it.
  */
 #include <stdio.h>
 
@@ -16,12 +17,12 @@ static int once(int argc, char **argv, const char *usage, const struct job *job,
 
     if (!command_start(&argc, argv, usage, NULL, &settings, &status))
         return status;
-    enum job_outcome outcome = job_run(&link, job, &rows, &error);
+    enum job_outcome outcome = job_run(&link, job, 0, &rows, &error);
     link_close(&link);
     if (outcome == JOB_FAILED)
         return command_fail(&error);
     if (outcome == JOB_ELSEWHERE)
-        printf("%s: another runner is at it; nothing to do\n", job->name);
+        printf("%s: another runner is at it, nothing to do here\n", job->name);
     else
         printf("%s: %lld %s\n", job->name, (long long)rows, what);
     return EXIT_DONE;
@@ -37,4 +38,10 @@ int cmd_partitions(int argc, char **argv)
 {
     return once(argc, argv, "partitions [--config FILE]\n\nMakes the coming partitions and drops expired ones, once.", &partitions_job,
                 "partitions made or dropped");
+}
+
+int cmd_purge(int argc, char **argv)
+{
+    return once(argc, argv, "purge [--config FILE]\n\nDeletes old idempotency keys, tombstones and runs, and what deleted boards left, once.",
+                &purge_job, "rows deleted");
 }

@@ -9,7 +9,7 @@
 #include "board/board.h"
 #include "cli/command.h"
 
-enum { ID_DIGITS = 12, SECRET_DIGITS = 43 /* 62^43 > 2^256 */ };
+enum { ID_DIGITS = 12, SECRET_DIGITS = 43 /* 62^43 > 2^256 */, LABEL_BYTES_MAX = 200 };
 
 static void random_digits(char *out, int count)
 {
@@ -33,6 +33,8 @@ static bool key_create(struct dbb *db, const char *game, const char *scope, cons
 
     if (!scope || !scope_parse(slice_of(scope), &parsed))
         return error_set(error, ERROR_INVALID_PARAMETER, "--scope must be admin, write or read");
+    if (name && (!text_is_utf8(slice_of(name)) || text_has_control(slice_of(name)) || strlen(name) > LABEL_BYTES_MAX))
+        return error_set(error, ERROR_INVALID_PARAMETER, "--name is UTF-8 without control characters, at most %d bytes", LABEL_BYTES_MAX);
     if (!command_game(db, game, &game_id, error))
         return false;
     random_digits(id, ID_DIGITS);
@@ -60,12 +62,15 @@ static bool key_list(struct dbb *db, const char *game, struct error *error)
     if (!command_game(db, game, &game_id, error))
         return false;
     snprintf(text, sizeof(text), "%lld", (long long)game_id);
-    if (!dbb_query(db, "select id, scope, name, created_at, coalesce(revoked_at::text, '') from ladder.api_key where game_id = $1 order by created_at",
+    if (!dbb_query(db,
+                   "select k.id, k.scope, k.name, to_char(k.created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), "
+                   "coalesce(to_char(k.revoked_at at time zone 'UTC', '\"revoked \"YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), 'live') "
+                   "from ladder.api_key k where k.game_id = $1 order by k.created_at, k.id",
                    1, parameters, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result); i++)
         printf("%s\t%s\t%s\t%s\t%s\n", dbb_text(result, i, 0), dbb_text(result, i, 1), dbb_text(result, i, 2), dbb_text(result, i, 3),
-               dbb_is_null(result, i, 4) || !dbb_text(result, i, 4)[0] ? "live" : "revoked");
+               dbb_text(result, i, 4));
     dbb_result_free(&result);
     return true;
 }

@@ -24,6 +24,7 @@ static const struct {
     {"key", cmd_key, "create | list | revoke: API keys"},
     {"migrate", cmd_migrate, "up | down | status | verify: the schema"},
     {"partitions", cmd_partitions, "make partitions ahead, drop expired ones"},
+    {"purge", cmd_purge, "delete what is no longer needed"},
     {"roll", cmd_roll, "open the coming periods, close those that ended"},
     {"serve", cmd_serve, "answer HTTP"},
     {"warm", cmd_warm, "load standings into Redis at once"},

@@ -2,9 +2,12 @@
  * migrate.c -- `ladder migrate`: the schema, forward and back.
  *
  * A migration is a pair NNNN_name.up.sql and .down.sql; what was applied is kept in ladder.schema_migration with the
- * file's checksum, and a file that changed afterwards is refused. Functions live in sql/functions: they are replaced
- * whenever one of them changed. One runner at a time (an advisory lock); each migration is one transaction with its
- * bookkeeping row, and waits for locks no longer than two seconds, then tries again, so that it never makes others queue.
+ * file's checksum, and a file that changed afterwards is refused. Functions and grants live in sql/functions: they are
+ * replaced whenever one of them changed. One runner at a time (an advisory lock); each migration is one transaction with
+ * its bookkeeping row, and waits for locks no longer than two seconds, then tries again, so that it never makes others
+ * queue; after --lock-wait seconds it gives up, and nothing has changed.
+ *
+ * Once the schema belongs to ladder_migrate, every transaction takes that role first: what a member makes is not his own.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +23,9 @@
 #include "base/text.h"
 #include "cli/command.h"
 
-enum { FILES_MAX = 1000, FILE_BYTES_MAX = 4 << 20, CHECKSUM_TEXT = 2 * CRYPTO_HASH_SIZE + 1, LOCK_TRIES = 30, PATH_BYTES = 1024 };
+enum { FILES_MAX = 1000, FILE_BYTES_MAX = 4 << 20, CHECKSUM_TEXT = 2 * CRYPTO_HASH_SIZE + 1, LOCK_WAIT_S = 60, PATH_BYTES = 1024 };
+
+static int64_t lock_wait_us = LOCK_WAIT_S * 1000000LL;
 
 struct file {
     char name[128]; /* "0001_initial.up.sql", "10_epoch.sql" */
@@ -89,6 +94,23 @@ static bool files_load(const char *root, const char *sub, const char *suffix, st
     return is_ok;
 }
 
+static int version_of(const struct file *file)
+{
+    return atoi(file->name);
+}
+
+/* Sorted: two of one number stand side by side. */
+static bool versions_check(const struct files *files, struct error *error)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        if (version_of(&files->items[i]) <= 0)
+            return error_set(error, ERROR_CONFIG, "%s: a migration's name begins with its number, 0001 or more", files->items[i].name);
+        if (i && version_of(&files->items[i]) == version_of(&files->items[i - 1]))
+            return error_set(error, ERROR_CONFIG, "%s and %s have the same number", files->items[i - 1].name, files->items[i].name);
+    }
+    return true;
+}
+
 static void files_free(struct files *files)
 {
     for (size_t i = 0; i < files->count; i++)
@@ -96,13 +118,46 @@ static void files_free(struct files *files)
     files->count = 0;
 }
 
+static bool query_bool(struct dbb *db, const char *sql, bool *ret_value, struct error *error)
+{
+    struct dbb_result *result;
+
+    if (!dbb_query(db, sql, 0, NULL, &result, error))
+        return false;
+    *ret_value = dbb_rows(result) == 1 && dbb_bool(result, 0, 0);
+    dbb_result_free(&result);
+    return true;
+}
+
+static bool ledger_exists(struct dbb *db, bool *ret_exists, struct error *error)
+{
+    return query_bool(db, "select to_regclass('ladder.schema_function') is not null", ret_exists, error);
+}
+
+/* One runner: whoever comes second waits, then finds the work done. */
+static bool runner_elect(struct dbb *db, struct error *error)
+{
+    bool is_ours;
+
+    if (!query_bool(db, "select pg_try_advisory_lock(hashtext('ladder.migrate'))", &is_ours, error))
+        return false;
+    if (is_ours)
+        return true;
+    fprintf(stderr, "another ladder migrate is at work: waiting for its end\n");
+    return dbb_script(db, "select pg_advisory_lock(hashtext('ladder.migrate'))", error);
+}
+
 static bool ledger_prepare(struct dbb *db, struct error *error)
 {
-    return dbb_script(db,
-                      "select pg_advisory_lock(hashtext('ladder.migrate'));"
+    bool exists;
+
+    if (!runner_elect(db, error) || !ledger_exists(db, &exists, error))
+        return false;
+    return exists ||
+           dbb_script(db,
                       "create schema if not exists ladder;"
                       "comment on schema ladder is 'The leaderboard service.';"
-                      "create table if not exists ladder.schema_migration ("
+                      "create table ladder.schema_migration ("
                       "  version integer primary key, name text not null, checksum text not null,"
                       "  applied_at timestamptz not null default now(), applied_by text not null default current_user,"
                       "  took_ms bigint not null, program text not null);"
@@ -111,10 +166,10 @@ static bool ledger_prepare(struct dbb *db, struct error *error)
                       "comment on column ladder.schema_migration.name is 'The rest of it.';"
                       "comment on column ladder.schema_migration.checksum is 'BLAKE2b-256 of the .up.sql.';"
                       "comment on column ladder.schema_migration.applied_at is 'When.';"
-                      "comment on column ladder.schema_migration.applied_by is 'The role.';"
+                      "comment on column ladder.schema_migration.applied_by is 'The user who logged in to do it.';"
                       "comment on column ladder.schema_migration.took_ms is 'How long it took.';"
                       "comment on column ladder.schema_migration.program is 'The version of ladder.';"
-                      "create table if not exists ladder.schema_function ("
+                      "create table ladder.schema_function ("
                       "  file text primary key, checksum text not null, applied_at timestamptz not null default now());"
                       "comment on table ladder.schema_function is 'The files of sql/functions as they were last applied.';"
                       "comment on column ladder.schema_function.file is 'Its name.';"
@@ -123,26 +178,52 @@ static bool ledger_prepare(struct dbb *db, struct error *error)
                       error);
 }
 
+/* Who stands in the way, as far as a look afterwards tells: *error names the session that began its transaction first. */
+static void lock_explain(struct dbb *db, struct error *error)
+{
+    struct dbb_result *result;
+    struct error ignored;
+
+    error_set(error, ERROR_UNAVAILABLE, "a lock was not to be had within %lld s; nothing was changed", (long long)(lock_wait_us / 1000000));
+    if (!dbb_query(db,
+                   "select format('pid %s, user %s, application %s, state %s', a.pid, a.usename, quote_literal(a.application_name), a.state) "
+                   "from pg_locks l join pg_class c on c.oid = l.relation join pg_stat_activity a on a.pid = l.pid "
+                   "where c.relnamespace = to_regnamespace('ladder') and l.database = (select oid from pg_database where datname = current_database()) "
+                   "and l.granted and l.pid <> pg_backend_pid() order by a.xact_start limit 1",
+                   0, NULL, &result, &ignored))
+        return;
+    if (dbb_rows(result))
+        error_set(error, ERROR_UNAVAILABLE, "a lock was not to be had within %lld s; nothing was changed. In the way: %.200s",
+                  (long long)(lock_wait_us / 1000000), dbb_text(result, 0, 0));
+    dbb_result_free(&result);
+}
+
 static bool run_in_transaction(struct dbb *db, const char *text, const char *bookkeeping, size_t count, const char *const *parameters,
                                struct error *error)
 {
+    int64_t give_up_us = clock_monotonic_us() + lock_wait_us;
+
     for (int attempt = 1;; attempt++) {
-        bool is_ok = dbb_script(db, "begin; set local lock_timeout = '2s'; set local search_path = pg_catalog", error) &&
+        bool is_ok = dbb_script(db,
+                                "begin; set local lock_timeout = '2s'; set local search_path = pg_catalog;"
+                                "select set_config('role', 'ladder_migrate', true) from pg_namespace n "
+                                "where n.nspname = 'ladder' and pg_get_userbyid(n.nspowner) = 'ladder_migrate'",
+                                error) &&
                      dbb_script(db, text, error) && dbb_query(db, bookkeeping, count, parameters, NULL, error) && dbb_commit(db, error);
         if (is_ok)
             return true;
         bool is_locked = strcmp(dbb_sqlstate(db), "55P03") == 0;
         dbb_rollback(db);
-        if (!is_locked || attempt == LOCK_TRIES)
+        if (!is_locked)
             return false;
-        fprintf(stderr, "waiting for a lock, attempt %d of %d\n", attempt, LOCK_TRIES);
+        if (clock_monotonic_us() >= give_up_us) {
+            lock_explain(db, error);
+            return false;
+        }
+        if (attempt == 1)
+            fprintf(stderr, "waiting for a lock, for %lld s at most\n", (long long)(lock_wait_us / 1000000));
         usleep(200000 + (useconds_t)attempt * 50000);
     }
-}
-
-static int version_of(const struct file *file)
-{
-    return atoi(file->name);
 }
 
 /* Applied ones in order; each must be there and unchanged. ret_version: the newest. */
@@ -152,6 +233,10 @@ static bool ledger_check(struct dbb *db, const struct files *ups, int *ret_versi
     bool is_ok = true;
 
     *ret_version = 0;
+    if (!ledger_exists(db, &is_ok, error))
+        return false;
+    if (!is_ok)
+        return true; /* an empty database */
     if (!dbb_query(db, "select version, name, checksum from ladder.schema_migration order by version", 0, NULL, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result); i++) {
@@ -217,7 +302,13 @@ static bool migration_apply(struct dbb *db, const struct file *file, struct erro
 static bool functions_differ(struct dbb *db, const struct files *functions, bool *ret_differ, struct error *error)
 {
     struct dbb_result *result;
+    bool exists;
 
+    *ret_differ = true;
+    if (!ledger_exists(db, &exists, error))
+        return false;
+    if (!exists)
+        return true;
     if (!dbb_query(db, "select file, checksum from ladder.schema_function order by file collate \"C\"", 0, NULL, &result, error))
         return false;
     *ret_differ = dbb_rows(result) != functions->count;
@@ -262,7 +353,11 @@ static bool migrate_up(struct dbb *db, const struct files *ups, const struct fil
             fprintf(stderr, "migration %s failed\n", ups->items[i].name);
             return false;
         }
-    if (!functions_apply(db, functions, error) || !run_in_transaction(db, "select ladder.partition_ensure(7)", "select 1", 0, NULL, error))
+    if (!functions_apply(db, functions, error)) {
+        fprintf(stderr, "the functions of sql/functions were not replaced\n");
+        return false;
+    }
+    if (!run_in_transaction(db, "select ladder.partition_ensure(7)", "select 1", 0, NULL, error))
         return false;
     printf("up to date: version %04d\n", ups->count ? version_of(&ups->items[ups->count - 1]) : 0);
     return true;
@@ -288,9 +383,12 @@ static bool migrate_down(struct dbb *db, const struct files *ups, const struct f
             return error_set(error, ERROR_CONFLICT, "migration %04d has no .down.sql", version);
         snprintf(version_text, sizeof(version_text), "%d", version);
         /* The functions were written for the schema that goes: they are applied again by the next `up`. */
-        if (!run_in_transaction(db, file->text, "delete from ladder.schema_migration where version = $1", 1, parameters, error) ||
-            !dbb_script(db, "delete from ladder.schema_function", error))
+        if (!run_in_transaction(db, file->text,
+                                "with f as (delete from ladder.schema_function) delete from ladder.schema_migration where version = $1", 1,
+                                parameters, error)) {
+            fprintf(stderr, "migration %s failed\n", file->name);
             return false;
+        }
         printf("undid %s\n", file->name);
     }
     return true;
@@ -331,44 +429,68 @@ static bool migrate_verify(struct dbb *db, const struct files *ups, const struct
     return true;
 }
 
+/* Installed, the files are in ../share/ladder of the program; in a build directory they are where they were compiled. */
+static const char *share_directory(char path[static PATH_BYTES])
+{
+    char program[PATH_BYTES / 2];
+    ssize_t size = readlink("/proc/self/exe", program, sizeof(program) - 1);
+
+    program[size > 0 ? size : 0] = 0;
+    char *slash = strrchr(program, '/');
+    if (slash) {
+        *slash = 0;
+        snprintf(path, PATH_BYTES, "%s/../share/ladder", program);
+        if (access(path, R_OK) == 0)
+            return path;
+    }
+    return LADDER_SOURCE_DIRECTORY;
+}
+
 int cmd_migrate(int argc, char **argv)
 {
     static struct settings settings;
     static struct files ups, downs, functions;
-    const char *directory = getenv("LADDER_SHARE_DIRECTORY"), *url = NULL;
+    static char share[PATH_BYTES];
+    const char *directory = getenv("LADDER_SHARE_DIRECTORY"), *url = NULL, *lock_wait = NULL;
     bool allow_down = false;
-    const struct option_row options[] = {
-        {"directory", &directory, NULL}, {"database-url", &url, NULL}, {"allow-down", NULL, &allow_down}, {NULL, NULL, NULL}};
+    const struct option_row options[] = {{"directory", &directory, NULL},
+                                         {"database-url", &url, NULL},
+                                         {"lock-wait", &lock_wait, NULL},
+                                         {"allow-down", NULL, &allow_down},
+                                         {NULL, NULL, NULL}};
+    int64_t lock_wait_s = LOCK_WAIT_S;
     struct error error;
     int status;
 
     if (!command_start(&argc, argv,
-                       "migrate up | down [STEPS] --allow-down | status | verify [--directory DIR] [--database-url URL]\n\n"
-                       "DIR holds migrations/ and sql/functions/.",
+                       "migrate up | down [STEPS] --allow-down | status | verify [--directory DIR] [--database-url URL] [--lock-wait SECONDS]\n\n"
+                       "DIR holds migrations/ and sql/functions/. A lock that another session holds is waited for 60 seconds,\n"
+                       "or SECONDS, in steps of two, so that nobody queues behind us for long.",
                        options, &settings, &status))
         return status;
     const char *verb = argc > 1 ? argv[1] : "";
     long steps = argc > 2 ? atol(argv[2]) : 1;
+    bool has_wait = !lock_wait || (text_parse_int64(slice_of(lock_wait), &lock_wait_s) && lock_wait_s >= 0 && lock_wait_s <= 86400);
     bool is_down = strcmp(verb, "down") == 0;
-    if ((strcmp(verb, "up") != 0 && !is_down && strcmp(verb, "status") != 0 && strcmp(verb, "verify") != 0) || steps < 1) {
-        fprintf(stderr, "usage: ladder migrate up | down [STEPS] --allow-down | status | verify\n");
+    if ((strcmp(verb, "up") != 0 && !is_down && strcmp(verb, "status") != 0 && strcmp(verb, "verify") != 0) || steps < 1 || argc > 3 || !has_wait) {
+        fprintf(stderr, "usage: ladder migrate up | down [STEPS] --allow-down | status | verify [--lock-wait SECONDS]\n");
         return EXIT_USAGE;
     }
     if (is_down && !allow_down) {
         fprintf(stderr, "ladder migrate: down destroys data: say --allow-down\n");
         return EXIT_USAGE;
     }
+    lock_wait_us = lock_wait_s * 1000000;
     if (!directory)
-        directory = LADDER_SOURCE_DIRECTORY;
+        directory = share_directory(share);
     if (!files_load(directory, "migrations", ".up.sql", &ups, &error) || !files_load(directory, "migrations", ".down.sql", &downs, &error) ||
-        !files_load(directory, "sql/functions", ".sql", &functions, &error))
+        !files_load(directory, "sql/functions", ".sql", &functions, &error) || !versions_check(&ups, &error) || !versions_check(&downs, &error))
         return command_fail(&error);
     struct dbb *db = dbb_open(url ? url : settings.database_url, "ladder migrate", 0, &error);
-    bool is_ok = db && ledger_prepare(db, &error) &&
-                 (is_down                        ? migrate_down(db, &ups, &downs, steps, &error)
-                  : strcmp(verb, "up") == 0     ? migrate_up(db, &ups, &functions, &error)
-                  : strcmp(verb, "status") == 0 ? migrate_status(db, &ups, &functions, &error)
-                                                : migrate_verify(db, &ups, &functions, &error));
+    bool is_ok = db && (is_down                       ? ledger_prepare(db, &error) && migrate_down(db, &ups, &downs, steps, &error)
+                        : strcmp(verb, "up") == 0     ? ledger_prepare(db, &error) && migrate_up(db, &ups, &functions, &error)
+                        : strcmp(verb, "status") == 0 ? migrate_status(db, &ups, &functions, &error)
+                                                      : migrate_verify(db, &ups, &functions, &error));
     dbb_close(&db);
     files_free(&ups);
     files_free(&downs);

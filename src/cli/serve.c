@@ -100,11 +100,11 @@ static void loop_open(struct serve_loop *loop)
         .body_timeout_ms = (int)s->server_body_timeout_ms,
         .answer_timeout_ms = (int)s->server_answer_timeout_ms,
         .idle_timeout_ms = (int)s->server_idle_timeout_ms,
+        .counters = api_http_counters(loop->api),
     };
     struct http_application application = api_application(loop->api);
     loop->server = http_server_new(loop->ev, &http, &application);
     ASSERT(loop->server != NULL);
-    api_set_server(loop->api, loop->server);
 }
 
 static void on_open(struct ev_loop *ev, ev_timer *watcher, int events)
@@ -192,7 +192,8 @@ int cmd_serve(int argc, char **argv)
         ev_async_start(loops[i].ev, &loops[i].stop);
         ASSERT(pthread_create(&loops[i].thread, NULL, loop_run, &loops[i]) == 0);
     }
-    log_info("listening", LOG_TEXT("address", settings.server_listen), LOG_INT("port", port), LOG_INT("loops", count), LOG_INT("pid", getpid()));
+    log_info("listening", LOG_TEXT("address", settings.server_listen), LOG_INT("port", port), LOG_INT("loops", count), LOG_INT("pid", getpid()),
+             LOG_TEXT("version", LADDER_VERSION));
     sigwait(&signals, &signal);
     log_info("stopping", LOG_INT("signal", signal));
     /* From here a second signal ends the process, as it would any other. */

@@ -19,7 +19,7 @@ int cmd_work(int argc, char **argv)
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     struct worker *worker = worker_start(&settings);
-    log_info("working", LOG_INT("pid", getpid()));
+    log_info("working", LOG_INT("pid", getpid()), LOG_TEXT("version", LADDER_VERSION));
     sigwait(&signals, &signal);
     log_info("stopping", LOG_INT("signal", signal));
     /* A second signal ends the process at once. */

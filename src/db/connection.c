@@ -69,6 +69,7 @@ struct db_connection {
     struct ticket **tail;
     bool is_prepared[STATEMENT_COUNT];
     bool is_breaking; /* inside connection_break */
+    bool is_closing;  /* for good, by us */
 };
 
 static void connection_break(struct db_connection *c, const char *because);
@@ -303,8 +304,11 @@ static void connection_break(struct db_connection *c, const char *because)
     if (c->is_breaking)
         return;
     c->is_breaking = true;
-    if (was_ready || c->failures == 0)
-        log_warn("database-lost", LOG_TEXT("server", c->settings.name), LOG_TEXT("because", because));
+    if (!c->is_closing && (was_ready || c->failures == 0)) {
+        struct error line; /* libpq's has several */
+        error_set(&line, ERROR_UNAVAILABLE, "%s", because);
+        log_warn("database-lost", LOG_TEXT("server", c->settings.name), LOG_TEXT("because", line.message));
+    }
     ev_io_stop(c->loop, &c->readable);
     ev_io_stop(c->loop, &c->writable);
     c->state = STATE_DOWN;
@@ -377,8 +381,9 @@ void db_connection_free(struct db_connection **connection)
 
     if (!c)
         return;
+    c->is_closing = true;
     if (c->pg)
-        connection_break(c, "shutting down");
+        connection_break(c, "closed");
     ev_timer_stop(c->loop, &c->retry);
     ev_timer_stop(c->loop, &c->tick);
     free(c);

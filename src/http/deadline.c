@@ -27,7 +27,7 @@ static void peer_reap(struct peer *peer)
     if (peer->is_reaped)
         return;
     peer->is_reaped = true;
-    peer->server->counters.reaped++;
+    http_count(&peer->server->counters->reaped);
     shutdown(peer->fd, SHUT_RDWR);
 }
 

@@ -48,7 +48,8 @@ static int weight_parse(struct slice text)
 {
     int weight = 0;
 
-    if (text.size < 1 || text.size > 5 || (text.data[0] != '0' && text.data[0] != '1') || (text.size > 1 && text.data[1] != '.'))
+    if (text.size < 1 || text.size > 5 || (text.data[0] != '0' && text.data[0] != '1') ||
+        (text.size > 1 && text.data[1] != '.'))
         return -1;
     for (size_t i = 2; i < 5; i++) {
         char digit = i < text.size ? text.data[i] : '0';
@@ -74,7 +75,8 @@ int http_coding_weight(struct slice accept, enum http_coding coding)
         if (!part_next(&item, ';', &name))
             continue;
         while (part_next(&item, ';', &parameter))
-            if (parameter.size >= 2 && (parameter.data[0] == 'q' || parameter.data[0] == 'Q') && parameter.data[1] == '=')
+            if (parameter.size >= 2 && (parameter.data[0] == 'q' || parameter.data[0] == 'Q') &&
+                parameter.data[1] == '=')
                 weight = weight_parse((struct slice){parameter.data + 2, parameter.size - 2});
         if (weight < 0)
             continue;
@@ -124,7 +126,8 @@ int http_tag_find(struct slice list, const char *const *tags, int count, bool is
 bool http_date_parse(struct slice text, int64_t *ret_us)
 {
     /* IMF-fixdate, RFC 850, asctime; always GMT. */
-    static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"};
+    static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
+                                        "%a %b %e %H:%M:%S %Y"};
     char copy[64];
 
     if (!text.data || text.size >= sizeof(copy))

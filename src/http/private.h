@@ -67,8 +67,8 @@ struct http_server {
     ev_idle idle; /* started while the daemon must be run again at once */
     ev_timer reaper;
     struct peer *peers;
-    struct http_counters counters;
-    int64_t now_us; /* monotonic: when this turn of the loop began */
+    struct http_counters *counters; /* borrowed */
+    int64_t now_us;                 /* monotonic: when this turn of the loop began */
     int exchanges;
     struct http_exchange *free_exchanges; /* kept with their first block of memory, for the next requests */
     int free_exchange_count;
@@ -76,7 +76,6 @@ struct http_server {
     bool is_draining;
     bool is_stopped; /* and freed with the last exchange */
 };
-
 
 /* server.c: with its last exchange. */
 void server_free(struct http_server *server);

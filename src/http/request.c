@@ -103,7 +103,7 @@ void reply_queue(struct http_exchange *exchange, int status, struct MHD_Response
 {
     exchange->response = response;
     exchange->status = status;
-    exchange->server->counters.status[status / 100 % 6]++;
+    http_count(&exchange->server->counters->status[status / 100 % 6]);
     exchange_resume(exchange);
 }
 

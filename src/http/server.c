@@ -50,7 +50,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     exchange->phase_since_us = server->now_us;
     exchange->body_bytes_max = server->settings.body_bytes_max;
     server->exchanges++;
-    server->counters.requests++;
+    http_count(&server->counters->requests);
     request->exchange = exchange;
     request->started_us = exchange->phase_since_us;
     buf_init(&request->body, (size_t)server->settings.body_bytes_max);
@@ -83,7 +83,7 @@ static enum MHD_Result exchange_answer(struct http_exchange *exchange)
 /* In the first call: the connection closes behind the answer. */
 static enum MHD_Result exchange_refuse(struct http_exchange *exchange, const struct error *error)
 {
-    exchange->server->counters.refused++;
+    http_count(&exchange->server->counters->refused);
     exchange->must_close = true;
     http_reply_error(&exchange->request, error);
     return exchange_answer(exchange);
@@ -215,7 +215,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     exchange->peer->quiet_since_us = exchange->server->now_us;
     /* The library knows the size of a header exactly (but for empty lines before it, which make the next one seem begun);
        of a body it does not, so then the kernel is asked. */
-    const union MHD_ConnectionInfo *header = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const union MHD_ConnectionInfo *header =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     if (!exchange->has_body && !exchange->must_close && header)
         exchange->peer->bytes_consumed += (int64_t)header->header_size;
     else
@@ -246,7 +247,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         if (peer->next)
             peer->next->pprev = &peer->next;
         server->peers = peer;
-        server->counters.connections++;
+        http_count(&server->counters->connections);
         *socket_context = peer;
     } else {
         struct peer *peer = *socket_context;
@@ -351,6 +352,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
 
     ASSERT(server != NULL);
     server->settings = *settings;
+    server->counters = settings->counters;
     server->application = *application;
     server->loop = loop;
     server->must_run = true;
@@ -424,9 +426,4 @@ void http_server_free(struct http_server **pserver)
     server->is_stopped = true;
     if (server->exchanges == 0)
         server_free(server);
-}
-
-const struct http_counters *http_server_counters(const struct http_server *server)
-{
-    return &server->counters;
 }

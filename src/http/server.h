@@ -8,6 +8,7 @@
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,21 @@ struct http_application {
     void (*end)(void *context, struct http_request *request);
 };
 
+/* What a server has done. Its thread alone writes, any thread may read. */
+struct http_counters {
+    _Atomic uint64_t requests;
+    _Atomic uint64_t refused; /* by the guard */
+    _Atomic uint64_t reaped;  /* by a deadline */
+    _Atomic uint64_t connections;
+    _Atomic uint64_t status[6]; /* answers by class: [2] is 2xx */
+};
+
+/* One writer: no locked instruction is needed. */
+static inline void http_count(_Atomic uint64_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
 struct http_settings {
     int listen_fd; /* bound and listening; the server takes it */
     int connections_max;
@@ -42,6 +58,7 @@ struct http_settings {
     int body_timeout_ms;
     int answer_timeout_ms;
     int idle_timeout_ms;
+    struct http_counters *counters; /* outlives the server */
 };
 
 /* A listening socket with SO_REUSEPORT, so that each loop has its own. port 0: any; ret_port says which. */
@@ -54,14 +71,5 @@ void http_server_drain(struct http_server *server);
 bool http_server_is_idle(const struct http_server *server); /* no request under way */
 /* Closes every connection. Requests that are still held stay valid until they are released, unanswered. */
 void http_server_free(struct http_server **server);
-
-struct http_counters {
-    uint64_t requests;
-    uint64_t refused; /* by the guard */
-    uint64_t reaped;  /* by a deadline */
-    uint64_t connections;
-    uint64_t status[6]; /* answers by class: [2] is 2xx */
-};
-const struct http_counters *http_server_counters(const struct http_server *server);
 
 #endif

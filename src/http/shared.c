@@ -13,7 +13,7 @@ static char unsent[8 << 20];
 struct http_shared {
     int status;
     struct MHD_Response *response; /* the library counts its users */
-    int uses; /* its owner, and requests that have not passed it on yet */
+    int uses;                      /* its owner, and requests that have not passed it on yet */
     size_t size;
     char *body; /* the response's, as long as we hold it */
 };
@@ -69,7 +69,8 @@ void http_reply_shared(struct http_request *request, struct http_shared *shared)
         return;
     if (exchange->must_close || exchange->server->is_draining) {
         /* One of its own, that says so. */
-        struct MHD_Response *response = MHD_create_response_from_buffer(shared->size, shared->body, MHD_RESPMEM_MUST_COPY);
+        struct MHD_Response *response =
+            MHD_create_response_from_buffer(shared->size, shared->body, MHD_RESPMEM_MUST_COPY);
         ASSERT(response != NULL);
         MHD_get_response_headers(shared->response, field_copy, response);
         MHD_add_response_header(response, "Connection", "close");

@@ -139,7 +139,7 @@ static void kv_lost(struct kv *kv, const char *because)
     int64_t pause_ms = RETRY_FIRST_MS;
     uint32_t jitter;
 
-    if (kv->state == STATE_UP || kv->failures == 0)
+    if (!kv->is_closing && (kv->state == STATE_UP || kv->failures == 0))
         log_warn("redis-lost", LOG_TEXT("because", because));
     kv->context = NULL;
     kv->state = STATE_DOWN;

@@ -1,53 +1,78 @@
 #include "work/job.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
-#include "base/log.h"
-
-static bool locked(struct link *link, enum statement statement, const char *name, bool *ret_is_ours, struct error *error)
+static bool asked(struct link *link, enum statement statement, size_t count, const char *const *parameters, bool *ret_answer, struct error *error)
 {
     struct dbb_result *result;
 
-    if (!link_query(link, statement, 1, &name, &result, error))
+    if (!link_query(link, statement, count, parameters, &result, error))
         return false;
-    *ret_is_ours = dbb_bool(result, 0, 0);
+    *ret_answer = dbb_bool(result, 0, 0);
     dbb_result_free(&result);
     return true;
 }
 
-/* The run's row is written behind it, so that a run with nothing to do leaves none. */
-static void ledger_write(struct link *link, const char *name, int64_t rows, const char *failure)
+static bool ledger_begin(struct link *link, const char *name, int64_t *ret_id, struct error *error)
 {
-    char id[24], rows_text[24];
+    char host[64] = "", runner[96];
+    const char *parameters[] = {name, runner};
     struct dbb_result *result;
-    struct error error;
 
-    if (!link_query(link, STATEMENT_job_start, 1, &name, &result, &error))
-        return;
-    snprintf(id, sizeof(id), "%lld", (long long)dbb_int64(result, 0, 0));
+    gethostname(host, sizeof(host) - 1);
+    snprintf(runner, sizeof(runner), "%s/%d", host, getpid());
+    if (!link_query(link, STATEMENT_job_start, 2, parameters, &result, error))
+        return false;
+    *ret_id = dbb_int64(result, 0, 0);
     dbb_result_free(&result);
-    snprintf(rows_text, sizeof(rows_text), "%lld", (long long)rows);
-    const char *parameters[] = {id, rows_text, failure};
-    link_query(link, STATEMENT_job_end, 3, parameters, NULL, &error);
+    return true;
 }
 
-enum job_outcome job_run(struct link *link, const struct job *job, int64_t *ret_rows, struct error *error)
+static bool ledger_end(struct link *link, int64_t id, int64_t rows, const char *failure, struct error *error)
+{
+    char id_text[24], rows_text[24];
+    const char *parameters[] = {id_text, rows_text, failure};
+
+    snprintf(id_text, sizeof(id_text), "%lld", (long long)id);
+    snprintf(rows_text, sizeof(rows_text), "%lld", (long long)rows);
+    return link_query(link, STATEMENT_job_end, 3, parameters, NULL, error);
+}
+
+/* With the lock. */
+static enum job_outcome run_locked(struct link *link, const struct job *job, int64_t unless_within_ms, int64_t *ret_rows, struct error *error)
+{
+    char within[24];
+    const char *parameters[] = {job->name, within};
+    bool is_due = true;
+    int64_t id;
+
+    snprintf(within, sizeof(within), "%lld", (long long)unless_within_ms);
+    if (unless_within_ms && !asked(link, STATEMENT_job_due, 2, parameters, &is_due, error))
+        return JOB_FAILED;
+    if (!is_due)
+        return JOB_RECENT;
+    if (!ledger_begin(link, job->name, &id, error))
+        return JOB_FAILED;
+    if (job->run(link, ret_rows, error))
+        return ledger_end(link, id, *ret_rows, NULL, error) ? JOB_DONE : JOB_FAILED;
+    struct error ignored;
+    dbb_rollback(link->db);
+    ledger_end(link, id, *ret_rows, error->message, &ignored);
+    return JOB_FAILED;
+}
+
+enum job_outcome job_run(struct link *link, const struct job *job, int64_t unless_within_ms, int64_t *ret_rows, struct error *error)
 {
     struct error ignored;
     bool is_ours = false;
 
     *ret_rows = 0;
-    if (!link_open(link, job->needs_kv, error) || !locked(link, STATEMENT_job_lock, job->name, &is_ours, error))
+    if (!link_open(link, job->needs_kv, error) || !asked(link, STATEMENT_job_lock, 1, &job->name, &is_ours, error))
         return JOB_FAILED;
     if (!is_ours)
         return JOB_ELSEWHERE;
-    bool is_ok = job->run(link, ret_rows, error);
-    if (!is_ok && dbb_is_broken(link->db))
-        return JOB_FAILED; /* the lock ended with the session */
-    if (!is_ok)
-        dbb_rollback(link->db);
-    if (!is_ok || *ret_rows > 0)
-        ledger_write(link, job->name, *ret_rows, is_ok ? NULL : error->message);
-    locked(link, STATEMENT_job_unlock, job->name, &is_ours, &ignored);
-    return is_ok ? JOB_DONE : JOB_FAILED;
+    enum job_outcome outcome = run_locked(link, job, unless_within_ms, ret_rows, error);
+    asked(link, STATEMENT_job_unlock, 1, &job->name, &is_ours, &ignored); /* a lost session has lost it already */
+    return outcome;
 }

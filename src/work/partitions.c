@@ -2,29 +2,27 @@
  * partitions.c -- partitions ahead, and the end of old ones.
  *
  * An old partition is detached first (CONCURRENTLY: readers and writers of the others go on) and dropped then, so that the
- * drop locks nobody but itself.
+ * drop locks nobody but itself. Detaching so can't be done in a function, and only by the parent's owner: the worker.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "work/job.h"
 
-static bool partition_drop(struct link *link, const char *name, struct error *error)
+static bool partition_drop(struct link *link, const char *name, const char *state, struct error *error)
 {
     char sql[256];
+    struct error ignored;
 
-    /* The name matched ^score_event_[0-9]{8}$. */
-    snprintf(sql, sizeof(sql), "alter table ladder.score_event detach partition ladder.%s concurrently", name);
-    if (!dbb_script(link->db, "set lock_timeout = '1s'", error))
-        return false;
-    if (!dbb_script(link->db, sql, error)) {
-        /* An earlier run may have been cut in the middle. */
-        snprintf(sql, sizeof(sql), "alter table ladder.score_event detach partition ladder.%s finalize", name);
-        if (!dbb_script(link->db, sql, error))
+    if (strcmp(state, "detached") != 0) {
+        /* The name matched ^score_event_[0-9]{8}$. What an earlier run began, it can only be finished. */
+        snprintf(sql, sizeof(sql), "alter table ladder.score_event detach partition ladder.%s %s", name,
+                 strcmp(state, "detaching") == 0 ? "finalize" : "concurrently");
+        bool is_ok = dbb_script(link->db, "set lock_timeout = '1s'", error) && dbb_script(link->db, sql, error);
+        if (!dbb_script(link->db, "reset lock_timeout", is_ok ? error : &ignored) || !is_ok)
             return false;
     }
-    snprintf(sql, sizeof(sql), "drop table ladder.%s", name);
-    return dbb_script(link->db, sql, error);
+    return link_query(link, STATEMENT_partition_drop, 1, &name, NULL, error);
 }
 
 static bool partitions_run(struct link *link, int64_t *ret_rows, struct error *error)
@@ -43,7 +41,7 @@ static bool partitions_run(struct link *link, int64_t *ret_rows, struct error *e
     if (!link_query(link, STATEMENT_partition_expired, 1, days_parameter, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result) && is_ok; i++) {
-        is_ok = partition_drop(link, dbb_text(result, i, 0), error);
+        is_ok = partition_drop(link, dbb_text(result, i, 0), dbb_text(result, i, 1), error);
         *ret_rows += is_ok;
     }
     dbb_result_free(&result);

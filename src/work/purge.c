@@ -1,5 +1,5 @@
 /*
- * purge.c -- what is no longer needed: old idempotency keys, old tombstones, the remains of deleted boards.
+ * purge.c -- what is no longer needed: old idempotency keys, runs and tombstones, the remains of deleted boards.
  *
  * In small transactions. A tombstone leaves Redis before PostgreSQL: the other way round, a late apply of an older state
  * could come back to life there.
@@ -137,7 +137,8 @@ static bool purge_run(struct link *link, int64_t *ret_rows, struct error *error)
 {
     const char *parameters[] = {SOME_TEXT};
 
-    return purge_some(link, STATEMENT_purge_idempotency, 1, parameters, ret_rows, error) && tombstones_purge(link, ret_rows, error) &&
+    return purge_some(link, STATEMENT_purge_idempotency, 1, parameters, ret_rows, error) &&
+           purge_some(link, STATEMENT_purge_job_run, 1, parameters, ret_rows, error) && tombstones_purge(link, ret_rows, error) &&
            boards_purge(link, ret_rows, error);
 }
 

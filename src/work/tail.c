@@ -419,6 +419,8 @@ static bool lock_take(struct tail *tail, bool *ret_is_ours, struct error *error)
             return false;
         tail->is_locked = dbb_bool(result, 0, 0);
         dbb_result_free(&result);
+        if (tail->is_locked)
+            log_info("leading", LOG_TEXT("job", "tail"));
     }
     *ret_is_ours = tail->is_locked;
     return true;

@@ -20,6 +20,7 @@
 #include "work/tail.h"
 
 enum { FAILED_PAUSE_MS = 200, ELSEWHERE_PAUSE_MS = 500, WANTED_PAUSE_MS = 30, WANTED_AT_ONCE = 100, STEP_MS = 10, JOBS_PAUSE_MS = 100 };
+enum { JOB_FAILED_PAUSE_MS = 1000, JOB_FAILED_PAUSE_MAX_MS = 60000, JOB_ELSEWHERE_PAUSE_MS = 1000 };
 
 struct worker {
     const struct settings *settings;
@@ -35,7 +36,7 @@ static void pause_ms(struct worker *worker, int64_t ms)
         nanosleep(&step, NULL);
 }
 
-/* The same failure over and over is one line, not a thousand. */
+/* The same failure over and over is one line, not a thousand; and one says that it is over. */
 struct failure {
     char last[ERROR_MESSAGE_MAX];
 };
@@ -46,6 +47,14 @@ static void failure_log(struct failure *failure, const char *what, const struct 
         return;
     memcpy(failure->last, error->message, sizeof(failure->last));
     log_warn("job-failed", LOG_TEXT("job", what), LOG_TEXT("because", error->message));
+}
+
+static void failure_end(struct failure *failure, const char *what)
+{
+    if (!failure->last[0])
+        return;
+    failure->last[0] = 0;
+    log_info("job-recovered", LOG_TEXT("job", what));
 }
 
 static void *tail_main(void *context)
@@ -64,7 +73,7 @@ static void *tail_main(void *context)
             pause_ms(worker, FAILED_PAUSE_MS);
             continue;
         }
-        failure.last[0] = 0;
+        failure_end(&failure, "tail");
         pause_ms(worker, !is_ours ? ELSEWHERE_PAUSE_MS : rows ? settings->worker_tail_busy_ms : settings->worker_tail_idle_ms);
     }
     tail_free(&tail);
@@ -85,7 +94,7 @@ static void *rebuild_main(void *context)
         if (!is_ok)
             failure_log(&failure, "rebuild", &error);
         else
-            failure.last[0] = 0;
+            failure_end(&failure, "rebuild");
         pause_ms(worker, is_ok ? (count ? STEP_MS : WANTED_PAUSE_MS) : FAILED_PAUSE_MS);
     }
     link_close(&link);
@@ -98,20 +107,31 @@ static void *jobs_main(void *context)
     struct worker *worker = context;
     struct link link = {.settings = worker->settings, .name = "ladder work jobs"};
     struct failure failures[ARRAY_SIZE(jobs)] = {{""}};
-    int64_t due_us[ARRAY_SIZE(jobs)] = {0};
+    int64_t due_us[ARRAY_SIZE(jobs)] = {0}, failed_pause_ms[ARRAY_SIZE(jobs)] = {0};
     struct error error;
 
     while (!worker->is_stopping) {
         for (size_t i = 0; i < ARRAY_SIZE(jobs) && !worker->is_stopping; i++) {
-            int64_t rows;
-            if (clock_monotonic_us() < due_us[i])
+            int64_t rows, start_us = clock_monotonic_us();
+            if (start_us < due_us[i])
                 continue;
-            enum job_outcome outcome = job_run(&link, jobs[i], &rows, &error);
-            if (outcome == JOB_FAILED)
+            /* A tenth earlier counts as well: clocks and queries are not that exact. */
+            enum job_outcome outcome = job_run(&link, jobs[i], jobs[i]->period_ms * 9 / 10, &rows, &error);
+            int64_t now_us = clock_monotonic_us();
+            if (outcome == JOB_FAILED) {
                 failure_log(&failures[i], jobs[i]->name, &error);
-            else
-                failures[i].last[0] = 0;
-            due_us[i] = clock_monotonic_us() + (outcome == JOB_FAILED ? FAILED_PAUSE_MS * 5 : jobs[i]->period_ms) * 1000;
+                failed_pause_ms[i] = !failed_pause_ms[i]                             ? JOB_FAILED_PAUSE_MS
+                                     : failed_pause_ms[i] * 2 < JOB_FAILED_PAUSE_MAX_MS ? failed_pause_ms[i] * 2
+                                                                                     : JOB_FAILED_PAUSE_MAX_MS;
+                due_us[i] = now_us + failed_pause_ms[i] * 1000;
+                continue;
+            }
+            failure_end(&failures[i], jobs[i]->name);
+            failed_pause_ms[i] = 0;
+            if (rows > 0)
+                log_info("job-done", LOG_TEXT("job", jobs[i]->name), LOG_INT("rows", rows), LOG_INT("took_ms", (now_us - start_us) / 1000));
+            /* Somebody else does it: look again soon, should he die. */
+            due_us[i] = now_us + (outcome == JOB_DONE ? jobs[i]->period_ms : JOB_ELSEWHERE_PAUSE_MS) * 1000;
         }
         pause_ms(worker, JOBS_PAUSE_MS);
     }

@@ -76,7 +76,7 @@ def test_the_import_is_cut_and_goes_on(stack, ladder):
     client.put_board("goals", operator="sum", windows=["all", "monthly"])
     words = ["import", DATA, "--game", game, "--board", "goals", *IMPORT]
     for cut in range(3):
-        child = subprocess.Popen([BINARY, *map(str, words)], env=stack.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen([BINARY, *map(str, words)], env=stack.environment("ladder_work"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         done = stack.sql("select coalesce(max(i.rows_done), 0) from ladder.import_run i join ladder.board b on b.id = i.board_id "
                          "join ladder.game g on g.id = b.game_id where g.name = %s", game)[0][0]
         wait_until(lambda: child.poll() is not None or stack.sql(

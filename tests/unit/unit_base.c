@@ -416,6 +416,8 @@ static void test_errors_are_cut_at_a_character(void **context)
     assert_true(text_is_utf8(slice_of(error.message)));
     assert_false(error_set(&error, ERROR_CONFLICT, "x%s", long_text));
     assert_true(text_is_utf8(slice_of(error.message)));
+    error_set(&error, ERROR_CONFLICT, "%s", "refused\n\tIs it running?\nanother: refused\n");
+    assert_string_equal(error.message, "refused; Is it running?; another: refused");
     for (int code = 0; code < ERROR_CODE_COUNT; code++)
         assert_true(error_status((enum error_code)code) >= 200 && error_slug((enum error_code)code)[0]);
 }
@@ -435,6 +437,7 @@ static void test_a_log_line_can_not_be_forged(void **context)
     assert_true(size > 0);
     line[size] = 0;
     assert_ptr_equal(strchr(line, '\n'), line + size - 1);
+    assert_int_equal(strcspn(line, " "), strlen("time=2026-01-01T00:00:00.000000Z"));
     assert_non_null(
         strstr(line, "a=\"x\\x0alevel=error event=forged\" b=\"\\xff\\\"\\\\ =\" c=-9223372036854775808 d=plain\n"));
     close(ends[0]);

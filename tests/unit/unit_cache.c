@@ -1,7 +1,7 @@
 #include "unit.h"
 
-#include <zlib.h>
 #include <brotli/decode.h>
+#include <zlib.h>
 
 #include "base/crypto.h"
 #include "cache/compress.h"
@@ -128,8 +128,9 @@ static void test_no_answer_outlives_its_truth(void **context)
                 continue;
             bool is_touched = moves_touch(&moves, &pages[p].span, pages[p].version);
             if (!is_touched && !is_true_still(&pages[p], &list))
-                fail_msg("change %d: page [%lld, %lld] of version %lld is untrue at %lld", i, (long long)pages[p].span.low,
-                         (long long)pages[p].span.high, (long long)pages[p].version, (long long)version);
+                fail_msg("change %d: page [%lld, %lld] of version %lld is untrue at %lld", i,
+                         (long long)pages[p].span.low, (long long)pages[p].span.high, (long long)pages[p].version,
+                         (long long)version);
             if (is_touched)
                 pages[p].is_used = false;
             else
@@ -310,10 +311,12 @@ static void test_compressed_bodies_come_back(void **context)
     assert_true(compress_body(COMPRESS_GZIP, buf_slice(&body), &gzip));
     assert_true(compress_body(COMPRESS_BROTLI, buf_slice(&body), &brotli));
     assert_true(gzip.size < body.size / 2 && brotli.size < body.size / 2);
-    assert_int_equal(BrotliDecoderDecompress(brotli.size, (uint8_t *)brotli.data, &size, back), BROTLI_DECODER_RESULT_SUCCESS);
+    assert_int_equal(BrotliDecoderDecompress(brotli.size, (uint8_t *)brotli.data, &size, back),
+                     BROTLI_DECODER_RESULT_SUCCESS);
     assert_int_equal(size, body.size);
     assert_memory_equal(back, body.data, size);
-    z_stream stream = {.next_in = (Bytef *)gzip.data, .avail_in = (uInt)gzip.size, .next_out = back, .avail_out = sizeof(back)};
+    z_stream stream = {
+        .next_in = (Bytef *)gzip.data, .avail_in = (uInt)gzip.size, .next_out = back, .avail_out = sizeof(back)};
     assert_int_equal(inflateInit2(&stream, 15 + 16), Z_OK);
     assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
     inflateEnd(&stream);
