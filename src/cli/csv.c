@@ -108,6 +108,7 @@ enum csv_outcome csv_next(struct csv *csv, struct error *error)
 
     if (!csv->has_begun) {
         csv->has_begun = true;
+        csv->line = csv->next_line;
         if (!mark_skip(csv))
             return bad(csv, error, "a byte order mark is cut");
     }
