@@ -5,7 +5,8 @@
 ladder=$root/build/ladder
 
 # servers_start NAME PACKAGE…: installs what is missing, builds (release), starts an empty service. Exports LADDER_*; sets
-# api, the game's base URL, and key, an admin key of it. With keep=1 the servers and their data outlive the script.
+# api, the game's base URL, and key, an admin key of it. settings, if set, holds NAME=VALUE… for ladder's environment. With
+# keep=1 the servers and their data outlive the script.
 servers_start() {
     local name=$1 primary redis i
     shift
@@ -33,6 +34,8 @@ servers_start() {
     for i in "${!LADDER_@}"; do unset "$i"; done
     export LADDER_CONFIG=$root/config/ladder.yaml LADDER_SERVER_SECRET=a-secret-of-the-load-test LADDER_SERVER_PORT=0
     export LADDER_DATABASE_URL=postgresql://ladder@127.0.0.1:$primary/ladder LADDER_REDIS_URL=redis://127.0.0.1:$redis/0
+    # shellcheck disable=SC2086
+    [ -z "${settings:-}" ] || export $settings
     "$ladder" migrate up >"$run/migrate.log" 2>&1 || { cat "$run/migrate.log" >&2; die "the migration failed"; }
     "$ladder" game create loadtest >/dev/null
     key=$("$ladder" key create --game loadtest --scope admin)
