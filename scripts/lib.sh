@@ -158,9 +158,9 @@ postgres_start() {
     postgres_wait "$port" $! || { tail -5 "$data/$name.log" >&2; die "PostgreSQL ($name) did not start; its log: $data/$name.log"; }
 }
 
-# databases_start RUN PRIMARY_PORT REPLICA_PORT
-databases_start() {
-    local run=$1 primary=$2 replica=$3 data
+# primary_start RUN PORT: a primary with the database ladder, made when it is not there.
+primary_start() {
+    local run=$1 primary=$2 data
     data=$(data_directory "$run")
     if [ ! -e "$data/primary/PG_VERSION" ]; then
         (cd "$data" && as_postgres "$pg_bin/initdb" -D "$data/primary" -U ladder -A trust -E UTF8 --locale=C.UTF-8 >"$run/initdb.log" 2>&1) ||
@@ -170,6 +170,13 @@ databases_start() {
     if [ -z "$("$pg_bin/psql" -h 127.0.0.1 -p "$primary" -U ladder -d postgres -Atc "select 1 from pg_database where datname = 'ladder'")" ]; then
         "$pg_bin/createdb" -h 127.0.0.1 -p "$primary" -U ladder ladder
     fi
+}
+
+# databases_start RUN PRIMARY_PORT REPLICA_PORT
+databases_start() {
+    local run=$1 primary=$2 replica=$3 data
+    primary_start "$run" "$primary"
+    data=$(data_directory "$run")
     if [ ! -e "$data/replica/PG_VERSION" ]; then
         "$pg_bin/psql" -q -h 127.0.0.1 -p "$primary" -U ladder -d postgres -Atc \
             "select pg_create_physical_replication_slot('replica') where not exists (select from pg_replication_slots where slot_name = 'replica')" >/dev/null

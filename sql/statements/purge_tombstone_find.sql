@@ -1,6 +1,6 @@
 -- Tombstones that are old enough, by the event that made them.
 -- $1 hours, $2 limit
-select v.id, v.submitted_at, v.player, e.period_id, e.revision, e.window_kind, e.period_start
+select v.id, v.submitted_at, v.player, e.period_id, e.revision, e.window_kind, e.period_start, v.board_id
 from (select q.*
       from ladder.score_event q
       where q.kind = 'remove'

@@ -1,16 +1,35 @@
 #include "cli/csv.h"
 
+#include <stdlib.h>
+
 #include "base/assert.h"
 
 void csv_init(struct csv *csv, FILE *in)
 {
-    *csv = (struct csv){.in = in, .next_line = 1};
+    *csv = (struct csv){.in = in, .block = malloc(CSV_BLOCK), .next_line = 1};
+    ASSERT(csv->block != NULL);
     buf_init(&csv->row, (size_t)CSV_FIELD_MAX * CSV_FIELDS_MAX);
 }
 
 void csv_done(struct csv *csv)
 {
+    free(csv->block);
+    csv->block = NULL;
     buf_done(&csv->row);
+}
+
+static int block_next(struct csv *csv)
+{
+    csv->at = 0;
+    csv->end = fread(csv->block, 1, CSV_BLOCK, csv->in);
+    csv->bytes += (int64_t)csv->end;
+    return csv->end ? (uint8_t)csv->block[csv->at++] : EOF;
+}
+
+/* The next byte, or EOF. */
+static inline int take(struct csv *csv)
+{
+    return csv->at < csv->end ? (uint8_t)csv->block[csv->at++] : block_next(csv);
 }
 
 struct slice csv_field(const struct csv *csv, size_t index)
@@ -30,20 +49,23 @@ static enum csv_outcome bad(struct csv *csv, struct error *error, const char *wh
 /* Reads one field; *ret_end is what ended it: ',', '\n' or EOF. */
 static enum csv_outcome read_field(struct csv *csv, int *ret_end, struct error *error)
 {
-    size_t start = csv->row.size;
-    int c = getc_unlocked(csv->in);
+    char *field = buf_reserve(&csv->row, CSV_FIELD_MAX);
+    size_t size = 0;
+    int c = take(csv);
     bool is_quoted = c == '"';
 
+    if (!field)
+        return bad(csv, error, "out of memory");
     if (is_quoted)
-        c = getc_unlocked(csv->in);
-    for (;; c = getc_unlocked(csv->in)) {
+        c = take(csv);
+    for (;; c = take(csv)) {
         if (is_quoted && c == EOF)
             return bad(csv, error, "a quote is not closed");
         if (is_quoted && c == '"') {
-            c = getc_unlocked(csv->in);
+            c = take(csv);
             if (c != '"') { /* the closing one */
                 if (c == '\r')
-                    c = getc_unlocked(csv->in);
+                    c = take(csv);
                 if (c != ',' && c != '\n' && c != EOF)
                     return bad(csv, error, "there is text behind a closing quote");
                 break;
@@ -55,12 +77,13 @@ static enum csv_outcome read_field(struct csv *csv, int *ret_end, struct error *
         }
         if (c == '\n')
             csv->next_line++;
-        if (csv->row.size - start == CSV_FIELD_MAX)
+        if (size == CSV_FIELD_MAX)
             return bad(csv, error, "a field is longer than 4096 bytes");
-        buf_append_byte(&csv->row, (char)c);
+        field[size++] = (char)c;
     }
-    if (!is_quoted && c != ',' && csv->row.size > start && csv->row.data[csv->row.size - 1] == '\r')
-        csv->row.size--;
+    if (!is_quoted && c != ',' && size > 0 && field[size - 1] == '\r')
+        size--;
+    csv->row.size += size;
     if (c == '\n')
         csv->next_line++;
     *ret_end = c;
@@ -68,14 +91,14 @@ static enum csv_outcome read_field(struct csv *csv, int *ret_end, struct error *
 }
 
 /* Spreadsheets put U+FEFF in front of the header: it belongs to no field. */
-static bool mark_skip(FILE *in)
+static bool mark_skip(struct csv *csv)
 {
-    int c = getc_unlocked(in);
+    int c = take(csv);
 
     if (c == 0xEF)
-        return getc_unlocked(in) == 0xBB && getc_unlocked(in) == 0xBF;
+        return take(csv) == 0xBB && take(csv) == 0xBF;
     if (c != EOF)
-        ungetc(c, in);
+        csv->at--;
     return true;
 }
 
@@ -85,7 +108,8 @@ enum csv_outcome csv_next(struct csv *csv, struct error *error)
 
     if (!csv->has_begun) {
         csv->has_begun = true;
-        if (!mark_skip(csv->in))
+        csv->line = csv->next_line;
+        if (!mark_skip(csv))
             return bad(csv, error, "a byte order mark is cut");
     }
     do {

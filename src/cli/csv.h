@@ -15,18 +15,22 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-enum { CSV_FIELD_MAX = 4096, CSV_FIELDS_MAX = 256 };
+enum { CSV_FIELD_MAX = 4096, CSV_FIELDS_MAX = 256, CSV_BLOCK = 65536 };
 
 struct csv {
-    FILE *in;              /* borrowed */
-    struct buf row;        /* the fields' bytes, one behind the other */
+    FILE *in;       /* borrowed; read ahead by up to a block */
+    char *block;    /* owned */
+    size_t at, end; /* what of the block is still to be read */
+    struct buf row; /* the fields' bytes, one behind the other */
     size_t ends[CSV_FIELDS_MAX];
-    size_t count;          /* fields of the row that was read last */
-    int64_t line;          /* where that row began, from 1 */
+    size_t count;  /* fields of the row that was read last */
+    int64_t line;  /* where that row began, from 1 */
+    int64_t bytes; /* how much of the file was taken into blocks */
     int64_t next_line;
     bool has_begun;
 };
 
+/* Reads on from where `in` stands: its next bytes are the first row. */
 void csv_init(struct csv *csv, FILE *in);
 void csv_done(struct csv *csv);
 

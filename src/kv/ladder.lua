@@ -7,7 +7,7 @@
 --
 -- A standing's keys share one hash tag, so they live on one node of a cluster:
 --
---     ladder:{shard}:<standing>:meta           HASH  epoch, gen, v, n [, bld, bn, owner, until]
+--     ladder:{shard}:<standing>:meta           HASH  epoch, gen, v, n [, bld, bn, bl, owner, until]
 --     ladder:{shard}:<standing>:<gen>:order    ZSET  member = sort key .. player, score = nearest double
 --     ladder:{shard}:<standing>:<gen>:entry    HASH  player -> revision .. length .. sort key [.. metadata]
 --
@@ -231,49 +231,54 @@ local function build(keys, args)
         if m[4] ~= owner and tonumber(m[5] or 0) > now then return 'BUSY' end
         redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3]))
     end
-    redis.call('HSET', meta, 'epoch', epoch, 'bld', gen, 'bn', 0, 'owner', owner, 'until', now + lease)
+    redis.call('HSET', meta, 'epoch', epoch, 'bld', gen, 'bn', 0, 'bl', 0, 'owner', owner, 'until', now + lease)
     redis.call('HSETNX', meta, 'v', 0)
     return 'OK'
 end
 
--- ladder_load meta ; epoch, generation, lease seconds, then for each row: player, sort key, score, revision, metadata
--- -> how many rows were new | ABORTED
--- The gate of apply, but most rows of a load are new, so those go in together.
+-- ladder_load meta ; epoch, generation, lease seconds, n, then n times: player, entry value, then for each of them that has
+--   a place: score, member -> OK | ABORTED
+-- The gate of apply. But most rows of a load are new, and those go in as they came: what costs here is each string made in Lua.
+-- `bl` counts the rows that came so far, each another player's: while the hash has no more (and forget takes none away), none
+-- of the next is in it.
 local function load(keys, args)
     local meta = keys[1]
-    local m = redis.call('HMGET', meta, 'epoch', 'bld')
+    local m = redis.call('HMGET', meta, 'epoch', 'bld', 'bl')
     if m[1] ~= args[1] or m[2] ~= args[2] then return 'ABORTED' end
     local base = base_of(meta)
     local order, entry = order_key(base, m[2]), entry_key(base, m[2])
-    local players = {}
-    for i = 4, #args, 5 do players[#players + 1] = args[i] end
-    if #players == 0 then return 0 end
-    local known = redis.call('HMGET', entry, unpack(players))
-    local members, values, grown = {}, {}, 0
-    for row = 1, #players do
-        local i = 5 * row - 1
-        local player, key, revision = args[i], args[i + 1], args[i + 3]
-        if known[row] then
-            grown = grown + (put(order, entry, player, key, args[i + 2], revision, args[i + 4]) or 0)
-        else
-            values[#values + 1] = player
-            if key == '' then
-                values[#values + 1] = revision
-            else
-                values[#values + 1] = revision .. string.char(#key) .. key .. args[i + 4]
-                members[#members + 1] = args[i + 2]
-                members[#members + 1] = key .. player
+    local count = tonumber(args[4])
+    local last = 4 + 2 * count
+    local known, is_known = {}, false
+    if redis.call('HLEN', entry) ~= tonumber(m[3]) then
+        local players = {}
+        for row = 1, count do players[row] = args[3 + 2 * row] end
+        known = redis.call('HMGET', entry, unpack(players))
+        for row = 1, count do is_known = is_known or known[row] end
+    end
+    local grown = (#args - last) / 2
+    if not is_known then
+        redis.call('HSET', entry, unpack(args, 5, last))
+        if grown > 0 then redis.call('ZADD', order, unpack(args, last + 1)) end
+    else
+        local at = last + 1
+        grown = 0
+        for row = 1, count do
+            local player, value = args[3 + 2 * row], args[4 + 2 * row]
+            local key, score, metadata = '', '0', ''
+            if #value > REVISION then
+                local size = string.byte(value, REVISION + 1)
+                key, metadata = string.sub(value, REVISION + 2, REVISION + 1 + size), string.sub(value, REVISION + 2 + size)
+                score = args[at]
+                at = at + 2
             end
+            grown = grown + (put(order, entry, player, key, score, string.sub(value, 1, REVISION), metadata) or 0)
         end
     end
-    if #values > 0 then redis.call('HSET', entry, unpack(values)) end
-    if #members > 0 then
-        redis.call('ZADD', order, unpack(members))
-        grown = grown + #members / 2
-    end
     redis.call('HINCRBY', meta, 'bn', grown)
+    redis.call('HINCRBY', meta, 'bl', count)
     redis.call('HSET', meta, 'until', tonumber(redis.call('TIME')[1]) + tonumber(args[3]))
-    return grown
+    return 'OK'
 end
 
 -- ladder_flip meta ; epoch, generation -> OK | ABORTED
@@ -285,7 +290,7 @@ local function flip(keys, args)
     if redis.call('ZCARD', order_key(base, m[2])) ~= tonumber(m[4]) then return 'ABORTED' end
     if m[3] then redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3])) end
     redis.call('HSET', meta, 'gen', m[2], 'n', m[4])
-    redis.call('HDEL', meta, 'bld', 'bn', 'owner', 'until')
+    redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'owner', 'until')
     redis.call('HSET', meta, 'v', text_of(publish_all(meta, tonumber(m[5]))))
     return 'OK'
 end

@@ -78,8 +78,8 @@ static bool tombstones_purge(struct link *link, int64_t *rows, struct error *err
         *rows += is_ok;
     }
     for (size_t i = 0; i < dbb_rows(found) && is_ok; i++) {
-        const char *event[] = {dbb_text(found, i, 0), dbb_text(found, i, 1)};
-        is_ok = link_query(link, STATEMENT_purge_event, 2, event, NULL, error);
+        const char *event[] = {dbb_text(found, i, 0), dbb_text(found, i, 1), dbb_text(found, i, 7), dbb_text(found, i, 2)};
+        is_ok = link_query(link, STATEMENT_purge_event, 4, event, NULL, error);
     }
     dbb_result_free(&found);
     return is_ok;

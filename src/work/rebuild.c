@@ -26,16 +26,14 @@
 #include "kv/keys.h"
 #include "kv/scripts.h"
 
-enum { CHUNK_ROWS = 200, CHUNKS_IN_FLIGHT = 16, LEASE_S = 30, ATTEMPTS_MAX = 3, PROGRESS_ROWS = 1000, FIXED_ARGUMENTS = 7 };
+enum { CHUNK_ROWS = 200, CHUNKS_IN_FLIGHT = 16, LEASE_S = 30, ATTEMPTS_MAX = 3, PROGRESS_ROWS = 1000, FIXED_ARGUMENTS = 8 };
 #define LEASE_TEXT "30"
 
 /* One row's bytes, so that the slices of a chunk stay valid until it is sent. */
 struct row_bytes {
-    char player[PLAYER_BYTES_MAX];
-    uint8_t key[SORT_KEY_MAX];
+    uint8_t value[KV_REVISION_SIZE + 1 + SORT_KEY_MAX + METADATA_BYTES_MAX]; /* as the entry hash has it, see ladder.lua */
+    uint8_t member[SORT_KEY_MAX + PLAYER_BYTES_MAX];                         /* the player is its end */
     char score[SORT_KEY_SCORE_TEXT_MAX];
-    uint8_t revision[KV_REVISION_SIZE];
-    char metadata[METADATA_BYTES_MAX];
 };
 
 struct loader {
@@ -43,8 +41,10 @@ struct loader {
     char meta[KV_KEY_MAX];
     char gen[2 * 8 + 1];
     struct row_bytes *rows;
-    struct slice arguments[FIXED_ARGUMENTS + 5 * CHUNK_ROWS];
-    size_t count; /* rows in the chunk */
+    /* The chunk: fixed ones, then player and value of each row, and, when it is sent, score and member of each that has a place. */
+    struct slice arguments[FIXED_ARGUMENTS + 4 * CHUNK_ROWS];
+    struct slice places[2 * CHUNK_ROWS];
+    size_t count, place_count;
     int in_flight;
     bool is_aborted;
     int64_t entries;
@@ -60,7 +60,7 @@ static bool reply_take(struct loader *loader, struct error *error)
         return false;
     loader->in_flight--;
     enum kvb_kind kind = kvb_kind(reply);
-    bool is_ok = kind == KVB_INT;
+    bool is_ok = slice_is(kvb_text(reply), "OK");
     if (!is_ok) {
         loader->is_aborted = kind != KVB_ERROR;
         error_set(error, ERROR_UNAVAILABLE, "Redis refused a load: %.150s", kvb_text(reply).data);
@@ -71,11 +71,16 @@ static bool reply_take(struct loader *loader, struct error *error)
 
 static bool chunk_send(struct loader *loader, struct error *error)
 {
+    char count[24];
+
     if (loader->count == 0)
         return true;
-    if (!kvb_append(loader->link->kv, FIXED_ARGUMENTS + 5 * loader->count, loader->arguments, error))
+    loader->arguments[7] = (struct slice){count, (size_t)snprintf(count, sizeof(count), "%zu", loader->count)};
+    size_t values = FIXED_ARGUMENTS + 2 * loader->count;
+    memcpy(&loader->arguments[values], loader->places, 2 * loader->place_count * sizeof(loader->places[0]));
+    if (!kvb_append(loader->link->kv, values + 2 * loader->place_count, loader->arguments, error))
         return false;
-    loader->count = 0;
+    loader->count = loader->place_count = 0;
     loader->in_flight++;
     return loader->in_flight < CHUNKS_IN_FLIGHT || reply_take(loader, error);
 }
@@ -85,22 +90,29 @@ static bool on_row(void *context, const struct dbb_field *fields, size_t count, 
 {
     struct loader *loader = context;
     struct row_bytes *row = &loader->rows[loader->count];
-    struct slice *arguments = &loader->arguments[FIXED_ARGUMENTS + 5 * loader->count];
 
     ASSERT(count == 7 && fields[0].size <= PLAYER_BYTES_MAX && fields[6].size <= METADATA_BYTES_MAX);
-    struct sort_key key = {dbb_field_int64(&fields[1]), dbb_field_int64(&fields[2]), dbb_field_int64(&fields[3])};
     bool is_removed = fields[5].data[0] != 0;
-    memcpy(row->player, fields[0].data, (size_t)fields[0].size);
-    arguments[0] = (struct slice){row->player, (size_t)fields[0].size};
-    arguments[1] = (struct slice){(char *)row->key, is_removed ? 0 : sort_key_encode(&key, row->key)};
-    arguments[2] = (struct slice){row->score, sort_key_score_text(key.k1, row->score)};
-    kv_revision_encode(dbb_field_int64(&fields[4]), row->revision);
-    arguments[3] = (struct slice){(char *)row->revision, KV_REVISION_SIZE};
-    arguments[4] = (struct slice){row->metadata, 0};
-    if (fields[6].size > 0 && !is_removed) {
-        memcpy(row->metadata, fields[6].data, (size_t)fields[6].size);
-        arguments[4].size = (size_t)fields[6].size;
+    size_t player_size = (size_t)fields[0].size, key_size = 0, value_size = KV_REVISION_SIZE;
+    kv_revision_encode(dbb_field_int64(&fields[4]), row->value);
+    if (!is_removed) {
+        struct sort_key key = {dbb_field_int64(&fields[1]), dbb_field_int64(&fields[2]), dbb_field_int64(&fields[3])};
+        key_size = sort_key_encode(&key, row->member);
+        row->value[value_size++] = (uint8_t)key_size;
+        memcpy(row->value + value_size, row->member, key_size);
+        value_size += key_size;
+        if (fields[6].size > 0) {
+            memcpy(row->value + value_size, fields[6].data, (size_t)fields[6].size);
+            value_size += (size_t)fields[6].size;
+        }
+        struct slice *place = &loader->places[2 * loader->place_count++];
+        place[0] = (struct slice){row->score, sort_key_score_text(key.k1, row->score)};
+        place[1] = (struct slice){(char *)row->member, key_size + player_size};
     }
+    memcpy(row->member + key_size, fields[0].data, player_size);
+    struct slice *value = &loader->arguments[FIXED_ARGUMENTS + 2 * loader->count];
+    value[0] = (struct slice){(char *)row->member + key_size, player_size};
+    value[1] = (struct slice){(char *)row->value, value_size};
     loader->entries++;
     if (loader->progress && loader->entries % PROGRESS_ROWS == 0)
         loader->progress(loader->context, loader->entries);

@@ -75,15 +75,18 @@ def test_the_import_is_cut_and_goes_on(stack, ladder):
     client = Client(ladder, game, stack.key(game))
     client.put_board("goals", operator="sum", windows=["all", "monthly"])
     words = ["import", DATA, "--game", game, "--board", "goals", *IMPORT]
-    for cut in range(3):
-        child = subprocess.Popen([BINARY, *map(str, words)], env=stack.environment("ladder_work"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        done = stack.sql("select coalesce(max(i.rows_done), 0) from ladder.import_run i join ladder.board b on b.id = i.board_id "
+
+    def rows_done():
+        """Of each lane."""
+        return stack.sql("select coalesce(sum(i.rows_done), 0) from ladder.import_run i join ladder.board b on b.id = i.board_id "
                          "join ladder.game g on g.id = b.game_id where g.name = %s", game)[0][0]
-        wait_until(lambda: child.poll() is not None or stack.sql(
-            "select coalesce(max(rows_done), 0) from ladder.import_run i join ladder.board b on b.id = i.board_id "
-            "join ladder.game g on g.id = b.game_id where g.name = %s", game)[0][0] > done, 20, "some rows are in")
+    for cut in range(3):
+        done = rows_done()
+        child = subprocess.Popen([BINARY, *map(str, words), "--batch", "500"], env=stack.environment("ladder_work"), stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        wait_until(lambda: child.poll() is not None or rows_done() > done, 20, "some rows are in")
         child.send_signal(signal.SIGKILL)
-        child.wait()
+        assert child.wait() == -signal.SIGKILL, "it was cut in the middle"
     stack.cli(*words)
     assert "nothing to do" in stack.cli(*words)
     check_table(client, stack, game)

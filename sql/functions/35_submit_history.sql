@@ -1,0 +1,180 @@
+-- submit_history: many submissions to one board at once, as an import has them: no metadata, no idempotency keys, and nobody
+-- who waits for each one's result. Leaves behind exactly what ladder.submit would, had it taken them one after the other.
+--
+-- ladder.submit applies a player's submissions round by round. Here one statement folds them, which is what makes a
+-- history of many submissions a player cheap: a window function tells of each row the state before it, so which rows
+-- changed the entry; the last of those is written, every one is an event.
+--
+--     rows -> their periods -> the entries as they are -> each row's state before -> changed or not -> one upsert a place
+--
+-- I1 holds as in ladder.submit: keys in order, the revision drawn under the row's lock, the event in the same transaction.
+-- The states in between were never visible, so they draw no revision. A race with another transaction fails the batch with
+-- a serialization_failure: the caller sends it again, with p_locks, which takes the entries' locks first.
+--
+-- What a fold can't say goes through ladder.submit: a sum that leaves its bounds on the way (a submission that is refused
+-- counts nothing for those behind it), a period that period_ensure did not foresee.
+create or replace function ladder.submit_history(
+    p_board bigint, p_player text[], p_score bigint[], p_subscore bigint[], p_achieved_us bigint[], p_locks boolean)
+    returns table (changed bigint, refused bigint)
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_generic_plan
+    set enable_nestloop = off -- but for the lateral look-ups by key, which know no other way
+    set enable_mergejoin = off
+    set enable_seqscan = off
+    set jit = off
+as $$
+#variable_conflict use_column
+declare
+    b ladder.board;
+    s record;
+begin
+    select * into b from ladder.board q where q.id = p_board and q.deleted_at is null;
+    if not found then
+        return query select 0::bigint, cardinality(p_player)::bigint;
+        return;
+    end if;
+
+    perform ladder.period_ensure(array_agg(p_board), array_agg(ladder.time_of(x.us)))
+    from (select distinct on (us / 900000000) us from unnest(p_achieved_us) us) x;
+
+    if p_locks then
+        perform 1
+        from (select distinct p.id as period_id, i.player collate "C" as player, p.window_kind, p.starts_at
+              from unnest(p_player, p_achieved_us) as i (player, achieved_us)
+              cross join lateral unnest(b.windows) as w (kind)
+              cross join lateral ladder.period_of(p_board, w.kind, ladder.time_of(i.achieved_us)) p
+              order by 1, 2
+              offset 0) t
+        cross join lateral (select from ladder.entry e
+                            where e.period_id = t.period_id and e.player = t.player collate "C"
+                              and e.window_kind = t.window_kind and e.period_start = t.starts_at
+                            for update) locked;
+    end if;
+
+    with moment as materialized (
+        select i.us, p.id as period_id, p.window_kind, p.starts_at,
+               bool_or(p.id is null) over (partition by i.us) as lacks_period,
+               bool_or(p.state <> 'open') over (partition by i.us) as is_refused
+        from (select distinct us from unnest(p_achieved_us) us) i
+        cross join lateral unnest(b.windows) as w (kind)
+        left join lateral ladder.period_of(p_board, w.kind, ladder.time_of(i.us)) p on true
+    ),
+    target as materialized (
+        select i.item, i.player collate "C" as player, i.score, i.subscore, m.period_id, m.window_kind, m.starts_at,
+               case b.ordering when 'desc' then ~i.score else i.score end as k1,
+               case b.ordering when 'desc' then ~i.subscore else i.subscore end as k2,
+               case b.tie when 'last' then ~i.us else i.us end as k3
+        from unnest(p_player, p_score, p_subscore, p_achieved_us) with ordinality as i (player, score, subscore, us, item)
+        join moment m on m.us = i.us
+        where not coalesce(m.is_refused, false)
+          and (b.operator = 'sum' or i.score between b.score_min and b.score_max)
+    ),
+    place as materialized (
+        select t.period_id, t.player, t.window_kind, t.starts_at, e.k1, e.k2, e.k3, e.revision,
+               e.metadata is not null as has_metadata,
+               e.period_id is not null and not e.removed as is_old
+        from (select distinct period_id, player, window_kind, starts_at from target) t
+        left join lateral (select q.* from ladder.entry q
+                           where q.period_id = t.period_id and q.player = t.player collate "C"
+                             and q.window_kind = t.window_kind and q.period_start = t.starts_at
+                           offset 0) e on true
+    ),
+    step as (
+        select t.*, p.k1 as old_k1, p.k2 as old_k2, p.k3 as old_k3, p.revision as old_revision, p.has_metadata, p.is_old,
+               row_number() over so_far as nth,
+               case b.operator when 'last' then lag(t.k1) over so_far end as last_k1,
+               case b.operator when 'last' then lag(t.k2) over so_far end as last_k2,
+               min(case b.operator when 'best' then array[t.k1, t.k2] end) over before as best,
+               sum(case b.operator when 'sum' then t.score end) over so_far
+                   + case when p.is_old then case b.ordering when 'desc' then ~p.k1 else p.k1 end else 0 end as total,
+               sum(case b.operator when 'sum' then t.subscore end) over so_far
+                   + case when p.is_old then case b.ordering when 'desc' then ~p.k2 else p.k2 end else 0 end as subtotal
+        from target t
+        join place p on p.period_id = t.period_id and p.player = t.player
+        window so_far as (partition by t.period_id, t.player order by t.item),
+               before as (partition by t.period_id, t.player order by t.item rows between unbounded preceding and 1 preceding)
+    ),
+    judged as materialized (
+        select j.*,
+               case when j.nth = 1 and not j.is_old then true
+                    when b.operator = 'best' then (j.best is null or array[j.k1, j.k2] < j.best)
+                                                  and (not j.is_old or (j.k1, j.k2) < (j.old_k1, j.old_k2))
+                    when b.operator = 'sum' then j.score <> 0 or j.subscore <> 0
+                    when j.nth = 1 then (j.k1, j.k2) <> (j.old_k1, j.old_k2) or j.has_metadata
+                    else (j.k1, j.k2) <> (j.last_k1, j.last_k2)
+               end as has_changed
+        from step j
+    ),
+    trouble as materialized (
+        select exists (select from moment where lacks_period)
+               or b.operator = 'sum' and exists (
+                   select from judged j
+                   where j.total not between b.score_min and b.score_max
+                      or j.subtotal not between -9223372036854775808 and 9223372036854775807) as is_there
+    ),
+    final as materialized (
+        select distinct on (j.period_id, j.player) j.*
+        from judged j
+        where j.has_changed and not (select is_there from trouble)
+        order by j.period_id, j.player, j.item desc
+    ),
+    written as (
+        insert into ladder.entry as e (period_id, player, window_kind, period_start, k1, k2, k3, revision, removed, metadata)
+        select f.period_id, f.player, f.window_kind, f.starts_at,
+               case when b.operator <> 'sum' then f.k1 when b.ordering = 'desc' then ~f.total::bigint else f.total::bigint end,
+               case when b.operator <> 'sum' then f.k2 when b.ordering = 'desc' then ~f.subtotal::bigint else f.subtotal::bigint end,
+               -- The same pair again, with other metadata: reached when it first was.
+               case when b.operator = 'last' and f.nth = 1 and f.is_old and (f.k1, f.k2) = (f.old_k1, f.old_k2)
+                    then f.old_k3 else f.k3 end,
+               coalesce(f.old_revision, nextval('ladder.revision')), false, null
+        from final f
+        order by f.period_id, f.player
+        on conflict (period_id, player, window_kind, period_start) do update
+            set k1 = excluded.k1,
+                k2 = excluded.k2,
+                k3 = excluded.k3,
+                revision = nextval('ladder.revision'),
+                removed = false,
+                metadata = null
+            where e.revision = excluded.revision
+        returning 1
+    ),
+    told as (
+        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids)
+        select p_board, p_player[j.item], p_score[j.item], p_subscore[j.item], ladder.time_of(p_achieved_us[j.item]), j.period_ids
+        from (select item, array_agg(period_id) filter (where has_changed) as period_ids
+              from judged
+              where not (select is_there from trouble)
+              group by item
+              order by item) j
+        returning period_ids is not null as has_changed
+    )
+    select (select is_there from trouble) as is_troubled,
+           (select count(*) from final) as wanted,
+           (select count(*) from written) as written,
+           (select count(*) from told) as taken,
+           (select count(*) filter (where t.has_changed) from told t) as changed
+    into s;
+
+    if s.is_troubled then
+        return query
+        select count(*) filter (where r.has_changed), count(*) filter (where r.worst > 1)
+        from (select x.item, bool_or(x.outcome = 1) as has_changed, max(x.outcome) as worst
+              from ladder.submit(array_fill(p_board, array[cardinality(p_player)]), p_player, p_score, p_subscore, p_achieved_us,
+                                 array_fill(null::text, array[cardinality(p_player)]),
+                                 (select array_agg(i.round order by i.item)
+                                  from (select n.item, (row_number() over (partition by n.player order by n.item) - 1)::integer as round
+                                        from unnest(p_player) with ordinality as n (player, item)) i),
+                                 array_fill(0, array[cardinality(p_player)]), '{}', '{}', '{}') x
+              group by x.item) r;
+        return;
+    end if;
+    if s.written <> s.wanted then
+        raise exception 'the batch raced with another transaction' using errcode = 'serialization_failure';
+    end if;
+    return query select s.changed, cardinality(p_player) - s.taken;
+end
+$$;
+comment on function ladder.submit_history(bigint, text[], bigint[], bigint[], bigint[], boolean)
+    is 'Takes a batch of an import in one transaction; returns how many submissions changed an entry and how many were refused.';

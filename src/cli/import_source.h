@@ -1,0 +1,74 @@
+/*
+ * import_source.h -- a CSV file, read as submissions: which columns mean what, and which rows are wanted.
+ *
+ * The file may be larger than memory; standard input ("-") is kept in a temporary file first, because without its end
+ * there is no telling it from another. One thread.
+ */
+#ifndef CLI_IMPORT_SOURCE_H
+#define CLI_IMPORT_SOURCE_H
+
+#include "base/crypto.h"
+#include "cli/csv.h"
+
+enum { SOURCE_CONDITIONS_MAX = 8, SOURCE_HASH_TEXT = 2 * CRYPTO_HASH_SIZE + 1 };
+
+/* A row as it is submitted; player is borrowed from the reader until the next row. */
+struct submission {
+    struct slice player;
+    int64_t score, subscore, at_us;
+};
+
+/* What the caller says. Strings are borrowed; NULL: not given. */
+struct source_options {
+    const char *path;                         /* or "-" */
+    const char *player;                       /* a column */
+    const char *score;                        /* a column, or a number for all */
+    const char *subscore;                     /* the same; NULL: 0 */
+    const char *at;                           /* a column; NULL: the moment of source_open */
+    const char *from, *until;                 /* RFC 3339 time or date: rows of [from, until) are wanted */
+    const char *where[SOURCE_CONDITIONS_MAX]; /* COLUMN=VALUE or COLUMN!=VALUE: rows that meet all are wanted */
+    size_t where_count;
+};
+
+/* Where a value comes from: a column, or a constant. */
+struct source_origin {
+    int column; /* -1: constant */
+    int64_t constant;
+};
+
+struct source_condition {
+    struct slice column_name, value; /* borrowed from the option */
+    bool is_equal;
+    int column;
+};
+
+struct source {
+    struct source_options options;
+    FILE *file;
+    struct csv csv;
+    size_t columns;
+    int player_column, at_column;
+    struct source_origin score, subscore;
+    struct source_condition conditions[SOURCE_CONDITIONS_MAX];
+    int64_t from_us, until_us;
+    int64_t now_us;              /* of rows without a time: one for the whole import */
+    int64_t size_bytes;          /* of the file */
+    char hash[SOURCE_HASH_TEXT]; /* hex, of the file's bytes and of how they are read: another of either is another
+                                    import */
+};
+
+/* Checks the options, reads the file once for its hash, then its header. Whether it fails or not: source_close. */
+bool source_open(struct source *source, const struct source_options *options, struct error *error);
+void source_close(struct source *source);
+/* Back to the first row. */
+bool source_rewind(struct source *source, struct error *error);
+
+/* UNWANTED: a row that --where, --from or --until leaves out. BAD_ROW: *error names file, line and column; the next row
+ * may be good. FAILED: *error says why nothing more can be read. */
+enum source_outcome { SOURCE_ROW, SOURCE_UNWANTED, SOURCE_BAD_ROW, SOURCE_END, SOURCE_FAILED };
+enum source_outcome source_next(struct source *source, struct submission *ret_row, struct error *error);
+
+/* How much of the file is read, 0 to 1. */
+double source_share(const struct source *source);
+
+#endif

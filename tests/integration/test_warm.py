@@ -1,0 +1,110 @@
+"""`ladder warm`, and the gate that a load passes: what an apply put into the new generation meanwhile is not undone."""
+import threading
+
+import pytest
+
+import compare
+from harness import Client, wait_until
+
+
+@pytest.fixture
+def call(stack, ladder):
+    """Calls a function of the library in Redis, whose name has a hash of its text in it."""
+    prefix = next(name for item in stack.redis.function_list() for name in [item[1].decode()] if name.startswith("ladder"))
+    return lambda name, key, *arguments: stack.redis.fcall(f"{prefix}_{name}", 1, key, *arguments)
+
+
+def coded(value):
+    size = ((value if value >= 0 else ~value).bit_length() + 7) // 8
+    return bytes([0x80 + size]) + value.to_bytes(size, "big") if value >= 0 else bytes([0x7F - size]) + (value + (1 << 8 * size)).to_bytes(size, "big")
+
+
+def sort_key(score):
+    key = coded(~score) + coded(-1) + coded(1000)
+    assert compare.member(key + b"x") == (~score, -1, 1000, "x")
+    return key
+
+
+def rows_of(rows):
+    """rows: [(player, score or None: a tombstone, revision)] -> ladder_load's arguments"""
+    values, places = [], []
+    for player, score, revision in rows:
+        value = revision.to_bytes(6, "big")
+        if score is not None:
+            value += bytes([len(sort_key(score))]) + sort_key(score) + b'{"of": "%d"}' % revision
+            places += [str(~score), sort_key(score) + player.encode()]
+        values += [player, value]
+    return [len(rows), *values, *places]
+
+
+@pytest.mark.parametrize("comes", ("before", "between", "never"))
+def test_a_load_passes_the_gate(stack, call, comes):
+    epoch, meta = "77", "ladder:{5}:5:meta"
+    base = meta[:-4] + "gen"
+    first = [("ann", 10, 5), ("bob", 9, 6), ("cy", 8, 7), ("dead", None, 8), ("eve", 7, 9)]
+    second = [("fay", 3, 1), ("gus", 2, 2), ("hal", None, 3)]
+    # While it is built: newer states of what the load brings, older ones, and somebody it does not know.
+    applied = [("ann", 1, 50), ("bob", None, 51), ("cy", 99, 2), ("dead", 4, 52), ("fay", 5, 53), ("hal", 6, 54), ("new", 11, 55)]
+
+    def apply():
+        for player, score, revision in applied:
+            call("apply", meta, epoch, "0", player, b"" if score is None else sort_key(score), str(~(score or 0)), revision.to_bytes(6, "big"),
+                 b'{"of": "%d"}' % revision)
+    try:
+        assert call("build", meta, epoch, "gen", "test", "30") == b"OK"
+        if comes == "before":
+            apply()
+        assert call("load", meta, epoch, "gen", "30", *rows_of(first)) == b"OK"
+        if comes == "between":
+            apply()
+        assert call("load", meta, epoch, "other", "30", *rows_of(second)) == b"ABORTED"
+        assert call("load", meta, "78", "gen", "30", *rows_of(second)) == b"ABORTED"
+        assert call("load", meta, epoch, "gen", "30", *rows_of(second)) == b"OK"
+        assert call("flip", meta, epoch, "gen") == b"OK"
+        newest = {}
+        for player, score, revision in first + second + (applied if comes != "never" else []):
+            if revision > newest.get(player, (0, 0))[1]:
+                newest[player] = (score, revision)
+        live = {player: score for player, (score, _) in newest.items() if score is not None}
+        members = stack.redis.zrange(base + ":order", 0, -1, withscores=True)
+        assert [m[0] for m in members] == [sort_key(s) + p.encode() for p, s in sorted(live.items(), key=lambda x: -x[1])]
+        assert [m[1] for m in members] == [~s for s in sorted(live.values(), reverse=True)]
+        entries = stack.redis.hgetall(base + ":entry")
+        assert {k.decode(): int.from_bytes(v[:6], "big") for k, v in entries.items()} == {p: r for p, (_, r) in newest.items()}
+        for player, (score, revision) in newest.items():
+            value = entries[player.encode()]
+            assert value[6:] == (b"" if score is None else bytes([len(sort_key(score))]) + sort_key(score) + b'{"of": "%d"}' % revision)
+        kept = stack.redis.hgetall(meta)
+        assert int(kept[b"n"]) == len(live) and set(kept) == {b"epoch", b"gen", b"v", b"n"}, "nothing of the building stays"
+    finally:
+        stack.redis.delete(meta, base + ":order", base + ":entry")
+
+
+def test_warm_under_writes(stack, ladder, client, game):
+    """Loaded again and again while scores come in and players are removed, with metadata and without: Redis is PostgreSQL in the end."""
+    client.put_board("b", operator="last", windows=["all", "daily"])
+    stop, failures = threading.Event(), []
+
+    def write():
+        own = Client(ladder, game, client.key)
+        try:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                own.submit_many([{"board": "b", "player": f"p{(number * 37 + i * 11) % 3000}", "score": number * 7919 % 10007,
+                                  **({"metadata": {"n": number}} if i % 3 else {})} for i in range(100)])
+                own.request("DELETE", f"/boards/b/players/p{number * 53 % 3000}")
+        except Exception as error:  # noqa: BLE001: told to the test
+            failures.append(error)
+    client.submit_many([{"board": "b", "player": f"p{i}", "score": i} for i in range(3000)])
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(8):
+            out = stack.cli("warm", "b", "--game", game)
+            assert "warm: 2 standings" in out, out
+    finally:
+        stop.set()
+        writer.join()
+    assert not failures, failures
+    wait_until(lambda: compare.same(stack, game), 20, "Redis equals PostgreSQL")
