@@ -79,7 +79,7 @@ int64_t board_achieved_us(const struct board *board, const struct sort_key *key)
 
 /* 100 for the first of several, 0 for the last, 100 for the only one: 100 * (total - rank) / (total - 1). */
 double percentile_of(int64_t rank, int64_t total);
-/* The rank at a percentile of 0 to 100: the inverse, rounded to the better rank. total > 0. */
+/* The rank at a percentile of 0 to 100: the last that has at least this percentile. total > 0. */
 int64_t percentile_rank(double percentile, int64_t total);
 
 #endif
