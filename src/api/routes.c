@@ -394,7 +394,8 @@ static enum http_body_mode on_begin(void *context, struct http_request *http)
     struct api_call *call = call_new(context, http);
     struct error error;
     struct slice type = http_header(http, "Content-Type");
-    bool is_ndjson = type.size >= 20 && strncasecmp(type.data, "application/x-ndjson", 20) == 0;
+    bool is_ndjson = type.size >= 20 && strncasecmp(type.data, "application/x-ndjson", 20) == 0 &&
+                     (type.size == 20 || type.data[20] == ';' || type.data[20] == ' ');
 
     if (http->method != HTTP_POST || !is_ndjson || !call_route(call, &error))
         return HTTP_BODY_WHOLE;
