@@ -220,6 +220,12 @@ def test_what_can_change(client):
         assert {k: got[k] for k in patch} == {k: int(v) if isinstance(v, str) else v for k, v in patch.items()}
     assert client.read("/boards/b/top")["window"] == "daily", "the first window is the one meant when none is named"
     client.submit("b", "ann", 1)
+    client.request("PATCH", "/boards/b", {"windows": ["all"]})
+    refused(client.get("/boards/b/top", window="daily"), "invalid-parameter", "window")
+    client.submit("b", "bob", 1)
+    client.request("PATCH", "/boards/b", {"windows": ["all", "daily"]})
+    assert [e["player"] for e in client.read("/boards/b/top", window="daily")["entries"]] == ["ann"], "as it was"
+    assert len(client.read("/boards/b/top")["entries"]) == 2
     refused(client.request("PATCH", "/boards/b", {"score_min": 8}), "invalid-body", "/score_min")
 
 
