@@ -87,7 +87,7 @@ def test_three_orders_are_one(client, stack, order, tie):
         listed = stack.sql("select count(*) + 1 from ladder.entry e, ladder.entry m where m.period_id = %s and m.player = %s and e.period_id = m.period_id "
                            "and not e.removed and (e.k1, e.k2, e.k3, e.player) < (m.k1, m.k2, m.k3, m.player)", period, player)[0][0]
         assert listed == ranks[player]
-    in_list = [p for p in random.Random(2).sample(wanted, 300) if "," not in p and not p.startswith('"')]
+    in_list = [p for p in random.Random(2).sample(wanted, 100) if "," not in p and not p.startswith('"')]
     page = client.request("GET", "/boards/b/players", ids=",".join(in_list)).json()
     assert [(e["player"], e["rank"]) for e in page["entries"]] == sorted(((p, ranks[p]) for p in in_list), key=lambda x: x[1])
 
@@ -105,5 +105,5 @@ def test_where_each_score_would_stand(client, order, tie):
         score, subscore = (dice.choice(rows)[1:3] if dice.random() < 0.7 else (number(dice), number(dice)))
         key = (sign * score, sign * subscore)
         before = sum(k < key or (k == key and tie == "first") for k in keys)
-        told = client.read("/boards/b/at", score=score, subscore=subscore)
+        told = client.read("/boards/b/at", score=score, subscore=subscore, fields="total")
         assert (told["rank"], told["total"]) == (before + 1, 1000), (score, subscore)
