@@ -1,30 +1,73 @@
 -- Periods: a pure function of window, time zone and instant.
 
--- period_bounds: the period of a window that holds an instant. PostgreSQL owns the time zones: a day is
--- from local midnight to local midnight, 23 or 25 hours long when the clocks change.
-create or replace function ladder.period_bounds(window_kind ladder.window_kind, time_zone text, at timestamptz,
-                                                out starts_at timestamptz, out ends_at timestamptz)
+-- local_start: the first instant of a local date. Where the clocks go back over midnight and stay on the same date, midnight
+-- comes twice, and the date begins with the first one; where they skip midnight, with the change.
+create or replace function ladder.local_start(local timestamp, time_zone text)
+    returns timestamptz
     language sql
     stable
 as $$
-    select case window_kind
-               when 'all' then '-infinity'::timestamptz
-               when 'monthly' then date_trunc('month', at, time_zone)
-               when 'weekly' then date_trunc('week', at, time_zone)
-               when 'daily' then date_trunc('day', at, time_zone)
-               -- Hours are counted in UTC from the zone's own offset: a local hour that comes twice is two periods.
-               when 'hourly' then at - (extract(epoch from (at at time zone time_zone)
-                                        - date_trunc('hour', at at time zone time_zone)) * interval '1 second')
-           end,
-           case window_kind
-               when 'all' then 'infinity'::timestamptz
-               when 'monthly' then (date_trunc('month', at at time zone time_zone) + interval '1 month') at time zone time_zone
-               when 'weekly' then (date_trunc('week', at at time zone time_zone) + interval '1 week') at time zone time_zone
-               when 'daily' then (date_trunc('day', at at time zone time_zone) + interval '1 day') at time zone time_zone
-               when 'hourly' then at - (extract(epoch from (at at time zone time_zone)
-                                        - date_trunc('hour', at at time zone time_zone)) * interval '1 second')
-                                  + interval '1 hour'
-           end
+    select case when (m.at - m.ahead) at time zone time_zone = local then m.at - m.ahead else m.at end
+    -- `at` is the later of two; `ahead` is how far the clock had run past `local` just before it.
+    from (select x.at, (x.at - interval '1 microsecond') at time zone time_zone + interval '1 microsecond' - local as ahead
+          from (select local at time zone time_zone as at) x) m
+$$;
+comment on function ladder.local_start(timestamp, text) is 'The first instant of a local date.';
+
+-- hour_bounds: local hours, counted in UTC from the zone's own offset: a local hour that comes twice is two periods. Where
+-- the clocks change by part of an hour (Lord Howe), the change ends one period and begins the next.
+create or replace function ladder.hour_bounds(time_zone text, at timestamptz, out starts_at timestamptz, out ends_at timestamptz)
+    language plpgsql
+    stable
+as $$
+declare
+    v_local timestamp := at at time zone time_zone;
+    v_offset interval := v_local - at at time zone 'UTC';
+    v_last timestamptz;
+begin
+    starts_at := at - (v_local - date_trunc('hour', v_local));
+    ends_at := starts_at + interval '1 hour';
+    v_last := ends_at - interval '1 microsecond';
+    if starts_at at time zone time_zone - starts_at at time zone 'UTC' <> v_offset then
+        select min(t) into starts_at from generate_series(starts_at, at, interval '1 second') t
+        where t at time zone time_zone - t at time zone 'UTC' = v_offset;
+    end if;
+    if v_last at time zone time_zone - v_last at time zone 'UTC' <> v_offset then
+        select min(t) into ends_at from generate_series(starts_at, ends_at, interval '1 second') t
+        where t > at and t at time zone time_zone - t at time zone 'UTC' <> v_offset;
+    end if;
+end
+$$;
+comment on function ladder.hour_bounds(text, timestamptz) is 'The local hour that holds an instant, [starts_at, ends_at).';
+
+-- period_bounds: the period of a window that holds an instant. PostgreSQL owns the time zones: a day is from local
+-- midnight to local midnight, 23 or 25 hours long when the clocks change. The periods of a window tile time.
+create or replace function ladder.period_bounds(window_kind ladder.window_kind, time_zone text, at timestamptz,
+                                                out starts_at timestamptz, out ends_at timestamptz)
+    language plpgsql
+    stable
+as $$
+declare
+    v_unit text := case window_kind when 'monthly' then 'month' when 'weekly' then 'week' when 'daily' then 'day' end;
+    v_step interval := ('1 ' || v_unit)::interval;
+    v_local timestamp := date_trunc(v_unit, at at time zone time_zone);
+begin
+    if window_kind = 'all' then
+        starts_at := '-infinity';
+        ends_at := 'infinity';
+    elsif window_kind = 'hourly' then
+        select h.* into starts_at, ends_at from ladder.hour_bounds(time_zone, at) h;
+    else
+        starts_at := ladder.local_start(v_local, time_zone);
+        ends_at := ladder.local_start(v_local + v_step, time_zone);
+        -- Where the clocks go back over midnight to the date before, that one ends with the second midnight: what showed
+        -- the later date for the first time still belongs to it.
+        if starts_at > at then
+            ends_at := starts_at;
+            starts_at := ladder.local_start(v_local - v_step, time_zone);
+        end if;
+    end if;
+end
 $$;
 comment on function ladder.period_bounds(ladder.window_kind, text, timestamptz) is 'The period of a window that holds an instant, [starts_at, ends_at).';
 

@@ -93,7 +93,9 @@ static void on_replay(void *context, const struct idempotency_answer *answer)
     struct api_call *call = context;
     struct buf body;
 
-    if (answer->error.code != ERROR_NONE) {
+    if (call->otherwise && (answer->is_unused || (answer->is_orphan && !call->again))) {
+        api_fail(call, call->otherwise);
+    } else if (answer->error.code != ERROR_NONE) {
         api_fail(call, &answer->error);
     } else if (answer->is_orphan && call->again) {
         call->again(call);
@@ -113,6 +115,19 @@ void api_replay(struct api_call *call, api_handler_fn *again)
     call->again = again;
     http_hold(call->http);
     idempotency_find(call->store, call->arena, call->key.game_id, &call->claim, on_replay, call);
+}
+
+void api_refuse(struct api_call *call, const struct error *error, api_handler_fn *again)
+{
+    struct error *otherwise = call->has_claim ? arena_alloc(call->arena, sizeof(*otherwise)) : NULL;
+
+    if (!otherwise) {
+        api_fail(call, error);
+        return;
+    }
+    *otherwise = *error;
+    call->otherwise = otherwise;
+    api_replay(call, again);
 }
 
 void api_token_text(const struct api_call *call, const struct token *token, char out[static TOKEN_TEXT_MAX])

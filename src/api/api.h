@@ -53,6 +53,7 @@ struct api_call {
     bool has_claim;
     bool is_claimed; /* the write happened with the claim: its answer must be kept */
     api_handler_fn *again; /* while api_replay looks */
+    const struct error *otherwise; /* while api_replay looks: the answer if the key was not used; in the arena */
     struct submit_claim claim;
     void *state; /* the handler's own, in the arena */
 };
@@ -86,6 +87,9 @@ void api_timing_text(const struct api_call *call, char timing[static API_TIMING_
 
 void api_fail(struct api_call *call, const struct error *error);
 void api_fail_with(struct api_call *call, enum error_code code, const char *message);
+/* A refusal because of what there is now: where an Idempotency-Key was used before, its first answer all the same, or what
+ * `again` (may be NULL) makes of it. */
+void api_refuse(struct api_call *call, const struct error *error, api_handler_fn *again);
 /* Sends it; first keeps it where an Idempotency-Key asks for that. token "" for none. */
 void api_answer(struct api_call *call, int status, struct buf *body, const char *token);
 /* The Idempotency-Key was used: sends what it got; or, when that answer was never made, calls `again` to make it. */
@@ -101,7 +105,8 @@ void api_token_text(const struct api_call *call, const struct token *token, char
 
 /* ---- handlers, by file ---- */
 
-api_handler_fn api_board_put, api_board_get, api_board_list, api_board_patch, api_board_delete;           /* boards.c */
+api_handler_fn api_board_put, api_board_get, api_board_list, api_board_patch, api_board_delete,
+    api_board_deleted;                                                                                     /* boards.c */
 api_handler_fn api_score_post, api_scores_post;                                                            /* scores.c */
 api_handler_fn api_top, api_range, api_player, api_around, api_players, api_at;                            /* standings.c */
 api_handler_fn api_periods;                                                                                /* periods.c */

@@ -2,7 +2,8 @@
  * boards.c -- defining boards.
  *
  * What orders or adds scores (order, operator, tie, time zone) is fixed once a board exists: its entries were made under
- * it. Windows, bounds and visibility may change.
+ * it. Windows, bounds and visibility may change. A body may hold all that a GET of the board shows, so that what was read
+ * can be sent back.
  */
 #include <stdio.h>
 #include <string.h>
@@ -76,19 +77,40 @@ static bool read_windows(const struct json_object *object, struct definition *de
     return true;
 }
 
+/* Does `after` keep what cannot change in `before`? */
+static bool fixed_check(const struct board *before, const struct board *after, struct error *error)
+{
+    const struct {
+        const char *name, *before, *after;
+    } fixed[] = {
+        {"order", score_order_name(before->ordering), score_order_name(after->ordering)},
+        {"operator", score_operator_name(before->operator), score_operator_name(after->operator)},
+        {"tie", tie_rule_name(before->tie), tie_rule_name(after->tie)},
+        {"time_zone", before->time_zone, after->time_zone},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+        if (strcmp(fixed[i].before, fixed[i].after) != 0) {
+            char pointer[ERROR_FIELD_MAX];
+            snprintf(pointer, sizeof(pointer), "/%s", fixed[i].name);
+            return error_set_field(error, ERROR_CONFLICT, pointer, "the board's %s is %s and cannot change", fixed[i].name, fixed[i].before);
+        }
+    return true;
+}
+
 static bool definition_read(struct api_call *call, struct definition *definition, bool is_patch, struct error *error)
 {
-    static const char *const put_names[] = {"name",      "order",     "operator", "tie",        "windows", "time_zone",
-                                            "score_min", "score_max", "public",   "created_at", "updated_at", NULL};
-    static const char *const patch_names[] = {"windows", "score_min", "score_max", "public", NULL};
+    static const char *const names[] = {"name",      "order",     "operator", "tie",        "windows",    "time_zone",
+                                        "score_min", "score_max", "public",   "created_at", "updated_at", NULL};
     struct json_document document;
     struct json_object object;
     struct board *board = &definition->board;
-    struct slice zone = {NULL, 0};
+    struct slice zone = {NULL, 0}, name = {NULL, 0};
 
     if (!json_document_parse(&document, buf_slice(&call->http->body), error))
         return false;
-    bool is_ok = json_root_object(&document, &object, error) && json_object_only(&object, is_patch ? patch_names : put_names, error) &&
+    bool is_ok = json_root_object(&document, &object, error) && json_object_only(&object, names, error) &&
+                 json_read_text(&object, "name", false, &name, error) &&
                  read_name(&object, "order", parse_order, &board->ordering, "desc, asc", NULL, error) &&
                  read_name(&object, "operator", parse_operator, &board->operator, "best, last, sum", NULL, error) &&
                  read_name(&object, "tie", parse_tie, &board->tie, "first, last", NULL, error) &&
@@ -107,8 +129,10 @@ static bool definition_read(struct api_call *call, struct definition *definition
     }
     if (is_ok && board->score_min > board->score_max)
         is_ok = error_set_field(error, ERROR_INVALID_BODY, "/score_min", "must not be above score_max");
+    if (is_ok && name.data && !slice_equal(name, call->board_name))
+        is_ok = error_set_field(error, is_patch ? ERROR_CONFLICT : ERROR_INVALID_BODY, "/name", "a board's name is the path's and cannot change");
     json_document_free(&document);
-    return is_ok;
+    return is_ok && (!is_patch || fixed_check(&call->board, board, error));
 }
 
 static const char *windows_literal(struct api_call *call, const struct board *board)
@@ -192,6 +216,32 @@ static const struct db_rows *write_done(struct api_call *call, const struct db_o
 
 /* ---- PUT ---- */
 
+/* A refusal that is a committed answer to an Idempotency-Key. */
+static void refusal_answer(struct api_call *call, const struct error *error)
+{
+    struct buf body;
+    struct jsonw json;
+
+    buf_init(&body, 4096);
+    jsonw_init(&json, &body);
+    http_problem(&json, error);
+    api_answer(call, error_status(error->code), &body, "");
+}
+
+/* The board is there and is another: what differs? */
+static void on_conflict(void *context, const struct board *board, const struct error *error)
+{
+    struct api_call *call = context;
+    struct definition *definition = call->state;
+    struct error conflict;
+
+    call->state = NULL;
+    if (error || fixed_check(board, &definition->board, &conflict))
+        error_set(&conflict, ERROR_CONFLICT, "the board was there with another order, operator, tie or time_zone");
+    refusal_answer(call, &conflict);
+    http_release(call->http);
+}
+
 static void on_put(void *context, const struct db_outcome *outcome)
 {
     struct api_call *call = context;
@@ -200,14 +250,8 @@ static void on_put(void *context, const struct db_outcome *outcome)
     if (rows) {
         store_board_forget_all(call->store, call->game, call->board_name);
         if (db_row_count(*rows) == 0) {
-            struct buf body;
-            struct jsonw json;
-            struct error error;
-            error_set(&error, ERROR_CONFLICT, "the board exists with another order, operator, tie or time_zone, which cannot change");
-            buf_init(&body, 4096);
-            jsonw_init(&json, &body);
-            http_problem(&json, &error);
-            api_answer(call, 409, &body, "");
+            store_board_find(call->store, call->game, call->board_name, on_conflict, call);
+            return; /* keeps the hold */
         } else {
             struct board board;
             store_board_read(&board, *rows, 0, 0);
@@ -219,15 +263,21 @@ static void on_put(void *context, const struct db_outcome *outcome)
 
 void api_board_put(struct api_call *call)
 {
-    struct definition definition = {.board = {.window_count = 1, .time_zone = "UTC", .score_min = INT64_MIN, .score_max = INT64_MAX}};
-    struct board *board = &definition.board;
+    struct definition *definition = arena_calloc(call->arena, 1, sizeof(*definition));
     struct db_call write = {.statement = STATEMENT_board_put};
     struct error error;
 
-    if (!definition_read(call, &definition, false, &error)) {
+    if (!definition) {
+        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
+        return;
+    }
+    struct board *board = &definition->board;
+    *board = (struct board){.window_count = 1, .time_zone = "UTC", .score_min = INT64_MIN, .score_max = INT64_MAX};
+    if (!definition_read(call, definition, false, &error)) {
         api_fail(call, &error);
         return;
     }
+    call->state = definition;
     parameter(&write, number(call, call->key.game_id));
     parameter(&write, call->board_name.data);
     parameter(&write, score_order_name(board->ordering));
@@ -341,7 +391,7 @@ void api_board_patch(struct api_call *call)
     struct error error;
 
     if (!definition_read(call, &definition, true, &error)) {
-        api_fail(call, &error);
+        api_refuse(call, &error, NULL);
         return;
     }
     parameter(&write, number(call, call->board.id));
@@ -405,4 +455,14 @@ void api_board_delete(struct api_call *call)
 
     parameter(&write, number(call, call->board.id));
     write_send(call, &write, on_delete);
+}
+
+/* Deleted by an earlier request of the same key, whose answer was lost with a server. */
+void api_board_deleted(struct api_call *call)
+{
+    struct buf none;
+
+    call->is_claimed = true;
+    buf_init(&none, 1);
+    api_answer(call, 204, &none, "");
 }

@@ -79,6 +79,23 @@ static void render_rank(struct jsonw *json, int64_t rank)
         jsonw_null(json);
 }
 
+static void window_render(struct jsonw *json, const struct board *board, const struct submit_window *window)
+{
+    const struct period period = {.start_us = window->period_start_us};
+    char text[PERIOD_TEXT_MAX];
+
+    period_text(&period, text);
+    render_rank(json, window->rank);
+    jsonw_key(json, "score");
+    jsonw_int64(json, board_score(board, &window->key));
+    jsonw_key(json, "subscore");
+    jsonw_int64(json, board_subscore(board, &window->key));
+    jsonw_key(json, "improved");
+    jsonw_bool(json, window->is_changed);
+    jsonw_key(json, "period");
+    jsonw_text(json, text);
+}
+
 void api_render_result(struct api_call *call, struct jsonw *json, const struct submission *submission, const struct submit_result *result)
 {
     const struct board *board = &submission->board;
@@ -123,9 +140,7 @@ void api_render_result(struct api_call *call, struct jsonw *json, const struct s
     for (int i = 0; i < result->window_count; i++) {
         jsonw_key(json, window_name(result->windows[i].window));
         jsonw_object_open(json);
-        render_rank(json, result->windows[i].rank);
-        jsonw_key(json, "score");
-        jsonw_int64(json, board_score(board, &result->windows[i].key));
+        window_render(json, board, &result->windows[i]);
         jsonw_object_close(json);
     }
     jsonw_object_close(json);

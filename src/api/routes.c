@@ -138,8 +138,10 @@ static bool part_take(struct api_call *call, struct slice name, struct slice raw
     }
     bool is_game = slice_is(name, "{game}");
     *(is_game ? &call->game : &call->board_name) = text;
+    bool is_new = call->route->method == HTTP_PUT;
     if (!name_is_valid(text))
-        return error_set_field(error, is_game ? ERROR_GAME_NOT_FOUND : ERROR_BOARD_NOT_FOUND, is_game ? "game" : "board",
+        return error_set_field(error, is_game ? ERROR_GAME_NOT_FOUND : is_new ? ERROR_INVALID_PARAMETER : ERROR_BOARD_NOT_FOUND,
+                               is_game ? "game" : "board",
                                "a name is a letter or digit, then up to 63 of letters, digits, '.', '_', '-'");
     return true;
 }
@@ -248,11 +250,14 @@ static void on_board(void *context, const struct board *board, const struct erro
     struct api_call *call = context;
 
     if (error) {
+        struct error claim_error;
         /* Without a key, a board that is not there looks like one that is not public. */
         if (call->key.scope == SCOPE_NONE && error->code != ERROR_UNAVAILABLE)
             api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+        else if (!claim_check(call, &claim_error))
+            api_fail(call, &claim_error);
         else
-            api_fail(call, error);
+            api_refuse(call, error, call->route->handle == api_board_delete ? api_board_deleted : NULL);
         http_release(call->http);
         return;
     }
@@ -356,7 +361,10 @@ static bool call_route(struct api_call *call, struct error *error)
         is_there = true;
         if (routes[i].method == method) {
             call->route = &routes[i];
-            return parts_take(call, &path, error) && parameters_check(call, error) && token_check(call, error);
+            if (parts_take(call, &path, error) && parameters_check(call, error) && token_check(call, error))
+                return true;
+            call->route = NULL; /* asked again once the body is there, it is refused again */
+            return false;
         }
     }
     if (!is_there)
@@ -383,7 +391,8 @@ static enum http_body_mode on_begin(void *context, struct http_request *http)
     struct api_call *call = call_new(context, http);
     struct error error;
     struct slice type = http_header(http, "Content-Type");
-    bool is_ndjson = type.size >= 20 && strncasecmp(type.data, "application/x-ndjson", 20) == 0;
+    bool is_ndjson = type.size >= 20 && strncasecmp(type.data, "application/x-ndjson", 20) == 0 &&
+                     (type.size == 20 || type.data[20] == ';' || type.data[20] == ' ');
 
     if (http->method != HTTP_POST || !is_ndjson || !call_route(call, &error))
         return HTTP_BODY_WHOLE;

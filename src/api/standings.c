@@ -63,6 +63,12 @@ static bool cursor_read(struct reading *reading, struct error *error)
         return false;
     if (cursor.board_id != call->board.id)
         return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of another board");
+    if (api_text(call, "window").data && cursor.window != reading->window)
+        return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of the window %s", window_name(cursor.window));
+    static const char *const places[] = {"offset", "period", "min", "max"};
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+        if (api_text(call, places[i]).data)
+            return error_set_field(error, ERROR_INVALID_PARAMETER, places[i], "a cursor says where to go on: without %s", places[i]);
     query->kind = STANDING_AFTER;
     query->period = (struct period){.id = cursor.period_id,
                                     .board_id = cursor.board_id,
@@ -108,8 +114,6 @@ void api_top(struct api_call *call)
     reading->query.kind = STANDING_PAGE;
     bool is_ok = common_read(reading, &error) && api_int(call, "limit", 1, STANDING_ROWS_MAX, &limit, &error) &&
                  api_int(call, "offset", 0, OFFSET_MAX, &offset, &error) && cursor_read(reading, &error);
-    if (is_ok && reading->query.kind == STANDING_AFTER && (api_text(call, "offset").data || api_text(call, "period").data))
-        is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "cursor", "a cursor says where to go on: without offset and period");
     reading->query.limit = (int)limit;
     reading->query.offset = offset;
     reading_start(reading, is_ok ? NULL : &error);
@@ -153,6 +157,8 @@ void api_at(struct api_call *call)
                  api_int(call, "subscore", INT64_MIN, INT64_MAX, &subscore, &error);
     if (is_ok && has_rank + has_score + (percentile.data != NULL) != 1)
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "rank", "give one of rank, score and percentile");
+    if (is_ok && !has_score && api_text(call, "subscore").data)
+        is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "subscore", "goes with score only");
     if (is_ok && percentile.data &&
         (!text_parse_decimal(percentile, &reading->percentile) || reading->percentile < 0 || reading->percentile > 100))
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "percentile", "must be a number from 0 to 100");
@@ -162,9 +168,11 @@ void api_at(struct api_call *call)
     } else {
         reading->at_kind = has_score ? AT_SCORE : AT_PERCENTILE;
         reading->query.kind = STANDING_SEEK;
-        /* Behind every entry that has the same pair: who comes now was not first. Where the last wins, before them. */
+        /* Behind every entry that has the same pair: who comes now was not first. Before them where the last wins, or where
+         * equals share a rank. */
+        bool is_before = call->board.tie == TIE_LAST || reading->query.ranking != RANKING_ORDINAL;
         reading->query.key = board_key(&call->board, reading->at_score, subscore, 0);
-        reading->query.key.k3 = call->board.tie == TIE_LAST ? INT64_MIN : INT64_MAX;
+        reading->query.key.k3 = is_before ? INT64_MIN : INT64_MAX;
     }
     reading_start(reading, is_ok ? NULL : &error);
 }
@@ -177,6 +185,31 @@ static bool ids_room(struct reading *reading)
     return reading->ids != NULL;
 }
 
+/* The next of a list of ids: up to the comma, or, when it begins with a quote, as in CSV: so that an id may hold commas. */
+static bool id_next(struct arena *arena, struct slice text, size_t *at, struct slice *ret_id, struct error *error)
+{
+    if (*at == text.size || text.data[*at] != '"') {
+        const char *comma = memchr(text.data + *at, ',', text.size - *at);
+        size_t end = comma ? (size_t)(comma - text.data) : text.size;
+        *ret_id = (struct slice){text.data + *at, end - *at};
+        *at = end + 1;
+        return true;
+    }
+    char *id = arena_alloc(arena, PLAYER_BYTES_MAX);
+    size_t size = 0, i = *at + 1;
+    for (; id && i < text.size && (text.data[i] != '"' || (i + 1 < text.size && text.data[i + 1] == '"')); i++) {
+        if (size < PLAYER_BYTES_MAX)
+            id[size] = text.data[i];
+        size++; /* one that is too long is refused by its length */
+        i += text.data[i] == '"';
+    }
+    if (!id || i >= text.size || (i + 1 < text.size && text.data[i + 1] != ','))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "a quoted id ends with a quote, then a comma or the end");
+    *ret_id = (struct slice){id, size};
+    *at = i + 2;
+    return true;
+}
+
 static bool ids_read(struct reading *reading, struct slice text, struct error *error)
 {
     struct standing_query *query = &reading->query;
@@ -184,11 +217,8 @@ static bool ids_read(struct reading *reading, struct slice text, struct error *e
     if (!text.data || text.size == 0)
         return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "give 1 to %d player ids, separated by commas", STANDING_PLAYERS_MAX);
     for (size_t at = 0; at <= text.size;) {
-        const char *comma = memchr(text.data + at, ',', text.size - at);
-        size_t end = comma ? (size_t)(comma - text.data) : text.size;
-        struct slice id = {text.data + at, end - at};
-        at = end + 1;
-        if (!player_check(id, "ids", error))
+        struct slice id;
+        if (!id_next(reading->call->arena, text, &at, &id, error) || !player_check(id, "ids", error))
             return false;
         bool is_repeat = false;
         for (size_t i = 0; i < query->player_count && !is_repeat; i++)

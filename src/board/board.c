@@ -95,6 +95,8 @@ bool player_check(struct slice player, const char *field, struct error *error)
         return error_set_field(error, ERROR_INVALID_PARAMETER, field, "a player id is UTF-8");
     if (text_has_control(player))
         return error_set_field(error, ERROR_INVALID_PARAMETER, field, "a player id has no control characters");
+    if (slice_is(player, ".") || slice_is(player, ".."))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, field, "the ids . and .. cannot stand in a URL's path");
     return true;
 }
 
@@ -138,5 +140,6 @@ double percentile_of(int64_t rank, int64_t total)
 int64_t percentile_rank(double percentile, int64_t total)
 {
     ASSERT(total > 0 && percentile >= 0 && percentile <= 100);
-    return total - (int64_t)floor(percentile * (double)(total - 1) / 100.0);
+    /* What percentile_of gave comes back as the same rank, whatever its last digits. */
+    return total - (int64_t)ceil(percentile * (double)(total - 1) / 100.0 - 1e-6);
 }

@@ -65,7 +65,8 @@ bool scope_parse(struct slice text, enum scope *ret_scope);
 
 /* Game and board names: a letter or digit, then up to 63 of letters, digits, '.', '_', '-'. */
 bool name_is_valid(struct slice name);
-/* Player ids: 1 to PLAYER_BYTES_MAX bytes of UTF-8 without control characters. Fills *error, naming `field`. */
+/* Player ids: 1 to PLAYER_BYTES_MAX bytes of UTF-8 without control characters; and not "." or "..", which clients and
+ * proxies take out of a path even when escaped, so that they could be neither read nor erased. Fills *error, naming `field`. */
 bool player_check(struct slice player, const char *field, struct error *error);
 
 bool board_has_window(const struct board *board, enum window window);
@@ -78,7 +79,7 @@ int64_t board_achieved_us(const struct board *board, const struct sort_key *key)
 
 /* 100 for the first of several, 0 for the last, 100 for the only one: 100 * (total - rank) / (total - 1). */
 double percentile_of(int64_t rank, int64_t total);
-/* The rank at a percentile of 0 to 100: the inverse, rounded to the better rank. total > 0. */
+/* The rank at a percentile of 0 to 100: the last that has at least this percentile. total > 0. */
 int64_t percentile_rank(double percentile, int64_t total);
 
 #endif

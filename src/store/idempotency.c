@@ -37,6 +37,7 @@ static void on_find(void *context, const struct db_outcome *outcome, enum db_sou
         store_error_of(outcome, &answer.error);
     } else if (db_row_count(rows) == 0) {
         /* Its transaction was undone after ours met it. */
+        answer.is_unused = true;
         error_set(&answer.error, ERROR_REQUEST_IN_FLIGHT, "the first request with this Idempotency-Key failed just now; send it again");
     } else if (db_bytes(rows, 0, 0, hash, sizeof(hash)) != sizeof(hash) || !crypto_equal(hash, find->claim.hash, sizeof(hash))) {
         error_set_field(&answer.error, ERROR_IDEMPOTENCY_MISMATCH, "Idempotency-Key",

@@ -13,6 +13,7 @@
 
 struct idempotency_answer {
     struct error error; /* ERROR_NONE: status, token and body are the first answer; IDEMPOTENCY_MISMATCH, REQUEST_IN_FLIGHT */
+    bool is_unused; /* there is no such key (with an error all the same: whoever met it a moment ago may try again) */
     bool is_orphan; /* its write happened, but whoever made the answer is gone: make it again */
     int status;
     struct slice token; /* in the arena; "" if it had none */

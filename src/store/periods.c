@@ -92,7 +92,8 @@ static void find_fail(struct find *find, enum error_code code, const char *messa
 {
     struct error error;
 
-    error_set_field(&error, code, code == ERROR_PERIOD_NOT_FOUND ? "period" : "", "%s", message);
+    bool is_named = code == ERROR_PERIOD_NOT_FOUND || code == ERROR_INVALID_PARAMETER;
+    error_set_field(&error, code, is_named ? "period" : "", "%s", message);
     find->done(find->context, NULL, &error);
     free(find);
 }
@@ -178,7 +179,7 @@ void store_period_find(struct store *store, const struct board *board, enum wind
     } else if (!is_current) {
         find->is_exact = true;
         if (!clock_parse(text, &find->at_us)) {
-            find_fail(find, ERROR_PERIOD_NOT_FOUND, "a period is `current`, `previous` or its first instant (RFC 3339)");
+            find_fail(find, ERROR_INVALID_PARAMETER, "a period is `current`, `previous` or its first instant (RFC 3339)");
             return;
         }
     }

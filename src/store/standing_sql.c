@@ -199,6 +199,7 @@ void standing_sql_send(struct standing_read *read)
     case STANDING_SEEK:
         call_begin(read, STATEMENT_standing_seek);
         key_parameters(read);
+        parameter_int(read, query->ranking);
         call_send(read);
         break;
     }

@@ -152,7 +152,9 @@ static void test_names_and_players(void **context)
     assert_false(player_check((struct slice){long_name, 65}, "player", &error));
     assert_true(player_check(SLICE("\xe6\x97\xa5 / ?"), "player", &error));
     assert_false(player_check(SLICE("a\nb"), "player", &error) || player_check(SLICE("a\xc2\x85"), "player", &error) ||
-                 player_check(SLICE("\xff"), "player", &error) || player_check(SLICE(""), "player", &error));
+                 player_check(SLICE("\xff"), "player", &error) || player_check(SLICE(""), "player", &error) ||
+                 player_check(SLICE("."), "player", &error) || player_check(SLICE(".."), "player", &error));
+    assert_true(player_check(SLICE("..."), "player", &error));
     assert_string_equal(error.field, "player");
 }
 
@@ -162,9 +164,14 @@ static void test_percentiles(void **context)
     assert_true(percentile_of(1, 1) == 100 && percentile_of(1, 5) == 100 && percentile_of(5, 5) == 0 &&
                 percentile_of(3, 5) == 50);
     for (int64_t total = 1; total < 50; total++)
-        for (int64_t rank = 1; rank <= total; rank++)
-            assert_int_equal(percentile_rank(percentile_of(rank, total) + (rank == 1 ? 0 : 1e-9), total),
-                             total == 1 ? 1 : rank);
+        for (int64_t rank = 1; rank <= total; rank++) {
+            double percentile = percentile_of(rank, total);
+            int64_t wanted = total == 1 ? 1 : rank;
+            assert_int_equal(percentile_rank(percentile + (rank == 1 ? 0 : 1e-9), total), wanted);
+            assert_int_equal(percentile_rank(percentile - (rank == total ? 0 : 1e-9), total), wanted);
+            if (rank > 1) /* between two: the better one has it */
+                assert_int_equal(percentile_rank(percentile + 0.01, total), rank - 1);
+        }
 }
 
 static struct cursor sample_cursor(uint64_t *state)
