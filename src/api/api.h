@@ -111,6 +111,7 @@ api_handler_fn api_score_post, api_scores_post;                                 
 api_handler_fn api_top, api_range, api_player, api_around, api_players, api_at;                            /* standings.c */
 api_handler_fn api_periods;                                                                                /* periods.c */
 api_handler_fn api_player_remove, api_player_erase;                                                        /* removal.c */
+api_handler_fn api_query;                                                                                  /* query.c */
 api_handler_fn api_healthz, api_readyz, api_metrics, api_version;                                          /* health.c */
 
 /* The streamed form of POST /scores (stream.c). */

@@ -35,6 +35,7 @@ static const struct api_route routes[] = {
     {HTTP_DELETE, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD, "", api_board_delete},
     {HTTP_POST, BOARD "/scores", SCOPE_WRITE, API_NEEDS_BOARD, "integers source", api_score_post},
     {HTTP_POST, GAME "/scores", SCOPE_WRITE, 0, "integers source", api_scores_post},
+    {HTTP_POST, GAME "/query", SCOPE_NONE, API_OPEN, "", api_query},
     {HTTP_GET, BOARD "/top", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "limit offset cursor", api_top},
     {HTTP_GET, BOARD "/range", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "min max limit cursor", api_range},
     {HTTP_GET, BOARD "/at", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "rank score subscore percentile", api_at},

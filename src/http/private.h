@@ -50,6 +50,9 @@ struct http_exchange {
     struct MHD_Response *response; /* until queued; owned, unless it is of `shared` */
     struct http_shared *shared;
     struct http_exchange *next_free;
+    struct http_request *parent; /* of a request within another: held; then there is no connection */
+    http_within_fn *within_done;
+    void *within_context;
     int status;
     struct reply_header headers[HTTP_REPLY_HEADERS_MAX];
     int header_count;
@@ -79,6 +82,9 @@ struct http_server {
 
 /* server.c: with its last exchange. */
 void server_free(struct http_server *server);
+
+/* within.c: the answer of a request within another. */
+void within_answer(struct http_exchange *exchange, int status, struct slice body);
 
 /* exchange.c: their memory. */
 struct http_exchange *exchange_new(struct http_server *server);

@@ -33,6 +33,11 @@ const char *http_method_name(enum http_method method)
 
 struct slice http_header(const struct http_request *request, const char *name)
 {
+    const struct http_exchange *exchange = request->exchange;
+
+    if (exchange->parent)
+        return strcasecmp(name, "Authorization") == 0 || strcasecmp(name, "Ladder-Token") == 0 ? http_header(exchange->parent, name)
+                                                                                              : (struct slice){NULL, 0};
     const char *value = request->exchange->connection
                             ? MHD_lookup_connection_value(request->exchange->connection, MHD_HEADER_KIND, name)
                             : NULL;
@@ -135,6 +140,13 @@ void http_reply(struct http_request *request, int status, const char *content_ty
         buf_done(body);
         error_set(&error, ERROR_INTERNAL, "the answer is too large");
         http_reply_error(request, &error);
+        return;
+    }
+    if (exchange->parent) {
+        struct buf own = *body;
+        buf_init(body, own.bytes_max);
+        within_answer(exchange, status, buf_slice(&own));
+        buf_done(&own);
         return;
     }
     size_t size = body->size;

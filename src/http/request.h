@@ -71,6 +71,14 @@ struct http_shared *http_shared_new(int status, const struct http_field *fields,
 void http_shared_free(struct http_shared **shared);
 void http_reply_shared(struct http_request *request, struct http_shared *shared);
 
+/*
+ * A GET within a request: handled as if it had come alone, with the Authorization and Ladder-Token of its parent and no other
+ * header field. `done` is called exactly once, now or later, with the answer's body, which it may look at until it returns.
+ * target: path and query, as they would stand in a request line. The parent is held until then.
+ */
+typedef void http_within_fn(void *context, int status, struct slice body);
+void http_request_within(struct http_request *parent, struct slice target, http_within_fn *done, void *context);
+
 /* The problem's JSON by itself, for a result within an answer. */
 struct jsonw;
 void http_problem(struct jsonw *json, const struct error *error);

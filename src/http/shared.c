@@ -67,6 +67,10 @@ void http_reply_shared(struct http_request *request, struct http_shared *shared)
 
     if (http_is_answered(request))
         return;
+    if (exchange->parent) {
+        within_answer(exchange, shared->status, (struct slice){shared->body, shared->size});
+        return;
+    }
     if (exchange->must_close || exchange->server->is_draining) {
         /* One of its own, that says so. */
         struct MHD_Response *response =
