@@ -75,7 +75,7 @@ CHUNK = b'1e\r\n{"player": "p0", "score": -10}\r\n'
     ("two lengths", ["Content-Length: 2", "Content-Length: 36"], b"{}" + INNER, [400]),
     ("a bad length, answered once", ["Content-Length: 2x"], INNER, [400]),
     ("a list of lengths", ["Content-Length: 2, 3"], b"{}" + INNER, [400]),
-    ("2^64 - 1 bytes", ["Content-Length: 18446744073709551615"], INNER, []),  # it waits for them
+    ("2^64 - 1 bytes", ["Content-Length: 18446744073709551615"], INNER, None),
     ("a length and chunks", ["Content-Length: 4", "Transfer-Encoding: chunked"], b"0\r\n\r\n" + INNER, [400]),
     ("chunked, then identity", ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"], b"0\r\n\r\n" + INNER, [400]),
     ("xchunked", ["Transfer-Encoding: xchunked"], b"0\r\n\r\n" + INNER, [400]),
@@ -92,7 +92,9 @@ def test_smuggling_shapes(edge, name, lines, body, statuses):
         wire.send(edge.post_head(*lines) + body)
         wire.socket.shutdown(socket.SHUT_WR)
         answers = wire.answers()
-    assert [answer.status for answer in answers] == statuses, answers
+    found = [answer.status for answer in answers]
+    # None: HAProxy waits for the body and sees us leave, or ladder's answer comes first.
+    assert found == statuses if statuses else found in ([], [400]), answers
     check_nobody_else_is_hurt(edge)
 
 
