@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -158,6 +159,23 @@ static bool loops_listen(struct serve_loop *loops, int count, const struct setti
     return true;
 }
 
+/* Every connection is a descriptor, and a shell's limit is often 1,024: take as many as we are allowed and need. */
+static void descriptors_raise(const struct settings *settings, int loops)
+{
+    int64_t servers = 1 + (int64_t)settings->database_replicas.count;
+    int64_t per_loop = settings->server_connections_max + settings->database_write_connections +
+                       servers * settings->database_read_connections + 16;
+    rlim_t wanted = (rlim_t)(loops * per_loop + 64);
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < wanted)
+        log_warn("few-descriptors", LOG_INT("limit", limit.rlim_cur), LOG_INT("wanted", wanted));
+}
+
 int cmd_serve(int argc, char **argv)
 {
     static struct settings settings;
@@ -175,6 +193,7 @@ int cmd_serve(int argc, char **argv)
         return EXIT_FAILED;
     }
     int count = settings.server_loops ? (int)settings.server_loops : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    descriptors_raise(&settings, count);
     struct serve_loop *loops = calloc((size_t)count, sizeof(*loops));
     ASSERT(loops != NULL);
     if (!loops_listen(loops, count, &settings, &port, &error))

@@ -4,24 +4,17 @@
 #include "base/crypto.h"
 #include "board/cursor.h"
 
-static void take(const uint8_t **data, size_t *size, void *to, size_t count)
-{
-    size_t taken = *size < count ? *size : count;
-
-    memset(to, 0, count);
-    memcpy(to, *data, taken);
-    *data += taken;
-    *size -= taken;
-}
+enum { HEAD_SIZE = 3, NUMBERS = 8, FIELDS_SIZE = HEAD_SIZE + NUMBERS * 8 + PLAYER_BYTES_MAX };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct crypto_key key;
     static bool has_key;
-    struct cursor cursor, back;
+    struct cursor cursor = {.board_id = 0}, back;
     struct error error = {.code = ERROR_NONE};
     char text[CURSOR_TEXT_MAX];
-    uint8_t change[2], window;
+    uint8_t fields[FIELDS_SIZE] = {0};
+    int64_t numbers[NUMBERS];
 
     if (!has_key) {
         ASSERT(crypto_start());
@@ -30,20 +23,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (!cursor_decode(fuzz_slice(data, size), &key, &back, &error))
         fuzz_check_error(&error);
-    memset(&cursor, 0, sizeof(cursor));
-    take(&data, &size, change, sizeof(change));
-    take(&data, &size, &window, 1);
-    cursor.window = (enum window)(window % 5);
-    take(&data, &size, &cursor.board_id, 8);
-    take(&data, &size, &cursor.period_id, 8);
-    take(&data, &size, &cursor.period_start_us, 8);
-    take(&data, &size, &cursor.period_end_us, 8);
-    take(&data, &size, &cursor.key.k1, 8);
-    take(&data, &size, &cursor.key.k2, 8);
-    take(&data, &size, &cursor.key.k3, 8);
-    take(&data, &size, &cursor.k1_max, 8);
+    if (size)
+        memcpy(fields, data, size < sizeof(fields) ? size : sizeof(fields));
+    memcpy(numbers, fields + HEAD_SIZE, sizeof(numbers));
+    cursor.window = (enum window)(fields[2] % WINDOW_COUNT);
+    cursor.board_id = numbers[0];
+    cursor.period_id = numbers[1];
+    cursor.period_start_us = numbers[2];
+    cursor.period_end_us = numbers[3];
+    cursor.key = (struct sort_key){numbers[4], numbers[5], numbers[6]};
+    cursor.k1_max = numbers[7];
     cursor.player_size = 1 + size % PLAYER_BYTES_MAX;
-    take(&data, &size, cursor.player, cursor.player_size);
+    memcpy(cursor.player, fields + HEAD_SIZE + sizeof(numbers), cursor.player_size);
     size_t length = cursor_encode(&cursor, &key, text);
     ASSERT(length < sizeof(text) && strlen(text) == length);
     ASSERT(cursor_decode((struct slice){text, length}, &key, &back, &error));
@@ -52,9 +43,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ASSERT(back.key.k1 == cursor.key.k1 && back.key.k2 == cursor.key.k2 && back.key.k3 == cursor.key.k3);
     ASSERT(back.window == cursor.window && back.player_size == cursor.player_size);
     ASSERT(memcmp(back.player, cursor.player, cursor.player_size) == 0);
-    char *changed = &text[change[0] % length];
+    char *changed = &text[fields[0] % length];
     char was = *changed;
-    *changed = (char)change[1];
+    *changed = (char)fields[1];
     ASSERT(*changed == was || !cursor_decode((struct slice){text, length}, &key, &back, &error));
     return 0;
 }
