@@ -408,5 +408,9 @@ class Database:
         return [version for version, in self.sql("select version from ladder.schema_migration order by version")]
 
     def dump(self):
-        text = self.stack.run([PG + "pg_dump", "--schema-only", "-d", self.url()])
-        return [line for line in text.splitlines() if not re.match(r"\\(un)?restrict ", line)]
+        """The schema as text, with the comments; not those of partitions, which depend on what there was when each was made."""
+        text = self.stack.run([PG + "pg_dump", "--schema-only", "--no-comments", "-d", self.url()])
+        comments = self.sql("select c.relname::text, coalesce(a.attname::text, ''), d.description from pg_description d join pg_class c "
+                            "on c.oid = d.objoid left join pg_attribute a on a.attrelid = c.oid and a.attnum = d.objsubid and d.objsubid > 0 "
+                            "where d.classoid = 'pg_class'::regclass and c.relnamespace = 'ladder'::regnamespace and not c.relispartition order by 1, 2")
+        return [line for line in text.splitlines() if not re.match(r"\\(un)?restrict ", line)] + comments

@@ -4,7 +4,7 @@ import re
 import psycopg2
 import pytest
 
-from harness import LOGINS, wait_until
+from harness import LOGINS, ROOT, wait_until
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_lock_in_the_way(fresh):
     with psycopg2.connect(fresh.url(), application_name="nightly report") as holder, holder.cursor() as cursor:
         cursor.execute("lock table ladder.board in access share mode")
         text = fresh.migrate("up", "--lock-wait", "1", status=1)
-        assert "a lock was not to be had within 1 s; nothing was changed" in text and "migration 0004_lock.up.sql failed" in text, text
+        assert "a lock was not to be had within 1 s; nothing was changed" in text and f"migration {version:04d}_lock.up.sql failed" in text, text
         assert f"pid {holder.get_backend_pid()}, user ladder, application 'nightly report', state idle in transaction" in text
         assert version not in fresh.applied() and fresh.sql("select to_regclass('ladder.first')") == [(None,)]
         # Its wait is short, so that whoever queues behind it waits no longer: a reader gets through while it tries.
@@ -270,6 +270,12 @@ def test_indexes_are_in_rank_order(stack):
         assert stack.sql("select distinct collcollate from pg_attribute a join pg_collation c on c.oid = a.attcollation where attrelid = %s::regclass "
                          "and attname = 'player'", leaf) == [("C",)]
     plan = "\n".join(line for line, in stack.sql(
-        "set enable_seqscan = off; set enable_bitmapscan = off; explain (costs off) select player from ladder.entry where window_kind = 'all' "
+        "set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off; explain (costs off) select player from ladder.entry where window_kind = 'all' "
         "and period_start = '-infinity' and period_id = 1 and not removed and (k1, k2, k3, player) > (0, 0, 0, 'a') order by k1, k2, k3, player limit 100"))
     assert "Sort" not in plan and "Index" in plan and plan.count("entry_all") <= 2, plan
+
+
+def test_the_purge_reads_removals_not_all_events(stack):
+    query = re.sub(r"\$1", "24", (ROOT / "sql" / "statements" / "purge_tombstone_find.sql").read_text()).replace("$2", "1000")
+    plan = "\n".join(line for line, in stack.sql("set enable_seqscan = off; explain (costs off) " + query.replace("%", "%%")))
+    assert "Seq Scan" not in plan and re.search(r"Scan (using|on) score_event_\w*submitted_at_idx", plan), plan

@@ -1,0 +1,1 @@
+drop index ladder.score_event_removed_idx;
