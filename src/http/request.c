@@ -36,8 +36,9 @@ struct slice http_header(const struct http_request *request, const char *name)
     const struct http_exchange *exchange = request->exchange;
 
     if (exchange->parent)
-        return strcasecmp(name, "Authorization") == 0 || strcasecmp(name, "Ladder-Token") == 0 ? http_header(exchange->parent, name)
-                                                                                              : (struct slice){NULL, 0};
+        return strcasecmp(name, "Authorization") == 0 || strcasecmp(name, "Ladder-Token") == 0
+                   ? http_header(exchange->parent, name)
+                   : (struct slice){NULL, 0};
     const char *value = request->exchange->connection
                             ? MHD_lookup_connection_value(request->exchange->connection, MHD_HEADER_KIND, name)
                             : NULL;

@@ -43,7 +43,8 @@ void http_request_within(struct http_request *parent, struct slice target, http_
     if (!request->target.data) {
         error_set(&error, ERROR_OVERLOADED, "out of memory");
         http_reply_error(request, &error);
-    } else if (!guard_target(request->target, server->settings.uri_bytes_max, &error) || !request_parameters(request, rest, &error)) {
+    } else if (!guard_target(request->target, server->settings.uri_bytes_max, &error) ||
+               !request_parameters(request, rest, &error)) {
         http_reply_error(request, &error);
     } else {
         server->application.handle(server->application.context, request);
