@@ -34,6 +34,16 @@ def ladder(stack):
         process.check_clean()
 
 
+@pytest.fixture(autouse=True)
+def whole_again(request):
+    """A test that failed while Redis was down leaves it up for those behind it."""
+    yield
+    if "stack" in request.fixturenames:
+        stack = request.getfixturevalue("stack")
+        if not stack.redis_process.is_alive():
+            stack.redis_start()
+
+
 @pytest.fixture
 def game(stack):
     return stack.new_game()

@@ -37,7 +37,7 @@ grant select, insert, delete on ladder.score_event to ladder_app; -- delete: era
 grant select on ladder.game, ladder.schema_migration to ladder_worker;
 grant select, delete on ladder.board, ladder.idempotency_key to ladder_worker;
 grant select, insert on ladder.epoch to ladder_worker;
-grant select, insert, update, delete on ladder.period, ladder.entry, ladder.job_run, ladder.import_run to ladder_worker;
+grant select, insert, update, delete on ladder.period, ladder.entry, ladder.job_run, ladder.import_run, ladder.popularity to ladder_worker;
 
 grant usage on sequence ladder.revision, ladder.score_event_id to ladder_app, ladder_worker;
 

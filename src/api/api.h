@@ -70,6 +70,7 @@ struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_
 void api_free(struct api **api);
 void api_start_draining(struct api *api); /* readyz says no */
 struct http_counters *api_http_counters(struct api *api); /* for the server to count in */
+void api_set_server(struct api *api, struct http_server *server); /* to ask itself; NULL: it is going away */
 struct http_application api_application(struct api *api);
 
 /* ---- for the handlers ---- */

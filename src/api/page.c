@@ -38,12 +38,15 @@ struct page {
     char cache_tag[CACHE_TAGS_MAX];
     struct form forms[HTTP_CODING_COUNT];
     size_t bytes;
+    uint64_t reads;
+    char name[]; /* '+' or '-', then the target: see kv/keys.h */
 };
 
 struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us)
 {
     static const char *const suffixes[] = {"", "-gzip", "-br"};
-    struct page *page = calloc(1, sizeof(*page));
+    struct slice target = call->http->target;
+    struct page *page = calloc(1, sizeof(*page) + target.size + 2);
     uint8_t hash[CRYPTO_HASH_SIZE];
     char tag[TAG_TEXT_MAX - 5];
     int64_t now_us = clock_realtime_us();
@@ -62,7 +65,9 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     }
     cache_control_texts(call, page->cache_control, page->edge_control);
     cache_tags_texts(call, page->surrogate_key, page->cache_tag);
-    page->bytes = sizeof(*page) + page->body.size;
+    page->name[0] = call->key.scope == SCOPE_NONE ? '+' : '-';
+    memcpy(page->name + 1, target.data, target.size);
+    page->bytes = sizeof(*page) + target.size + page->body.size;
     return page;
 }
 
@@ -81,6 +86,17 @@ void page_free(void *value)
 size_t page_bytes(const struct page *page)
 {
     return page->bytes;
+}
+
+uint64_t page_reads_take(struct page *page, char *name, size_t name_max)
+{
+    uint64_t reads = page->reads;
+
+    page->reads = 0;
+    name[0] = 0;
+    if (strlen(page->name) < name_max)
+        strcpy(name, page->name);
+    return reads;
 }
 
 /* ---- header fields ---- */
@@ -209,6 +225,7 @@ void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
     char timing[API_TIMING_MAX] = "memory";
 
     api_count(call, outcome);
+    page->reads += !http_is_internal(call->http);
     if (!is_hit)
         api_timing_text(call, timing);
     /* What may be gone the next moment is not worth compressing. */

@@ -16,6 +16,9 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
 void page_free(void *page);
 size_t page_bytes(const struct page *page);
 
+/* How often it was sent since this was last asked, and what was asked for: "" where that is too long to tell. */
+uint64_t page_reads_take(struct page *page, char *name, size_t name_max);
+
 /* Answers the call with it: whole, compressed, or 304. The page stays its owner's. May grow it: see page_bytes. */
 void page_send(struct api_call *call, struct page *page, enum api_cache outcome);
 

@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "api/metrics.h"
 #include "api/page.h"
+#include "api/warming.h"
 #include "store/answers.h"
 
 #define GAME "/v1/games/{game}"
@@ -56,6 +57,7 @@ struct api {
     struct metrics *metrics;
     struct ev_loop *loop;
     ev_timer look;
+    struct warming *warming;
 };
 
 _Static_assert(ARRAY_SIZE(routes) <= METRICS_ROUTES_MAX, "metrics.h has room for each");
@@ -82,7 +84,9 @@ static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     (void)loop;
     (void)events;
-    metrics_look(watcher->data);
+    struct api *api = watcher->data;
+    metrics_look(api);
+    warming_look(api->warming);
 }
 
 void api_metrics_render(struct api *api, struct buf *body)
@@ -321,6 +325,11 @@ static void call_authorize(struct api_call *call)
         call_handle(call);
         return;
     }
+    if (http_is_trusted(call->http)) {
+        call->key = (struct api_key){.scope = SCOPE_READ};
+        call_board(call);
+        return;
+    }
     if (!key.data && call->route->scope == SCOPE_READ && call->route->flags & API_NEEDS_BOARD) {
         call_board(call); /* if it is public */
         return;
@@ -442,7 +451,7 @@ static void on_end(void *context, struct http_request *http)
     struct api *api = context;
     const struct api_call *call = http->application;
 
-    if (call && call->route)
+    if (call && call->route && !http_is_internal(http))
         metrics_took(api->metrics, (size_t)(call->route - routes), clock_monotonic_us() - http->started_us);
 }
 
@@ -456,6 +465,7 @@ struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_
     api->store = store;
     api->loop = loop;
     api->metrics = metrics_join();
+    api->warming = warming_new(loop, store);
     ev_timer_init(&api->look, on_look, 0.5, 0.5);
     api->look.data = api;
     ev_timer_start(loop, &api->look);
@@ -469,6 +479,7 @@ struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_
 void api_free(struct api **api)
 {
     ev_timer_stop((*api)->loop, &(*api)->look);
+    warming_free(&(*api)->warming);
     metrics_leave(&(*api)->metrics);
     free(*api);
     *api = NULL;
@@ -477,6 +488,11 @@ void api_free(struct api **api)
 void api_start_draining(struct api *api)
 {
     api->is_draining = true;
+}
+
+void api_set_server(struct api *api, struct http_server *server)
+{
+    warming_set_server(api->warming, server);
 }
 
 struct http_counters *api_http_counters(struct api *api)

@@ -250,6 +250,12 @@ void l1_free(struct l1 **pl1)
     *pl1 = NULL;
 }
 
+void l1_each(const struct l1 *l1, l1_each_fn *visit, void *context)
+{
+    for (const struct node *node = l1->newest; node; node = node->older)
+        visit(context, node->standing->id, node->entry.value);
+}
+
 const struct l1_counters *l1_counters(const struct l1 *l1)
 {
     return &l1->counters;

@@ -73,6 +73,10 @@ struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slic
                         void *value, size_t bytes, int64_t now_us);
 void l1_resize(struct l1 *l1, struct l1_entry *entry, size_t bytes); /* may evict others, not this one */
 
+/* Each entry, the newest first. */
+typedef void l1_each_fn(void *context, int64_t standing, void *value);
+void l1_each(const struct l1 *l1, l1_each_fn *visit, void *context);
+
 const struct l1_counters *l1_counters(const struct l1 *l1);
 
 #endif

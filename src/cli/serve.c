@@ -106,6 +106,7 @@ static void loop_open(struct serve_loop *loop)
     struct http_application application = api_application(loop->api);
     loop->server = http_server_new(loop->ev, &http, &application);
     ASSERT(loop->server != NULL);
+    api_set_server(loop->api, loop->server);
 }
 
 static void on_open(struct ev_loop *ev, ev_timer *watcher, int events)
@@ -141,6 +142,7 @@ static void *loop_run(void *context)
     ev_timer_stop(loop->ev, &loop->drain);
     if (!loop->server)
         close(loop->listen_fd);
+    api_set_server(loop->api, NULL);
     store_free(&loop->store); /* what still waits for it is answered */
     http_server_free(&loop->server);
     api_free(&loop->api);

@@ -50,8 +50,9 @@ struct http_exchange {
     struct MHD_Response *response; /* until queued; owned, unless it is of `shared` */
     struct http_shared *shared;
     struct http_exchange *next_free;
-    struct http_request *parent; /* of a request within another: held; then there is no connection */
-    http_within_fn *within_done;
+    http_within_fn *within_done; /* of a request without a connection: where its answer goes */
+    struct http_request *parent; /* of one within another: held */
+    bool is_trusted;
     void *within_context;
     int status;
     struct reply_header headers[HTTP_REPLY_HEADERS_MAX];

@@ -35,6 +35,8 @@ struct slice http_header(const struct http_request *request, const char *name)
 {
     const struct http_exchange *exchange = request->exchange;
 
+    if (exchange->within_done && !exchange->parent)
+        return (struct slice){NULL, 0};
     if (exchange->parent)
         return strcasecmp(name, "Authorization") == 0 || strcasecmp(name, "Ladder-Token") == 0
                    ? http_header(exchange->parent, name)
@@ -143,7 +145,7 @@ void http_reply(struct http_request *request, int status, const char *content_ty
         http_reply_error(request, &error);
         return;
     }
-    if (exchange->parent) {
+    if (exchange->within_done) {
         struct buf own = *body;
         buf_init(body, own.bytes_max);
         within_answer(exchange, status, buf_slice(&own));

@@ -72,11 +72,21 @@ void http_shared_free(struct http_shared **shared);
 void http_reply_shared(struct http_request *request, struct http_shared *shared);
 
 /*
+ * A GET that nobody sent: answered from the caches' point of view like any other. is_trusted: it needs no key. `done` as
+ * below.
+ */
+struct http_server;
+typedef void http_within_fn(void *context, int status, struct slice body);
+void http_request_alone(struct http_server *server, struct slice target, bool is_trusted, http_within_fn *done,
+                        void *context);
+bool http_is_internal(const struct http_request *request); /* nobody sent it */
+bool http_is_trusted(const struct http_request *request);
+
+/*
  * A GET within a request: handled as if it had come alone, with the Authorization and Ladder-Token of its parent and no other
  * header field. `done` is called exactly once, now or later, with the answer's body, which it may look at until it returns.
  * target: path and query, as they would stand in a request line. The parent is held until then.
  */
-typedef void http_within_fn(void *context, int status, struct slice body);
 void http_request_within(struct http_request *parent, struct slice target, http_within_fn *done, void *context);
 
 /* The problem's JSON by itself, for a result within an answer. */

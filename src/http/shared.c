@@ -67,7 +67,7 @@ void http_reply_shared(struct http_request *request, struct http_shared *shared)
 
     if (http_is_answered(request))
         return;
-    if (exchange->parent) {
+    if (exchange->within_done) {
         within_answer(exchange, shared->status, (struct slice){shared->body, shared->size});
         return;
     }

@@ -1,5 +1,5 @@
 /*
- * within.c -- requests within a request: no connection, no header of their own; their answer goes to a callback.
+ * within.c -- requests without a connection: within another one, or of our own. Their answer goes to a callback.
  */
 #include <microhttpd.h>
 
@@ -13,23 +13,36 @@ void within_answer(struct http_exchange *exchange, int status, struct slice body
     exchange->status = status;
     exchange->within_done(exchange->within_context, status, body);
     http_release(&exchange->request);
-    http_release(parent);
+    if (parent)
+        http_release(parent);
 }
 
-void http_request_within(struct http_request *parent, struct slice target, http_within_fn *done, void *context)
+bool http_is_internal(const struct http_request *request)
 {
-    struct http_server *server = parent->exchange->server;
+    return request->exchange->within_done && !request->exchange->parent;
+}
+
+bool http_is_trusted(const struct http_request *request)
+{
+    return request->exchange->is_trusted;
+}
+
+static void begin(struct http_server *server, struct http_request *parent, struct slice target, bool is_trusted,
+                  http_within_fn *done, void *context)
+{
     struct http_exchange *exchange = exchange_new(server);
     struct http_request *request = &exchange->request;
     struct error error;
 
     exchange->parent = parent;
+    exchange->is_trusted = is_trusted;
     exchange->within_done = done;
     exchange->within_context = context;
     exchange->state = EXCHANGE_HANDLING;
     exchange->holds = 1;
     server->exchanges++;
-    http_hold(parent);
+    if (parent)
+        http_hold(parent);
     buf_init(&request->body, 0);
     request->exchange = exchange;
     request->method = HTTP_GET;
@@ -49,4 +62,15 @@ void http_request_within(struct http_request *parent, struct slice target, http_
     } else {
         server->application.handle(server->application.context, request);
     }
+}
+
+void http_request_within(struct http_request *parent, struct slice target, http_within_fn *done, void *context)
+{
+    begin(parent->exchange->server, parent, target, false, done, context);
+}
+
+void http_request_alone(struct http_server *server, struct slice target, bool is_trusted, http_within_fn *done,
+                        void *context)
+{
+    begin(server, NULL, target, is_trusted, done, context);
 }

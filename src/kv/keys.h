@@ -6,7 +6,10 @@
  *     ladder:{shard}:<standing>:<gen>:entry      value: revision (6 bytes) [, length (1), sort key, metadata]
  *     ladder:{shard}:cursor                      "<epoch> <at_us> <pg_snapshot>": what the shard's data includes
  *     ladder:ready                               "<epoch> <run_id>": this Redis process holds what PostgreSQL has
- *     ladder:wanted                              SET of standings (period ids) to load; "?id": only if it is cold then
+ *     ladder:wanted                              ZSET of standings (period ids) to load; "?id": only if it is cold then; the
+ *                                                highest score first: how many readers found it cold
+ *     ladder:popular:standings                   ZSET of standings, by how often they were read lately
+ *     ladder:popular:pages                       ZSET of pages, likewise: "+" (for anybody) or "-" (with a key), then the target
  *
  * A standing is a period's id; its shard is standing mod 256, so that standings spread evenly.
  */
@@ -22,6 +25,8 @@ enum { KV_SHARDS = 256, KV_KEY_MAX = 64, KV_REVISION_SIZE = 6 };
 
 #define KV_READY "ladder:ready"
 #define KV_WANTED "ladder:wanted"
+#define KV_POPULAR_STANDINGS "ladder:popular:standings"
+#define KV_POPULAR_PAGES "ladder:popular:pages"
 #define KV_MOVES "ladder:moves" /* channel, see ladder.lua */
 
 /* Each writes a NUL-terminated key and returns it as a slice of `out`. */

@@ -151,6 +151,12 @@ const struct l1_counters *answers_counters(const struct store *store)
     return store->answers->l1 ? l1_counters(store->answers->l1) : &none;
 }
 
+void answers_each(const struct store *store, l1_each_fn *visit, void *context)
+{
+    if (store->answers->l1)
+        l1_each(store->answers->l1, visit, context);
+}
+
 void answers_resize(struct store *store, struct l1_entry *entry, size_t bytes)
 {
     l1_resize(store->answers->l1, entry, bytes);

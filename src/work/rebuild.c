@@ -239,13 +239,14 @@ enum rebuild_outcome rebuild_standing(struct link *link, int64_t standing, void 
     return outcome;
 }
 
-bool rebuild_want(struct link *link, int64_t standing, bool only_if_cold, struct error *error)
+bool rebuild_want(struct link *link, int64_t standing, bool only_if_cold, int64_t weight, struct error *error)
 {
-    char id[24];
+    char id[24], weight_text[24];
     struct kvb_reply *reply;
 
     snprintf(id, sizeof(id), "%s%lld", only_if_cold ? "?" : "", (long long)standing);
-    const struct slice add[] = {SLICE("SADD"), SLICE(KV_WANTED), slice_of(id)};
+    snprintf(weight_text, sizeof(weight_text), "%lld", (long long)weight);
+    const struct slice add[] = {SLICE("ZADD"), SLICE(KV_WANTED), SLICE("GT"), slice_of(weight_text), slice_of(id)};
     if (!kvb_call(link->kv, ARRAY_SIZE(add), add, &reply, error))
         return false;
     kvb_reply_free(&reply);
@@ -271,12 +272,16 @@ bool rebuild_wanted(struct link *link, int limit, int64_t *ret_count, struct err
 {
     *ret_count = 0;
     for (int i = 0; i < limit; i++) {
-        const struct slice pop[] = {SLICE("SPOP"), SLICE(KV_WANTED)};
+        const struct slice pop[] = {SLICE("ZPOPMAX"), SLICE(KV_WANTED)};
         struct rebuild_result result;
+        struct kvb_reply *popped;
         char text[24];
         int64_t standing;
-        if (!call_text(link, ARRAY_SIZE(pop), pop, text, sizeof(text), error))
+        if (!kvb_call(link->kv, ARRAY_SIZE(pop), pop, &popped, error))
             return false;
+        struct slice id = kvb_count(popped) ? kvb_text(kvb_item(popped, 0)) : SLICE("");
+        snprintf(text, sizeof(text), "%.*s", (int)id.size, id.data);
+        kvb_reply_free(&popped);
         bool only_if_cold = text[0] == '?', is_warm = false;
         if (!text_parse_int64(slice_of(text + only_if_cold), &standing) || standing <= 0)
             return true; /* the list is empty */
@@ -288,11 +293,11 @@ bool rebuild_wanted(struct link *link, int limit, int64_t *ret_count, struct err
         if (outcome == REBUILD_FAILED) {
             struct error ignored;
             if (link->kv)
-                rebuild_want(link, standing, only_if_cold, &ignored);
+                rebuild_want(link, standing, only_if_cold, 0, &ignored);
             return false;
         }
         if (outcome == REBUILD_BUSY)
-            return (link->kv || link_open(link, true, error)) && rebuild_want(link, standing, true, error); /* look again later */
+            return (link->kv || link_open(link, true, error)) && rebuild_want(link, standing, true, 0, error); /* look again later */
         if (outcome == REBUILD_DONE) {
             (*ret_count)++;
             log_info("rebuilt", LOG_INT("standing", standing), LOG_INT("entries", result.entries), LOG_INT("took_ms", result.took_us / 1000));

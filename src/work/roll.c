@@ -32,7 +32,7 @@ static bool periods_open(struct link *link, int64_t *rows, struct error *error)
     if (!link_query(link, STATEMENT_roll_open, 1, parameters, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result) && is_ok; i++)
-        is_ok = rebuild_want(link, dbb_int64(result, i, 0), false, error);
+        is_ok = rebuild_want(link, dbb_int64(result, i, 0), false, 1, error);
     *rows += (int64_t)dbb_rows(result);
     dbb_result_free(&result);
     return is_ok;
@@ -47,7 +47,7 @@ static bool settled_close(struct link *link, int64_t *rows, struct error *error)
     if (!link_query(link, STATEMENT_roll_closed, 0, NULL, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result) && is_ok; i++)
-        is_ok = rebuild_want(link, dbb_int64(result, i, 0), false, error);
+        is_ok = rebuild_want(link, dbb_int64(result, i, 0), false, 1, error);
     *rows += (int64_t)dbb_rows(result);
     dbb_result_free(&result);
     return is_ok;

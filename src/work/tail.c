@@ -234,7 +234,7 @@ static bool standings_want(struct tail *tail, struct error *error)
     if (!link_query(&tail->link, STATEMENT_standing_live, 3, parameters, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result) && is_ok; i++)
-        is_ok = rebuild_want(&tail->link, dbb_int64(result, i, 0), true, error);
+        is_ok = rebuild_want(&tail->link, dbb_int64(result, i, 0), true, -(int64_t)i, error); /* the most read come first */
     dbb_result_free(&result);
     return is_ok;
 }

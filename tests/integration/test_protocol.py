@@ -277,7 +277,7 @@ def test_random_protocol(stack, own):
                                                 stack.sql("select max(epoch) from ladder.epoch")[0][0], "0", row[3],
                                                 b"\x80\x80\x80", "0", max(1, row[5] - dice.randrange(1, 5)).to_bytes(6, "big"), "")
         elif action < 0.95:
-            stack.redis.sadd("ladder:wanted", *compare.periods(stack, game) or [1])  # a rebuild in the middle
+            stack.redis.zadd("ladder:wanted", {period: 1 for period in compare.periods(stack, game)} or {1: 1})  # a rebuild in the middle
         elif action < 0.97:
             own.worker.kill()
             own.worker_again()

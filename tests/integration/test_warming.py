@@ -1,0 +1,78 @@
+"""What is made ready before anybody asks for it."""
+import time
+
+import pytest
+from harness import Client, wait_until
+
+
+@pytest.fixture
+def busy(stack):
+    """A server that has been asked for two pages, one often, and has told so."""
+    server, worker = stack.serve(server_loops=1), stack.worker(worker_tail_idle_ms=20)
+    stack.trusted(server)
+    game = stack.new_game()
+    client = Client(server, game, stack.key(game))
+    client.put_board("open", public=True)
+    client.put_board("closed")
+    client.submit_many([dict(board=board, player=f"p{i}", score=i) for board in ("open", "closed") for i in range(20)])
+    anonymous = Client(server, game)
+    pages = f"+/v1/games/{game}/boards/open/top?limit=5", f"-/v1/games/{game}/boards/closed/players/p3"
+
+    def are_told():
+        for _ in range(5):
+            assert anonymous.get("/boards/open/top?limit=5").status_code == 200
+            assert client.get("/boards/closed/players/p3").status_code == 200
+        return all((stack.redis.zscore("ladder:popular:pages", page) or 0) >= 5 for page in pages)
+    wait_until(are_told, 15, "the server tells what it served")
+    yield stack, server, worker, game, client
+    for process in (server, worker):
+        if process.is_alive():
+            assert process.stop() == 0
+        process.check_clean()
+
+
+def test_a_new_server_has_the_popular_pages_ready(busy):
+    stack, _, _, game, client = busy
+    second = stack.serve(server_loops=1)
+    stack.trusted(second)
+    wait_until(lambda: "event=pages-warmed" in second.log(), 10, "it has asked itself")
+    time.sleep(0.1)
+    assert Client(second, game).get("/boards/open/top?limit=5").headers["Ladder-Cache"] == "hit"
+    assert Client(second, game, client.key).get("/boards/closed/players/p3").headers["Ladder-Cache"] == "hit"
+    # Nobody gets more by it than before.
+    assert Client(second, game).get("/boards/closed/players/p3").status_code == 401
+    assert second.stop() == 0
+    second.check_clean()
+
+
+def test_a_server_that_had_to_forget_makes_its_pages_ready_again(busy):
+    stack, server, _, game, client = busy
+    stack.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    wait_until(lambda: "event=pages-warmed" in server.log().split("event=changes-lost")[-1], 10, "it has asked itself again")
+    time.sleep(0.1)
+    assert client.get("/boards/closed/players/p3").headers["Ladder-Cache"] == "hit"
+
+
+def test_what_is_read_most_is_loaded_first(busy):
+    stack, server, worker, game, client = busy
+    for name in ("rare", "hot"):
+        client.put_board(name)
+        client.submit_many([dict(board=name, player=f"p{i}", score=i) for i in range(300)])
+    standing = {board: stack.sql("select p.id from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id "
+                                 "where g.name = %s and b.name = %s", game, board)[0][0] for board in ("open", "closed", "rare", "hot")}
+    for i in range(60):
+        client.get("/boards/hot/top")
+    wait_until(lambda: (stack.redis.zscore("ladder:popular:standings", standing["hot"]) or 0) >= 50, 15, "it is told")
+    # As the job does each minute: noted in PostgreSQL, so that it outlives Redis.
+    worker.stop()
+    stack.sql("delete from ladder.job_run where job = 'popular'")
+    noted = stack.worker(worker_tail_idle_ms=20)
+    wait_until(lambda: stack.sql("select weight from ladder.popularity where period_id = %s", standing["hot"]), 15, "it is noted")
+    noted.stop()
+    stack.redis.flushall()
+    after = stack.worker(worker_tail_idle_ms=20)
+    stack.trusted(server)
+    wait_until(lambda: all(f"standing={standing[board]} " in after.log() for board in standing), 20, "all are loaded again")
+    order = [int(line.split("standing=")[1].split()[0]) for line in after.log().splitlines() if "event=rebuilt" in line]
+    assert order.index(standing["hot"]) < order.index(standing["rare"])
+    assert after.stop() == 0
