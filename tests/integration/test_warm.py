@@ -108,3 +108,14 @@ def test_warm_under_writes(stack, ladder, client, game):
         writer.join()
     assert not failures, failures
     wait_until(lambda: compare.same(stack, game), 20, "Redis equals PostgreSQL")
+
+
+def test_an_entry_that_no_api_let_in_fails_its_standing_only(stack, ladder, client):
+    client.put_board("bad")
+    client.put_board("good")
+    client.submit_many([{"board": board, "player": "ann", "score": 1} for board in ("bad", "good")])
+    stack.sql("update ladder.entry e set player = repeat('x', 65) from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g "
+              "on g.id = b.game_id where p.id = e.period_id and g.name = %s and b.name = 'bad'", client.game)
+    assert "is too long for Redis" in stack.cli("warm", "bad", "--game", client.game, status=1)
+    assert "1 entries" in stack.cli("warm", "good", "--game", client.game)
+    stack.sql("delete from ladder.entry where octet_length(player) > 64")
