@@ -56,6 +56,8 @@ static enum csv_outcome read_field(struct csv *csv, int *ret_end, struct error *
 
     if (!field)
         return bad(csv, error, "out of memory");
+    if (!field)
+        return bad(csv, error, "out of memory");
     if (is_quoted)
         c = take(csv);
     for (;; c = take(csv)) {

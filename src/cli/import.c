@@ -28,11 +28,11 @@ struct import {
     struct source source;
     struct lane *lanes[LANES];
     bool is_dry, skips_bad, is_terminal;
-    int64_t rows;                              /* of the file, so far */
-    int64_t rows_done;                         /* were in, in every lane, when we began */
+    int64_t rows;                                /* of the file, so far */
+    int64_t rows_done;                           /* were in, in every lane, when we began */
     int64_t rows_taken, rows_left_out, rows_bad; /* of those behind */
-    int64_t start_us, shown_us;                /* monotonic */
-    double start_share;                        /* of the file that was read when the first new row came */
+    int64_t start_us, shown_us;                  /* monotonic */
+    double start_share;                          /* of the file that was read when the first new row came */
 };
 
 /* ---- progress ---- */

@@ -91,7 +91,10 @@ static bool on_row(void *context, const struct dbb_field *fields, size_t count, 
     struct loader *loader = context;
     struct row_bytes *row = &loader->rows[loader->count];
 
-    ASSERT(count == 7 && fields[0].size <= PLAYER_BYTES_MAX && fields[6].size <= METADATA_BYTES_MAX);
+    ASSERT(count == 7);
+    /* The API lets nothing longer in; whoever writes to the tables by hand may. */
+    if (fields[0].size > PLAYER_BYTES_MAX || fields[6].size > METADATA_BYTES_MAX)
+        return error_set(error, ERROR_INTERNAL, "the player \"%.64s\" or its metadata is too long for Redis", fields[0].data);
     bool is_removed = fields[5].data[0] != 0;
     size_t player_size = (size_t)fields[0].size, key_size = 0, value_size = KV_REVISION_SIZE;
     kv_revision_encode(dbb_field_int64(&fields[4]), row->value);

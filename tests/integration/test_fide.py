@@ -8,7 +8,6 @@ import subprocess
 
 import pytest
 
-import compare
 from harness import BINARY, ROOT, Client, wait_until
 
 PACKAGE = pathlib.Path("/usr/share/scid/data/spelling.ssp")
@@ -82,8 +81,8 @@ def test_the_lists_of_a_federation(stack, ladder, federation):
         return stack.cli("import", file, "--game", game, "--board", board, *COLUMNS, *words)
 
     def check(board, wanted):
-        wait_until(lambda: compare.same(stack, game), 20, "the worker carried all of it to Redis")
-        assert {e["player"]: e["score"] for e in client.pages(board)} == wanted
+        # The worker carries it to Redis, or PostgreSQL answers while the standing is loaded.
+        wait_until(lambda: {e["player"]: e["score"] for e in client.pages(board)} == wanted, 20, "the board is what the file says")
 
     # Up to a date, then the rest: on the day, `last` is who stood where.
     until = "2014-05-02"
@@ -133,7 +132,8 @@ def test_a_cut_counts_nothing_twice(stack, ladder, federation):
     stack.cli(*words)
     wanted = collections.defaultdict(int)
     for player, at, rating in rows:
-        wanted[player] += rating if at < EARLY else 0
+        if at < EARLY:
+            wanted[player] += rating
     assert dict(stack.sql("select e.player, ~e.k1 from ladder.entry e join ladder.period p on p.id = e.period_id join ladder.board b "
                           "on b.id = p.board_id join ladder.game g on g.id = b.game_id where g.name = %s", game)) == wanted
 
@@ -149,5 +149,5 @@ def test_one_import_at_a_time(stack, ladder, federation):
     # The other one waited and found nothing to do, or gave up.
     assert sorted("changed an entry" in x for x in outputs) == [False, True], outputs
     assert any("nothing to do" in x or "another import of this file is running" in x for x in outputs), outputs
-    wait_until(lambda: compare.same(stack, game), 20, "the worker carried all of it to Redis")
-    assert sum(e["score"] for e in client.pages("sum")) == sum(rating for _, at, rating in rows if at < EARLY)
+    wanted = sum(rating for _, at, rating in rows if at < EARLY)
+    wait_until(lambda: sum(e["score"] for e in client.pages("sum")) == wanted, 20, "every row counts once")
