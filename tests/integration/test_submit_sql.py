@@ -253,13 +253,14 @@ def test_the_ends_of_int64(connection, game_id):
         ranked = [board.decode(*row) for row in run(connection, "select k1, k2, k3 from ladder.entry e join ladder.period p on p.id = e.period_id "
                                                     "where p.board_id = %s order by k1, k2, k3, player", board.id)]
         assert [r[:2] for r in ranked] == sorted((b[2:4] for b in batch), reverse=order == "desc")
-        for scores, outcomes in (((HIGH, 1), (1, 3)), ((LOW, -1), (1, 3)), ((HIGH, LOW, LOW), (1, 1, 3)), ((HIGH, -HIGH, LOW), (1, 1, 1))):
-            batch = [(total, str(scores), score, 0, us(NOW), None, 0) for score in scores]
+        cases = (((HIGH, 1), (1, 3)), ((LOW, -1), (1, 3)), ((HIGH, LOW, LOW), (1, 1, 3)), ((HIGH, -HIGH, LOW), (1, 1, 1)))
+        for i, (scores, outcomes) in enumerate(cases):
+            batch = [(total, f"sum{i}", score, 0, us(NOW), None, 0) for score in scores]
             answer = submit(connection, batch)
             check(model, batch, answer)
             assert tuple(rows[0][3] for rows in answer) == outcomes
             # The subscore overflows by itself too.
-            batch = [(total, f"sub{scores}", 0, score, us(NOW), None, 0) for score in scores]
+            batch = [(total, f"sub{i}", 0, score, us(NOW), None, 0) for score in scores]
             check(model, batch, submit(connection, batch))
         assert stored(connection, [board, total]) == model.entries
 
