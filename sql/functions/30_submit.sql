@@ -55,19 +55,22 @@ begin
     -- Before any look at a period's state: closing one waits for the transactions that have an id (work/roll.c).
     perform pg_current_xact_id();
 
-    -- Lock class 1: idempotency keys, in order. A key that exists takes its submissions out of the batch.
+    -- Lock class 1: idempotency keys, in order. A key that exists takes its submissions out of the batch; of a key that is
+    -- here twice, the first has it.
     if cardinality(p_claim_key) > 0 then
         with made as (
             insert into ladder.idempotency_key (game_id, key, request_hash, backend_at)
             select c.game_id, c.key, c.hash, ladder.backend_started_at()
-            from unnest(p_claim_game, p_claim_key, p_claim_hash) as c (game_id, key, hash)
-            order by c.game_id, c.key
+            from unnest(p_claim_game, p_claim_key, p_claim_hash) with ordinality as c (game_id, key, hash, claim)
+            order by c.game_id, c.key, c.claim
             on conflict do nothing
             returning game_id, key
         )
         select coalesce(array_agg(c.claim::integer), '{}') into v_repeated
-        from unnest(p_claim_game, p_claim_key) with ordinality as c (game_id, key, claim)
-        where not exists (select from made m where m.game_id = c.game_id and m.key = c.key);
+        from (select x.*, row_number() over (partition by x.game_id, x.key order by x.claim) as nth
+              from unnest(p_claim_game, p_claim_key) with ordinality as x (game_id, key, claim)) c
+        where c.nth > 1
+           or not exists (select from made m where m.game_id = c.game_id and m.key = c.key);
     end if;
 
     -- Lock class 2: periods. Made now, those that are missing can't be waited for by somebody whose entries are locked here.

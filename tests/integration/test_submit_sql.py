@@ -253,9 +253,9 @@ def test_the_ends_of_int64(connection, game_id):
         ranked = [board.decode(*row) for row in run(connection, "select k1, k2, k3 from ladder.entry e join ladder.period p on p.id = e.period_id "
                                                     "where p.board_id = %s order by k1, k2, k3, player", board.id)]
         assert [r[:2] for r in ranked] == sorted((b[2:4] for b in batch), reverse=order == "desc")
-        for i, (scores, outcomes) in enumerate((((HIGH, 1), (1, 3)), ((LOW, -1), (1, 3)), ((HIGH, LOW, LOW), (1, 1, 3)),
-                                                ((HIGH, -HIGH, LOW), (1, 1, 1)))):
-            batch = [(total, f"p{i}", score, 0, us(NOW), None, 0) for score in scores]
+        cases = (((HIGH, 1), (1, 3)), ((LOW, -1), (1, 3)), ((HIGH, LOW, LOW), (1, 1, 3)), ((HIGH, -HIGH, LOW), (1, 1, 1)))
+        for i, (scores, outcomes) in enumerate(cases):
+            batch = [(total, f"sum{i}", score, 0, us(NOW), None, 0) for score in scores]
             answer = submit(connection, batch)
             check(model, batch, answer)
             assert tuple(rows[0][3] for rows in answer) == outcomes
@@ -304,6 +304,18 @@ def test_a_key_counts_once(connection, game_id):
     connection.rollback()
     connection.autocommit = True
     assert submit(connection, [(board, "eve", 1, 0, us(NOW), None, 1)], [(game_id, b"n" * 32, b"h" * 32)])[0][0][3] == CHANGED
+
+
+def test_a_key_counts_once_within_a_batch(connection, game_id):
+    """Repeats that were sent at once may meet in one batch: the first has the key, with its hash."""
+    board = Board(connection, game_id, "b", operator="sum")
+    claims = [(game_id, b"z" * 32, b"1" * 32), (game_id, b"a" * 32, b"h" * 32), (game_id, b"z" * 32, b"2" * 32), (game_id, b"z" * 32, b"1" * 32)]
+    batch = [(board, "ann", 1, 0, us(NOW), None, 1), (board, "bob", 5, 0, us(NOW), None, 2), (board, "ann", 2, 0, us(NOW), None, 3),
+             (board, "ann", 1, 0, us(NOW), None, 4), (board, "ann", 10, 0, us(NOW), None, 0)]
+    assert [rows[0][3] for rows in submit(connection, batch, claims)] == [CHANGED, CHANGED, REPEATED, REPEATED, CHANGED]
+    assert {k[3]: v[0][0] for k, v in stored(connection, [board]).items()} == {"ann": 11, "bob": 5}
+    kept = run(connection, "select key, request_hash from ladder.idempotency_key where game_id = %s order by key", game_id)
+    assert [(bytes(k)[:1], bytes(h)[:1]) for k, h in kept] == [(b"a", b"h"), (b"z", b"1")]
 
 
 @pytest.mark.parametrize("has_repeats", (False, True))
