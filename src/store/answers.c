@@ -3,7 +3,7 @@
  *
  * Three numbers, all readings of one clock (ladder.lua):
  *
- *   seen    the newest change that this process acknowledged, by any loop
+ *   seen    the newest change that this process acknowledged or showed, by any loop: nobody goes back in time
  *   heard   the newest change that this loop's stream brought
  *   as_of   what an answer contains
  *

@@ -112,10 +112,12 @@ static struct span span_of(const struct standing_read *read)
 
 void standing_finish(struct standing_read *read)
 {
-    if (read->answer.as_of > 0)
+    if (read->answer.as_of > 0) {
         read->answer.span = span_of(read);
-    else
+        changes_seen(read->answer.version);
+    } else {
         read->answer.lsn = read->query.freshness.lsn;
+    }
     if (read->arena->is_exhausted)
         error_set(&read->answer.error, ERROR_OVERLOADED, "the answer is too large");
     read->done(read->context, &read->answer);
