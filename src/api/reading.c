@@ -98,7 +98,7 @@ static void reading_land(struct reading *reading, struct standing_answer *answer
         reading_fail(reading, &error);
         return;
     }
-    struct page *page = page_new(call, status, &body, answer->as_of ? answer->version : 0);
+    struct page *page = page_new(call, status, &body, answer->as_of ? answer->version : 0, answer->as_of);
     page_send(call, page, reading->flight ? API_CACHE_MISS : API_CACHE_BYPASS);
     if (reading->flight)
         flight_land(reading->flight, answer, page, page_bytes(page));
