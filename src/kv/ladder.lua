@@ -327,6 +327,11 @@ local function cursor(keys, args)
     return 1
 end
 
+-- ladder_reached cursor -> the cursor; every change made to get there has at most this version
+local function reached(keys)
+    return { redis.call('GET', keys[1]) or '', as_of() }
+end
+
 local function values_of(entry, members)
     local players = {}
     for i = 1, #members do players[i] = string.sub(members[i], head_size(members[i], 3) + 1) end
@@ -432,6 +437,7 @@ redis.register_function('LADDER_LIBRARY_flip', flip)
 redis.register_function('LADDER_LIBRARY_drop', drop)
 redis.register_function('LADDER_LIBRARY_forget', forget)
 redis.register_function('LADDER_LIBRARY_cursor', cursor)
+redis.register_function{ function_name = 'LADDER_LIBRARY_reached', callback = reached, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_page', callback = read_page, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_after', callback = read_after, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_around', callback = read_around, flags = { 'no-writes' } }
