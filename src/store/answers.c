@@ -28,6 +28,7 @@ struct waiter {
     answers_done_fn *done;
     void *context;
     int64_t lsn;
+    bool must_skip_redis; /* it may lack a change of ours */
     struct waiter *next;
 };
 
@@ -186,12 +187,12 @@ static void flight_unlist(struct flight *flight)
     flight->is_listed = false;
 }
 
-static void flight_join(struct flight *flight, int64_t lsn, answers_done_fn *done, void *context)
+static void flight_join(struct flight *flight, int64_t lsn, bool must_skip_redis, answers_done_fn *done, void *context)
 {
     struct waiter *waiter = malloc(sizeof(*waiter));
 
     ASSERT(waiter != NULL);
-    *waiter = (struct waiter){done, context, lsn, NULL};
+    *waiter = (struct waiter){done, context, lsn, must_skip_redis, NULL};
     *flight->last = waiter;
     flight->last = &waiter->next;
 }
@@ -225,7 +226,7 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
     }
     /* Once the stream has brought all that is needed, only changes of this standing matter. */
     if (flight && (heard >= need ? changed : need) <= flight->begun) {
-        flight_join(flight, query->freshness->lsn, done, context);
+        flight_join(flight, query->freshness->lsn, unsure_has(store, query->standing), done, context);
         return ANSWERS_JOINED;
     }
     if (flight)
@@ -247,7 +248,7 @@ static void flight_end(struct flight *flight, const struct standing_answer *answ
     while (waiters) {
         struct waiter *waiter = waiters;
         waiters = waiter->next;
-        if (!error && answer->as_of == 0 && waiter->lsn > answer->lsn) {
+        if (!error && (answer->as_of > 0 ? waiter->must_skip_redis : waiter->lsn > answer->lsn)) {
             waiter->next = again;
             again = waiter;
             continue;
