@@ -3,8 +3,9 @@
  *
  * Validators. The entity tag is a hash of the body, and of nothing else: the same bytes have the same tag on every server.
  * Each coding has a tag of its own (RFC 9110, 8.8.3.3). Last-Modified is rounded up to a whole second, though never past
- * now, and 304 is given only to a date at or past that: so a client that got its copy in the second of a change, and may
- * have the older one, is never told that it is current.
+ * the instant at which the page was true (by Redis's clock, like the change's), nor past now; and 304 is given only to a
+ * date at or past the rounded one: so a client that got its copy in the second of a change, and may have the older one, is
+ * never told that it is current.
  */
 #include "api/page.h"
 
@@ -42,7 +43,7 @@ struct page {
     char name[]; /* '+' or '-', then the target: see kv/keys.h */
 };
 
-struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us)
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us)
 {
     static const char *const suffixes[] = {"", "-gzip", "-br"};
     struct slice target = call->http->target;
@@ -50,6 +51,7 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     uint8_t hash[CRYPTO_HASH_SIZE];
     char tag[TAG_TEXT_MAX - 5];
     int64_t now_us = clock_realtime_us();
+    int64_t latest_us = as_of_us < now_us ? as_of_us : now_us;
 
     ASSERT(page != NULL);
     page->status = status;
@@ -59,9 +61,9 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     text_base64url_encode(hash, TAG_BYTES, tag);
     for (int i = 0; i < HTTP_CODING_COUNT; i++)
         strcat(strcpy(page->forms[i].tag, tag), suffixes[i]);
-    if (changed_us > 0 && changed_us <= now_us) {
+    if (changed_us > 0 && changed_us <= latest_us) {
         page->valid_since_us = (changed_us + SECOND_US - 1) / SECOND_US * SECOND_US;
-        clock_format_http(page->valid_since_us < now_us ? page->valid_since_us : now_us, page->last_modified);
+        clock_format_http(page->valid_since_us < latest_us ? page->valid_since_us : latest_us, page->last_modified);
     }
     cache_control_texts(call, page->cache_control, page->edge_control);
     cache_tags_texts(call, page->surrogate_key, page->cache_tag);

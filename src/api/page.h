@@ -11,8 +11,11 @@
 
 struct page;
 
-/* body: taken. changed_us: when it last changed, as far as is known (realtime); 0: not known. */
-struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us);
+/*
+ * body: taken. changed_us: when it last changed, as far as is known; 0: not known. as_of_us: the instant at which it was true.
+ * Both realtime, as Redis reads it.
+ */
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us);
 void page_free(void *page);
 size_t page_bytes(const struct page *page);
 

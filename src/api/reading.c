@@ -3,8 +3,7 @@
  *
  *   reading_start -> period -> key -> answers_ask -- HIT, STALE --> page_send
  *                                        |--------- JOINED -------> on_joined, when the other's fetch has landed
- *                                        +--------- FETCH --------> standing_read (twice, where the first tells the size)
- *                                                                     -> render -> page_send, flight_land
+ *                                        +--------- FETCH --------> standing_read -> render -> page_send, flight_land
  */
 #include "api/reading.h"
 
@@ -40,7 +39,7 @@ static size_t key_make(const struct reading *reading, char out[static L1_KEY_MAX
     head.k3 = query->key.k3;
     head.k1_max = query->k1_max;
     head.at_score = reading->at_score;
-    head.percentile = reading->percentile;
+    head.percentile = query->percentile;
     head.limit = query->limit;
     head.above = query->above;
     head.below = query->below;
@@ -48,7 +47,7 @@ static size_t key_make(const struct reading *reading, char out[static L1_KEY_MAX
     head.view = (uint8_t)reading->view;
     head.kind = (uint8_t)query->kind;
     head.ranking = (uint8_t)query->ranking;
-    head.absent = (uint8_t)reading->absent;
+    head.absent = (uint8_t)query->absent;
     head.at_kind = (uint8_t)reading->at_kind;
     head.is_public = call->key.scope == SCOPE_NONE;
     head.subscore = reading->fields.subscore;
@@ -99,7 +98,7 @@ static void reading_land(struct reading *reading, struct standing_answer *answer
         reading_fail(reading, &error);
         return;
     }
-    struct page *page = page_new(call, status, &body, answer->as_of ? answer->version : 0);
+    struct page *page = page_new(call, status, &body, answer->as_of ? answer->version : 0, answer->as_of);
     page_send(call, page, reading->flight ? API_CACHE_MISS : API_CACHE_BYPASS);
     if (reading->flight)
         flight_land(reading->flight, answer, page, page_bytes(page));
@@ -110,72 +109,18 @@ static void reading_land(struct reading *reading, struct standing_answer *answer
 
 /* ---- fetching ---- */
 
-static void reading_fetch(struct reading *reading);
-
-/* What the rows depend on, and what else the answer shows or the choice of its rows was made from. */
-static void span_complete(const struct reading *reading, struct standing_answer *answer)
-{
-    if (answer->as_of == 0)
-        return;
-    if (reading->shows_total || reading->shows_percentile || reading->is_second)
-        answer->span.total = answer->total;
-    if (reading->is_absent)
-        answer->span.is_of_absence = true;
-    if (reading->is_second && reading->first_as_of < answer->as_of)
-        answer->as_of = reading->first_as_of;
-}
-
-/* The size is known: now the page. */
-static void page_ask(struct reading *reading, int64_t total, int64_t as_of)
-{
-    struct standing_query *query = &reading->query;
-    int64_t start = 0;
-
-    if (reading->view == VIEW_AROUND && reading->absent == ABSENT_LAST)
-        start = total - query->limit;
-    else if (reading->view == VIEW_AT && total > 0)
-        start = percentile_rank(reading->percentile, total) - 1;
-    query->kind = STANDING_PAGE;
-    query->offset = start < 0 ? 0 : start;
-    reading->is_second = true;
-    reading->first_total = total;
-    reading->first_as_of = as_of;
-    reading_fetch(reading);
-}
-
 static void on_answer(void *context, const struct standing_answer *found)
 {
     struct reading *reading = context;
-    struct standing_query *query = &reading->query;
     struct standing_answer answer = *found;
 
     reading->call->source = answer.source;
-    if (answer.error.code == ERROR_PLAYER_NOT_FOUND && reading->view == VIEW_AROUND && reading->absent != ABSENT_404) {
-        /* The page at an end instead: its length is what was asked for. */
-        reading->is_absent = true;
-        query->limit = query->above + query->below + 1;
-        if (reading->absent == ABSENT_TOP || answer.total >= 0) {
-            page_ask(reading, answer.total, answer.as_of);
-            return;
-        }
-        query->kind = STANDING_SEEK; /* how many are there? */
-        query->key = (struct sort_key){INT64_MAX, INT64_MAX, INT64_MAX};
-        reading_fetch(reading);
-        return;
-    }
     if (answer.error.code != ERROR_NONE && answer.error.code != ERROR_PLAYER_NOT_FOUND) {
         reading_fail(reading, &answer.error);
         return;
     }
-    if (query->kind == STANDING_SEEK && (reading->view == VIEW_AROUND || reading->at_kind == AT_PERCENTILE)) {
-        page_ask(reading, answer.total, answer.as_of);
-        return;
-    }
-    if (reading->is_second && answer.as_of > 0 && answer.total != reading->first_total && reading->absent != ABSENT_TOP) {
-        page_ask(reading, answer.total, reading->first_as_of); /* it grew between the two questions */
-        return;
-    }
-    span_complete(reading, &answer);
+    if (reading->shows_total || reading->shows_percentile)
+        answer.span.total = answer.total;
     reading_land(reading, &answer);
 }
 

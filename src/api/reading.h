@@ -10,7 +10,6 @@
 #include "store/answers.h"
 
 enum view { VIEW_TOP, VIEW_RANGE, VIEW_AT, VIEW_PLAYER, VIEW_AROUND, VIEW_PLAYERS };
-enum absent { ABSENT_404, ABSENT_TOP, ABSENT_LAST };
 enum at_kind { AT_RANK, AT_SCORE, AT_PERCENTILE };
 
 struct reading {
@@ -20,17 +19,11 @@ struct reading {
     struct standing_query query;
     struct api_entry_view fields;
     bool shows_total, shows_percentile;
-    enum absent absent;
     enum at_kind at_kind;
-    double percentile;
     int64_t at_score;
     struct slice *ids; /* VIEW_PLAYERS: as they were asked for, without repeats; room for STANDING_PLAYERS_MAX */
     /* Under way: */
     struct flight *flight; /* this call fetches for all that joined; NULL: for itself only */
-    bool is_second;        /* the second of two questions; the first told … */
-    int64_t first_total;   /* … how many entries there are, */
-    int64_t first_as_of;   /* when, */
-    bool is_absent;        /* and that the player has no entry */
 };
 
 /* The call is answered, now or later. error: what is wrong with its parameters; NULL: nothing. */

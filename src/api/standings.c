@@ -160,13 +160,16 @@ void api_at(struct api_call *call)
     if (is_ok && !has_score && api_text(call, "subscore").data)
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "subscore", "goes with score only");
     if (is_ok && percentile.data &&
-        (!text_parse_decimal(percentile, &reading->percentile) || reading->percentile < 0 || reading->percentile > 100))
+        (!text_parse_decimal(percentile, &reading->query.percentile) || reading->query.percentile < 0 || reading->query.percentile > 100))
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "percentile", "must be a number from 0 to 100");
     if (has_rank) {
         reading->query.kind = STANDING_PAGE;
         reading->query.offset = rank - 1;
+    } else if (percentile.data) {
+        reading->at_kind = AT_PERCENTILE;
+        reading->query.kind = STANDING_PERCENTILE;
     } else {
-        reading->at_kind = has_score ? AT_SCORE : AT_PERCENTILE;
+        reading->at_kind = AT_SCORE;
         reading->query.kind = STANDING_SEEK;
         /* Behind every entry that has the same pair: who comes now was not first. Before them where the last wins, or where
          * equals share a rank. */
@@ -271,9 +274,9 @@ void api_around(struct api_call *call)
     bool is_ok = common_read(reading, &error) && api_int(call, "above", 0, 500, &above, &error) && api_int(call, "below", 0, 499, &below, &error);
     if (is_ok && absent.data) {
         if (slice_is(absent, "top"))
-            reading->absent = ABSENT_TOP;
+            reading->query.absent = ABSENT_TOP;
         else if (slice_is(absent, "last"))
-            reading->absent = ABSENT_LAST;
+            reading->query.absent = ABSENT_LAST;
         else if (!slice_is(absent, "404"))
             is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "absent", "must be 404, top or last");
     }

@@ -40,6 +40,7 @@ struct token token_later(const struct token *before, const struct token *after)
 
     if (before) {
         token.lsn = before->lsn > after->lsn ? before->lsn : after->lsn;
+        token.version = before->version > after->version ? before->version : after->version;
         token.is_applied = before->is_applied && after->is_applied;
     }
     return token;

@@ -327,6 +327,11 @@ local function cursor(keys, args)
     return 1
 end
 
+-- ladder_reached cursor -> the cursor; every change made to get there has at most this version
+local function reached(keys)
+    return { redis.call('GET', keys[1]) or '', as_of() }
+end
+
 local function values_of(entry, members)
     local players = {}
     for i = 1, #members do players[i] = string.sub(members[i], head_size(members[i], 3) + 1) end
@@ -367,16 +372,31 @@ local function read_after(keys, args)
     return page(base, gen, version, total, start, stop, args[5], args[6])
 end
 
--- ladder_around meta ; epoch, player, above, below, ranking, with values -> as ladder_page; ABSENT
--- Near an end the page is filled up from the other side.
+-- ladder_around meta ; epoch, player, above, below, ranking, with values, absent -> as ladder_page; ABSENT
+-- Near an end the page is filled up from the other side. Where the player has no entry and absent says top or last, it is the
+-- page at that end, and a 1 at the end of the answer says so.
 local function read_around(keys, args)
     local base, gen, version, total = open(keys[1], args[1])
     if not base then return { gen } end
     local rank = rank_of(order_key(base, gen), entry_key(base, gen), args[2])
-    if rank < 0 then return { 'ABSENT', version, total, as_of() } end
     local want = tonumber(args[3]) + tonumber(args[4]) + 1
     local start = math.max(0, math.min(rank - tonumber(args[3]), total - want))
-    return page(base, gen, version, total, start, start + want - 1, args[5], args[6])
+    if rank < 0 then
+        if args[7] == '' then return { 'ABSENT', version, total, as_of() } end
+        start = args[7] == 'last' and math.max(0, total - want) or 0
+    end
+    local result = page(base, gen, version, total, start, start + want - 1, args[5], args[6])
+    if rank < 0 then result[#result + 1] = 1 end
+    return result
+end
+
+-- ladder_percentile meta ; epoch, percentile, count, ranking, with values -> as ladder_page
+-- From the last entry that has at least this percentile: percentile_rank of board/board.h.
+local function read_percentile(keys, args)
+    local base, gen, version, total = open(keys[1], args[1])
+    if not base then return { gen } end
+    local start = math.max(0, total - math.ceil(tonumber(args[2]) * (total - 1) / 100 - 1e-6) - 1)
+    return page(base, gen, version, total, start, start + tonumber(args[3]) - 1, args[4], args[5])
 end
 
 -- ladder_players meta ; epoch, ranking, players… -> status, version, total, as_of, then for each: rank, group, value
@@ -417,8 +437,10 @@ redis.register_function('LADDER_LIBRARY_flip', flip)
 redis.register_function('LADDER_LIBRARY_drop', drop)
 redis.register_function('LADDER_LIBRARY_forget', forget)
 redis.register_function('LADDER_LIBRARY_cursor', cursor)
+redis.register_function{ function_name = 'LADDER_LIBRARY_reached', callback = reached, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_page', callback = read_page, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_after', callback = read_after, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_around', callback = read_around, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'LADDER_LIBRARY_percentile', callback = read_percentile, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_players', callback = read_players, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_seek', callback = read_seek, flags = { 'no-writes' } }

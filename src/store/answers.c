@@ -3,7 +3,7 @@
  *
  * Three numbers, all readings of one clock (ladder.lua):
  *
- *   seen    the newest change that this process acknowledged, by any loop
+ *   seen    the newest change that this process acknowledged or showed, by any loop: nobody goes back in time
  *   heard   the newest change that this loop's stream brought
  *   as_of   what an answer contains
  *
@@ -28,6 +28,7 @@ struct waiter {
     answers_done_fn *done;
     void *context;
     int64_t lsn;
+    bool must_skip_redis; /* it may lack a change of ours */
     struct waiter *next;
 };
 
@@ -192,12 +193,12 @@ static void flight_unlist(struct flight *flight)
     flight->is_listed = false;
 }
 
-static void flight_join(struct flight *flight, int64_t lsn, answers_done_fn *done, void *context)
+static void flight_join(struct flight *flight, int64_t lsn, bool must_skip_redis, answers_done_fn *done, void *context)
 {
     struct waiter *waiter = malloc(sizeof(*waiter));
 
     ASSERT(waiter != NULL);
-    *waiter = (struct waiter){done, context, lsn, NULL};
+    *waiter = (struct waiter){done, context, lsn, must_skip_redis, NULL};
     *flight->last = waiter;
     flight->last = &waiter->next;
 }
@@ -231,7 +232,7 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
     }
     /* Once the stream has brought all that is needed, only changes of this standing matter. */
     if (flight && (heard >= need ? changed : need) <= flight->begun) {
-        flight_join(flight, query->freshness->lsn, done, context);
+        flight_join(flight, query->freshness->lsn, unsure_has(store, query->standing), done, context);
         return ANSWERS_JOINED;
     }
     if (flight)
@@ -253,7 +254,7 @@ static void flight_end(struct flight *flight, const struct standing_answer *answ
     while (waiters) {
         struct waiter *waiter = waiters;
         waiters = waiter->next;
-        if (!error && answer->as_of == 0 && waiter->lsn > answer->lsn) {
+        if (!error && (answer->as_of > 0 ? waiter->must_skip_redis : waiter->lsn > answer->lsn)) {
             waiter->next = again;
             again = waiter;
             continue;

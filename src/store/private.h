@@ -45,7 +45,7 @@ void unsure_add(int64_t standing, int64_t committed_us);
 /* Is it, still? Asks Redis how far the tail is, for the next time. */
 bool unsure_has(struct store *store, int64_t standing);
 
-/* answers.c: this process has acknowledged a change of this version. Any loop. */
+/* answers.c: this process has acknowledged a change of this version, or shown it to a reader. Any loop. */
 void changes_seen(int64_t version);
 void answers_forget(struct store *store);
 void answers_stop(struct store *store); /* before the Redis connection goes */

@@ -73,8 +73,11 @@ static struct span span_of(const struct standing_read *read)
 
     switch (query->kind) {
     case STANDING_PAGE:
+    case STANDING_PERCENTILE:
         span.low = answer->first;
         span.high = answer->has_more ? end : MOVES_END;
+        if (query->kind == STANDING_PERCENTILE)
+            span.total = answer->total;
         break;
     case STANDING_AFTER:
         span.low = answer->first - 1;
@@ -83,7 +86,7 @@ static struct span span_of(const struct standing_read *read)
     case STANDING_AROUND:
         span.low = answer->first;
         span.high = end == answer->total ? MOVES_END : end - 1;
-        span.is_of_absence = !is_found;
+        span.is_of_absence = answer->is_absent;
         break;
     case STANDING_PLAYERS:
         if (answer->count) {
@@ -109,10 +112,12 @@ static struct span span_of(const struct standing_read *read)
 
 void standing_finish(struct standing_read *read)
 {
-    if (read->answer.as_of > 0)
+    if (read->answer.as_of > 0) {
         read->answer.span = span_of(read);
-    else
+        changes_seen(read->answer.version);
+    } else {
         read->answer.lsn = read->query.freshness.lsn;
+    }
     if (read->arena->is_exhausted)
         error_set(&read->answer.error, ERROR_OVERLOADED, "the answer is too large");
     read->done(read->context, &read->answer);
@@ -157,6 +162,7 @@ static bool page_rows(struct standing_read *read, const struct redisReply *reply
             row_metadata(read, kv_reply_text(kv_reply_item(values, i)), &answer->rows[i]);
     }
     answer->count = count;
+    answer->is_absent = kv_reply_int(kv_reply_item(reply, 8)) != 0;
     int limit = read->query.kind == STANDING_AROUND ? (int)count : read->query.limit;
     if (read->query.kind != STANDING_AROUND && count > (size_t)limit) {
         answer->has_more = true;
@@ -213,6 +219,7 @@ static void on_redis(void *context, const struct redisReply *reply)
     answer->as_of = kv_reply_int(kv_reply_item(reply, 3));
     if (kv_reply_is_text(status, "ABSENT")) {
         answer->source = SOURCE_REDIS;
+        answer->is_absent = true;
         standing_fail(read, ERROR_PLAYER_NOT_FOUND, "the player has no entry in this standing");
         return;
     }
@@ -239,6 +246,7 @@ static void on_redis(void *context, const struct redisReply *reply)
 
 static bool redis_send(struct standing_read *read)
 {
+    static const char *const absent_names[] = {"", "top", "last"};
     const struct standing_query *query = &read->query;
     char meta[KV_KEY_MAX], epoch[16], numbers[3][24], score[SORT_KEY_SCORE_TEXT_MAX], stop_score[SORT_KEY_SCORE_TEXT_MAX];
     uint8_t bytes[MEMBER_MAX], stop_bytes[SORT_KEY_INTEGER_MAX];
@@ -291,6 +299,16 @@ static bool redis_send(struct standing_read *read)
         arguments[count++] = slice_of(numbers[1]);
         arguments[count++] = slice_of(ranking);
         arguments[count++] = slice_of(with_values);
+        arguments[count++] = slice_of(absent_names[query->absent]);
+        break;
+    case STANDING_PERCENTILE:
+        arguments[1] = SLICE(KV_FUNCTION("percentile"));
+        snprintf(numbers[0], sizeof(numbers[0]), "%.17g", query->percentile);
+        snprintf(numbers[1], sizeof(numbers[1]), "%d", query->limit + 1);
+        arguments[count++] = slice_of(numbers[0]);
+        arguments[count++] = slice_of(numbers[1]);
+        arguments[count++] = slice_of(ranking);
+        arguments[count++] = slice_of(with_values);
         break;
     case STANDING_PLAYERS:
         arguments[1] = SLICE(KV_FUNCTION("players"));
@@ -318,7 +336,7 @@ void standing_read(struct store *store, struct arena *arena, const struct standi
         /* No submission ever: nothing to ask. */
         read->answer.source = SOURCE_PRIMARY;
         read->answer.total = 0;
-        if (query->kind == STANDING_AROUND)
+        if (query->kind == STANDING_AROUND && query->absent == ABSENT_404)
             standing_fail(read, ERROR_PLAYER_NOT_FOUND, "the player has no entry in this standing");
         else
             standing_finish(read);

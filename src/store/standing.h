@@ -31,19 +31,24 @@ struct standing_answer {
     int64_t as_of;     /* the version of Redis that this answer contains (ladder.lua); 0: not from Redis */
     int64_t version;   /* of the standing's last change, in microseconds; with as_of */
     int64_t lsn;       /* contains what was committed up to here, where as_of is 0 */
-    struct span span;  /* the ranks that the rows depend on; with as_of. Its total is the caller's to set, where it shows it */
+    struct span span;  /* what the rows depend on; with as_of. Where the total is shown, too, its total is the caller's to set */
     struct standing_row *rows; /* in the arena, best first */
     size_t count;
     bool has_more; /* a page: something follows the last row */
+    bool is_absent; /* STANDING_AROUND: the player has no entry */
 };
 
 enum standing_kind {
     STANDING_PAGE,    /* offset, limit */
     STANDING_AFTER,   /* from a key on (excluded), limit, k1_max */
-    STANDING_AROUND,  /* player, above, below */
+    STANDING_AROUND,  /* player, above, below, absent */
+    STANDING_PERCENTILE, /* percentile, limit: a page from the last that has at least this percentile */
     STANDING_PLAYERS, /* players */
     STANDING_SEEK,    /* key, player: how many are better */
 };
+
+/* What is around a player who has no entry: nothing, or a page of the same length from an end. */
+enum standing_absent { ABSENT_404, ABSENT_TOP, ABSENT_LAST };
 
 struct standing_query {
     enum standing_kind kind;
@@ -57,6 +62,8 @@ struct standing_query {
     struct slice player; /* in the arena */
     int64_t k1_max;
     int above, below;
+    enum standing_absent absent;
+    double percentile;
     const struct slice *players; /* in the arena, no duplicates */
     size_t player_count;
 };

@@ -17,6 +17,7 @@ struct standing_read {
     struct db_call call;
     char texts[10][32];
     char start_text[40];
+    char percentile_text[32];
 };
 
 /* Numbers answer.rows: the first has this ordinal rank, and `groups` entries (or pairs, dense) are better than its pair. */

@@ -12,7 +12,7 @@
 #include "store/private.h"
 #include "store/standing_private.h"
 
-/* Columns of standing_page, standing_after, standing_players. */
+/* Columns of standing_page, standing_after, standing_around, standing_percentile, standing_players. */
 enum { COLUMN_PLAYER, COLUMN_K1, COLUMN_K2, COLUMN_K3, COLUMN_METADATA, COLUMN_FIRST_RANK, COLUMN_GROUPS, COLUMN_TOTAL };
 
 static void parameter_text(struct standing_read *read, const char *text)
@@ -104,10 +104,13 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
     }
     size_t limit = read->query.kind == STANDING_PLAYERS || read->query.kind == STANDING_AROUND ? SIZE_MAX : (size_t)read->query.limit;
     rows_read(read, rows, limit);
-    bool has_total = read->query.kind == STANDING_PLAYERS || read->query.kind == STANDING_AROUND;
+    bool is_end = read->query.kind == STANDING_PERCENTILE || (read->query.kind == STANDING_AROUND && read->query.absent != ABSENT_404);
+    bool has_total = is_end || read->query.kind == STANDING_PLAYERS || read->query.kind == STANDING_AROUND;
     if (has_total && db_row_count(rows) > 0)
         answer->total = db_int64(rows, 0, COLUMN_TOTAL);
-    if (read->query.kind == STANDING_AROUND && answer->count == 0 && !read->arena->is_exhausted)
+    else if (is_end)
+        answer->total = 0; /* else there would be a page */
+    if (read->query.kind == STANDING_AROUND && !is_end && answer->count == 0 && !read->arena->is_exhausted)
         standing_fail(read, ERROR_PLAYER_NOT_FOUND, "the player has no entry in this standing");
     else
         standing_finish(read);
@@ -190,9 +193,18 @@ void standing_sql_send(struct standing_read *read)
         parameter_int(read, query->above);
         parameter_int(read, query->below);
         parameter_int(read, query->ranking);
+        parameter_int(read, query->absent);
         call_send(read);
         break;
     }
+    case STANDING_PERCENTILE:
+        call_begin(read, STATEMENT_standing_percentile);
+        snprintf(read->percentile_text, sizeof(read->percentile_text), "%.17g", query->percentile);
+        parameter_text(read, read->percentile_text);
+        parameter_int(read, query->limit + 1);
+        parameter_int(read, query->ranking);
+        call_send(read);
+        break;
     case STANDING_PLAYERS:
         players_send(read);
         break;

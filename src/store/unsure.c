@@ -5,6 +5,8 @@
  * then our own clients would read the past from Redis. The shard's cursor says how far the tail is: "<epoch> <at_us> …",
  * at_us being the database's clock when the tail's snapshot was begun. A snapshot begun after our commit contains it.
  *
+ * When it is sure again, that does not mean that every loop has heard of the change: what the tail brought counts as seen.
+ *
  * One table for the whole process, because a client's next request may come to another loop. It is empty as long as all
  * goes well, and then costs a look at a counter; only otherwise is its mutex taken, for a few instructions.
  */
@@ -16,6 +18,7 @@
 #include "base/assert.h"
 #include "base/text.h"
 #include "kv/keys.h"
+#include "kv/scripts.h"
 #include "store/private.h"
 
 struct unsure {
@@ -73,13 +76,14 @@ struct asking {
 static void on_cursor(void *context, const struct redisReply *reply)
 {
     struct asking *asking = context;
-    int64_t at_us = cursor_at(kv_reply_text(reply));
+    int64_t at_us = cursor_at(kv_reply_text(kv_reply_item(reply, 0)));
 
     pthread_mutex_lock(&mutex);
     struct unsure *unsure = find(asking->standing);
     if (unsure)
         unsure->is_asking = false;
     if (unsure && at_us > unsure->committed_us) {
+        changes_seen(kv_reply_int(kv_reply_item(reply, 1)));
         HASH_DEL(table, unsure);
         free(unsure);
         table_size--;
@@ -105,8 +109,8 @@ bool unsure_has(struct store *store, int64_t standing)
     struct asking *asking = malloc(sizeof(*asking));
     ASSERT(asking != NULL);
     asking->standing = standing;
-    const struct slice get[] = {SLICE("GET"), kv_cursor_key((int)(standing % KV_SHARDS), key)};
-    if (!kv_call(store->kv, ARRAY_SIZE(get), get, on_cursor, asking))
+    const struct slice ask[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("reached")), SLICE("1"), kv_cursor_key((int)(standing % KV_SHARDS), key)};
+    if (!kv_call(store->kv, ARRAY_SIZE(ask), ask, on_cursor, asking))
         on_cursor(asking, NULL);
     return true;
 }
