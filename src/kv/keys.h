@@ -7,6 +7,7 @@
  *     ladder:{shard}:cursor                      "<epoch> <at_us> <pg_snapshot>": what the shard's data includes
  *     ladder:ready                               "<epoch> <run_id>": this Redis process holds what PostgreSQL has
  *     ladder:wanted                              SET of standings (period ids) to load; "?id": only if it is cold then
+ *     ladder:purge:…                             what edges are to be told: see work/edge_queue.h
  *
  * A standing is a period's id; its shard is standing mod 256, so that standings spread evenly.
  */
@@ -22,6 +23,8 @@ enum { KV_SHARDS = 256, KV_KEY_MAX = 64, KV_REVISION_SIZE = 6 };
 
 #define KV_READY "ladder:ready"
 #define KV_WANTED "ladder:wanted"
+#define KV_PURGE "ladder:purge:"
+#define KV_PURGE_EDGES "ladder:purge:edges"
 #define KV_MOVES "ladder:moves" /* channel, see ladder.lua */
 
 /* Each writes a NUL-terminated key and returns it as a slice of `out`. */
