@@ -159,7 +159,7 @@ static void *edge_main(void *context)
         if (!edge_sender_step(&sender, &wait_ms, &error))
             failure_log(&failure, "edge", &error);
         else
-            failure.last[0] = 0;
+            failure_end(&failure, "edge");
         pause_ms(thread->worker, wait_ms);
     }
     edge_sender_done(&sender);
