@@ -1,12 +1,31 @@
 -- Changes what may change; null leaves it.
--- $1 board id, $2 windows, $3 score_min, $4 score_max, $5 is_public
-update ladder.board b
-set windows = coalesce($2::ladder.window_kind[], b.windows),
-    score_min = coalesce($3::bigint, b.score_min),
-    score_max = coalesce($4::bigint, b.score_max),
-    is_public = coalesce($5::boolean, b.is_public),
-    updated_at = now()
-where b.id = $1::bigint
-  and b.deleted_at is null
-returning b.id, b.game_id, b.name, b.ordering, b.operator, b.tie, array_to_string(b.windows, ',') as windows, b.time_zone,
-       b.score_min, b.score_max, b.is_public, ladder.us_of(b.created_at) as created_us, ladder.us_of(b.updated_at) as updated_us
+-- $1 board id, $2 windows, $3 score_min, $4 score_max, $5 is_public, $6 max_staleness_ms, $7 max_age_s,
+-- $8 stale_while_revalidate_s, $9 stale_if_error_s, $10 edge_max_age_s, $11 only if it is of this version; null: whatever it is
+with changed as (
+    update ladder.board b
+    set windows = coalesce($2::ladder.window_kind[], b.windows),
+        score_min = coalesce($3::bigint, b.score_min),
+        score_max = coalesce($4::bigint, b.score_max),
+        is_public = coalesce($5::boolean, b.is_public),
+        max_staleness_ms = coalesce($6::int, b.max_staleness_ms),
+        max_age_s = coalesce($7::int, b.max_age_s),
+        stale_while_revalidate_s = coalesce($8::int, b.stale_while_revalidate_s),
+        stale_if_error_s = coalesce($9::int, b.stale_if_error_s),
+        edge_max_age_s = coalesce($10::int, b.edge_max_age_s),
+        updated_at = greatest(now(), b.updated_at + interval '1 microsecond')
+    where b.id = $1::bigint
+      and b.deleted_at is null
+      and ($11::bigint is null or ladder.us_of(b.updated_at) = $11::bigint)
+    returning b.*
+),
+told as (
+    insert into ladder.edge_purge (game, board)
+    select g.name, changed.name
+    from changed
+    join ladder.game g on g.id = changed.game_id
+)
+select changed.id, changed.game_id, changed.name, changed.ordering, changed.operator, changed.tie,
+       array_to_string(changed.windows, ',') as windows, changed.time_zone, changed.score_min, changed.score_max, changed.is_public,
+       ladder.us_of(changed.created_at) as created_us, ladder.us_of(changed.updated_at) as updated_us, changed.max_staleness_ms,
+       changed.max_age_s, changed.stale_while_revalidate_s, changed.stale_if_error_s, changed.edge_max_age_s
+from changed

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/page.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -39,6 +40,12 @@ static void answer_send(struct api_call *call, int status, struct buf *body, con
         http_reply_header(call->http, "Ladder-Token", token);
     char timing[API_TIMING_MAX];
 
+    if (call->route->flags & API_TAGS_WRITES && status < 300 && body->size > 0) {
+        char tag[PAGE_TAG_MAX], quoted[PAGE_TAG_MAX + 2];
+        page_tag(buf_slice(body), tag);
+        snprintf(quoted, sizeof(quoted), "\"%s\"", tag);
+        http_reply_header(call->http, "ETag", quoted);
+    }
     api_timing_text(call, timing);
     http_reply_header(call->http, "Server-Timing", timing);
     http_reply_header(call->http, "Cache-Control", "private, no-store");

@@ -18,7 +18,7 @@ struct api_call;
 
 typedef void api_handler_fn(struct api_call *call);
 
-enum { API_NEEDS_BOARD = 1, API_OPEN = 2 /* no key */, API_ANSWER_BYTES_MAX = 4 << 20 };
+enum { API_NEEDS_BOARD = 1, API_OPEN = 2 /* no key */, API_TAGS_WRITES = 4 /* a write answers with the new state and its tag */, API_ANSWER_BYTES_MAX = 4 << 20 };
 
 /* How an answer came about, as Ladder-Cache says it. */
 enum api_cache { API_CACHE_HIT, API_CACHE_STALE, API_CACHE_MISS, API_CACHE_JOINED, API_CACHE_BYPASS, API_CACHE_COUNT };

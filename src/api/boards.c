@@ -2,138 +2,29 @@
  * boards.c -- defining boards.
  *
  * What orders or adds scores (order, operator, tie, time zone) is fixed once a board exists: its entries were made under
- * it. Windows, bounds and visibility may change. A body may hold all that a GET of the board shows, so that what was read
- * can be sent back.
+ * it. Windows, bounds, visibility and caching may change.
+ *
+ * A change may be conditional (If-Match, If-None-Match, If-Unmodified-Since). The condition is looked at against the board
+ * as the primary has it, and what it held for is then a condition of the statement: the version (updated_at grows with
+ * every change), or that there is none. So of two changes that both saw the same board, one is made.
+ *
+ *   definition -> any condition? -- no ------------------------------------------------> statement
+ *                      +---------- yes -> the board as it is -> does it hold? -- yes --> statement, of this version only
+ *                                                                   +---------- no ---> statement, of no version
+ *
+ * Where it does not hold the statement is sent all the same: with an Idempotency-Key it is what finds out that the change
+ * was made before, by the same request, whose answer is then sent again.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
+#include "api/definition.h"
+#include "api/page.h"
 #include "base/assert.h"
-#include "http/json.h"
+#include "http/condition.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
-
-struct definition {
-    struct board board;
-    bool has_windows, has_min, has_max, has_public;
-};
-
-static bool read_name(const struct json_object *object, const char *name, bool (*parse)(struct slice, void *), void *ret_value,
-                      const char *allowed, bool *ret_has, struct error *error)
-{
-    struct slice text = {NULL, 0};
-
-    if (!json_read_text(object, name, false, &text, error))
-        return false;
-    if (!text.data)
-        return true;
-    if (ret_has)
-        *ret_has = true;
-    char pointer[ERROR_FIELD_MAX];
-    snprintf(pointer, sizeof(pointer), "/%s", name);
-    return parse(text, ret_value) || error_set_field(error, ERROR_INVALID_BODY, pointer, "must be one of %s", allowed);
-}
-
-static bool parse_order(struct slice text, void *value)
-{
-    return score_order_parse(text, value);
-}
-
-static bool parse_operator(struct slice text, void *value)
-{
-    return score_operator_parse(text, value);
-}
-
-static bool parse_tie(struct slice text, void *value)
-{
-    return tie_rule_parse(text, value);
-}
-
-static bool read_windows(const struct json_object *object, struct definition *definition, struct error *error)
-{
-    struct board *board = &definition->board;
-    size_t count;
-
-    if (!json_has(object, "windows"))
-        return true;
-    if (!json_read_array(object, "windows", WINDOW_COUNT, &count, error))
-        return false;
-    if (count == 0)
-        return error_set_field(error, ERROR_INVALID_BODY, "/windows", "must name 1 to %d windows", WINDOW_COUNT);
-    board->window_count = 0;
-    definition->has_windows = true;
-    for (size_t i = 0; i < count; i++) {
-        struct slice text;
-        enum window window;
-        if (!json_array_text(object, "windows", i, &text, error))
-            return false;
-        if (!window_parse(text, &window))
-            return error_set_field(error, ERROR_INVALID_BODY, "/windows", "must hold all, monthly, weekly, daily or hourly");
-        if (board_has_window(board, window))
-            return error_set_field(error, ERROR_INVALID_BODY, "/windows", "holds %s twice", window_name(window));
-        board->windows[board->window_count++] = window;
-    }
-    return true;
-}
-
-/* Does `after` keep what cannot change in `before`? */
-static bool fixed_check(const struct board *before, const struct board *after, struct error *error)
-{
-    const struct {
-        const char *name, *before, *after;
-    } fixed[] = {
-        {"order", score_order_name(before->ordering), score_order_name(after->ordering)},
-        {"operator", score_operator_name(before->operator), score_operator_name(after->operator)},
-        {"tie", tie_rule_name(before->tie), tie_rule_name(after->tie)},
-        {"time_zone", before->time_zone, after->time_zone},
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-        if (strcmp(fixed[i].before, fixed[i].after) != 0) {
-            char pointer[ERROR_FIELD_MAX];
-            snprintf(pointer, sizeof(pointer), "/%s", fixed[i].name);
-            return error_set_field(error, ERROR_CONFLICT, pointer, "the board's %s is %s and cannot change", fixed[i].name, fixed[i].before);
-        }
-    return true;
-}
-
-static bool definition_read(struct api_call *call, struct definition *definition, bool is_patch, struct error *error)
-{
-    static const char *const names[] = {"name",      "order",     "operator", "tie",        "windows",    "time_zone",
-                                        "score_min", "score_max", "public",   "created_at", "updated_at", NULL};
-    struct json_document document;
-    struct json_object object;
-    struct board *board = &definition->board;
-    struct slice zone = {NULL, 0}, name = {NULL, 0};
-
-    if (!json_document_parse(&document, buf_slice(&call->http->body), error))
-        return false;
-    bool is_ok = json_root_object(&document, &object, error) && json_object_only(&object, names, error) &&
-                 json_read_text(&object, "name", false, &name, error) &&
-                 read_name(&object, "order", parse_order, &board->ordering, "desc, asc", NULL, error) &&
-                 read_name(&object, "operator", parse_operator, &board->operator, "best, last, sum", NULL, error) &&
-                 read_name(&object, "tie", parse_tie, &board->tie, "first, last", NULL, error) &&
-                 read_windows(&object, definition, error) && json_read_text(&object, "time_zone", false, &zone, error) &&
-                 json_read_int64(&object, "score_min", false, &board->score_min, error) &&
-                 json_read_int64(&object, "score_max", false, &board->score_max, error) &&
-                 json_read_bool(&object, "public", false, &board->is_public, error);
-    definition->has_min = is_ok && json_has(&object, "score_min");
-    definition->has_max = is_ok && json_has(&object, "score_max");
-    definition->has_public = is_ok && json_has(&object, "public");
-    if (is_ok && zone.data) {
-        if (zone.size < 1 || zone.size > TIME_ZONE_BYTES_MAX)
-            is_ok = error_set_field(error, ERROR_INVALID_BODY, "/time_zone", "must be an IANA time zone");
-        else
-            snprintf(board->time_zone, sizeof(board->time_zone), "%.*s", (int)zone.size, zone.data);
-    }
-    if (is_ok && board->score_min > board->score_max)
-        is_ok = error_set_field(error, ERROR_INVALID_BODY, "/score_min", "must not be above score_max");
-    if (is_ok && name.data && !slice_equal(name, call->board_name))
-        is_ok = error_set_field(error, is_patch ? ERROR_CONFLICT : ERROR_INVALID_BODY, "/name", "a board's name is the path's and cannot change");
-    json_document_free(&document);
-    return is_ok && (!is_patch || fixed_check(&call->board, board, error));
-}
 
 static const char *windows_literal(struct api_call *call, const struct board *board)
 {
@@ -158,15 +49,41 @@ static void parameter(struct db_call *db_call, const char *text)
     db_call->parameters[db_call->parameter_count++] = (struct db_parameter){.data = text, .format = DB_TEXT};
 }
 
+static void board_render(const struct board *board, struct buf *body)
+{
+    struct jsonw json;
+
+    buf_init(body, API_ANSWER_BYTES_MAX);
+    jsonw_init(&json, body);
+    api_render_board(&json, board);
+}
+
 static void board_answer(struct api_call *call, int status, const struct board *board)
+{
+    struct buf body;
+
+    board_render(board, &body);
+    api_answer(call, status, &body, "");
+}
+
+/* A refusal by the statement: kept, where there is an Idempotency-Key, as what it did is. */
+static void refusal_answer(struct api_call *call, const struct error *error)
 {
     struct buf body;
     struct jsonw json;
 
-    buf_init(&body, API_ANSWER_BYTES_MAX);
+    buf_init(&body, 4096);
     jsonw_init(&json, &body);
-    api_render_board(&json, board);
-    api_answer(call, status, &body, "");
+    http_problem(&json, error);
+    api_answer(call, error_status(error->code), &body, "");
+}
+
+static void page_answer(struct api_call *call, struct buf *body, int64_t changed_us)
+{
+    struct page *page = page_new(call, 200, body, changed_us, INT64_MAX);
+
+    page_send(call, page, API_CACHE_BYPASS);
+    page_free(page);
 }
 
 /* Sends one statement to the primary, behind the claim where there is one. */
@@ -214,29 +131,117 @@ static const struct db_rows *write_done(struct api_call *call, const struct db_o
     return NULL;
 }
 
-/* ---- PUT ---- */
+/* ---- conditions ---- */
 
-/* A refusal that is a committed answer to an Idempotency-Key. */
-static void refusal_answer(struct api_call *call, const struct error *error)
+enum { VERSION_NONE = -1 /* no board is of it */ };
+
+struct change {
+    struct api_call *call;
+    struct definition definition;
+    struct http_conditions conditions;
+    void (*send)(struct change *change);
+    int64_t board_id;
+    const char *version; /* the statement's condition; NULL: any */
+    bool is_conditional;
+    bool must_be_new; /* PUT: only if there is none */
+    bool exists;      /* PUT: a board to be changed, board_id, is known */
+};
+
+static struct change *change_new(struct api_call *call, void (*send)(struct change *change))
 {
-    struct buf body;
-    struct jsonw json;
+    struct change *change = arena_calloc(call->arena, 1, sizeof(*change));
 
-    buf_init(&body, 4096);
-    jsonw_init(&json, &body);
-    http_problem(&json, error);
-    api_answer(call, error_status(error->code), &body, "");
+    if (!change) {
+        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
+        return NULL;
+    }
+    change->call = call;
+    change->send = send;
+    change->board_id = call->board.id;
+    call->state = change;
+    return change;
 }
+
+static void on_current(void *context, const struct board *board, const struct error *error)
+{
+    struct change *change = context;
+    struct api_call *call = change->call;
+    char tag[PAGE_TAG_MAX];
+    const char *const tags[] = {tag};
+    struct http_state state = {.exists = board != NULL, .tags = tags, .tag_count = 1};
+    struct error conflict;
+    struct buf body;
+    int form;
+
+    if (!board && (error->code != ERROR_BOARD_NOT_FOUND || call->route->method != HTTP_PUT)) {
+        if (error->code == ERROR_BOARD_NOT_FOUND)
+            api_refuse(call, error, call->route->handle == api_board_delete ? api_board_deleted : NULL);
+        else
+            api_fail(call, error);
+        http_release(call->http);
+        return;
+    }
+    if (board) {
+        board_render(board, &body);
+        page_tag(buf_slice(&body), tag);
+        buf_done(&body);
+        state.valid_since_us = page_valid_since(board->updated_us);
+        change->board_id = board->id;
+    }
+    bool holds = http_conditions_check(&change->conditions, &state, false, &form) == HTTP_PASS;
+    change->exists = board || !holds;
+    change->must_be_new = !change->exists;
+    change->version = number(call, holds && board ? board->updated_us : VERSION_NONE);
+    if (holds && board && call->route->method == HTTP_PUT && !definition_fixed_check(board, &change->definition.board, &conflict))
+        api_refuse(call, &conflict, NULL);
+    else
+        change->send(change);
+    http_release(call->http);
+}
+
+/* Sends the change, once it is known what it must find. */
+static void change_start(struct change *change)
+{
+    struct api_call *call = change->call;
+
+    change->conditions = http_conditions_read(call->http);
+    /* A change of which only the answer was lost held already. */
+    if (call->again || !http_conditions_any(&change->conditions)) {
+        change->send(change);
+        return;
+    }
+    change->is_conditional = true;
+    if (!http_conditions_keep(&change->conditions, call->arena)) {
+        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
+        return;
+    }
+    http_hold(call->http);
+    store_board_forget(call->store, call->game, call->board_name);
+    store_board_find(call->store, call->game, call->board_name, on_current, change);
+}
+
+static void not_changed(struct api_call *call)
+{
+    const struct change *change = call->state;
+    struct error error;
+
+    error_set(&error, ERROR_PRECONDITION_FAILED, "the board is not in the state that If-Match, If-None-Match or If-Unmodified-Since ask for");
+    if (change->is_conditional)
+        refusal_answer(call, &error);
+    else
+        api_fail_with(call, ERROR_BOARD_NOT_FOUND, "the board was deleted meanwhile");
+}
+
+/* ---- PUT, PATCH ---- */
 
 /* The board is there and is another: what differs? */
 static void on_conflict(void *context, const struct board *board, const struct error *error)
 {
     struct api_call *call = context;
-    struct definition *definition = call->state;
+    const struct change *change = call->state;
     struct error conflict;
 
-    call->state = NULL;
-    if (error || fixed_check(board, &definition->board, &conflict))
+    if (error || definition_fixed_check(board, &change->definition.board, &conflict))
         error_set(&conflict, ERROR_CONFLICT, "the board was there with another order, operator, tie or time_zone");
     refusal_answer(call, &conflict);
     http_release(call->http);
@@ -245,39 +250,76 @@ static void on_conflict(void *context, const struct board *board, const struct e
 static void on_put(void *context, const struct db_outcome *outcome)
 {
     struct api_call *call = context;
+    const struct change *change = call->state;
     const struct db_rows *rows = write_done(call, outcome);
 
     if (rows) {
         store_board_forget_all(call->store, call->game, call->board_name);
-        if (db_row_count(*rows) == 0) {
-            store_board_find(call->store, call->game, call->board_name, on_conflict, call);
-            return; /* keeps the hold */
-        } else {
+        if (db_row_count(*rows) > 0) {
             struct board board;
             store_board_read(&board, *rows, 0, 0);
-            board_answer(call, db_bool(*rows, 0, 13) ? 201 : 200, &board);
+            board_answer(call, db_bool(*rows, 0, BOARD_COLUMNS) ? 201 : 200, &board);
+        } else if (change->is_conditional) {
+            not_changed(call);
+        } else {
+            store_board_find(call->store, call->game, call->board_name, on_conflict, call);
+            return; /* keeps the hold */
         }
     }
     http_release(call->http);
 }
 
-void api_board_put(struct api_call *call)
+static void on_patch(void *context, const struct db_outcome *outcome)
 {
-    struct definition *definition = arena_calloc(call->arena, 1, sizeof(*definition));
-    struct db_call write = {.statement = STATEMENT_board_put};
-    struct error error;
+    struct api_call *call = context;
+    const struct db_rows *rows = write_done(call, outcome);
 
-    if (!definition) {
-        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
+    if (rows) {
+        store_board_forget_all(call->store, call->game, call->board_name);
+        if (db_row_count(*rows) == 0) {
+            not_changed(call);
+        } else {
+            struct board board;
+            store_board_read(&board, *rows, 0, 0);
+            board_answer(call, 200, &board);
+        }
+    }
+    http_release(call->http);
+}
+
+static void patch_send(struct change *change)
+{
+    struct api_call *call = change->call;
+    const struct definition *definition = &change->definition;
+    const struct board *board = &definition->board;
+    struct db_call write = {.statement = STATEMENT_board_patch};
+
+    parameter(&write, number(call, change->board_id));
+    parameter(&write, definition->has_windows ? windows_literal(call, board) : NULL);
+    parameter(&write, definition->has_min ? number(call, board->score_min) : NULL);
+    parameter(&write, definition->has_max ? number(call, board->score_max) : NULL);
+    parameter(&write, definition->has_public ? (board->is_public ? "true" : "false") : NULL);
+    for (int i = 0; i < BOARD_CACHING_COUNT; i++)
+        parameter(&write, definition->has_caching[i] ? number(call, board_caching_get(&board->caching, i)) : NULL);
+    parameter(&write, change->version);
+    write_send(call, &write, on_patch);
+}
+
+static void put_send(struct change *change)
+{
+    struct api_call *call = change->call;
+    struct definition *definition = &change->definition;
+    const struct board *board = &definition->board;
+    struct db_call write = {.statement = STATEMENT_board_put};
+
+    if (change->exists) {
+        /* Not an insertion that may turn out to be a change: it must not make a board again that is deleted meanwhile. */
+        definition->has_windows = definition->has_min = definition->has_max = definition->has_public = true;
+        for (int i = 0; i < BOARD_CACHING_COUNT; i++)
+            definition->has_caching[i] = true;
+        patch_send(change);
         return;
     }
-    struct board *board = &definition->board;
-    *board = (struct board){.window_count = 1, .time_zone = "UTC", .score_min = INT64_MIN, .score_max = INT64_MAX};
-    if (!definition_read(call, definition, false, &error)) {
-        api_fail(call, &error);
-        return;
-    }
-    call->state = definition;
     parameter(&write, number(call, call->key.game_id));
     parameter(&write, call->board_name.data);
     parameter(&write, score_order_name(board->ordering));
@@ -288,14 +330,48 @@ void api_board_put(struct api_call *call)
     parameter(&write, number(call, board->score_min));
     parameter(&write, number(call, board->score_max));
     parameter(&write, board->is_public ? "true" : "false");
+    for (int i = 0; i < BOARD_CACHING_COUNT; i++)
+        parameter(&write, number(call, board_caching_get(&board->caching, i)));
+    parameter(&write, change->must_be_new ? "true" : "false");
     write_send(call, &write, on_put);
+}
+
+static void definition_start(struct api_call *call, const struct board *before, bool is_patch)
+{
+    struct change *change = change_new(call, is_patch ? patch_send : put_send);
+    struct error error;
+
+    if (!change)
+        return;
+    change->definition.board = *before;
+    if (definition_read(call, &change->definition, is_patch, &error))
+        change_start(change);
+    else if (is_patch)
+        api_refuse(call, &error, NULL);
+    else
+        api_fail(call, &error);
+}
+
+void api_board_put(struct api_call *call)
+{
+    const struct board fresh = {.window_count = 1, .time_zone = "UTC", .score_min = INT64_MIN, .score_max = INT64_MAX};
+
+    definition_start(call, &fresh, false);
+}
+
+void api_board_patch(struct api_call *call)
+{
+    definition_start(call, &call->board, true);
 }
 
 /* ---- GET ---- */
 
 void api_board_get(struct api_call *call)
 {
-    board_answer(call, 200, &call->board);
+    struct buf body;
+
+    board_render(&call->board, &body);
+    page_answer(call, &body, call->board.updated_us);
 }
 
 static void on_list(void *context, const struct db_outcome *outcome, enum db_source source)
@@ -333,7 +409,7 @@ static void on_list(void *context, const struct db_outcome *outcome, enum db_sou
         jsonw_null(&json);
     jsonw_object_close(&json);
     call->state = NULL;
-    api_answer(call, 200, &body, "");
+    page_answer(call, &body, 0); /* a deleted board leaves no date behind */
     http_release(call->http);
 }
 
@@ -362,44 +438,6 @@ void api_board_list(struct api_call *call)
         api_fail_with(call, ERROR_UNAVAILABLE, "the database is not reachable");
         http_release(call->http);
     }
-}
-
-/* ---- PATCH ---- */
-
-static void on_patch(void *context, const struct db_outcome *outcome)
-{
-    struct api_call *call = context;
-    const struct db_rows *rows = write_done(call, outcome);
-
-    if (rows) {
-        store_board_forget_all(call->store, call->game, call->board_name);
-        if (db_row_count(*rows) == 0) {
-            api_fail_with(call, ERROR_BOARD_NOT_FOUND, "the board was deleted meanwhile");
-        } else {
-            struct board board;
-            store_board_read(&board, *rows, 0, 0);
-            board_answer(call, 200, &board);
-        }
-    }
-    http_release(call->http);
-}
-
-void api_board_patch(struct api_call *call)
-{
-    struct definition definition = {.board = call->board};
-    struct db_call write = {.statement = STATEMENT_board_patch};
-    struct error error;
-
-    if (!definition_read(call, &definition, true, &error)) {
-        api_refuse(call, &error, NULL);
-        return;
-    }
-    parameter(&write, number(call, call->board.id));
-    parameter(&write, definition.has_windows ? windows_literal(call, &definition.board) : NULL);
-    parameter(&write, definition.has_min ? number(call, definition.board.score_min) : NULL);
-    parameter(&write, definition.has_max ? number(call, definition.board.score_max) : NULL);
-    parameter(&write, definition.has_public ? (definition.board.is_public ? "true" : "false") : NULL);
-    write_send(call, &write, on_patch);
 }
 
 /* ---- DELETE ---- */
@@ -438,9 +476,9 @@ static void on_delete(void *context, const struct db_outcome *outcome)
         struct db_call read = {.statement = STATEMENT_board_periods};
         store_board_forget_all(call->store, call->game, call->board_name);
         if (db_row_count(*rows) == 0) {
-            api_fail_with(call, ERROR_BOARD_NOT_FOUND, "the board was deleted meanwhile");
+            not_changed(call);
         } else {
-            parameter(&read, number(call, call->board.id));
+            parameter(&read, number(call, ((struct change *)call->state)->board_id));
             if (db_read_primary(store_db(call->store), &read, on_standings, call))
                 return; /* keeps the hold */
             api_fail_with(call, ERROR_UNAVAILABLE, "the board was deleted; the database went away behind it");
@@ -449,12 +487,21 @@ static void on_delete(void *context, const struct db_outcome *outcome)
     http_release(call->http);
 }
 
-void api_board_delete(struct api_call *call)
+static void delete_send(struct change *change)
 {
     struct db_call write = {.statement = STATEMENT_board_delete};
 
-    parameter(&write, number(call, call->board.id));
-    write_send(call, &write, on_delete);
+    parameter(&write, number(change->call, change->board_id));
+    parameter(&write, change->version);
+    write_send(change->call, &write, on_delete);
+}
+
+void api_board_delete(struct api_call *call)
+{
+    struct change *change = change_new(call, delete_send);
+
+    if (change)
+        change_start(change);
 }
 
 /* Deleted by an earlier request of the same key, whose answer was lost with a server. */

@@ -15,6 +15,21 @@ static void directive_add(char *text, const char *name, int64_t seconds)
         snprintf(text + size, CACHE_CONTROL_MAX - size, ", %s=%lld", name, (long long)seconds);
 }
 
+static void freshness_text(char *text, int64_t max_age_s, const struct board_caching *caching)
+{
+    bool may_be_stale = caching->stale_while_revalidate_s > 0 || caching->stale_if_error_s > 0;
+
+    strcpy(text, "public");
+    directive_add(text, "max-age", max_age_s);
+    if (max_age_s == 0)
+        strcat(text, may_be_stale ? ", max-age=0" : ", no-cache");
+    directive_add(text, "stale-while-revalidate", caching->stale_while_revalidate_s);
+    directive_add(text, "stale-if-error", caching->stale_if_error_s);
+    /* A cache that can't reach us may else go on with what it has, however old (RFC 9111, 4.2.4). */
+    if (max_age_s > 0 && !may_be_stale)
+        strcat(text, ", must-revalidate");
+}
+
 void cache_control_texts(const struct api_call *call, char control[static CACHE_CONTROL_MAX], char edge[static CACHE_CONTROL_MAX])
 {
     const struct board_caching *caching = &call->board.caching;
@@ -24,18 +39,9 @@ void cache_control_texts(const struct api_call *call, char control[static CACHE_
         strcpy(control, "private, no-store");
         return;
     }
-    strcpy(control, "public");
-    directive_add(control, "max-age", caching->max_age_s);
-    if (caching->max_age_s == 0)
-        strcat(control, caching->stale_while_revalidate_s || caching->stale_if_error_s ? ", max-age=0" : ", no-cache");
-    directive_add(control, "stale-while-revalidate", caching->stale_while_revalidate_s);
-    directive_add(control, "stale-if-error", caching->stale_if_error_s);
-    if (caching->edge_max_age_s == 0)
-        return;
-    strcpy(edge, "public");
-    directive_add(edge, "max-age", caching->edge_max_age_s);
-    directive_add(edge, "stale-while-revalidate", caching->stale_while_revalidate_s);
-    directive_add(edge, "stale-if-error", caching->stale_if_error_s);
+    freshness_text(control, caching->max_age_s, caching);
+    if (caching->edge_max_age_s > 0)
+        freshness_text(edge, caching->edge_max_age_s, caching);
 }
 
 void cache_tags_texts(const struct api_call *call, char keys[static CACHE_TAGS_MAX], char tags[static CACHE_TAGS_MAX])

@@ -18,12 +18,13 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cache/compress.h"
+#include "http/condition.h"
 #include "http/negotiate.h"
 
-enum { TAG_BYTES = 12, TAG_TEXT_MAX = 24 /* 16 characters and a suffix */, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, SECOND_US = 1000000 };
+enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, SECOND_US = 1000000 };
 
 struct form {
-    char tag[TAG_TEXT_MAX]; /* without quotes */
+    char tag[PAGE_TAG_MAX]; /* without quotes */
     struct http_shared *whole, *not_modified;
     bool is_useless; /* compressed, it is not smaller */
 };
@@ -32,6 +33,7 @@ struct page {
     int status;
     struct buf body;
     int64_t valid_since_us; /* the change, rounded up to a second */
+    bool is_young; /* that second is not over: last_modified is still short of it */
     char last_modified[CLOCK_TEXT_MAX];
     char cache_control[CACHE_CONTROL_MAX];
     char edge_control[CACHE_CONTROL_MAX];
@@ -43,13 +45,25 @@ struct page {
     char name[]; /* '+' or '-', then the target: see kv/keys.h */
 };
 
+void page_tag(struct slice body, char tag[static PAGE_TAG_MAX])
+{
+    uint8_t hash[CRYPTO_HASH_SIZE];
+
+    crypto_digest(body, hash);
+    text_base64url_encode(hash, TAG_BYTES, tag);
+}
+
+int64_t page_valid_since(int64_t changed_us)
+{
+    return (changed_us + SECOND_US - 1) / SECOND_US * SECOND_US;
+}
+
 struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us)
 {
     static const char *const suffixes[] = {"", "-gzip", "-br"};
     struct slice target = call->http->target;
     struct page *page = calloc(1, sizeof(*page) + target.size + 2);
-    uint8_t hash[CRYPTO_HASH_SIZE];
-    char tag[TAG_TEXT_MAX - 5];
+    char tag[PAGE_TAG_MAX];
     int64_t now_us = clock_realtime_us();
     int64_t latest_us = as_of_us < now_us ? as_of_us : now_us;
 
@@ -57,13 +71,13 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     page->status = status;
     page->body = *body;
     buf_init(body, body->bytes_max);
-    crypto_digest(buf_slice(&page->body), hash);
-    text_base64url_encode(hash, TAG_BYTES, tag);
+    page_tag(buf_slice(&page->body), tag);
     for (int i = 0; i < HTTP_CODING_COUNT; i++)
         strcat(strcpy(page->forms[i].tag, tag), suffixes[i]);
     if (changed_us > 0 && changed_us <= latest_us) {
-        page->valid_since_us = (changed_us + SECOND_US - 1) / SECOND_US * SECOND_US;
-        clock_format_http(page->valid_since_us < latest_us ? page->valid_since_us : latest_us, page->last_modified);
+        page->valid_since_us = page_valid_since(changed_us);
+        page->is_young = page->valid_since_us > latest_us;
+        clock_format_http(page->is_young ? latest_us : page->valid_since_us, page->last_modified);
     }
     cache_control_texts(call, page->cache_control, page->edge_control);
     cache_tags_texts(call, page->surrogate_key, page->cache_tag);
@@ -73,14 +87,19 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     return page;
 }
 
-void page_free(void *value)
+static void forms_free(struct page *page)
 {
-    struct page *page = value;
-
     for (int i = 0; i < HTTP_CODING_COUNT; i++) {
         http_shared_free(&page->forms[i].whole);
         http_shared_free(&page->forms[i].not_modified);
     }
+}
+
+void page_free(void *value)
+{
+    struct page *page = value;
+
+    forms_free(page);
     buf_done(&page->body);
     free(page);
 }
@@ -106,7 +125,7 @@ uint64_t page_reads_take(struct page *page, char *name, size_t name_max)
 struct fields {
     struct http_field items[FIELDS_MAX];
     size_t count;
-    char tag[TAG_TEXT_MAX + 2];
+    char tag[PAGE_TAG_MAX + 2];
 };
 
 static void field_add(struct fields *fields, const char *name, const char *value)
@@ -128,8 +147,9 @@ static void fields_make(const struct page *page, enum http_coding coding, bool i
     if (page->status == 200) {
         field_add(fields, "ETag", fields->tag);
         field_add(fields, "Last-Modified", page->last_modified);
-        field_add(fields, "Vary", "Accept-Encoding");
     }
+    /* A token asks for what is at least as new as a write: what was kept for others is no answer to it. */
+    field_add(fields, "Vary", "Accept-Encoding, Ladder-Token");
     field_add(fields, "Cache-Control", page->cache_control);
     field_add(fields, "CDN-Cache-Control", page->edge_control);
     field_add(fields, "Surrogate-Key", page->surrogate_key);
@@ -138,24 +158,19 @@ static void fields_make(const struct page *page, enum http_coding coding, bool i
 
 /* ---- what the client has and takes ---- */
 
-/* Is the client's copy this page? Then in which form. */
-static bool is_not_modified(const struct api_call *call, const struct page *page, enum http_coding *ret_coding)
+/* Whether it is to be sent at all; HTTP_NOT_MODIFIED: the client has it, in the form *ret_coding. */
+static enum http_verdict page_verdict(const struct api_call *call, const struct page *page, enum http_coding *ret_coding)
 {
-    struct slice tags = http_header(call->http, "If-None-Match");
-    int64_t since_us;
+    const struct http_conditions conditions = http_conditions_read(call->http);
+    const char *const tags[] = {page->forms[0].tag, page->forms[1].tag, page->forms[2].tag};
+    const struct http_state state = {
+        .exists = true, .tags = tags, .tag_count = HTTP_CODING_COUNT, .valid_since_us = page->last_modified[0] ? page->valid_since_us : 0};
+    int form = 0;
 
-    if (page->status != 200)
-        return false;
-    if (tags.data) {
-        const char *const forms[] = {page->forms[0].tag, page->forms[1].tag, page->forms[2].tag};
-        int found = http_tag_find(tags, forms, HTTP_CODING_COUNT, true);
-        if (found >= 0)
-            *ret_coding = (enum http_coding)found;
-        return found >= 0; /* If-Modified-Since says nothing beside it */
-    }
-    *ret_coding = HTTP_IDENTITY;
-    return page->last_modified[0] && http_date_parse(http_header(call->http, "If-Modified-Since"), &since_us) &&
-           since_us >= page->valid_since_us;
+    /* What would not be a success without them is not looked at (RFC 9110, 13.2.1). */
+    enum http_verdict verdict = page->status == 200 ? http_conditions_check(&conditions, &state, true, &form) : HTTP_PASS;
+    *ret_coding = (enum http_coding)form;
+    return verdict;
 }
 
 static enum http_coding coding_choose(const struct api_call *call, const struct page *page)
@@ -218,16 +233,33 @@ static struct http_shared *form_make(struct page *page, enum http_coding coding,
     return shared;
 }
 
+/* From the second after the change on, Last-Modified is a date that a client may ask with. */
+static void page_age(struct page *page)
+{
+    if (!page->is_young || clock_realtime_us() < page->valid_since_us)
+        return;
+    page->is_young = false;
+    clock_format_http(page->valid_since_us, page->last_modified);
+    forms_free(page);
+    page->bytes = sizeof(*page) + page->body.size;
+}
+
 void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
 {
+    page_age(page);
     enum http_coding coding = HTTP_IDENTITY;
-    bool is_whole = !is_not_modified(call, page, &coding);
+    enum http_verdict verdict = page_verdict(call, page, &coding);
+    bool is_whole = verdict != HTTP_NOT_MODIFIED;
     bool is_hit = outcome == API_CACHE_HIT;
     struct http_shared *once = NULL, **shared;
     char timing[API_TIMING_MAX] = "memory";
 
     api_count(call, outcome);
     page->reads += !http_is_internal(call->http);
+    if (verdict == HTTP_FAILED) {
+        api_fail_with(call, ERROR_PRECONDITION_FAILED, "the answer is not the one that was asked for");
+        return;
+    }
     if (!is_hit)
         api_timing_text(call, timing);
     /* What may be gone the next moment is not worth compressing. */

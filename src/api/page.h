@@ -11,6 +11,13 @@
 
 struct page;
 
+enum { PAGE_TAG_MAX = 24 /* 16 characters and a suffix */ };
+
+/* The entity tag of a body in its identity form, without quotes. */
+void page_tag(struct slice body, char tag[static PAGE_TAG_MAX]);
+/* The first whole second from which on a date has seen a change. */
+int64_t page_valid_since(int64_t changed_us);
+
 /*
  * body: taken. changed_us: when it last changed, as far as is known; 0: not known. as_of_us: the instant at which it was true.
  * Both realtime, as Redis reads it.

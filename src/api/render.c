@@ -27,6 +27,10 @@ void api_render_board(struct jsonw *json, const struct board *board)
     jsonw_int64(json, board->score_max);
     jsonw_key(json, "public");
     jsonw_bool(json, board->is_public);
+    for (int i = 0; i < BOARD_CACHING_COUNT; i++) {
+        jsonw_key(json, board_caching_fields[i].name);
+        jsonw_number(json, board_caching_get(&board->caching, i));
+    }
     jsonw_key(json, "created_at");
     jsonw_time(json, board->created_us);
     jsonw_key(json, "updated_at");

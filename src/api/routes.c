@@ -30,10 +30,10 @@ static const struct api_route routes[] = {
     {HTTP_GET, "/metrics", SCOPE_NONE, API_OPEN, "", api_metrics},
     {HTTP_GET, "/version", SCOPE_NONE, API_OPEN, "", api_version},
     {HTTP_GET, GAME "/boards", SCOPE_READ, 0, "limit cursor", api_board_list},
-    {HTTP_PUT, BOARD, SCOPE_ADMIN, 0, "", api_board_put},
+    {HTTP_PUT, BOARD, SCOPE_ADMIN, API_TAGS_WRITES, "", api_board_put},
     {HTTP_GET, BOARD, SCOPE_READ, API_NEEDS_BOARD, "", api_board_get},
-    {HTTP_PATCH, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD, "", api_board_patch},
-    {HTTP_DELETE, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD, "", api_board_delete},
+    {HTTP_PATCH, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD | API_TAGS_WRITES, "", api_board_patch},
+    {HTTP_DELETE, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD | API_TAGS_WRITES, "", api_board_delete},
     {HTTP_POST, BOARD "/scores", SCOPE_WRITE, API_NEEDS_BOARD, "integers source", api_score_post},
     {HTTP_POST, GAME "/scores", SCOPE_WRITE, 0, "integers source", api_scores_post},
     {HTTP_POST, GAME "/query", SCOPE_NONE, API_OPEN, "", api_query},
@@ -231,6 +231,16 @@ static bool claim_check(struct api_call *call, struct error *error)
     return true;
 }
 
+/* Writes that compare nothing must not be made when the caller wants them to (RFC 9110, 13.1.1). */
+static bool conditions_check(struct api_call *call, struct error *error)
+{
+    bool is_read = call->http->method == HTTP_GET || call->http->method == HTTP_HEAD;
+
+    if (is_read || call->route->flags & API_TAGS_WRITES || (!http_header(call->http, "If-Match").data && !http_header(call->http, "If-None-Match").data))
+        return true;
+    return error_set(error, ERROR_PRECONDITION_FAILED, "only boards can be changed conditionally; the request was not carried out");
+}
+
 /* ---- the steps ---- */
 
 static void call_handle(struct api_call *call)
@@ -243,7 +253,7 @@ static void call_handle(struct api_call *call)
         http_release(call->http);
         return;
     }
-    if (!claim_check(call, &error))
+    if (!claim_check(call, &error) || !conditions_check(call, &error))
         api_fail(call, &error);
     else
         call->route->handle(call);
@@ -408,7 +418,8 @@ static enum http_body_mode on_begin(void *context, struct http_request *http)
         return HTTP_BODY_WHOLE;
     /* With an Idempotency-Key it goes in one transaction, so it must be whole, and no longer than a JSON body. */
     bool has_key = http_header(http, "Idempotency-Key").data != NULL;
-    return call->route->handle == api_scores_post && !has_key ? HTTP_BODY_STREAM : HTTP_BODY_WHOLE;
+    bool is_refused = !conditions_check(call, &error); /* when it is whole, as any other */
+    return call->route->handle == api_scores_post && !has_key && !is_refused ? HTTP_BODY_STREAM : HTTP_BODY_WHOLE;
 }
 
 static bool on_data(void *context, struct http_request *http, struct slice bytes)

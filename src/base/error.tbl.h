@@ -22,6 +22,7 @@ ERROR(REQUEST_TIMEOUT, 408, "request-timeout", "The request did not arrive in ti
 ERROR(CONFLICT, 409, "conflict", "The resource is in another state")
 ERROR(REQUEST_IN_FLIGHT, 409, "request-in-flight", "The first request with this Idempotency-Key is still running")
 ERROR(PERIOD_CLOSED, 409, "period-closed", "The period is closed and final")
+ERROR(PRECONDITION_FAILED, 412, "precondition-failed", "The resource is not in the state that was asked for")
 ERROR(BODY_TOO_LARGE, 413, "body-too-large", "The body is larger than the limit")
 ERROR(URI_TOO_LONG, 414, "uri-too-long", "The request target is longer than the limit")
 ERROR(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type", "The body has an unknown media type")

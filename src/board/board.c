@@ -73,6 +73,26 @@ const char *scope_name(enum scope scope)
     return scope_names[scope];
 }
 
+enum { STALENESS_MS_MAX = 3600000, AGE_S_MAX = 31536000 };
+
+const struct board_caching_field board_caching_fields[BOARD_CACHING_COUNT] = {
+    {"max_staleness_ms", offsetof(struct board_caching, max_staleness_ms), STALENESS_MS_MAX},
+    {"max_age_s", offsetof(struct board_caching, max_age_s), AGE_S_MAX},
+    {"stale_while_revalidate_s", offsetof(struct board_caching, stale_while_revalidate_s), AGE_S_MAX},
+    {"stale_if_error_s", offsetof(struct board_caching, stale_if_error_s), AGE_S_MAX},
+    {"edge_max_age_s", offsetof(struct board_caching, edge_max_age_s), AGE_S_MAX},
+};
+
+int64_t *board_caching_value(struct board_caching *caching, int field)
+{
+    return (int64_t *)((char *)caching + board_caching_fields[field].offset);
+}
+
+int64_t board_caching_get(const struct board_caching *caching, int field)
+{
+    return *(const int64_t *)((const char *)caching + board_caching_fields[field].offset);
+}
+
 bool name_is_valid(struct slice name)
 {
     if (name.size < 1 || name.size > NAME_BYTES_MAX)

@@ -32,6 +32,15 @@ struct board_caching {
     int64_t edge_max_age_s; /* an edge that is told of changes */
 };
 
+/* The members by name, as JSON and SQL have them; each from 0 to its max. */
+enum { BOARD_CACHING_COUNT = 5 };
+struct board_caching_field {
+    const char *name;
+    size_t offset;
+    int64_t max;
+};
+extern const struct board_caching_field board_caching_fields[BOARD_CACHING_COUNT];
+
 struct board {
     int64_t id; /* 0: none */
     int64_t game_id;
@@ -68,6 +77,9 @@ bool name_is_valid(struct slice name);
 /* Player ids: 1 to PLAYER_BYTES_MAX bytes of UTF-8 without control characters; and not "." or "..", which clients and
  * proxies take out of a path even when escaped, so that they could be neither read nor erased. Fills *error, naming `field`. */
 bool player_check(struct slice player, const char *field, struct error *error);
+
+int64_t *board_caching_value(struct board_caching *caching, int field);
+int64_t board_caching_get(const struct board_caching *caching, int field);
 
 bool board_has_window(const struct board *board, enum window window);
 

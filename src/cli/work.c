@@ -9,6 +9,7 @@
 int cmd_work(int argc, char **argv)
 {
     static struct settings settings;
+    struct error error;
     sigset_t signals;
     int status, signal;
 
@@ -18,7 +19,9 @@ int cmd_work(int argc, char **argv)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    struct worker *worker = worker_start(&settings);
+    struct worker *worker = worker_start(&settings, &error);
+    if (!worker)
+        return command_fail(&error);
     log_info("working", LOG_INT("pid", getpid()), LOG_TEXT("version", LADDER_VERSION));
     sigwait(&signals, &signal);
     log_info("stopping", LOG_INT("signal", signal));

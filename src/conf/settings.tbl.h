@@ -54,4 +54,12 @@ INT(worker, event_retention_days, 400, 1, 36500, "days", "Score events older tha
 INT(worker, tombstone_hours, 24, 1, 8760, "hours", "How long a removed entry's tombstone is kept.")
 INT(worker, close_grace_ms, 5000, 0, 3600000, "ms",
     "After its end, how long a period still takes submissions that were on their way.")
+LIST(edge, servers,
+     "HTTP caches in front of us that are told of changes: a URL and how (docs/caching.md); varnish+http://host:port "
+     "is one.")
+INT(edge, batch_ms, 100, 1, 60000, "ms", "Between two purges of one edge: what changes meanwhile goes in one.")
+INT(edge, settle_ms, 2000, 0, 600000, "ms",
+    "After a purge, until it is repeated for what was on its way to the edge just then.")
+INT(edge, timeout_ms, 2000, 10, 60000, "ms", "Until a purge that is not answered is given up, to be tried again.")
+INT(edge, retry_max_ms, 30000, 100, 3600000, "ms", "Longest pause between two tries.")
 TEXT(log, level, "info", "debug, info, warn or error.")

@@ -138,8 +138,9 @@ bool http_date_parse(struct slice text, int64_t *ret_us)
         struct tm tm = {0};
         const char *end = strptime(copy, forms[i], &tm);
         if (end && *end == 0) {
+            int day = tm.tm_mday;
             *ret_us = (int64_t)timegm(&tm) * 1000000;
-            return true;
+            return tm.tm_mday == day; /* there is no 31 February */
         }
     }
     return false;

@@ -1,8 +1,7 @@
 /*
  * negotiate.h -- the fields by which a client says what it has and what it takes (RFC 9110, sections 12 and 13).
  *
- * All take a field's value as it came, data NULL when it is absent, and believe nothing of what they can't parse. A field
- * that came in several lines is not joined by the library below: only the first line is seen.
+ * All take a field's value as it came, data NULL when it is absent, and believe nothing of what they can't parse.
  */
 #ifndef HTTP_NEGOTIATE_H
 #define HTTP_NEGOTIATE_H

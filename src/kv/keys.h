@@ -10,6 +10,7 @@
  *                                                highest score first: how many readers found it cold
  *     ladder:popular:standings                   ZSET of standings, by how often they were read lately
  *     ladder:popular:pages                       ZSET of pages, likewise: "+" (for anybody) or "-" (with a key), then the target
+ *     ladder:purge:…                             what edges are to be told: see work/edge_queue.h
  *
  * A standing is a period's id; its shard is standing mod 256, so that standings spread evenly.
  */
@@ -27,6 +28,8 @@ enum { KV_SHARDS = 256, KV_KEY_MAX = 64, KV_REVISION_SIZE = 6 };
 #define KV_WANTED "ladder:wanted"
 #define KV_POPULAR_STANDINGS "ladder:popular:standings"
 #define KV_POPULAR_PAGES "ladder:popular:pages"
+#define KV_PURGE "ladder:purge:"
+#define KV_PURGE_EDGES "ladder:purge:edges"
 #define KV_MOVES "ladder:moves" /* channel, see ladder.lua */
 
 /* Each writes a NUL-terminated key and returns it as a slice of `out`. */

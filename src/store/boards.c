@@ -72,6 +72,8 @@ void store_board_read(struct board *board, struct db_rows rows, int row, int at)
     board->is_public = db_bool(rows, row, at + 10);
     board->created_us = db_int64(rows, row, at + 11);
     board->updated_us = db_int64(rows, row, at + 12);
+    for (int i = 0; i < BOARD_CACHING_COUNT; i++)
+        *board_caching_value(&board->caching, i) = db_int64(rows, row, at + 13 + i);
 }
 
 static void on_board(void *context, const struct db_outcome *outcome, enum db_source source)

@@ -72,7 +72,8 @@ void store_board_forget(struct store *store, struct slice game, struct slice nam
 /* The same in every loop of the process, through their mailboxes; the caller's own at once. */
 void store_board_forget_all(struct store *store, struct slice game, struct slice name);
 
-/* Reads a board's columns as the board_* statements give them, from a column on. */
+/* Reads a board's columns as the board_* statements give them, from a column on; what follows them is at + BOARD_COLUMNS. */
+enum { BOARD_COLUMNS = 13 + BOARD_CACHING_COUNT };
 void store_board_read(struct board *board, struct db_rows rows, int row, int column);
 
 /* ---- periods (periods.c) ---- */

@@ -8,7 +8,7 @@
  *   T1  the cursor of each shard says up to which snapshot Redis has everything
  *   T2  fetch the difference, and the next snapshot
  *   T3  apply it, through the gate of revisions: what the servers applied already is a no-op
- *   T4  when every reply is good: move the cursors, each only if it still is what we wrote last
+ *   T4  when every reply is good: put on the edges' lists what they must forget (edge_tail.h), and move the cursors, each only if it still is what we wrote last
  *
  * I3: a cursor is written behind its data, to the same Redis. So whatever prefix of its history a Redis comes back with
  * (an old file, a replica that lagged), its cursors say from where to go on; and one that lost everything has none.
@@ -33,6 +33,7 @@
 #include "board/board.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
+#include "work/edge_tail.h"
 #include "work/rebuild.h"
 
 enum {
@@ -58,6 +59,7 @@ struct tail {
     int64_t at_us;
     int64_t upkeep_us; /* when the next is due, monotonic */
     struct shard shards[KV_SHARDS];
+    struct edge_tail edges;
 };
 
 /* ---- small things ---- */
@@ -254,7 +256,7 @@ static bool tail_sync(struct tail *tail, struct error *error)
         is_ok = standings_drop(tail, is_missing, error);
     }
     /* This Redis may have come back without some that it had. */
-    is_ok = is_ok && standings_want(tail, error);
+    is_ok = is_ok && standings_want(tail, error) && edge_queue_sync(&tail->link, tail->edges.edges, any_missing, error);
     if (is_ok && !tail->snapshot) {
         /* None has one: all start at the snapshot that was taken before the drop. */
         tail->snapshot = snapshot;
@@ -363,7 +365,8 @@ static bool changes_fetch(struct tail *tail, char **ret_snapshot, int64_t *ret_a
     if (!dbb_begin(tail->link.db, true, error))
         return false;
     bool is_ok = snapshot_read(tail, ret_snapshot, ret_at_us, error);
-    if (is_ok && !link_query(&tail->link, STATEMENT_tail_changes, 2, parameters, ret_result, error)) {
+    if (is_ok && (!edge_tail_find(&tail->edges, &tail->link, parameters, error) ||
+                  !link_query(&tail->link, STATEMENT_tail_changes, 2, parameters, ret_result, error))) {
         free(*ret_snapshot);
         is_ok = false;
     }
@@ -442,8 +445,9 @@ static bool poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct
         return false;
     if (!changes_fetch(tail, &snapshot, &at_us, &result, error))
         return false;
-    bool is_ok = changes_apply(tail, result, error);
-    *ret_rows = (int64_t)dbb_rows(result);
+    int64_t told = 0;
+    bool is_ok = changes_apply(tail, result, error) && edge_tail_queue(&tail->edges, &tail->link, &told, error);
+    *ret_rows = (int64_t)dbb_rows(result) + told;
     dbb_result_free(&result);
     if (!is_ok) {
         free(snapshot);
@@ -474,12 +478,13 @@ bool tail_poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct e
     return false;
 }
 
-struct tail *tail_new(const struct settings *settings)
+struct tail *tail_new(const struct settings *settings, const struct edges *edges)
 {
     struct tail *tail = calloc(1, sizeof(*tail));
 
     ASSERT(tail != NULL);
     tail->link = (struct link){.settings = settings, .name = "ladder work tail"};
+    tail->edges.edges = edges;
     return tail;
 }
 
@@ -488,6 +493,7 @@ void tail_free(struct tail **tail)
     if (!*tail)
         return;
     cursors_forget(*tail);
+    edge_tail_forget(&(*tail)->edges);
     link_close(&(*tail)->link);
     free(*tail);
     *tail = NULL;

@@ -6,11 +6,13 @@
 
 #include <stdbool.h>
 
+#include "work/edge_queue.h"
 #include "work/link.h"
 
 struct tail;
 
-struct tail *tail_new(const struct settings *settings);
+/* edges: borrowed; they are told of what changes. */
+struct tail *tail_new(const struct settings *settings, const struct edges *edges);
 void tail_free(struct tail **tail);
 
 /*

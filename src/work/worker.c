@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "work/edge.h"
 #include "work/job.h"
 #include "work/rebuild.h"
 #include "work/tail.h"
@@ -26,6 +27,12 @@ struct worker {
     const struct settings *settings;
     atomic_bool is_stopping;
     pthread_t tail, rebuild, jobs;
+    struct edges edges;
+    struct edge_thread {
+        struct worker *worker;
+        const struct edge_target *target;
+        pthread_t thread;
+    } edge_threads[SETTINGS_LIST_MAX];
 };
 
 static void pause_ms(struct worker *worker, int64_t ms)
@@ -61,7 +68,7 @@ static void *tail_main(void *context)
 {
     struct worker *worker = context;
     const struct settings *settings = worker->settings;
-    struct tail *tail = tail_new(settings);
+    struct tail *tail = tail_new(settings, &worker->edges);
     struct failure failure = {""};
     struct error error;
 
@@ -139,15 +146,44 @@ static void *jobs_main(void *context)
     return NULL;
 }
 
-struct worker *worker_start(const struct settings *settings)
+static void *edge_main(void *context)
+{
+    struct edge_thread *thread = context;
+    struct edge_sender sender;
+    struct failure failure = {""};
+    struct error error;
+    int64_t wait_ms;
+
+    edge_sender_init(&sender, thread->worker->settings, thread->target);
+    while (!thread->worker->is_stopping) {
+        if (!edge_sender_step(&sender, &wait_ms, &error))
+            failure_log(&failure, "edge", &error);
+        else
+            failure_end(&failure, "edge");
+        pause_ms(thread->worker, wait_ms);
+    }
+    edge_sender_done(&sender);
+    return NULL;
+}
+
+struct worker *worker_start(const struct settings *settings, struct error *error)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
 
     ASSERT(worker != NULL);
     worker->settings = settings;
+    if (!edges_read(&worker->edges, settings, error)) {
+        free(worker);
+        return NULL;
+    }
     ASSERT(pthread_create(&worker->tail, NULL, tail_main, worker) == 0);
     ASSERT(pthread_create(&worker->rebuild, NULL, rebuild_main, worker) == 0);
     ASSERT(pthread_create(&worker->jobs, NULL, jobs_main, worker) == 0);
+    for (size_t i = 0; i < worker->edges.count; i++) {
+        struct edge_thread *thread = &worker->edge_threads[i];
+        *thread = (struct edge_thread){.worker = worker, .target = worker->edges.items[i]};
+        ASSERT(pthread_create(&thread->thread, NULL, edge_main, thread) == 0);
+    }
     return worker;
 }
 
@@ -159,6 +195,9 @@ void worker_stop(struct worker **pworker)
     pthread_join(worker->tail, NULL);
     pthread_join(worker->rebuild, NULL);
     pthread_join(worker->jobs, NULL);
+    for (size_t i = 0; i < worker->edges.count; i++)
+        pthread_join(worker->edge_threads[i].thread, NULL);
+    edges_free(&worker->edges);
     free(worker);
     *pworker = NULL;
 }

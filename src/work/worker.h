@@ -1,5 +1,5 @@
 /*
- * worker.h -- `ladder work`: the tail, the rebuilds and the periodic jobs, each on a thread of its own.
+ * worker.h -- `ladder work`: the tail, the rebuilds, the periodic jobs and each edge's purges, on threads of their own.
  */
 #ifndef WORK_WORKER_H
 #define WORK_WORKER_H
@@ -8,7 +8,8 @@
 
 struct worker;
 
-struct worker *worker_start(const struct settings *settings);
+/* NULL: the settings are wrong, *error says where. */
+struct worker *worker_start(const struct settings *settings, struct error *error);
 /* Asks the threads to end after what they are doing, and waits for them. */
 void worker_stop(struct worker **worker);
 

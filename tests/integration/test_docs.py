@@ -16,7 +16,7 @@ from harness import ROOT
 BLOCKS = re.compile(r"^```(sh|json)\n(.*?)^```$", re.M | re.S)
 INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$")
 OPAQUE = re.compile(r"^[\w-]{20,}$")
-FILES = ["README.md", "docs/api.md"]
+FILES = ["README.md", "docs/api.md", "docs/caching.md"]
 WIDTH = 118
 
 

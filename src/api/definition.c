@@ -1,0 +1,144 @@
+#include "api/definition.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "http/json.h"
+
+#define CACHING "max_staleness_ms", "max_age_s", "stale_while_revalidate_s", "stale_if_error_s", "edge_max_age_s"
+
+static bool read_name(const struct json_object *object, const char *name, bool (*parse)(struct slice, void *),
+                      void *ret_value, const char *allowed, bool *ret_has, struct error *error)
+{
+    struct slice text = {NULL, 0};
+
+    if (!json_read_text(object, name, false, &text, error))
+        return false;
+    if (!text.data)
+        return true;
+    if (ret_has)
+        *ret_has = true;
+    char pointer[ERROR_FIELD_MAX];
+    snprintf(pointer, sizeof(pointer), "/%s", name);
+    return parse(text, ret_value) || error_set_field(error, ERROR_INVALID_BODY, pointer, "must be one of %s", allowed);
+}
+
+static bool parse_order(struct slice text, void *value)
+{
+    return score_order_parse(text, value);
+}
+
+static bool parse_operator(struct slice text, void *value)
+{
+    return score_operator_parse(text, value);
+}
+
+static bool parse_tie(struct slice text, void *value)
+{
+    return tie_rule_parse(text, value);
+}
+
+static bool read_windows(const struct json_object *object, struct definition *definition, struct error *error)
+{
+    struct board *board = &definition->board;
+    size_t count;
+
+    if (!json_has(object, "windows"))
+        return true;
+    if (!json_read_array(object, "windows", WINDOW_COUNT, &count, error))
+        return false;
+    if (count == 0)
+        return error_set_field(error, ERROR_INVALID_BODY, "/windows", "must name 1 to %d windows", WINDOW_COUNT);
+    board->window_count = 0;
+    definition->has_windows = true;
+    for (size_t i = 0; i < count; i++) {
+        struct slice text;
+        enum window window;
+        if (!json_array_text(object, "windows", i, &text, error))
+            return false;
+        if (!window_parse(text, &window))
+            return error_set_field(error, ERROR_INVALID_BODY, "/windows",
+                                   "must hold all, monthly, weekly, daily or hourly");
+        if (board_has_window(board, window))
+            return error_set_field(error, ERROR_INVALID_BODY, "/windows", "holds %s twice", window_name(window));
+        board->windows[board->window_count++] = window;
+    }
+    return true;
+}
+
+static bool read_caching(const struct json_object *object, struct definition *definition, struct error *error)
+{
+    for (int i = 0; i < BOARD_CACHING_COUNT; i++) {
+        const struct board_caching_field *field = &board_caching_fields[i];
+        int64_t *value = board_caching_value(&definition->board.caching, i);
+        char pointer[ERROR_FIELD_MAX];
+        if (!json_read_int64(object, field->name, false, value, error))
+            return false;
+        definition->has_caching[i] = json_has(object, field->name);
+        snprintf(pointer, sizeof(pointer), "/%s", field->name);
+        if (*value < 0 || *value > field->max)
+            return error_set_field(error, ERROR_INVALID_BODY, pointer, "must be an integer from 0 to %lld",
+                                   (long long)field->max);
+    }
+    return true;
+}
+
+bool definition_fixed_check(const struct board *before, const struct board *after, struct error *error)
+{
+    const struct {
+        const char *name, *before, *after;
+    } fixed[] = {
+        {"order", score_order_name(before->ordering), score_order_name(after->ordering)},
+        {"operator", score_operator_name(before->operator), score_operator_name(after->operator)},
+        {"tie", tie_rule_name(before->tie), tie_rule_name(after->tie)},
+        {"time_zone", before->time_zone, after->time_zone},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+        if (strcmp(fixed[i].before, fixed[i].after) != 0) {
+            char pointer[ERROR_FIELD_MAX];
+            snprintf(pointer, sizeof(pointer), "/%s", fixed[i].name);
+            return error_set_field(error, ERROR_CONFLICT, pointer, "the board's %s is %s and cannot change", fixed[i].name, fixed[i].before);
+        }
+    return true;
+}
+
+bool definition_read(struct api_call *call, struct definition *definition, bool is_patch, struct error *error)
+{
+    static const char *const names[] = {"name",      "order",  "operator",   "tie",        "windows", "time_zone", "score_min",
+                                        "score_max", "public", "created_at", "updated_at", CACHING,   NULL};
+    struct json_document document;
+    struct json_object object;
+    struct board *board = &definition->board;
+    struct slice zone = {NULL, 0}, name = {NULL, 0};
+
+    if (!json_document_parse(&document, buf_slice(&call->http->body), error))
+        return false;
+    bool is_ok =
+        json_root_object(&document, &object, error) &&
+        json_object_only(&object, names, error) &&
+                 json_read_text(&object, "name", false, &name, error) &&
+        read_name(&object, "order", parse_order, &board->ordering, "desc, asc", NULL, error) &&
+        read_name(&object, "operator", parse_operator, &board->operator, "best, last, sum", NULL, error) &&
+        read_name(&object, "tie", parse_tie, &board->tie, "first, last", NULL, error) &&
+        read_windows(&object, definition, error) && json_read_text(&object, "time_zone", false, &zone, error) &&
+        json_read_int64(&object, "score_min", false, &board->score_min, error) &&
+        json_read_int64(&object, "score_max", false, &board->score_max, error) &&
+        json_read_bool(&object, "public", false, &board->is_public, error) && read_caching(&object, definition, error);
+    definition->has_min = is_ok && json_has(&object, "score_min");
+    definition->has_max = is_ok && json_has(&object, "score_max");
+    definition->has_public = is_ok && json_has(&object, "public");
+    if (is_ok && zone.data) {
+        if (zone.size < 1 || zone.size > TIME_ZONE_BYTES_MAX)
+            is_ok = error_set_field(error, ERROR_INVALID_BODY, "/time_zone", "must be an IANA time zone");
+        else
+            snprintf(board->time_zone, sizeof(board->time_zone), "%.*s", (int)zone.size, zone.data);
+    }
+    if (is_ok && board->score_min > board->score_max)
+        is_ok = error_set_field(error, ERROR_INVALID_BODY, "/score_min", "must not be above score_max");
+    if (is_ok && name.data && !slice_equal(name, call->board_name))
+        is_ok = error_set_field(error, is_patch ? ERROR_CONFLICT : ERROR_INVALID_BODY, "/name", "a board's name is the path's and cannot change");
+    json_document_free(&document);
+    return is_ok && (!is_patch || definition_fixed_check(&call->board, board, error));
+}

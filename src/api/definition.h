@@ -1,0 +1,20 @@
+/*
+ * definition.h -- a board as a caller writes it: the body of PUT and PATCH. It may hold all that a GET of the board shows,
+ * so that what was read can be sent back.
+ */
+#ifndef API_DEFINITION_H
+#define API_DEFINITION_H
+
+#include "api/api.h"
+
+struct definition {
+    struct board board; /* what was not said is as it was before */
+    bool has_windows, has_min, has_max, has_public, has_caching[BOARD_CACHING_COUNT];
+};
+
+/* Reads the call's body over definition->board. false: *error says what is wrong with it. */
+bool definition_read(struct api_call *call, struct definition *definition, bool is_patch, struct error *error);
+/* Does `after` keep what cannot change in `before`? */
+bool definition_fixed_check(const struct board *before, const struct board *after, struct error *error);
+
+#endif
