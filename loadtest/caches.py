@@ -338,7 +338,7 @@ def database():
     for name, settings in (("none", {"LADDER_CACHE_L1_BYTES": "0", "LADDER_REDIS_URL": "redis://127.0.0.1:1/0"}), ("all", {})):
         server, url = second_server(**settings)
         counted = "select sum(calls) from pg_stat_statements where query ~ 'ladder.entry' and query ~* '^ *(with|select)' and query !~ 'ladder.submit'"
-        sql("select pg_stat_statements_reset()")
+        sql("create extension if not exists pg_stat_statements; select pg_stat_statements_reset()")
         done = wrk(f"{url}/v1/games/loadtest", "-s", str(ROOT / "loadtest/mixed.lua"), "--", KEY, str(boards), connections=16, seconds=15)
         results[name] = {**done, "queries": int(sql(counted) or 0)}
         server.terminate()

@@ -155,7 +155,7 @@ postgres_start() {
     (cd "$data" && exec "${postgres_user[@]}" setsid "$pg_bin/postgres" -D "$data/$name" -p "$port" -k "$data" -c listen_addresses=127.0.0.1 \
         -c max_connections=200 -c shared_buffers=256MB -c max_wal_size=4GB -c checkpoint_timeout=15min -c wal_compression=lz4 \
         -c hot_standby_feedback=on -c max_standby_streaming_delay=10s -c deadlock_timeout=100ms -c jit=off \
-        -c max_slot_wal_keep_size=4GB) >>"$data/$name.log" 2>&1 </dev/null &
+        -c max_slot_wal_keep_size=4GB -c shared_preload_libraries=pg_stat_statements) >>"$data/$name.log" 2>&1 </dev/null &
     postgres_wait "$port" $! || { tail -5 "$data/$name.log" >&2; die "PostgreSQL ($name) did not start; its log: $data/$name.log"; }
 }
 

@@ -78,6 +78,12 @@ void l1_hear(struct l1 *l1, int64_t standing, int64_t version, int64_t before, i
         moves_add(&known->moves, version, before, total, items, count);
 }
 
+void l1_reach(struct l1 *l1, int64_t version)
+{
+    if (version > l1->heard)
+        l1->heard = version;
+}
+
 int64_t l1_heard(const struct l1 *l1)
 {
     return l1->heard;

@@ -90,10 +90,15 @@ static void stream_abandon(struct kv_stream *stream, const char *because)
 
 static void on_beat(struct kv_stream *stream, struct slice payload)
 {
-    int64_t sent_us;
+    const char *space = memchr(payload.data, ' ', payload.size);
+    size_t size = space ? (size_t)(space - payload.data) : 0;
+    int64_t sent_us, mark;
 
-    if (text_parse_int64(payload, &sent_us))
-        stream->current_until_us = sent_us + KV_STREAM_BEATS_MISSED * stream->beat_us;
+    if (!space || !text_parse_int64((struct slice){payload.data, size}, &sent_us) ||
+        !text_parse_int64((struct slice){space + 1, payload.size - size - 1}, &mark))
+        return;
+    stream->current_until_us = sent_us + KV_STREAM_BEATS_MISSED * stream->beat_us;
+    stream->listener.reached(stream->listener.context, mark);
 }
 
 /* [kind, channel, payload]: kind is subscribe or message. */
@@ -125,11 +130,11 @@ static void on_published(void *data, const struct redisReply *reply)
 
 static void beat_send(struct kv_stream *stream)
 {
-    char sent[24];
+    char sent[48];
 
     if (stream->beats_in_flight > 0)
         return;
-    snprintf(sent, sizeof(sent), "%lld", (long long)clock_monotonic_us());
+    snprintf(sent, sizeof(sent), "%lld %lld", (long long)clock_monotonic_us(), (long long)stream->listener.mark(stream->listener.context));
     const struct slice publish[] = {SLICE("PUBLISH"), slice_of(stream->beat_channel), slice_of(sent)};
     if (kv_call(stream->kv, ARRAY_SIZE(publish), publish, on_published, stream))
         stream->beats_in_flight++;

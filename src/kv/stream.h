@@ -19,6 +19,10 @@ struct kv_stream_listener {
     void *context;
     void (*message)(void *context, struct slice payload); /* see ladder.lua */
     void (*lost)(void *context);                          /* changes may be missed from here on */
+    /* A version that Redis is known to have reached when a beat is sent; and when that beat is back, everything up to it was
+     * heard, whether there were messages or not. */
+    int64_t (*mark)(void *context);
+    void (*reached)(void *context, int64_t mark);
 };
 
 /* kv: the loop's connection for commands, by which beats are sent; it outlives the stream. beat_ms: time between two. */

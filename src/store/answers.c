@@ -100,6 +100,19 @@ static void on_lost(void *context)
     l1_forget(((struct answers *)context)->l1);
 }
 
+/* What this process has seen, Redis had done before the beat was sent. Without this, a quiet stream would never be known to
+ * have brought it, and every hit would look for more. */
+static int64_t on_mark(void *context)
+{
+    (void)context;
+    return process_seen;
+}
+
+static void on_reached(void *context, int64_t mark)
+{
+    l1_reach(((struct answers *)context)->l1, mark);
+}
+
 /* ---- life ---- */
 
 void answers_open(struct store *store, size_t bytes_max, int heartbeat_ms, void (*value_free)(void *value))
@@ -112,7 +125,7 @@ void answers_open(struct store *store, size_t bytes_max, int heartbeat_ms, void 
     if (bytes_max == 0)
         return;
     answers->l1 = l1_new(bytes_max, value_free);
-    const struct kv_stream_listener listener = {answers, on_message, on_lost};
+    const struct kv_stream_listener listener = {answers, on_message, on_lost, on_mark, on_reached};
     answers->stream = kv_stream_new(store->loop, &store->settings.kv, store->kv, heartbeat_ms, &listener);
 }
 
