@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""caches.py RUN URL KEY: the measurements of loadtest/caches, which has started the servers under RUN. Prints Markdown.
+"""caches.py RUN URL KEY [PART…]: the measurements of loadtest/caches, which has started the servers under RUN. Prints Markdown.
 
 Latency under a fixed rate is h2load's (nghttp2, Debian): it sends by the clock, and its log has one line a request. Capacity
 and CPU are taken under wrk. Rounds of the two sides alternate, so that whatever else the machine does meets both.
@@ -74,7 +74,7 @@ def serve_pid():
 
 def metrics():
     text = urllib.request.urlopen(URL + "/metrics").read().decode()
-    return {name: float(value) for name, value in re.findall(r"^(\w+(?:\{[^}]*\})?) ([\d.]+)$", text, re.M)}
+    return {name: float(value) for name, value in re.findall(r"^(\w\S*) ([\d.]+)$", text, re.M)}
 
 
 def outcomes(before, after, route="/top"):
