@@ -91,9 +91,8 @@ bool moves_touch(const struct moves *moves, const struct span *span, int64_t ver
         return false;
     if (version < moves->base)
         return true;
-    if (span->is_of_absence && moves->opened > version)
-        return true;
-    if (span->total >= 0 && span->total != moves->total)
+    /* A total that came back to what it was is touched all the same: whoever saw it meanwhile has another copy, of a later date. */
+    if (moves->opened > version && (span->is_of_absence || span->total >= 0))
         return true;
     if (span->low > span->high || lowest_after(moves, version) > span->high)
         return false;
