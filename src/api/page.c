@@ -16,6 +16,7 @@
 #include "api/caching.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/text.h"
 #include "cache/compress.h"
 #include "http/negotiate.h"
@@ -59,7 +60,7 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     for (int i = 0; i < HTTP_CODING_COUNT; i++)
         strcat(strcpy(page->forms[i].tag, tag), suffixes[i]);
     if (changed_us > 0 && changed_us <= latest_us) {
-        page->valid_since_us = (changed_us + SECOND_US - 1) / SECOND_US * SECOND_US;
+        page->valid_since_us = (changed_us + (fault_is("date") ? 0 : SECOND_US - 1)) / SECOND_US * SECOND_US;
         clock_format_http(page->valid_since_us < latest_us ? page->valid_since_us : latest_us, page->last_modified);
     }
     cache_control_texts(call, page->cache_control, page->edge_control);
