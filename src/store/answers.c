@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "kv/stream.h"
 #include "store/private.h"
 
@@ -97,7 +98,8 @@ static void on_message(void *context, struct slice payload)
 
 static void on_lost(void *context)
 {
-    l1_forget(((struct answers *)context)->l1);
+    if (!fault_is("lost"))
+        l1_forget(((struct answers *)context)->l1);
 }
 
 /* What this process has seen, Redis had done before the beat was sent. Without this, a quiet stream would never be known to
@@ -131,7 +133,7 @@ void answers_open(struct store *store, size_t bytes_max, int heartbeat_ms, void 
 
 void answers_forget(struct store *store)
 {
-    if (store->answers && store->answers->l1)
+    if (store->answers && store->answers->l1 && !fault_is("epoch"))
         l1_forget(store->answers->l1);
 }
 
@@ -222,8 +224,9 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
     struct answers *answers = store->answers;
     struct l1_entry *entry = NULL;
     struct flight *flight;
-    int64_t heard = 0, changed = 0, seen = process_seen;
-    int64_t need = query->freshness->version > seen ? query->freshness->version : seen;
+    int64_t heard = 0, changed = 0;
+    int64_t seen = fault_is("seen") ? 0 : process_seen, shown = fault_is("token") ? 0 : query->freshness->version;
+    int64_t need = shown > seen ? shown : seen;
 
     if (answers->l1) {
         if (l1_heard(answers->l1) < need)
@@ -244,7 +247,7 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
         return ANSWERS_STALE;
     }
     /* Once the stream has brought all that is needed, only changes of this standing matter. */
-    if (flight && (heard >= need ? changed : need) <= flight->begun) {
+    if (flight && ((heard >= need ? changed : need) <= flight->begun || fault_is("join"))) {
         flight_join(flight, query->freshness->lsn, unsure_has(store, query->standing), done, context);
         return ANSWERS_JOINED;
     }
@@ -267,7 +270,7 @@ static void flight_end(struct flight *flight, const struct standing_answer *answ
     while (waiters) {
         struct waiter *waiter = waiters;
         waiters = waiter->next;
-        if (!error && (answer->as_of > 0 ? waiter->must_skip_redis : waiter->lsn > answer->lsn)) {
+        if (!error && (answer->as_of > 0 ? waiter->must_skip_redis : waiter->lsn > answer->lsn) && !fault_is("join-database")) {
             waiter->next = again;
             again = waiter;
             continue;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
 #include "store/private.h"
@@ -80,12 +81,12 @@ static struct span span_of(const struct standing_read *read)
             span.total = answer->total;
         break;
     case STANDING_AFTER:
-        span.low = answer->first - 1;
+        span.low = answer->first - (fault_is("range-border") ? 0 : 1);
         span.high = answer->has_more || query->k1_max < INT64_MAX ? end : MOVES_END;
         break;
     case STANDING_AROUND:
         span.low = answer->first;
-        span.high = end == answer->total ? MOVES_END : end - 1;
+        span.high = end == answer->total && !fault_is("around-end") ? MOVES_END : end - 1;
         span.is_of_absence = answer->is_absent;
         break;
     case STANDING_PLAYERS:
@@ -101,7 +102,7 @@ static struct span span_of(const struct standing_read *read)
         break;
     }
     /* Equal scores share the rank of the first of them; one above may come to share it without moving. */
-    if (query->ranking == RANKING_COMPETITION && answer->count)
+    if (query->ranking == RANKING_COMPETITION && answer->count && !fault_is("competition-border"))
         span.low = (query->kind == STANDING_PLAYERS ? answer->rows[0].rank - 1 : answer->group) - 1;
     if (span.low < 0 || query->ranking == RANKING_DENSE)
         span.low = 0;
@@ -114,7 +115,7 @@ void standing_finish(struct standing_read *read)
 {
     if (read->answer.as_of > 0) {
         read->answer.span = span_of(read);
-        changes_seen(read->answer.version);
+        changes_seen(fault_is("shown") ? 0 : read->answer.version);
     } else {
         read->answer.lsn = read->query.freshness.lsn;
     }

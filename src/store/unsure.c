@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/text.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
@@ -83,7 +84,7 @@ static void on_cursor(void *context, const struct redisReply *reply)
     if (unsure)
         unsure->is_asking = false;
     if (unsure && at_us > unsure->committed_us) {
-        changes_seen(kv_reply_int(kv_reply_item(reply, 1)));
+        changes_seen(fault_is("sure-again") ? 0 : kv_reply_int(kv_reply_item(reply, 1)));
         HASH_DEL(table, unsure);
         free(unsure);
         table_size--;
@@ -96,7 +97,7 @@ bool unsure_has(struct store *store, int64_t standing)
 {
     char key[KV_KEY_MAX];
 
-    if (table_size == 0)
+    if (table_size == 0 || fault_is("unsure"))
         return false;
     pthread_mutex_lock(&mutex);
     struct unsure *unsure = find(standing);

@@ -1,0 +1,18 @@
+/*
+ * fault.h -- rules that a test breaks on purpose, to see that its checks would find it.
+ *
+ * A build with -Dfaults=true reads LADDER_FAULTS once: names with commas between. In every other build fault_is is false and
+ * the compiler drops it with what hangs on it. Any thread.
+ */
+#ifndef BASE_FAULT_H
+#define BASE_FAULT_H
+
+#include <stdbool.h>
+
+#ifdef LADDER_WITH_FAULTS
+bool fault_is(const char *name);
+#else
+#define fault_is(name) false
+#endif
+
+#endif
