@@ -158,6 +158,9 @@ static struct change *change_new(struct api_call *call, void (*send)(struct chan
     change->call = call;
     change->send = send;
     change->board_id = call->board.id;
+    /* Asked again because an answer was lost: whether it was a refusal nobody knows, so the condition decides again. The
+     * connection may be gone by now, and the header with it. */
+    change->conditions = call->again ? ((struct change *)call->state)->conditions : http_conditions_read(call->http);
     call->state = change;
     return change;
 }
@@ -204,9 +207,7 @@ static void change_start(struct change *change)
 {
     struct api_call *call = change->call;
 
-    change->conditions = http_conditions_read(call->http);
-    /* A change of which only the answer was lost held already. */
-    if (call->again || !http_conditions_any(&change->conditions)) {
+    if (!http_conditions_any(&change->conditions)) {
         change->send(change);
         return;
     }

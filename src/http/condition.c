@@ -10,7 +10,7 @@
 
 struct joined {
     const char *name;
-    struct buf text;
+    struct buf *text; /* NULL: they are only counted */
     int count;
 };
 
@@ -19,8 +19,11 @@ static enum MHD_Result on_line(void *context, enum MHD_ValueKind kind, const cha
     struct joined *joined = context;
 
     (void)kind;
-    if (strcasecmp(name, joined->name) == 0)
-        buf_printf(&joined->text, "%s%s", joined->count++ ? ", " : "", value ? value : "");
+    if (strcasecmp(name, joined->name) != 0)
+        return MHD_YES;
+    if (joined->text)
+        buf_printf(joined->text, "%s%s", joined->count ? ", " : "", value ? value : "");
+    joined->count++;
     return MHD_YES;
 }
 
@@ -28,15 +31,19 @@ static enum MHD_Result on_line(void *context, enum MHD_ValueKind kind, const cha
 static struct slice list_read(struct http_request *request, const char *name)
 {
     struct slice first = http_header(request, name);
-    struct joined joined = {.name = name};
+    struct joined lines = {.name = name};
+    struct buf text;
 
     if (!first.data)
         return first;
-    buf_init(&joined.text, HTTP_ARENA_BYTES_MAX);
-    MHD_get_connection_values(request->exchange->connection, MHD_HEADER_KIND, on_line, &joined);
-    if (joined.count > 1)
-        first = arena_copy(&request->arena, buf_slice(&joined.text));
-    buf_done(&joined.text);
+    MHD_get_connection_values(request->exchange->connection, MHD_HEADER_KIND, on_line, &lines);
+    if (lines.count < 2)
+        return first;
+    buf_init(&text, HTTP_ARENA_BYTES_MAX);
+    lines = (struct joined){.name = name, .text = &text};
+    MHD_get_connection_values(request->exchange->connection, MHD_HEADER_KIND, on_line, &lines);
+    first = arena_copy(&request->arena, buf_slice(&text));
+    buf_done(&text);
     return first.data ? first : SLICE("");
 }
 

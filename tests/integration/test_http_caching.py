@@ -497,3 +497,14 @@ def test_board_conditional_change_with_an_idempotency_key(client):
     headers = dict(If_None_Match="*", Idempotency_Key="three")
     made = [ask(client, "/boards/new", "PUT", {}, **headers) for _ in range(2)]
     assert [answer.status_code for answer in made] == [201, 201] and made[0].headers["ETag"] == made[1].headers["ETag"]
+
+
+def test_board_refusal_whose_answer_was_lost_stays_a_refusal(stack, client):
+    """The server died between the commit of the key and keeping the answer: sent again, the condition still counts."""
+    client.put_board("b")
+    refused = dict(If_Match='"other"', Idempotency_Key="lost")
+    assert ask(client, "/boards/b", "PATCH", {"score_max": 5}, **refused).status_code == 412
+    stack.sql("update ladder.idempotency_key set status = null, headers = null, body = null, backend = 1, backend_at = now() - interval '1 day' "
+              "where game_id = (select id from ladder.game where name = %s)", client.game)
+    assert ask(client, "/boards/b", "PATCH", {"score_max": 5}, **refused).status_code == 412
+    assert client.read("/boards/b")["score_max"] == 2**63 - 1
