@@ -4,6 +4,7 @@
 Latency under a fixed rate is h2load's (nghttp2, Debian): it sends by the clock, and its log has one line a request. Capacity
 and CPU are taken under wrk. Rounds of the two sides alternate, so that whatever else the machine does meets both.
 """
+import http.client
 import json
 import os
 import pathlib
@@ -21,7 +22,7 @@ API = f"{URL}/v1/games/loadtest"
 PAGE = f"{API}/boards/large/top?limit=100"
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REDIS_PORT = int(re.search(r"redis=(\d+)", (RUN / "ports").read_text())[1])
-ROUNDS, SECONDS = 5, 4
+ROUNDS, SECONDS, WRITERS = 5, 4, 4
 TICKS = os.sysconf("SC_CLK_TCK")
 children = []
 
@@ -197,30 +198,38 @@ def memory():
 # ---- while scores land ----
 
 class Writer(threading.Thread):
-    """So many scores a second, of players and values drawn at random, in requests of 50; and now and then one that must be seen."""
+    """Its share of so many scores a second, of players and values drawn at random, in requests of 50 by the clock. The first
+    writer now and then sends one that must be seen at once, at the top."""
 
-    def __init__(self, rate):
+    def __init__(self, number, rate):
         super().__init__(daemon=True)
-        self.rate, self.is_over, self.sent, self.late, self.seen, self.missed = rate, False, 0, 0, 0, 0
+        self.number, self.rate, self.is_over, self.sent, self.seen, self.missed = number, rate, False, 0, 0, 0
+        self.connection = http.client.HTTPConnection(URL.removeprefix("http://"), timeout=30)
+
+    def ask(self, method, path, body=None):
+        self.connection.request(method, "/v1/games/loadtest" + path, json.dumps(body) if body else None,
+                                {"Authorization": "Bearer " + KEY, "Content-Type": "application/json"})
+        answer = self.connection.getresponse()
+        text = answer.read()
+        assert answer.status == 200, text
+        return json.loads(text)
 
     def run(self):
-        dice = random.Random(2)
-        started = time.monotonic()
+        dice = random.Random(self.number)
+        started = marked = time.monotonic()
         while not self.is_over:
-            due = started + self.sent / self.rate
-            wait = due - time.monotonic()
+            wait = started + self.sent / self.rate - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
-            self.late = max(self.late, -wait)
             scores = [{"board": "large", "player": f"player{dice.randrange(1000000):06}", "score": dice.randrange(1000000000)} for _ in range(50)]
-            marker = None
-            if self.sent % 5000 == 0:
-                marker = 2000000000 + self.sent
+            marker = self.number == 0 and time.monotonic() > marked + 1 and 2000000000 + self.sent
+            if marker:
+                marked = time.monotonic()
                 scores[-1] = {"board": "large", "player": "marker", "score": marker}
-            request(f"{API}/scores", {"scores": scores})
+            self.ask("POST", "/scores", {"scores": scores})
             self.sent += 50
             if marker:
-                first = json.loads(request(f"{API}/boards/large/top?limit=100")[2])["entries"][0]
+                first = self.ask("GET", "/boards/large/top?limit=100")["entries"][0]
                 if (first["player"], first["score"]) == ("marker", marker):
                     self.seen += 1
                 else:
@@ -243,20 +252,21 @@ def paced(rate, seconds):
 def writes():
     rate, seconds = 5000, 20
     rows = []
-    for written in (0, rate):
-        writer = Writer(rate)
-        if written:
+    for is_written in (False, True):
+        writers = [Writer(i, rate / WRITERS) for i in range(WRITERS if is_written else 0)]
+        for writer in writers:
             writer.start()
-            time.sleep(1)
-        before = metrics()
+        time.sleep(1)
+        before, sent, started = metrics(), sum(w.sent for w in writers), time.monotonic()
         done = paced(rate, seconds)
+        written = (sum(w.sent for w in writers) - sent) / (time.monotonic() - started)
         counts = outcomes(before, metrics())
-        writer.is_over = True
-        if written:
+        for writer in writers:
+            writer.is_over = True
             writer.join()
-        share = counts.get("hit", 0) / sum(counts.values())
-        rows.append(f"| {written:,} | {done['count'] / seconds:,.0f} | {share:.4f} | {done['p50_ms']:.2f} ms | {done['p99_ms']:.2f} ms | "
-                    f"{f'{writer.seen} of {writer.seen + writer.missed}' if written else ''} |")
+        seen, missed = sum(w.seen for w in writers), sum(w.missed for w in writers)
+        rows.append(f"| {written:,.0f} | {done['count'] / seconds:,.0f} | {counts.get('hit', 0) / sum(counts.values()):.4f} | "
+                    f"{done['p50_ms']:.2f} ms | {done['p99_ms']:.2f} ms | {f'{seen} of {seen + missed}' if writers else ''} |")
     say("The same page of a board of a million entries, asked for 5,000 times a second by the clock, while scores at random ranks land below it:")
     say()
     say("| scores/s | reads/s | from memory | p50 | p99 | new first places seen at once |")

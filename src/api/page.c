@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "cache/compress.h"
 #include "http/condition.h"
@@ -48,9 +49,9 @@ struct page {
 
 void page_tag(struct slice body, char tag[static PAGE_TAG_MAX])
 {
-    uint8_t hash[CRYPTO_HASH_SIZE];
+    uint8_t hash[HASH_SIZE];
 
-    crypto_digest(body, hash);
+    hash_bytes(body, hash);
     text_base64url_encode(hash, TAG_BYTES, tag);
 }
 

@@ -16,6 +16,7 @@
 #include "api/api.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "kv/url.h"
@@ -200,6 +201,7 @@ int cmd_serve(int argc, char **argv)
     ASSERT(loops != NULL);
     if (!loops_listen(loops, count, &settings, &port, &error))
         return command_fail(&error);
+    hash_seed(slice_of(settings.server_secret));
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);

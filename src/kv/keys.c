@@ -13,6 +13,14 @@ struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX])
     return (struct slice){out, (size_t)size};
 }
 
+struct slice kv_order_key(int64_t standing, struct slice gen, char out[static KV_KEY_MAX])
+{
+    int size = snprintf(out, KV_KEY_MAX, "ladder:{%d}:%lld:%.*s:order", (int)(standing % KV_SHARDS), (long long)standing, (int)gen.size, gen.data);
+
+    ASSERT(standing > 0 && gen.size <= KV_GEN_MAX && size > 0 && size < KV_KEY_MAX);
+    return (struct slice){out, (size_t)size};
+}
+
 struct slice kv_cursor_key(int shard, char out[static KV_KEY_MAX])
 {
     int size = snprintf(out, KV_KEY_MAX, "ladder:{%d}:cursor", shard);

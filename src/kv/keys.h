@@ -22,7 +22,7 @@
 
 #include "base/slice.h"
 
-enum { KV_SHARDS = 256, KV_KEY_MAX = 64, KV_REVISION_SIZE = 6 };
+enum { KV_SHARDS = 256, KV_KEY_MAX = 64, KV_GEN_MAX = 16 /* characters of a generation's name */, KV_REVISION_SIZE = 6 };
 
 #define KV_READY "ladder:ready"
 #define KV_WANTED "ladder:wanted"
@@ -34,6 +34,7 @@ enum { KV_SHARDS = 256, KV_KEY_MAX = 64, KV_REVISION_SIZE = 6 };
 
 /* Each writes a NUL-terminated key and returns it as a slice of `out`. */
 struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX]);
+struct slice kv_order_key(int64_t standing, struct slice gen, char out[static KV_KEY_MAX]);
 struct slice kv_cursor_key(int shard, char out[static KV_KEY_MAX]);
 
 /* A revision as the scripts compare it: big-endian, positive, below 2^48. */

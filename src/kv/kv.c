@@ -125,6 +125,32 @@ static bool call_send(struct kv *kv, size_t count, const struct slice *arguments
     return true;
 }
 
+/* A command whose own answer says nothing. */
+static bool silent_send(struct kv *kv, size_t count, const struct slice *arguments)
+{
+    enum { COUNT_MAX = 8 };
+    const char *data[COUNT_MAX];
+    size_t sizes[COUNT_MAX];
+
+    ASSERT(count <= COUNT_MAX);
+    for (size_t i = 0; i < count; i++) {
+        data[i] = arguments[i].data;
+        sizes[i] = arguments[i].size;
+    }
+    return redisAsyncCommandArgv(kv->context, NULL, NULL, (int)count, data, sizes) == REDIS_OK;
+}
+
+bool kv_call_both(struct kv *kv, size_t first_count, const struct slice *first, size_t second_count, const struct slice *second,
+                  kv_done_fn *done, void *context)
+{
+    const struct slice multi = SLICE("MULTI"), exec = SLICE("EXEC");
+
+    if (kv->state != STATE_UP || kv->pending >= (size_t)kv->settings.pending_max)
+        return false;
+    return silent_send(kv, 1, &multi) && silent_send(kv, first_count, first) && silent_send(kv, second_count, second) &&
+           call_send(kv, 1, &exec, done, context);
+}
+
 bool kv_call(struct kv *kv, size_t count, const struct slice *arguments, kv_done_fn *done, void *context)
 {
     if (kv->state != STATE_UP || kv->pending >= (size_t)kv->settings.pending_max)

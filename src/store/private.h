@@ -13,6 +13,7 @@ struct board_entry;
 struct period_entry;
 struct submitter;
 struct answers;
+struct generation;
 
 struct store {
     struct ev_loop *loop;
@@ -24,12 +25,14 @@ struct store {
     struct period_entry *periods; /* by board and window (periods.c) */
     struct submitter *submitter;
     struct answers *answers; /* NULL until answers_open */
+    struct generation *generations; /* by standing (standing_page.c) */
 };
 
 /* keys.c, boards.c, unsure.c, submit.c */
 void keys_free(struct store *store);
 void boards_free(struct store *store);
 void periods_free(struct store *store);
+void generations_free(struct store *store);
 void boards_join(struct store *store);  /* to be told what other loops changed */
 void boards_leave(struct store *store);
 void submitter_new(struct store *store);

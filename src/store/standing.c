@@ -142,17 +142,11 @@ static bool redis_may_answer(struct standing_read *read)
            !query->freshness.needs_primary && !is_dense && !unsure_has(read->store, query->period.id);
 }
 
-/* The members of a page reply: status, version, total, as_of, first, group, members, values. */
-static bool page_rows(struct standing_read *read, const struct redisReply *reply)
+bool standing_members_read(struct standing_read *read, const struct redisReply *members, const struct redisReply *values)
 {
-    const struct redisReply *members = kv_reply_item(reply, 6);
-    const struct redisReply *values = kv_reply_item(reply, 7);
     struct standing_answer *answer = &read->answer;
     size_t count = kv_reply_count(members);
-    int64_t first = kv_reply_int(kv_reply_item(reply, 4));
 
-    answer->group = kv_reply_int(kv_reply_item(reply, 5));
-    answer->first = first;
     answer->rows = arena_calloc(read->arena, count, sizeof(*answer->rows));
     if (!answer->rows)
         return true; /* reported by standing_finish */
@@ -163,14 +157,23 @@ static bool page_rows(struct standing_read *read, const struct redisReply *reply
             row_metadata(read, kv_reply_text(kv_reply_item(values, i)), &answer->rows[i]);
     }
     answer->count = count;
-    answer->is_absent = kv_reply_int(kv_reply_item(reply, 8)) != 0;
     int limit = read->query.kind == STANDING_AROUND ? (int)count : read->query.limit;
     if (read->query.kind != STANDING_AROUND && count > (size_t)limit) {
         answer->has_more = true;
         answer->count = (size_t)limit;
     }
-    standing_rank_rows(read, first + 1, answer->group);
+    standing_rank_rows(read, answer->first + 1, answer->group);
     return true;
+}
+
+/* status, version, total, as_of, first, group, members, values, generation [, 1: the player is absent]. */
+static bool page_rows(struct standing_read *read, const struct redisReply *reply)
+{
+    read->answer.first = kv_reply_int(kv_reply_item(reply, 4));
+    read->answer.group = kv_reply_int(kv_reply_item(reply, 5));
+    read->answer.is_absent = kv_reply_int(kv_reply_item(reply, 9)) != 0;
+    generation_learn(read->store, read->query.period.id, kv_reply_text(kv_reply_item(reply, 8)));
+    return standing_members_read(read, kv_reply_item(reply, 6), kv_reply_item(reply, 7));
 }
 
 static int row_compare(const void *a, const void *b)
@@ -208,6 +211,25 @@ static bool players_rows(struct standing_read *read, const struct redisReply *re
     return true;
 }
 
+void standing_head_read(struct standing_read *read, const struct redisReply *reply)
+{
+    read->answer.source = SOURCE_REDIS;
+    read->answer.version = kv_reply_int(kv_reply_item(reply, 1));
+    read->answer.total = kv_reply_int(kv_reply_item(reply, 2));
+    read->answer.as_of = kv_reply_int(kv_reply_item(reply, 3));
+}
+
+/* Cold, broken or gone: PostgreSQL knows. What was acknowledged meanwhile, others may expect to see in this answer too. */
+static void redis_failed(struct standing_read *read, bool was_answered)
+{
+    if (was_answered)
+        standing_want(read->store, read->query.period.id);
+    read->answer = (struct standing_answer){.total = -1};
+    if (read->query.freshness.lsn < db_lsn(read->store->db))
+        read->query.freshness.lsn = db_lsn(read->store->db);
+    standing_sql_send(read);
+}
+
 static void on_redis(void *context, const struct redisReply *reply)
 {
     struct standing_read *read = context;
@@ -215,17 +237,13 @@ static void on_redis(void *context, const struct redisReply *reply)
     const struct redisReply *status = kv_reply_item(reply, 0);
     bool is_ok = kv_reply_is_text(status, "OK");
 
-    answer->version = kv_reply_int(kv_reply_item(reply, 1));
-    answer->total = kv_reply_int(kv_reply_item(reply, 2));
-    answer->as_of = kv_reply_int(kv_reply_item(reply, 3));
+    standing_head_read(read, reply);
     if (kv_reply_is_text(status, "ABSENT")) {
-        answer->source = SOURCE_REDIS;
         answer->is_absent = true;
         standing_fail(read, ERROR_PLAYER_NOT_FOUND, "the player has no entry in this standing");
         return;
     }
     if (is_ok) {
-        answer->source = SOURCE_REDIS;
         if (read->query.kind == STANDING_SEEK) {
             answer->before = kv_reply_int(kv_reply_item(reply, 4));
         } else {
@@ -236,16 +254,10 @@ static void on_redis(void *context, const struct redisReply *reply)
             return;
         }
     }
-    /* Cold, broken or gone: PostgreSQL knows. What was acknowledged meanwhile, others may expect to see in this answer too. */
-    if (reply)
-        standing_want(read->store, read->query.period.id);
-    read->answer = (struct standing_answer){.total = -1};
-    if (read->query.freshness.lsn < db_lsn(read->store->db))
-        read->query.freshness.lsn = db_lsn(read->store->db);
-    standing_sql_send(read);
+    redis_failed(read, reply != NULL);
 }
 
-static bool redis_send(struct standing_read *read)
+static bool script_send(struct standing_read *read)
 {
     static const char *const absent_names[] = {"", "top", "last"};
     const struct standing_query *query = &read->query;
@@ -326,6 +338,12 @@ static bool redis_send(struct standing_read *read)
     return kv_call(read->store->kv, count, arguments, on_redis, read);
 }
 
+void standing_script_send(struct standing_read *read)
+{
+    if (!redis_may_answer(read) || !script_send(read))
+        redis_failed(read, false);
+}
+
 void standing_read(struct store *store, struct arena *arena, const struct standing_query *query, standing_done_fn *done, void *context)
 {
     struct standing_read *read = calloc(1, sizeof(*read));
@@ -343,6 +361,6 @@ void standing_read(struct store *store, struct arena *arena, const struct standi
             standing_finish(read);
         return;
     }
-    if (!redis_may_answer(read) || !redis_send(read))
+    if (!redis_may_answer(read) || (!standing_page_send(read) && !script_send(read)))
         standing_sql_send(read);
 }

@@ -4,6 +4,7 @@
 #ifndef STORE_STANDING_PRIVATE_H
 #define STORE_STANDING_PRIVATE_H
 
+#include "kv/keys.h"
 #include "store/standing.h"
 
 struct standing_read {
@@ -13,6 +14,7 @@ struct standing_read {
     struct standing_answer answer;
     standing_done_fn *done;
     void *context;
+    char generation[KV_GEN_MAX + 1]; /* standing_page.c: whose members were asked for */
     /* PostgreSQL: */
     struct db_call call;
     char texts[10][32];
@@ -27,5 +29,14 @@ void standing_finish(struct standing_read *read); /* calls done, frees */
 void standing_fail(struct standing_read *read, enum error_code code, const char *message);
 
 void standing_sql_send(struct standing_read *read);
+
+/* standing.c, for standing_page.c: what both ways of asking Redis share. */
+void standing_head_read(struct standing_read *read, const struct redisReply *reply); /* version, total, as_of */
+bool standing_members_read(struct standing_read *read, const struct redisReply *members, const struct redisReply *values);
+void standing_script_send(struct standing_read *read); /* by the script of its kind after all; or PostgreSQL */
+
+/* standing_page.c: a page by its place, without the script's detour. false: not for this question, or nothing was sent. */
+bool standing_page_send(struct standing_read *read);
+void generation_learn(struct store *store, int64_t standing, struct slice gen);
 
 #endif

@@ -59,6 +59,7 @@ void store_free(struct store **pstore)
     keys_free(store);
     boards_free(store);
     periods_free(store);
+    generations_free(store);
     free(store);
     *pstore = NULL;
 }
