@@ -108,14 +108,11 @@ def boards_make(client, processes, seed, boards=6):
     for i in range(processes):
         for board in model.boards(f"b{seed}-{i}-", boards):
             client.put_board(board.name, order=board.order, operator=board.operator, tie=board.tie)
+            yield board.name
 
 
 def workers(stack):
     return [child for child in stack.children if child.command[1:2] == ["work"] and child.is_alive()]
-
-
-def same_in_the_end(stack, game):
-    wait_until(lambda: compare.same(stack, game), 15, "Redis equals PostgreSQL")
 
 
 class Setting:
@@ -149,7 +146,7 @@ class Setting:
 
     def check(self, operations, seed=1, processes=2, **options):
         """-> what was counted, violations. worker=… where it is to be disturbed."""
-        boards_make(self.here, processes, seed)
+        self.boards = list(boards_make(self.here, processes, seed))
         return run(self.stack, self.servers, self.game, self.key, operations, processes=processes, seed=seed, **options)
 
     def remembered(self, path, **parameters):
@@ -159,3 +156,11 @@ class Setting:
             return answer if answer.headers["Ladder-Cache"] == "hit" else None
         wait_until(lambda: read(self.there), 10, f"{path} is remembered")
         return wait_until(lambda: read(self.here), 10, f"{path} is remembered").json()
+
+    def same_in_the_end(self):
+        """Redis equals PostgreSQL; what Redis lost last is loaded because it is asked for."""
+        def is_same():
+            for board in self.boards:
+                self.here.get(f"/boards/{board}/top", offset=100, limit=1)
+            return compare.same(self.stack, self.game)
+        wait_until(is_same, 15, "Redis equals PostgreSQL")

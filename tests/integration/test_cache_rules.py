@@ -36,6 +36,7 @@ def past_ring(setting):
     here.submit("b", "new", 2000)
     for n in range(3):
         token = here.request("POST", "/scores", {"scores": [dict(board="b", player=f"p{15 + i % 2}", score=i + n) for i in range(60)]})
+    time.sleep(0.3)  # the messages are there
     answer = there.request("GET", "/boards/b/top", limit=3, headers={"Ladder-Token": token.headers["Ladder-Token"]}).json()
     return answer["entries"][0]["player"] == "new"
 
@@ -66,6 +67,7 @@ def gap(setting):
                              (revision + 1).to_bytes(6, "big"), "")
     assert done[0] == b"OK", done
     token = here.submit("b", "p8", 93)["token"]
+    time.sleep(0.3)  # its message is there
     answer = there.request("GET", "/boards/b/top", limit=3, headers={"Ladder-Token": token}).json()
     return answer["entries"][0]["player"] != "p0"
 

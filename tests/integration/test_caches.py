@@ -26,7 +26,7 @@ def test_random_clients_find_nothing_wrong(stack):
         counts, violations, _ = setting.check(OPERATIONS, seed=time.time_ns() % 100000)
         assert not violations, violations[0]
         assert counts["hit"] > OPERATIONS / 10 and counts["not modified"] > 0, counts
-        modelrun.same_in_the_end(stack, setting.game)
+        setting.same_in_the_end()
 
 
 def test_nor_where_messages_and_answers_come_late(stack):
@@ -41,7 +41,7 @@ def test_nor_while_redis_and_the_worker_are_disturbed(stack):
         counts, violations, disturbed = setting.check(OPERATIONS, seed=time.time_ns() % 100000, worker=modelrun.workers(stack)[0])
         assert not violations, violations[0]
         assert sum(disturbed.values()) > 3, disturbed
-        modelrun.same_in_the_end(stack, setting.game)
+        setting.same_in_the_end()
 
 
 def test_nor_without_redis(stack):
