@@ -1,0 +1,218 @@
+"""
+One scenario for each rule of the caches that random clients seldom come to need: right as it is, wrong with the rule broken.
+"""
+import concurrent.futures
+import json
+import os
+import signal
+import time
+
+import compare
+import modelrun
+import pytest
+from harness import Client, ROOT, wait_until
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worker(stack):
+    """Tests here end it and start another."""
+    stack.worker()
+    yield
+    for child in modelrun.workers(stack):
+        child.stop()
+
+
+def in_thread(function):
+    """Starts it; what is returned waits for its result."""
+    return concurrent.futures.ThreadPoolExecutor(1).submit(function).result
+
+
+def past_ring(setting):
+    """More moves below than a thread remembers one by one, after one at the top."""
+    here, there = setting.here, setting.there
+    here.put_board("b", operator="last")
+    here.submit_many([dict(board="b", player=f"p{i}", score=1000 - i) for i in range(20)])
+    assert setting.remembered("/boards/b/top", limit=3)["entries"][0]["player"] == "p0"
+    here.submit("b", "new", 2000)
+    for n in range(3):
+        token = here.request("POST", "/scores", {"scores": [dict(board="b", player=f"p{15 + i % 2}", score=i + n) for i in range(60)]})
+    time.sleep(0.3)  # the messages are there
+    answer = there.request("GET", "/boards/b/top", limit=3, headers={"Ladder-Token": token.headers["Ladder-Token"]}).json()
+    return answer["entries"][0]["player"] == "new"
+
+
+def around_end(setting):
+    """One more behind the last: the page that was filled up from above begins one lower."""
+    here = setting.here
+    here.put_board("b")
+    here.submit_many([dict(board="b", player=f"p{i}", score=100 - i) for i in range(5)])
+    before = setting.remembered("/boards/b/players/p4/around", above=1, below=1)
+    here.submit("b", "last", 1)
+    after = here.read("/boards/b/players/p4/around", above=1, below=1)
+    return [[e["player"] for e in page["entries"]] for page in (before, after)] == [["p2", "p3", "p4"], ["p3", "p4", "last"]]
+
+
+def gap(setting):
+    """A change whose message never came; the next one tells that there was one."""
+    stack, here, there = setting.stack, setting.here, setting.there
+    here.put_board("b")
+    here.submit_many([dict(board="b", player=f"p{i}", score=100 - i) for i in range(9)])
+    setting.remembered("/boards/b/top", limit=3)
+    text = (ROOT / "src/kv/ladder.lua").read_text().replace("LADDER_LIBRARY", "whisper").replace("'ladder:moves'", "'ladder:nowhere'")
+    stack.redis.function_load(text, replace=True)
+    period, = compare.periods(stack, setting.game)
+    revision = compare.in_redis(stack, period)[0][5]
+    epoch = stack.sql("select max(epoch) from ladder.epoch")[0][0]
+    done = stack.redis.fcall("whisper_apply", 1, f"ladder:{{{period % 256}}}:{period}:meta", epoch, 0, "p0", "", "0",
+                             (revision + 1).to_bytes(6, "big"), "")
+    assert done[0] == b"OK", done
+    token = here.submit("b", "p8", 93)["token"]
+    time.sleep(0.3)  # its message is there
+    answer = there.request("GET", "/boards/b/top", limit=3, headers={"Ladder-Token": token}).json()
+    return answer["entries"][0]["player"] != "p0"
+
+
+def unsure(setting):
+    """An apply that Redis did not take in time: from the commit until every loop has heard what the worker's tail brought."""
+    stack, here = setting.stack, setting.here
+    here.put_board("b")
+    here.submit("b", "p0", 1)
+    here.submit("b", "p1", 2)
+    for n in range(3):
+        setting.remembered("/boards/b/top")
+        stack.redis.execute_command("CLIENT", "PAUSE", 400, "WRITE")
+        score = 100 + n
+        here.submit("b", "p0", score)
+        until = time.monotonic() + 1.2
+        while time.monotonic() < until:
+            if here.read("/boards/b/top")["entries"][0]["score"] != score:
+                return False
+    return True
+
+
+def epoch(setting):
+    """The database went back to a state without a change that was served from memory; nobody has touched Redis yet."""
+    stack, here = setting.stack, setting.here
+    here.put_board("b")
+    here.submit("b", "p0", 1)
+    setting.remembered("/boards/b/top")
+    worker = modelrun.workers(stack)[0]
+    worker.kill()
+    try:
+        period, = compare.periods(stack, setting.game)
+        stack.sql("update ladder.entry set k1 = ~(5::bigint) where period_id = %s", period)
+        epoch = stack.sql("select ladder.epoch_renew()")[0][0]
+        stack.sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'ladder_serve'")
+        stack.replica_caught_up()
+        run_id = stack.redis.info("server")["run_id"]
+        stack.redis.set("ladder:ready", f"{epoch} {run_id}")
+        wait_until(lambda: f"trusted=yes epoch={epoch}" in setting.servers[0].log(), 10, "the new epoch is known")
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            if here.read("/boards/b/top")["entries"][0]["score"] != 5:
+                return False
+        return True
+    finally:
+        stack.worker()
+
+
+def token(setting):
+    """A change of another server, acknowledged before its message is here."""
+    here, there = setting.here, setting.there
+    here.put_board("b")
+    here.submit("b", "p0", 1)
+    setting.remembered("/boards/b/top")
+    token = here.submit("b", "p0", 2)["token"]
+    return there.request("GET", "/boards/b/top", headers={"Ladder-Token": token}).json()["entries"][0]["score"] == 2
+
+
+def long_stream(setting):
+    """The token of a long stream covers its first line too, though its last changed nothing."""
+    here, there = setting.here, setting.there
+    for board in "a", "b":
+        here.put_board(board)
+        here.submit(board, "p0", 1)
+    for board in "a", "b":
+        setting.remembered(f"/boards/{board}/top")
+    rows = [dict(board="a", player="p0", score=2)] + [dict(board="b", player="p0", score=0)] * 520
+    body = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    token = here.request("POST", "/scores", body, headers={"Content-Type": "application/x-ndjson"}).json()["token"]
+    answer = there.request("GET", "/boards/a/top", headers={"Ladder-Token": token}).json()
+    return answer["entries"][0]["score"] == 2
+
+
+def join(setting):
+    """A fetch is under way, its answer late; a change of another server is acknowledged; a reader who shows its token."""
+    here, there = setting.here, setting.there
+    here.put_board("b")
+    here.submit("b", "p0", 1)
+    setting.remembered("/boards/b/top")
+    first = in_thread(lambda: Client(there.server, there.game, there.key).read("/boards/b/top", limit=4))
+    time.sleep(0.1)
+    token = here.submit("b", "p0", 2)["token"]
+    answer = there.request("GET", "/boards/b/top", limit=4, headers={"Ladder-Token": token}).json()
+    assert first()["entries"][0]["score"] == 1
+    return answer["entries"][0]["score"] == 2
+
+
+def join_database(setting):
+    """The same without Redis: the fetch hangs in a replica, and the change is this server's own."""
+    stack, here = setting.stack, setting.here
+
+    def again():
+        return Client(here.server, here.game, here.key).get("/boards/b/top")
+    here.put_board("b")
+    here.submit("b", "p0", 2)
+    here.submit("b", "p1", 1)
+    wait_until(lambda: again().headers["Server-Timing"].startswith("replica"), 10, "the replica is asked")
+    stack.replica_sql("select pg_wal_replay_pause()")
+    backends = [pid for pid, in stack.replica_sql("select pid from pg_stat_activity where usename = 'ladder_serve'")]
+    try:
+        for pid in backends:
+            os.kill(pid, signal.SIGSTOP)
+        first = in_thread(again)
+        time.sleep(0.1)
+        assert here.request("DELETE", "/boards/b/players/p0").json()["removed"]
+        second = in_thread(again)
+        time.sleep(0.1)
+    finally:
+        for pid in backends:
+            os.kill(pid, signal.SIGCONT)
+    try:
+        assert first().json()["entries"][0]["player"] == "p0"
+        return second().json()["entries"][0]["player"] == "p1"
+    finally:
+        stack.replica_sql("select pg_wal_replay_resume()")
+
+
+LATE = {"delays": ((600, 600), (0, 0)), "cache_heartbeat_ms": 1000, "loops": 1}
+LATE_THERE = {"delays_there": ((1000, 1000), (0, 0)), "cache_heartbeat_ms": 1000, "loops": 1}
+ONE = {"loops": 1}
+DIRECTED = {
+    "past-ring": (past_ring, ONE),
+    "around-end": (around_end, ONE),
+    "gap": (gap, ONE),
+    "base": (gap, ONE),
+    "unsure": (unsure, LATE),
+    "sure-again": (unsure, LATE),
+    "epoch": (epoch, ONE),
+    "token": (token, LATE_THERE),
+    "join": (join, {"delays_there": ((0, 0), (400, 400)), "redis_command_timeout_ms": 2000, "loops": 1}),
+    "join-database": (join_database, {"redis_url": "redis://127.0.0.1:1/0", "loops": 1}),
+}
+
+
+RIGHT = dict(DIRECTED.values()) | {long_stream: LATE_THERE}
+
+
+@pytest.mark.parametrize("scenario, settings", RIGHT.items(), ids=[scenario.__name__ for scenario in RIGHT])
+def test_a_scenario_goes_right(stack, scenario, settings):
+    with modelrun.Setting(stack, **settings) as setting:
+        assert scenario(setting)
+
+
+@pytest.mark.parametrize("fault", DIRECTED)
+def test_a_scenario_finds_its_broken_rule(stack, fault):
+    scenario, settings = DIRECTED[fault]
+    with modelrun.Setting(stack, fault, **settings) as setting:
+        assert not scenario(setting)

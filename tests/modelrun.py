@@ -1,0 +1,166 @@
+"""The model checker's run: processes of clients (checker.py) against the same servers, and what disturbs them meanwhile."""
+import collections
+import multiprocessing
+import multiprocessing.connection
+import random
+import signal
+import time
+
+import checker
+import compare
+import model
+import slowlink
+from harness import Client, wait_until
+
+
+def child(pipe, arguments, operations, seconds, is_disturbed):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # pytest's would raise here
+    check = checker.Checker(**arguments)
+    check.is_disturbed = is_disturbed
+    violation = None
+    try:
+        check.run(operations, seconds)
+    except checker.Violation as error:
+        violation = str(error)
+    pipe.send((check.counts, violation))
+    pipe.close()
+
+
+class Disturber:
+    """What goes wrong with Redis and the worker, one thing at a time, and is well again by itself."""
+
+    def __init__(self, stack, worker, game, seed, which=None):
+        self.stack, self.worker, self.game = stack, worker, game
+        self.random = random.Random(seed)
+        self.counts = collections.Counter()
+        self.which = which or ("stream", "stream", "commands", "rebuild", "flush", "worker_killed", "worker_paused", "hang")
+
+    def stream(self):
+        self.stack.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    def commands(self):
+        self.stack.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    def rebuild(self):
+        periods = compare.periods(self.stack, self.game)
+        if periods:
+            self.stack.redis.sadd("ladder:wanted", *periods)
+
+    def flush(self):
+        self.stack.redis.flushall()
+
+    def worker_killed(self):
+        self.worker.kill()
+        self.worker = self.stack.worker()
+
+    def worker_paused(self):
+        """Nothing repairs what the servers could not apply, for a while."""
+        self.worker.send(signal.SIGSTOP)
+        for _ in range(4):
+            self.commands()
+            time.sleep(0.15)
+        self.worker.send(signal.SIGCONT)
+
+    def hang(self):
+        self.stack.redis_process.send(signal.SIGSTOP)
+        time.sleep(0.3)
+        self.stack.redis_process.send(signal.SIGCONT)
+
+    def step(self):
+        what = self.random.choice(self.which)
+        getattr(self, what)()
+        self.counts[what] += 1
+
+
+def run(stack, servers, game, key, operations, worker=None, processes=2, seed=1, seconds=600, progress=None, which=None, pause=(0.3, 1.1), **options):
+    """-> (what was counted, violations, disturbances). worker: to be disturbed, with Redis; None: nothing is."""
+    fork = multiprocessing.get_context("fork")
+    children = []
+    for i in range(processes):
+        here, there = fork.Pipe(False)
+        arguments = dict(ports=[s.port for s in servers], game=game, key=key, seed=seed * 1000 + i, prefix=f"b{seed}-{i}-", **options)
+        process = fork.Process(target=child, args=(there, arguments, operations // processes, seconds, worker is not None), daemon=True)
+        process.start()
+        there.close()
+        children.append((process, here))
+    disturber = worker and Disturber(stack, worker, game, seed, which)
+    counts, violations = collections.Counter(), []
+    disturb_at = time.monotonic()
+    while children and not violations:
+        for pipe in multiprocessing.connection.wait([pipe for _, pipe in children], 0.2):
+            counted, violation = pipe.recv()
+            counts += counted
+            violations += [violation] if violation else []
+            next(process for process, its in children if its is pipe).join()
+            children = [(process, its) for process, its in children if its is not pipe]
+        if disturber and children and time.monotonic() > disturb_at:
+            disturber.step()
+            disturb_at = time.monotonic() + disturber.random.uniform(*pause)
+        if progress:
+            progress()
+    for process, _ in children:  # one has found something: that will do
+        process.terminate()
+        process.join()
+    return counts, violations, disturber.counts if disturber else {}
+
+
+def boards_make(client, processes, seed, boards=6):
+    for i in range(processes):
+        for board in model.boards(f"b{seed}-{i}-", boards):
+            client.put_board(board.name, order=board.order, operator=board.operator, tie=board.tie)
+            yield board.name
+
+
+def workers(stack):
+    return [child for child in stack.children if child.command[1:2] == ["work"] and child.is_alive()]
+
+
+class Setting:
+    """Two servers, `here` and `there`, with faults; on slow links to Redis where delays are given (slowlink.py)."""
+
+    def __init__(self, stack, faults="", delays=None, delays_there=None, loops=2, **settings):
+        self.stack, self.links, self.servers = stack, [], []
+        for its_delays in (delays, delays_there or delays):
+            its = dict(settings)
+            if its_delays:
+                port, link = slowlink.start(stack.redis_port, *its_delays)
+                self.links.append(link)
+                its["redis_url"] = f"redis://127.0.0.1:{port}/0"
+            self.servers.append(stack.serve(faults=faults, server_loops=loops, **its))
+        if "redis_url" not in settings:
+            for server in self.servers:
+                stack.trusted(server)
+        self.game = stack.new_game()
+        self.key = stack.key(self.game)
+        self.here, self.there = (Client(server, self.game, self.key) for server in self.servers)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for server in self.servers:
+            server.stop()
+        for link in self.links:
+            link.terminate()
+            link.join()
+
+    def check(self, operations, seed=1, processes=2, **options):
+        """-> what was counted, violations. worker=… where it is to be disturbed."""
+        self.boards = list(boards_make(self.here, processes, seed))
+        return run(self.stack, self.servers, self.game, self.key, operations, processes=processes, seed=seed, **options)
+
+    def remembered(self, path, **parameters):
+        """Reads until the answer comes from every server's memory: so none believes that Redis lacks something. That answer."""
+        def read(client):
+            answer = client.get(path, **parameters)
+            return answer if answer.headers["Ladder-Cache"] == "hit" else None
+        wait_until(lambda: read(self.there), 10, f"{path} is remembered")
+        return wait_until(lambda: read(self.here), 10, f"{path} is remembered").json()
+
+    def same_in_the_end(self):
+        """Redis equals PostgreSQL; what Redis lost last is loaded because it is asked for."""
+        def is_same():
+            for board in self.boards:
+                self.here.get(f"/boards/{board}/top", offset=100, limit=1)
+            return compare.same(self.stack, self.game)
+        wait_until(is_same, 15, "Redis equals PostgreSQL")
