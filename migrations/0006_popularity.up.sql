@@ -8,5 +8,6 @@ create table ladder.popularity (
     weight    double precision not null
 );
 comment on table ladder.popularity is 'How often standings were read lately, by the job `popular`: the order in which they are loaded into Redis.';
+comment on column ladder.popularity.period_id is 'The standing.';
 comment on column ladder.popularity.weight is 'Reads, a fifth of them forgotten each minute.';
 comment on index ladder.popularity_pkey is 'standing_live: the weight of a standing.';

@@ -28,7 +28,7 @@
 #include "kv/keys.h"
 #include "kv/url.h"
 
-enum { CHANNELS = 2, RETRY_MS = 50, CONNECT_TIMEOUT_MS = 1000, CHANNEL_MAX = 64 };
+enum { CHANNELS = 2, RETRY_MS = 50, TICK_MS = 20, CONNECT_TIMEOUT_MS = 1000, CHANNEL_MAX = 64 };
 
 struct kv_stream {
     struct ev_loop *loop;
@@ -38,6 +38,7 @@ struct kv_stream {
     redisAsyncContext *context; /* hiredis's; NULL while down */
     char beat_channel[CHANNEL_MAX];
     int64_t beat_us;
+    int64_t next_beat_us;
     ev_timer tick;
     int confirmed; /* channels */
     int64_t connect_deadline_us;
@@ -59,6 +60,7 @@ static void stream_lost(struct kv_stream *stream, const char *because)
     stream->context = NULL;
     stream->confirmed = 0;
     stream->current_until_us = 0;
+    stream->next_beat_us = 0; /* the first one at once */
     stream->retry_at_us = clock_monotonic_us() + RETRY_MS * 1000;
     if (stream->is_closing)
         return;
@@ -136,8 +138,10 @@ static void beat_send(struct kv_stream *stream)
         return;
     snprintf(sent, sizeof(sent), "%lld %lld", (long long)clock_monotonic_us(), (long long)stream->listener.mark(stream->listener.context));
     const struct slice publish[] = {SLICE("PUBLISH"), slice_of(stream->beat_channel), slice_of(sent)};
-    if (kv_call(stream->kv, ARRAY_SIZE(publish), publish, on_published, stream))
+    if (kv_call(stream->kv, ARRAY_SIZE(publish), publish, on_published, stream)) {
         stream->beats_in_flight++;
+        stream->next_beat_us = clock_monotonic_us() + stream->beat_us;
+    }
 }
 
 /* ---- life ---- */
@@ -185,12 +189,14 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
-    if (is_listening(stream))
-        beat_send(stream);
-    else if (stream->context && now_us > stream->connect_deadline_us)
+    if (is_listening(stream)) {
+        if (now_us >= stream->next_beat_us)
+            beat_send(stream);
+    } else if (stream->context && now_us > stream->connect_deadline_us) {
         stream_abandon(stream, "the connection was not made in time");
-    else if (!stream->context && now_us >= stream->retry_at_us)
+    } else if (!stream->context && now_us >= stream->retry_at_us) {
         stream_dial(stream);
+    }
 }
 
 struct kv_stream *kv_stream_new(struct ev_loop *loop, const struct kv_settings *settings, struct kv *kv, int beat_ms,
@@ -210,7 +216,7 @@ struct kv_stream *kv_stream_new(struct ev_loop *loop, const struct kv_settings *
     int size = snprintf(stream->beat_channel, sizeof(stream->beat_channel), "ladder:beat:");
     for (size_t i = 0; i < sizeof(random); i++)
         size += snprintf(stream->beat_channel + size, sizeof(stream->beat_channel) - (size_t)size, "%02x", random[i]);
-    ev_timer_init(&stream->tick, on_tick, 0.0, beat_ms / 1000.0);
+    ev_timer_init(&stream->tick, on_tick, 0.0, (beat_ms < TICK_MS ? beat_ms : TICK_MS) / 1000.0);
     stream->tick.data = stream;
     ev_timer_start(loop, &stream->tick);
     return stream;

@@ -72,7 +72,7 @@ def test_what_is_read_most_is_loaded_first(busy):
     stack.redis.flushall()
     after = stack.worker(worker_tail_idle_ms=20)
     stack.trusted(server)
-    wait_until(lambda: all(f"standing={standing[board]} " in after.log() for board in standing), 20, "all are loaded again")
+    wait_until(lambda: all(f"standing={standing[board]} " in after.log() for board in standing), 60, "all are loaded again")
     order = [int(line.split("standing=")[1].split()[0]) for line in after.log().splitlines() if "event=rebuilt" in line]
     assert order.index(standing["hot"]) < order.index(standing["rare"])
     assert after.stop() == 0
