@@ -44,7 +44,7 @@ class Disturber:
     def rebuild(self):
         periods = compare.periods(self.stack, self.game)
         if periods:
-            self.stack.redis.sadd("ladder:wanted", *periods)
+            self.stack.redis.zadd("ladder:wanted", {period: 1 for period in periods})
 
     def flush(self):
         self.stack.redis.flushall()
