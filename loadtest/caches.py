@@ -61,7 +61,12 @@ def free_port():
 
 
 def wrk(url, *more, connections=32, seconds=SECONDS):
-    out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", *more, url], capture_output=True, text=True, check=True).stdout
+    # The address stands before what is the script's.
+    own = more[:more.index("--")] if "--" in more else more
+    words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", *own, url, *more[len(own):]]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    out = done.stdout
     unit = {"us": 0.001, "ms": 1, "s": 1000}
     number, of = re.search(r"99%\s+([\d.]+)(us|ms|s)", out).groups()
     failed = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
