@@ -1,9 +1,10 @@
 /*
  * boards.c -- board definitions, remembered for a moment.
  *
- * A loop trusts its copy for board_ttl_ms; a change made in this process reaches every loop at once. The copy of another
- * server may be that much older, which is safe: submit checks the board inside its transaction, a deleted board's standings
- * are gone from Redis, and PostgreSQL answers for a board id, which a board made again under the same name does not share.
+ * A loop trusts its copy for board_ttl_ms, and looks again when half of that has passed, so that no request waits for it, nor
+ * for a database that hangs. A change made in this process reaches every loop at once. The copy of another server may be that
+ * much older, which is safe: submit checks the board inside its transaction, a deleted board's standings are gone from Redis,
+ * and PostgreSQL answers for a board id, which a board made again under the same name does not share.
  */
 #include <ev.h>
 #include <pthread.h>
@@ -20,7 +21,9 @@ enum { BOARDS_REMEMBERED_MAX = 100000, PATH_MAX_BYTES = 2 * NAME_BYTES_MAX + 2 }
 struct board_entry {
     char path[PATH_MAX_BYTES]; /* "game/board" */
     struct board board;
+    int64_t ahead_us; /* from here on it is looked at again, while it is still good */
     int64_t expires_us;
+    bool is_looked_at;
     UT_hash_handle hh;
 };
 
@@ -29,8 +32,9 @@ struct find {
     char path[PATH_MAX_BYTES];
     char game[NAME_BYTES_MAX + 1];
     char name[NAME_BYTES_MAX + 1];
-    store_board_fn *done;
+    store_board_fn *done; /* NULL: nobody waits, it is looked at ahead of its time */
     void *context;
+    uint64_t changes; /* those that were known when it was asked */
 };
 
 static void path_of(struct slice game, struct slice name, char path[static PATH_MAX_BYTES])
@@ -76,37 +80,102 @@ void store_board_read(struct board *board, struct db_rows rows, int row, int at)
         *board_caching_value(&board->caching, i) = db_int64(rows, row, at + 13 + i);
 }
 
+/* Somebody changed it. */
+static void board_forget(struct store *store, const char *path)
+{
+    board_drop(store, path);
+    store->board_changes++;
+}
+
+static void entry_renew(struct store *store, struct board_entry *entry)
+{
+    int64_t now_us = clock_monotonic_us(), ttl_us = store->settings.board_ttl_ms * 1000LL;
+
+    entry->is_looked_at = false;
+    entry->ahead_us = now_us + ttl_us / 2;
+    entry->expires_us = now_us + ttl_us;
+}
+
+static void board_remember(struct store *store, const char *path, const struct board *board)
+{
+    struct board_entry *entry = calloc(1, sizeof(*entry));
+
+    ASSERT(entry != NULL);
+    board_drop(store, path);
+    if (HASH_COUNT(store->boards) >= BOARDS_REMEMBERED_MAX)
+        board_drop(store, store->boards->path);
+    strcpy(entry->path, path);
+    entry->board = *board;
+    entry_renew(store, entry);
+    HASH_ADD_STR(store->boards, path, entry);
+}
+
+static void find_answer(struct find *find, const struct board *board, const struct error *error)
+{
+    struct board copy;
+
+    if (board)
+        copy = *board; /* the continuation may make the store forget its own */
+    if (find->done)
+        find->done(find->context, board ? &copy : NULL, error);
+    free(find);
+}
+
 static void on_board(void *context, const struct db_outcome *outcome, enum db_source source)
 {
     struct find *find = context;
     struct store *store = find->store;
+    struct board_entry *entry;
     struct error error = {.code = ERROR_NONE};
     struct db_rows rows = outcome->rows[0];
 
     (void)source;
-    board_drop(store, find->path);
+    HASH_FIND_STR(store->boards, find->path, entry);
     if (outcome->error.code != ERROR_NONE) {
         store_error_of(outcome, &error);
+        if (entry) { /* it can't be told now: the last definition known */
+            entry_renew(store, entry);
+            find_answer(find, &entry->board, NULL);
+            return;
+        }
     } else if (db_row_count(rows) == 0) {
         error_set(&error, ERROR_GAME_NOT_FOUND, "there is no game \"%s\"", find->game);
     } else if (db_is_null(rows, 0, 1)) {
         error_set(&error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in the game \"%s\"", find->name, find->game);
     } else {
-        struct board_entry *entry = calloc(1, sizeof(*entry));
-        ASSERT(entry != NULL);
-        if (HASH_COUNT(store->boards) >= BOARDS_REMEMBERED_MAX)
-            board_drop(store, store->boards->path);
-        strcpy(entry->path, find->path);
-        store_board_read(&entry->board, rows, 0, 1);
-        entry->expires_us = clock_monotonic_us() + store->settings.board_ttl_ms * 1000LL;
-        HASH_ADD_STR(store->boards, path, entry);
-        struct board copy = entry->board;
-        find->done(find->context, &copy, NULL);
-        free(find);
+        struct board board;
+        store_board_read(&board, rows, 0, 1);
+        /* What was asked before a change that is known by now is an answer, but nothing to remember. */
+        if (find->changes == store->board_changes)
+            board_remember(store, find->path, &board);
+        find_answer(find, &board, NULL);
         return;
     }
-    find->done(find->context, NULL, &error);
+    board_drop(store, find->path);
+    find_answer(find, NULL, &error);
+}
+
+static bool find_send(struct store *store, struct slice game, struct slice name, const char *path, store_board_fn *done, void *context)
+{
+    struct find *find = calloc(1, sizeof(*find));
+
+    ASSERT(find != NULL);
+    find->store = store;
+    find->done = done;
+    find->context = context;
+    find->changes = store->board_changes;
+    strcpy(find->path, path);
+    memcpy(find->game, game.data, game.size);
+    memcpy(find->name, name.data, name.size);
+    const struct db_call call = {
+        .statement = STATEMENT_board_find,
+        .parameter_count = 2,
+        .parameters = {{.data = find->game, .format = DB_TEXT}, {.data = find->name, .format = DB_TEXT}},
+    };
+    if (db_read_primary(store->db, &call, on_board, find))
+        return true;
     free(find);
+    return false;
 }
 
 void store_board_find(struct store *store, struct slice game, struct slice name, store_board_fn *done, void *context)
@@ -117,28 +186,20 @@ void store_board_find(struct store *store, struct slice game, struct slice name,
     ASSERT(game.size <= NAME_BYTES_MAX && name.size <= NAME_BYTES_MAX);
     path_of(game, name, path);
     HASH_FIND_STR(store->boards, path, entry);
-    if (entry && entry->expires_us > clock_monotonic_us()) {
-        struct board copy = entry->board;
-        done(context, &copy, NULL);
-        return;
+    if (entry) {
+        int64_t now_us = clock_monotonic_us();
+        if (now_us > entry->ahead_us && now_us < entry->expires_us && !entry->is_looked_at)
+            entry->is_looked_at = find_send(store, game, name, path, NULL, NULL);
+        /* Expired under a look that has no answer yet: the database is slow, and the last definition known is what there is. */
+        if (now_us < entry->expires_us || entry->is_looked_at) {
+            struct board copy = entry->board;
+            done(context, &copy, NULL);
+            return;
+        }
     }
-    struct find *find = calloc(1, sizeof(*find));
-    ASSERT(find != NULL);
-    find->store = store;
-    find->done = done;
-    find->context = context;
-    strcpy(find->path, path);
-    memcpy(find->game, game.data, game.size);
-    memcpy(find->name, name.data, name.size);
-    const struct db_call call = {
-        .statement = STATEMENT_board_find,
-        .parameter_count = 2,
-        .parameters = {{.data = find->game, .format = DB_TEXT}, {.data = find->name, .format = DB_TEXT}},
-    };
-    if (db_read_primary(store->db, &call, on_board, find))
+    if (find_send(store, game, name, path, done, context))
         return;
-    free(find);
-    if (entry) { /* no server at all: the last definition known */
+    if (entry) { /* no server at all: the same */
         struct board copy = entry->board;
         done(context, &copy, NULL);
         return;
@@ -153,7 +214,7 @@ void store_board_forget(struct store *store, struct slice game, struct slice nam
     char path[PATH_MAX_BYTES];
 
     path_of(game, name, path);
-    board_drop(store, path);
+    board_forget(store, path);
 }
 
 void boards_free(struct store *store)
@@ -195,7 +256,7 @@ static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
     listener->count = 0;
     pthread_mutex_unlock(&listeners_mutex);
     for (size_t i = 0; i < count; i++) {
-        board_drop(listener->store, paths[i]);
+        board_forget(listener->store, paths[i]);
         free(paths[i]);
     }
     free(paths);
@@ -243,7 +304,7 @@ void store_board_forget_all(struct store *store, struct slice game, struct slice
     char path[PATH_MAX_BYTES];
 
     path_of(game, name, path);
-    board_drop(store, path);
+    board_forget(store, path);
     pthread_mutex_lock(&listeners_mutex);
     for (struct listener *listener = listeners; listener; listener = listener->next) {
         if (listener->store == store)

@@ -3,7 +3,8 @@
  *
  * A key is looked up by its public part and compared by hash, in constant time. What is remembered is the database's
  * answer for that part, "there is none" included, so a flood of wrong keys costs one query a part and second; the number
- * of remembered parts is bounded.
+ * of remembered parts is bounded. Half-way to its end an answer is looked at again, so that no request waits for that, nor
+ * for a database that hangs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,9 @@ struct key_entry {
     bool is_known;
     uint8_t hash[CRYPTO_HASH_SIZE];
     struct api_key key;
+    int64_t ahead_us; /* from here on it is looked at again, while it is still good */
     int64_t expires_us;
+    bool is_looked_at;
     UT_hash_handle hh;
 };
 
@@ -29,7 +32,7 @@ struct find {
     struct store *store;
     char id[KEY_ID_MAX];
     uint8_t hash[CRYPTO_HASH_SIZE];
-    store_key_fn *done;
+    store_key_fn *done; /* NULL: nobody waits, it is looked at ahead of its time */
     void *context;
 };
 
@@ -61,28 +64,45 @@ static struct key_entry *key_remember(struct store *store, const char *id)
     return entry;
 }
 
+static void entry_renew(struct store *store, struct key_entry *entry)
+{
+    int64_t now_us = clock_monotonic_us(), ttl_us = store->settings.key_ttl_ms * 1000LL;
+
+    entry->is_looked_at = false;
+    entry->ahead_us = now_us + ttl_us / 2;
+    entry->expires_us = now_us + ttl_us;
+}
+
 static void on_key(void *context, const struct db_outcome *outcome, enum db_source source)
 {
     struct find *find = context;
 
     (void)source;
     if (outcome->error.code != ERROR_NONE) {
+        struct key_entry *known;
         struct error error;
+        HASH_FIND_STR(find->store->keys, find->id, known);
         store_error_of(outcome, &error);
-        find->done(find->context, NULL, &error);
+        if (known)
+            entry_renew(find->store, known); /* it can't be told now: the last answer known */
+        if (known && find->done)
+            key_answer(known, find->hash, find->done, find->context);
+        else if (find->done)
+            find->done(find->context, NULL, &error);
         free(find);
         return;
     }
     struct key_entry *entry = key_remember(find->store, find->id);
     entry->is_known = db_row_count(outcome->rows[0]) == 1;
-    entry->expires_us = clock_monotonic_us() + find->store->settings.key_ttl_ms * 1000LL;
+    entry_renew(find->store, entry);
     if (entry->is_known) {
         ASSERT(db_bytes(outcome->rows[0], 0, 0, entry->hash, sizeof(entry->hash)) == CRYPTO_HASH_SIZE);
         ASSERT(scope_parse(slice_of(db_text(outcome->rows[0], 0, 1)), &entry->key.scope));
         entry->key.game_id = db_int64(outcome->rows[0], 0, 2);
         snprintf(entry->key.game, sizeof(entry->key.game), "%s", db_text(outcome->rows[0], 0, 3));
     }
-    key_answer(entry, find->hash, find->done, find->context);
+    if (find->done)
+        key_answer(entry, find->hash, find->done, find->context);
     free(find);
 }
 
@@ -100,6 +120,22 @@ static bool key_id(struct slice text, char id[static KEY_ID_MAX])
     return strspn(id, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == size;
 }
 
+static bool find_send(struct store *store, const char *id, const uint8_t *hash, store_key_fn *done, void *context)
+{
+    struct find *find = malloc(sizeof(*find));
+
+    ASSERT(find != NULL);
+    *find = (struct find){.store = store, .done = done, .context = context};
+    strcpy(find->id, id);
+    memcpy(find->hash, hash, CRYPTO_HASH_SIZE);
+    const struct db_call call = {
+        .statement = STATEMENT_key_find, .parameter_count = 1, .parameters = {{.data = find->id, .format = DB_TEXT}}};
+    if (db_read_primary(store->db, &call, on_key, find))
+        return true;
+    free(find);
+    return false;
+}
+
 void store_key_find(struct store *store, struct slice text, store_key_fn *done, void *context)
 {
     static const struct api_key nobody = {.game_id = 0};
@@ -113,20 +149,18 @@ void store_key_find(struct store *store, struct slice text, store_key_fn *done, 
     }
     crypto_digest(text, hash);
     HASH_FIND_STR(store->keys, id, entry);
-    if (entry && entry->expires_us > clock_monotonic_us()) {
-        key_answer(entry, hash, done, context);
-        return;
+    if (entry) {
+        int64_t now_us = clock_monotonic_us();
+        if (now_us > entry->ahead_us && now_us < entry->expires_us && !entry->is_looked_at)
+            entry->is_looked_at = find_send(store, id, hash, NULL, NULL);
+        /* Expired under a look that has no answer yet: the database is slow, and the last answer known is what there is. */
+        if (now_us < entry->expires_us || entry->is_looked_at) {
+            key_answer(entry, hash, done, context);
+            return;
+        }
     }
-    struct find *find = malloc(sizeof(*find));
-    ASSERT(find != NULL);
-    *find = (struct find){.store = store, .done = done, .context = context};
-    memcpy(find->id, id, sizeof(id));
-    memcpy(find->hash, hash, sizeof(hash));
-    const struct db_call call = {
-        .statement = STATEMENT_key_find, .parameter_count = 1, .parameters = {{.data = find->id, .format = DB_TEXT}}};
-    if (db_read_primary(store->db, &call, on_key, find))
+    if (find_send(store, id, hash, done, context))
         return;
-    free(find);
     /* No server at all: a key that was good a moment ago is still good; that is what "reads go on" means. */
     if (entry) {
         key_answer(entry, hash, done, context);

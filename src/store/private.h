@@ -22,6 +22,7 @@ struct store {
     struct kv *kv;
     struct key_entry *keys;     /* by id (keys.c) */
     struct board_entry *boards; /* by "game/board" (boards.c) */
+    uint64_t board_changes;     /* that this loop was told of */
     struct period_entry *periods; /* by board and window (periods.c) */
     struct submitter *submitter;
     struct answers *answers; /* NULL until answers_open */

@@ -1,5 +1,8 @@
 """Read your writes: on the server that took them, whatever connection or loop; on another, with the token."""
 import threading
+import time
+
+import psycopg2
 
 from harness import Client, wait_until
 
@@ -113,3 +116,28 @@ def test_a_graceful_stop_loses_no_request(stack):
     found = {e["player"]: e["score"] for e in Client(again, game, key).pages("b")}
     assert all(counted[n] <= found[f"p{n}"] <= counted[n] + 1 for n in range(6)), (counted, found)
     again.stop()
+
+
+def test_reads_do_not_wait_for_definitions_and_keys(stack):
+    """The database stands still where boards and keys are looked up: who was let in a moment ago goes on reading."""
+    server, worker = stack.serve(database_statement_timeout_ms=1000), stack.worker()
+    stack.trusted(server)
+    game = stack.new_game()
+    client = Client(server, game, stack.key(game))
+    client.put_board("b")
+    client.submit("b", "ann", 1)
+    wait_until(lambda: client.get("/boards/b/top").headers["Ladder-Cache"] == "hit", 10, "it is remembered")
+    lock = psycopg2.connect(stack.primary_url)
+    try:
+        lock.cursor().execute("lock table ladder.board, ladder.api_key in access exclusive mode")
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            started = time.monotonic()
+            answer = client.get("/boards/b/top")
+            assert answer.status_code == 200, answer.text
+            assert time.monotonic() - started < 0.9, "it did not wait for the lock"
+            time.sleep(0.01)
+    finally:
+        lock.close()
+    for process in (server, worker):
+        assert process.stop() == 0
