@@ -1,7 +1,7 @@
 -- What became visible since a snapshot: the state, now, of every entry that an event since then changed. Run in one
 -- REPEATABLE READ transaction with tail_snapshot, on the primary (a standby's snapshots lack the running xids).
 -- $1 snapshot, $2 oldest submission to look at
-select p.id as period_id, e.player, e.k1, e.k2, e.k3, e.revision, e.removed, e.metadata
+select p.id as period_id, e.player, e.k1, e.k2, e.k3, e.revision, e.removed, e.metadata, p.state <> 'open' as is_final
 from (select distinct unnest(v.period_ids) as period_id, v.player
       from ladder.score_event v
       where v.period_ids is not null

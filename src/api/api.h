@@ -21,7 +21,7 @@ typedef void api_handler_fn(struct api_call *call);
 enum { API_NEEDS_BOARD = 1, API_OPEN = 2 /* no key */, API_TAGS_WRITES = 4 /* a write answers with the new state and its tag */, API_ANSWER_BYTES_MAX = 4 << 20 };
 
 /* How an answer came about, as Ladder-Cache says it. */
-enum api_cache { API_CACHE_HIT, API_CACHE_STALE, API_CACHE_MISS, API_CACHE_JOINED, API_CACHE_BYPASS, API_CACHE_COUNT };
+enum api_cache { API_CACHE_HIT, API_CACHE_STALE, API_CACHE_MISS, API_CACHE_JOINED, API_CACHE_BYPASS, API_CACHE_L2, API_CACHE_COUNT };
 
 struct api_route {
     enum http_method method;
@@ -63,6 +63,8 @@ struct api_settings {
     const char *spool_directory;
     int64_t line_bytes_max;
     int64_t l1_bytes;
+    const char *l2_url;
+    int64_t l2_ttl_ms;
     int heartbeat_ms;
 };
 
@@ -82,6 +84,8 @@ bool api_is_draining(const struct api *api);
 void api_metrics_render(struct api *api, struct buf *body);
 
 void api_count(struct api_call *call, enum api_cache outcome);
+/* The second cache did not have it; or has it, and it is refreshed. */
+void api_count_l2(struct api_call *call, bool is_refresh);
 /* Server-Timing: who answered, how long it took. */
 enum { API_TIMING_MAX = 64 };
 void api_timing_text(const struct api_call *call, char timing[static API_TIMING_MAX]);
@@ -112,6 +116,7 @@ api_handler_fn api_score_post, api_scores_post;                                 
 api_handler_fn api_top, api_range, api_player, api_around, api_players, api_at;                            /* standings.c */
 api_handler_fn api_periods;                                                                                /* periods.c */
 api_handler_fn api_player_remove, api_player_erase;                                                        /* removal.c */
+api_handler_fn api_cache_purge;                                                                            /* purging.c */
 api_handler_fn api_query;                                                                                  /* query.c */
 api_handler_fn api_healthz, api_readyz, api_metrics, api_version;                                          /* health.c */
 

@@ -30,6 +30,8 @@ static void counters_add(struct metrics *sum, const struct metrics *metrics)
     for (int r = 0; r < METRICS_ROUTES_MAX; r++) {
         for (int i = 0; i < API_CACHE_COUNT; i++)
             add(&sum->routes[r].outcomes[i], &metrics->routes[r].outcomes[i]);
+        add(&sum->routes[r].l2_misses, &metrics->routes[r].l2_misses);
+        add(&sum->routes[r].l2_refreshes, &metrics->routes[r].l2_refreshes);
         for (int i = 0; i <= METRICS_BUCKETS; i++)
             add(&sum->routes[r].buckets[i], &metrics->routes[r].buckets[i]);
         add(&sum->routes[r].total_us, &metrics->routes[r].total_us);
@@ -154,16 +156,26 @@ static void durations_render(struct buf *body, const struct metrics *sum, const 
     }
 }
 
+static void answers_render(struct buf *body, const char *layer, const char *route, const char *outcome, uint64_t count)
+{
+    if (count)
+        buf_printf(body, "ladder_cache_answers_total{layer=\"%s\",route=\"%s\",outcome=\"%s\"} %llu\n", layer, route, outcome,
+                   (unsigned long long)count);
+}
+
 static void caches_render(struct buf *body, const struct metrics *sum, const struct api_route *routes, size_t count)
 {
-    static const char *const names[API_CACHE_COUNT] = {"hit", "stale", "miss", "coalesced", "bypass"};
+    static const char *const names[API_CACHE_L2] = {"hit", "stale", "miss", "coalesced", "bypass"};
 
-    head(body, "ladder_cache_answers_total", "counter", "Answers about standings, by route and how they came about.");
-    for (size_t r = 0; r < count; r++)
-        for (int i = 0; i < API_CACHE_COUNT; i++)
-            if (sum->routes[r].outcomes[i])
-                buf_printf(body, "ladder_cache_answers_total{layer=\"l1\",route=\"%s\",outcome=\"%s\"} %llu\n", routes[r].path, names[i],
-                           (unsigned long long)sum->routes[r].outcomes[i]);
+    head(body, "ladder_cache_answers_total", "counter", "Answers about standings, by cache, route and how they came about.");
+    for (size_t r = 0; r < count; r++) {
+        for (int i = 0; i < API_CACHE_L2; i++) /* what L2 has, L1 did not */
+            answers_render(body, "l1", routes[r].path, names[i],
+                           sum->routes[r].outcomes[i] + (i == API_CACHE_MISS ? sum->routes[r].outcomes[API_CACHE_L2] : 0));
+        answers_render(body, "l2", routes[r].path, "hit", sum->routes[r].outcomes[API_CACHE_L2]);
+        answers_render(body, "l2", routes[r].path, "miss", sum->routes[r].l2_misses);
+        answers_render(body, "l2", routes[r].path, "refresh", sum->routes[r].l2_refreshes);
+    }
     metric(body, "ladder_cache_invalidated_total", "counter", "Remembered answers found touched by a move when they were asked for.", sum->noted.l1.invalidated);
     metric(body, "ladder_cache_evicted_total", "counter", "Remembered answers that left to make room.", sum->noted.l1.evicted);
     metric(body, "ladder_cache_forgotten_total", "counter", "Remembered answers that left because changes may have been missed.", sum->noted.l1.forgotten);

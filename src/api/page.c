@@ -195,10 +195,11 @@ static enum http_coding coding_choose(const struct api_call *call, const struct 
 
 /* ---- sending ---- */
 
-static const char *const outcome_names[API_CACHE_COUNT] = {"hit", "stale", "miss", "miss", "bypass"};
+static const char *const outcome_names[API_CACHE_COUNT] = {"hit", "stale", "miss", "miss", "bypass", "hit"};
 /* RFC 9211. */
 static const char *const outcome_status[API_CACHE_COUNT] = {
-    "ladder; hit", "ladder; hit; ttl=-1", "ladder; fwd=miss; stored", "ladder; fwd=miss; collapsed", "ladder; fwd=bypass"};
+    "ladder; hit", "ladder; hit; ttl=-1", "ladder; fwd=miss; stored", "ladder; fwd=miss; collapsed", "ladder; fwd=bypass",
+    "ladder; hit; detail=l2"};
 
 /* A form's body; false: compressed, it is of no use. smaller: the caller's, to be freed. */
 static bool form_body(const struct page *page, enum http_coding coding, struct buf *smaller, struct slice *ret_body)

@@ -3,13 +3,16 @@
  *
  *   reading_start -> period -> key -> answers_ask -- HIT, STALE --> page_send
  *                                        |--------- JOINED -------> on_joined, when the other's fetch has landed
- *                                        +--------- FETCH --------> standing_read -> render -> page_send, flight_land
+ *                                        +--------- FETCH --------> closed? l2_find -- hit --> page_send, flight_land
+ *                                                                       | miss
+ *                                                                   standing_read -> render -> page_send, flight_land, l2_keep
  */
 #include "api/reading.h"
 
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 
 /* ---- the key ---- */
 
@@ -84,27 +87,47 @@ static void reading_fail(struct reading *reading, const struct error *error)
     http_release(http);
 }
 
-static void reading_land(struct reading *reading, struct standing_answer *answer)
+/* body: taken. */
+static void reading_end(struct reading *reading, const struct standing_answer *answer, int status, struct buf *body, enum api_cache outcome)
 {
     struct api_call *call = reading->call;
     struct http_request *http = call->http;
+    struct page *page = page_new(call, status, body, answer->as_of ? answer->version : 0, answer->as_of);
+
+    page_send(call, page, outcome);
+    if (reading->flight)
+        flight_land(reading->flight, answer, page, page_bytes(page));
+    else
+        page_free(page);
+    http_release(http);
+}
+
+static void reading_land(struct reading *reading, const struct standing_answer *answer)
+{
     struct buf body;
     int status = reading_render(reading, answer, &body);
 
     if (body.is_overflown) {
         struct error error;
         buf_done(&body);
+        if (reading->ticket)
+            l2_drop(reading->ticket);
         error_set(&error, ERROR_INTERNAL, "the answer is too large");
         reading_fail(reading, &error);
         return;
     }
-    struct page *page = page_new(call, status, &body, answer->as_of ? answer->version : 0, answer->as_of);
-    page_send(call, page, reading->flight ? API_CACHE_MISS : API_CACHE_BYPASS);
-    if (reading->flight)
-        flight_land(reading->flight, answer, page, page_bytes(page));
-    else
-        page_free(page);
-    http_release(http);
+    if (reading->ticket)
+        l2_keep(reading->ticket, status, buf_slice(&body));
+    reading_end(reading, answer, status, &body, reading->flight ? API_CACHE_MISS : API_CACHE_BYPASS);
+}
+
+/* What the second cache has. */
+static void reading_land_kept(struct reading *reading, int status, struct buf *body)
+{
+    const struct standing_answer answer = {.lsn = reading->query.freshness.lsn};
+
+    reading->call->source = SOURCE_L2;
+    reading_end(reading, &answer, status, body, API_CACHE_L2);
 }
 
 /* ---- fetching ---- */
@@ -116,7 +139,12 @@ static void on_answer(void *context, const struct standing_answer *found)
 
     reading->call->source = answer.source;
     if (answer.error.code != ERROR_NONE && answer.error.code != ERROR_PLAYER_NOT_FOUND) {
-        reading_fail(reading, &answer.error);
+        struct buf body;
+        int status;
+        if (reading->ticket && l2_spare(reading->ticket, &status, &body))
+            reading_land_kept(reading, status, &body);
+        else
+            reading_fail(reading, &answer.error);
         return;
     }
     if (reading->shows_total || reading->shows_percentile)
@@ -127,6 +155,38 @@ static void on_answer(void *context, const struct standing_answer *found)
 static void reading_fetch(struct reading *reading)
 {
     standing_read(reading->call->store, reading->call->arena, &reading->query, on_answer, reading);
+}
+
+static void on_kept(void *context, struct l2_found *found)
+{
+    struct reading *reading = context;
+    struct freshness *freshness = &reading->query.freshness;
+
+    if (found->is_hit) {
+        struct buf body = found->body;
+        buf_init(&found->body, body.bytes_max);
+        reading_land_kept(reading, found->status, &body);
+        return;
+    }
+    if (found->ticket)
+        api_count_l2(reading->call, found->is_refresh);
+    if (found->is_refresh)
+        flight_close(reading->flight); /* the others need not wait: there is a value */
+    reading->ticket = found->ticket;
+    if (found->lsn > freshness->lsn)
+        freshness->lsn = found->lsn;
+    reading_fetch(reading);
+}
+
+/* What only PostgreSQL can answer may be in the second cache. */
+static void reading_find(struct reading *reading, struct slice key)
+{
+    struct api_call *call = reading->call;
+    const struct l2_query query = {
+        .key = key, .game = call->game, .board = slice_of(call->board.name), .standing = reading->query.period.id};
+
+    if (!reading->query.period.is_closed || !l2_find(call->store, &query, on_kept, reading))
+        reading_fetch(reading);
 }
 
 /* ---- asking ---- */
@@ -167,7 +227,7 @@ static void reading_ask(struct reading *reading)
         .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->board.caching.max_staleness_ms * 1000LL};
     enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight);
     if (outcome == ANSWERS_FETCH) {
-        reading_fetch(reading);
+        reading_find(reading, asked.key);
     } else if (outcome != ANSWERS_JOINED) {
         size_t bytes = page_bytes(entry->value);
         page_send(call, entry->value, outcome == ANSWERS_HIT ? API_CACHE_HIT : API_CACHE_STALE);
@@ -180,12 +240,16 @@ static void reading_ask(struct reading *reading)
 static void on_period(void *context, const struct period *period, const struct error *error)
 {
     struct reading *reading = context;
+    struct period *asked = &reading->query.period;
 
-    if (error) {
+    if (asked->id) {
+        asked->is_closed = !error && period->id == asked->id && period->is_closed; /* the cursor knew the rest */
+    } else if (error) {
         reading_fail(reading, error);
         return;
+    } else {
+        *asked = *period;
     }
-    reading->query.period = *period;
     reading_ask(reading);
 }
 
@@ -198,10 +262,14 @@ void reading_start(struct reading *reading, const struct error *error)
         return;
     }
     http_hold(call->http);
-    if (reading->query.kind == STANDING_AFTER && reading->query.period.id) {
-        reading_ask(reading); /* the cursor says which period */
+    const struct period *asked = &reading->query.period; /* by a cursor */
+    char start[PERIOD_TEXT_MAX];
+    struct slice period = api_text(call, "period");
+    if (asked->id && asked->end_us > clock_realtime_us()) {
+        reading_ask(reading);
         return;
     }
-    struct slice period = api_text(call, "period");
+    if (asked->id)
+        period = (struct slice){start, period_text(asked, start)}; /* it may have been closed since */
     store_period_find(call->store, &call->board, reading->window, period, on_period, reading);
 }

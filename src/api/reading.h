@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "api/page.h"
 #include "store/answers.h"
+#include "store/l2.h"
 
 enum view { VIEW_TOP, VIEW_RANGE, VIEW_AT, VIEW_PLAYER, VIEW_AROUND, VIEW_PLAYERS };
 enum at_kind { AT_RANK, AT_SCORE, AT_PERCENTILE };
@@ -24,6 +25,7 @@ struct reading {
     struct slice *ids; /* VIEW_PLAYERS: as they were asked for, without repeats; room for STANDING_PLAYERS_MAX */
     /* Under way: */
     struct flight *flight; /* this call fetches for all that joined; NULL: for itself only */
+    struct l2_ticket *ticket; /* what it fetches is for the second cache too; NULL: it is not */
 };
 
 /* The call is answered, now or later. error: what is wrong with its parameters; NULL: nothing. */

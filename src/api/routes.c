@@ -20,6 +20,7 @@
 #include "api/page.h"
 #include "api/warming.h"
 #include "store/answers.h"
+#include "store/l2.h"
 
 #define GAME "/v1/games/{game}"
 #define BOARD GAME "/boards/{board}"
@@ -46,6 +47,7 @@ static const struct api_route routes[] = {
     {HTTP_GET, BOARD "/players/{player}/around", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "above below absent", api_around},
     {HTTP_DELETE, BOARD "/players/{player}", SCOPE_WRITE, API_NEEDS_BOARD, "", api_player_remove},
     {HTTP_DELETE, GAME "/players/{player}", SCOPE_ADMIN, 0, "", api_player_erase},
+    {HTTP_DELETE, GAME "/cache", SCOPE_ADMIN, 0, "tag", api_cache_purge},
 };
 
 struct api {
@@ -65,6 +67,14 @@ _Static_assert(ARRAY_SIZE(routes) <= METRICS_ROUTES_MAX, "metrics.h has room for
 void api_count(struct api_call *call, enum api_cache outcome)
 {
     http_count(&call->api->metrics->routes[call->route - routes].outcomes[outcome]);
+}
+
+void api_count_l2(struct api_call *call, bool is_refresh)
+{
+    struct metrics *metrics = call->api->metrics;
+    size_t route = (size_t)(call->route - routes);
+
+    http_count(is_refresh ? &metrics->routes[route].l2_refreshes : &metrics->routes[route].l2_misses);
 }
 
 static void metrics_look(struct api *api)
@@ -482,6 +492,7 @@ struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_
     ev_timer_start(loop, &api->look);
     api->settings = *settings;
     answers_open(store, (size_t)settings->l1_bytes, settings->heartbeat_ms, page_free);
+    l2_open(store, &(struct l2_settings){settings->l2_url, settings->l2_ttl_ms, settings->secret});
     crypto_derive(&api->cursor_key, settings->secret, "ladder cursor 1");
     crypto_derive(&api->token_key, settings->secret, "ladder token 1");
     return api;

@@ -1,5 +1,6 @@
 #include "cache/compress.h"
 
+#include <brotli/decode.h>
 #include <brotli/encode.h>
 #include <zlib.h>
 
@@ -38,4 +39,17 @@ bool compress_body(enum compress_coding coding, struct slice body, struct buf *o
         return true;
     buf_done(out);
     return false;
+}
+
+bool compress_restore(struct slice coded, size_t size, struct buf *body)
+{
+    size_t written = size;
+    uint8_t *room = (uint8_t *)buf_reserve(body, size + 1);
+
+    if (!room || BrotliDecoderDecompress(coded.size, (const uint8_t *)coded.data, &written, room) != BROTLI_DECODER_RESULT_SUCCESS ||
+        written != size)
+        return false;
+    body->size += written;
+    body->data[body->size] = 0;
+    return true;
 }

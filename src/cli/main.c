@@ -17,6 +17,7 @@ static const struct {
     command_fn *run;
     const char *help;
 } commands[] = {
+    {"cache", cmd_cache, "purge --tag TAG | stats: the second cache"},
     {"config", cmd_config, "check | show: the settings"},
     {"export", cmd_export, "write a standing as CSV or NDJSON"},
     {"game", cmd_game, "create NAME | list: the tenants"},

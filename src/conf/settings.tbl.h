@@ -42,6 +42,8 @@ INT(redis, command_timeout_ms, 250, 5, 60000, "ms", "Until an answer from Redis 
 INT(redis, pending_max, 20000, 1, 1000000, "commands", "Commands in flight per loop; more go to PostgreSQL.")
 INT(redis, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two connection attempts.")
 INT(cache, l1_bytes, 67108864, 0, 68719476736, "bytes", "Memory for finished answers, per loop; 0 keeps none.")
+TEXT(cache, l2_url, "", "Redis of the second cache (docs/caching.md); empty: that of the standings.")
+INT(cache, l2_ttl_s, 3600, 0, 2592000, "s", "How long such a page is kept there, at most; 0 keeps none.")
 INT(cache, heartbeat_ms, 100, 10, 10000, "ms",
     "Between two proofs that changes are still heard; after three missed, memory is not trusted.")
 INT(cache, board_ttl_ms, 1000, 0, 60000, "ms", "How long a loop trusts its copy of a board's definition.")

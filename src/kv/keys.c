@@ -29,6 +29,14 @@ struct slice kv_cursor_key(int shard, char out[static KV_KEY_MAX])
     return (struct slice){out, (size_t)size};
 }
 
+struct slice kv_l2_key(const char *kind, const char *name, char out[static KV_L2_KEY_MAX])
+{
+    int size = snprintf(out, KV_L2_KEY_MAX, "ladder:l2:%s:%s", kind, name);
+
+    ASSERT(size > 0 && size < KV_L2_KEY_MAX);
+    return (struct slice){out, (size_t)size};
+}
+
 void kv_revision_encode(int64_t revision, uint8_t out[static KV_REVISION_SIZE])
 {
     ASSERT(revision > 0 && revision >> 48 == 0);

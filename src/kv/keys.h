@@ -11,6 +11,7 @@
  *     ladder:popular:standings                   ZSET of standings, by how often they were read lately
  *     ladder:popular:pages                       ZSET of pages, likewise: "+" (for anybody) or "-" (with a key), then the target
  *     ladder:purge:…                             what edges are to be told: see work/edge_queue.h
+ *     ladder:l2:…                                the second cache: see ladder.lua
  *
  * A standing is a period's id; its shard is standing mod 256, so that standings spread evenly.
  */
@@ -36,6 +37,9 @@ enum { KV_SHARDS = 256, KV_KEY_MAX = 64, KV_GEN_MAX = 16 /* characters of a gene
 struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX]);
 struct slice kv_order_key(int64_t standing, struct slice gen, char out[static KV_KEY_MAX]);
 struct slice kv_cursor_key(int shard, char out[static KV_KEY_MAX]);
+/* kind: "value", "tag", "lock". name: at most KV_L2_NAME_MAX bytes. */
+enum { KV_L2_NAME_MAX = 160, KV_L2_KEY_MAX = 192 };
+struct slice kv_l2_key(const char *kind, const char *name, char out[static KV_L2_KEY_MAX]);
 
 /* A revision as the scripts compare it: big-endian, positive, below 2^48. */
 void kv_revision_encode(int64_t revision, uint8_t out[static KV_REVISION_SIZE]);

@@ -227,7 +227,7 @@ static void ask_ready(struct kv *kv)
 {
     const struct slice get[] = {SLICE("GET"), SLICE(KV_READY)};
 
-    if (!kv->is_asking_ready)
+    if (!kv->is_asking_ready && !kv->settings.is_plain)
         kv->is_asking_ready = call_send(kv, ARRAY_SIZE(get), get, on_ready, kv);
 }
 

@@ -27,6 +27,7 @@ struct kv_settings {
     int command_timeout_ms;
     int pending_max;
     int reconnect_max_ms;
+    bool is_plain; /* holds no standings: it is not asked whether it does, and never trusted */
 };
 
 typedef void kv_done_fn(void *context, const struct redisReply *reply);

@@ -438,6 +438,89 @@ local function read_seek(keys, args)
     return { 'OK', version, total, as_of(), seek(order_key(base, gen), args[2], args[3]) }
 end
 
+-- The second cache (cache/l2.h, store/l2.c): what PostgreSQL answered, under tags.
+--
+--     ladder:l2:value:<hash>    STRING  see cache/l2.h; carries the nonces of its tags as they were before it was fetched
+--     ladder:l2:tag:<tag>       STRING  run id, epoch, lsn (8 bytes), nonce (16): made by a reader
+--                                       'p' and a version: purged; nothing is under it until a reader makes it anew
+--     ladder:l2:lock:<hash>     STRING  who refreshes the value
+--
+-- A value counts only under its own nonces, and no nonce is drawn twice. So a tag that is gone (evicted, flushed) costs values
+-- and brings none back; nor does an old copy of the data in another process, because a tag is of the process that holds it.
+
+local L2_PURGED_MS = 60000 -- longer than anybody needs to make a tag
+local L2_TAG = 24          -- bytes that a reader is told: lsn, nonce
+local L2_TEXT = 128        -- no tag of ours is longer
+local L2_VALUE = 2097152   -- no value
+local L2_FULL = 0.8        -- of the memory that Redis has, where it evicts nothing: the rest is for the standings
+
+local run -- this process
+local function tag_head(epoch)
+    run = run or string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+    return run .. ' ' .. epoch .. ' '
+end
+
+local purges = 0 -- in this process: a purge counts even if what it wrote was evicted at once
+
+local function text_at(key, most)
+    local value = redis.pcall('GET', key)
+    return type(value) == 'string' and #value <= most and value or '' -- what is strange is as good as nothing
+end
+
+-- What a tag's text says of the tag: lsn and nonce; '' unless a reader of this epoch made it in this process.
+local function tag_of(text, head)
+    if #text ~= #head + L2_TAG or string.sub(text, 1, #head) ~= head then return '' end
+    return string.sub(text, #head + 1)
+end
+
+-- ladder_recall value, tags… ; epoch -> now in ms, purges, value, then for each tag: its text, lsn and nonce
+local function recall(keys, args)
+    local head = tag_head(args[1])
+    local result = { math.floor(now() / 1000), purges, text_at(keys[1], L2_VALUE) }
+    for i = 2, #keys do
+        local text = text_at(keys[i], L2_TEXT)
+        result[#result + 1] = text
+        result[#result + 1] = tag_of(text, head)
+    end
+    return result
+end
+
+-- ladder_tag tags… ; epoch, lsn (8 bytes), nonce, milliseconds to live, purges and then for each its text, as recall had them
+-- -> lsn and nonce of each; '' for one that may have been purged meanwhile
+-- lsn: where the primary was after the recall: so a fetch that covers it has what the purges before the recall were about.
+local function tag(keys, args)
+    local head, result = tag_head(args[1]), {}
+    for i = 1, #keys do
+        local text = text_at(keys[i], L2_TEXT)
+        if tag_of(text, head) == '' and text == args[5 + i] and tonumber(args[5]) == purges then
+            text = head .. args[2] .. args[3]
+            redis.call('SET', keys[i], text, 'PX', args[4])
+        end
+        result[i] = tag_of(text, head)
+    end
+    return result
+end
+
+-- ladder_purge tags… -> how many
+local function purge(keys)
+    purges = purges + 1
+    for i = 1, #keys do redis.call('SET', keys[i], 'p' .. text_of(tick()), 'PX', L2_PURGED_MS) end
+    return #keys
+end
+
+-- ladder_retain value, tags… ; bytes, until (ms), milliseconds that tags live -> 1 | 0: there is no room
+local function retain(keys, args)
+    local memory = redis.call('INFO', 'memory')
+    local most = tonumber(string.match(memory, 'maxmemory:(%d+)'))
+    if most > 0 and string.find(memory, 'maxmemory_policy:noeviction', 1, true) and
+        tonumber(string.match(memory, 'used_memory:(%d+)')) > most * L2_FULL then
+        return 0
+    end
+    redis.call('SET', keys[1], args[1], 'PXAT', args[2])
+    for i = 2, #keys do redis.call('PEXPIRE', keys[i], args[3], 'GT') end
+    return 1
+end
+
 redis.register_function('LADDER_LIBRARY_apply', apply)
 redis.register_function('LADDER_LIBRARY_build', build)
 redis.register_function('LADDER_LIBRARY_load', load)
@@ -453,3 +536,7 @@ redis.register_function{ function_name = 'LADDER_LIBRARY_around', callback = rea
 redis.register_function{ function_name = 'LADDER_LIBRARY_percentile', callback = read_percentile, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_players', callback = read_players, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_seek', callback = read_seek, flags = { 'no-writes' } }
+redis.register_function('LADDER_LIBRARY_tag', tag)
+redis.register_function('LADDER_LIBRARY_purge', purge)
+redis.register_function('LADDER_LIBRARY_retain', retain)
+redis.register_function{ function_name = 'LADDER_LIBRARY_recall', callback = recall, flags = { 'no-writes' } }

@@ -2,7 +2,8 @@
  * periods.c -- which standing a question is about.
  *
  * The bounds of a period are PostgreSQL's to say (it owns the time zones). The current period of a window is remembered
- * until it ends; a period that has no row yet has no entries and is asked for again each time.
+ * until it ends, a closed one, which is final, by where it starts and by where it ends; a period that has no row yet has no
+ * entries and is asked for again each time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,35 +20,48 @@ size_t period_text(const struct period *period, char out[static PERIOD_TEXT_MAX]
     return clock_format(period->start_us, out);
 }
 
-/* ---- the current period of each window ---- */
+/* ---- remembered: the current period of each window, and closed ones ---- */
+
+enum recall { RECALL_CURRENT, RECALL_STARTS, RECALL_ENDS };
+
+struct period_name {
+    int64_t board_id;
+    int64_t window;
+    int64_t recall;
+    int64_t at_us; /* where it starts or ends; 0 for the current one */
+};
 
 struct period_entry {
-    struct {
-        int64_t board_id;
-        int64_t window;
-    } name;
+    struct period_name name;
     struct period period;
     UT_hash_handle hh;
 };
 
 enum { PERIODS_REMEMBERED_MAX = 200000 };
 
-static bool periods_recall(struct store *store, int64_t board_id, enum window window, int64_t at_us, struct period *ret_period)
+static struct period_entry *entry_find(struct store *store, const struct period_name *name)
 {
-    struct period_entry *entry, probe = {.name = {board_id, window}};
+    struct period_entry *entry;
 
-    HASH_FIND(hh, store->periods, &probe.name, sizeof(probe.name), entry);
+    HASH_FIND(hh, store->periods, name, sizeof(*name), entry);
+    return entry;
+}
+
+static bool current_recall(struct store *store, int64_t board_id, enum window window, int64_t at_us, struct period *ret_period)
+{
+    const struct period_entry *entry = entry_find(store, &(struct period_name){board_id, window, RECALL_CURRENT, 0});
+
     if (!entry || at_us < entry->period.start_us || at_us >= entry->period.end_us)
         return false;
     *ret_period = entry->period;
     return true;
 }
 
-static void periods_remember(struct store *store, const struct period *period)
+static void entry_remember(struct store *store, const struct period *period, enum recall recall, int64_t at_us)
 {
-    struct period_entry *entry, probe = {.name = {period->board_id, period->window}};
+    const struct period_name name = {period->board_id, period->window, recall, at_us};
+    struct period_entry *entry = entry_find(store, &name);
 
-    HASH_FIND(hh, store->periods, &probe.name, sizeof(probe.name), entry);
     if (!entry) {
         if (HASH_COUNT(store->periods) >= PERIODS_REMEMBERED_MAX) {
             entry = store->periods;
@@ -56,7 +70,7 @@ static void periods_remember(struct store *store, const struct period *period)
         }
         entry = calloc(1, sizeof(*entry));
         ASSERT(entry != NULL);
-        entry->name = probe.name;
+        entry->name = name;
         HASH_ADD(hh, store->periods, name, sizeof(entry->name), entry);
     }
     entry->period = *period;
@@ -139,8 +153,12 @@ static void on_period(void *context, const struct db_outcome *outcome, enum db_s
         find_fail(find, ERROR_PERIOD_NOT_FOUND, "no period of this window starts then");
         return;
     }
-    if (!find->is_exact && period.id != 0 && !period.is_closed && find->at_us >= period.start_us)
-        periods_remember(find->store, &period);
+    if (period.id != 0 && period.is_closed) {
+        entry_remember(find->store, &period, RECALL_STARTS, period.start_us);
+        entry_remember(find->store, &period, RECALL_ENDS, period.end_us);
+    } else if (!find->is_exact && period.id != 0 && find->at_us >= period.start_us) {
+        entry_remember(find->store, &period, RECALL_CURRENT, 0);
+    }
     find->done(find->context, &period, NULL);
     free(find);
 }
@@ -160,13 +178,37 @@ static void find_send(struct find *find)
         find_fail(find, ERROR_UNAVAILABLE, "the database is not reachable");
 }
 
+/* The one that the question means, if it is remembered. */
+static bool period_recall(struct store *store, int64_t board_id, enum window window, struct slice text, struct period *ret_period)
+{
+    bool is_current = text.size == 0 || slice_is(text, "current") || (window == WINDOW_ALL && slice_is(text, "all"));
+    bool is_previous = slice_is(text, "previous");
+    struct period_name name = {board_id, window, RECALL_STARTS, 0};
+    struct period current;
+
+    if (is_current)
+        return current_recall(store, board_id, window, clock_realtime_us(), ret_period);
+    if (is_previous) {
+        if (!current_recall(store, board_id, window, clock_realtime_us(), &current) || current.start_us == INT64_MIN)
+            return false;
+        name.recall = RECALL_ENDS;
+        name.at_us = current.start_us;
+    } else if (!clock_parse(text, &name.at_us)) {
+        return false;
+    }
+    const struct period_entry *entry = entry_find(store, &name);
+    if (entry)
+        *ret_period = entry->period;
+    return entry != NULL;
+}
+
 void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,
                        store_period_fn *done, void *context)
 {
     bool is_current = text.size == 0 || slice_is(text, "current") || (window == WINDOW_ALL && slice_is(text, "all"));
     struct period period;
 
-    if (is_current && periods_recall(store, board->id, window, clock_realtime_us(), &period)) {
+    if (period_recall(store, board->id, window, text, &period)) {
         done(context, &period, NULL);
         return;
     }

@@ -14,6 +14,7 @@ struct period_entry;
 struct submitter;
 struct answers;
 struct generation;
+struct l2;
 
 struct store {
     struct ev_loop *loop;
@@ -27,6 +28,7 @@ struct store {
     struct submitter *submitter;
     struct answers *answers; /* NULL until answers_open */
     struct generation *generations; /* by standing (standing_page.c) */
+    struct l2 *l2;           /* NULL: off */
 };
 
 /* keys.c, boards.c, unsure.c, submit.c */
@@ -54,6 +56,7 @@ void changes_seen(int64_t version);
 void answers_forget(struct store *store);
 void answers_stop(struct store *store); /* before the Redis connection goes */
 void answers_free(struct store *store); /* after it: its last fetches have ended */
+void l2_close(struct store *store);     /* with the Redis connection */
 
 /* A standing that Redis was found not to hold: the worker will see to it. */
 void standing_want(struct store *store, int64_t standing);

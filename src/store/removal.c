@@ -5,15 +5,18 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
 #include "store/idempotency.h"
+#include "store/l2.h"
 #include "store/private.h"
 
 struct removal {
     struct store *store;
     struct slice player;
     bool has_claim;
+    bool is_erase;
     removal_done_fn *done;
     void *context;
     struct removal_result result;
@@ -75,6 +78,50 @@ static void tombstone_send(struct removal *removal, int64_t standing, int64_t re
     removal_step(removal);
 }
 
+/* ---- what the second cache has of closed periods ---- */
+
+struct forgetting {
+    struct removal *removal;
+    size_t count;
+    int64_t standings[L2_PURGE_MAX];
+    bool are_final[L2_PURGE_MAX]; /* closed, or about to be: others may have it there */
+};
+
+static void on_forgotten(void *context, bool is_done)
+{
+    struct forgetting *forgetting = context;
+    struct removal *removal = forgetting->removal;
+
+    for (size_t i = 0; i < forgetting->count && !is_done; i++)
+        if (forgetting->are_final[i]) {
+            removal->result.token.is_applied = false;
+            unsure_add(forgetting->standings[i], removal->committed_us);
+        }
+    free(forgetting);
+    removal_step(removal);
+}
+
+static void kept_forget(struct removal *removal, struct db_rows rows)
+{
+    char texts[L2_PURGE_MAX][32];
+    const char *tags[L2_PURGE_MAX];
+
+    for (int row = 0; row < db_row_count(rows) && l2_is_on(removal->store);) {
+        struct forgetting *forgetting = calloc(1, sizeof(*forgetting));
+        ASSERT(forgetting != NULL);
+        forgetting->removal = removal;
+        for (; row < db_row_count(rows) && forgetting->count < L2_PURGE_MAX; row++) {
+            size_t i = forgetting->count++;
+            forgetting->standings[i] = db_int64(rows, row, 0);
+            forgetting->are_final[i] = db_bool(rows, row, 2);
+            snprintf(texts[i], sizeof(texts[i]), "standing:%lld", (long long)forgetting->standings[i]);
+            tags[i] = texts[i];
+        }
+        removal->waiting++;
+        l2_purge(removal->store, tags, forgetting->count, on_forgotten, forgetting);
+    }
+}
+
 static void on_removed(void *context, const struct db_outcome *outcome)
 {
     struct removal *removal = context;
@@ -100,6 +147,8 @@ static void on_removed(void *context, const struct db_outcome *outcome)
         db_saw_lsn(store->db, removal->result.token.lsn);
         for (int i = 0; i < db_row_count(rows); i++)
             tombstone_send(removal, db_int64(rows, i, 0), db_int64(rows, i, 1));
+        if (removal->is_erase && !fault_is("l2-purge"))
+            kept_forget(removal, rows);
     }
     removal_step(removal);
 }
@@ -112,7 +161,7 @@ void player_remove(struct store *store, struct arena *arena, int64_t from, bool 
     int count = 0;
 
     ASSERT(removal != NULL);
-    *removal = (struct removal){.store = store, .player = player, .has_claim = claim != NULL, .done = done, .context = context};
+    *removal = (struct removal){.store = store, .player = player, .has_claim = claim != NULL, .is_erase = is_erase, .done = done, .context = context};
     if (claim)
         calls[count++] = idempotency_claim_call(arena, game_id, claim);
     calls[count++] = (struct db_call){

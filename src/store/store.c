@@ -13,7 +13,7 @@
 
 const char *source_name(enum source source)
 {
-    static const char *const names[] = {"none", "redis", "replica", "primary"};
+    static const char *const names[] = {"none", "redis", "replica", "primary", "l2"};
 
     return names[source];
 }
@@ -22,8 +22,10 @@ static void on_writer_ready(void *context)
 {
     struct store *store = context;
 
-    if (store->kv && kv_set_epoch(store->kv, db_epoch(store->db)))
+    if (store->kv && kv_set_epoch(store->kv, db_epoch(store->db))) {
         answers_forget(store);
+        periods_free(store);
+    }
     submitter_wake(store);
 }
 
@@ -52,6 +54,7 @@ void store_free(struct store **pstore)
         return;
     boards_leave(store);
     answers_stop(store);
+    l2_close(store);
     kv_free(&store->kv);
     db_free(&store->db);
     submitter_free(store);
@@ -93,8 +96,8 @@ struct freshness store_freshness(const struct store *store, const struct token *
 
 void store_error_of(const struct db_outcome *outcome, struct error *error)
 {
-    /* Shutting down, out of resources, too slow, raced too often, not the primary any more: all pass. */
-    static const char *const passing[] = {"08", "53", "57", "40", "25006", "55P03"};
+    /* Shutting down, out of resources, too slow, raced too often, not the primary any more, not prepared in time: all pass. */
+    static const char *const passing[] = {"08", "53", "57", "40", "25006", "55P03", "26000"};
 
     *error = outcome->error;
     if (error->code == ERROR_WRITE_UNCERTAIN)

@@ -29,7 +29,7 @@ struct store_settings {
     int key_ttl_ms;
 };
 
-enum source { SOURCE_NONE, SOURCE_REDIS, SOURCE_REPLICA, SOURCE_PRIMARY };
+enum source { SOURCE_NONE, SOURCE_REDIS, SOURCE_REPLICA, SOURCE_PRIMARY, SOURCE_L2 };
 const char *source_name(enum source source);
 
 struct store *store_new(struct ev_loop *loop, const struct store_settings *settings);

@@ -28,12 +28,14 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "board/board.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
 #include "work/edge_tail.h"
+#include "work/l2_tail.h"
 #include "work/rebuild.h"
 
 enum {
@@ -60,6 +62,7 @@ struct tail {
     int64_t upkeep_us; /* when the next is due, monotonic */
     struct shard shards[KV_SHARDS];
     struct edge_tail edges;
+    struct l2_tail l2;
 };
 
 /* ---- small things ---- */
@@ -254,6 +257,7 @@ static bool tail_sync(struct tail *tail, struct error *error)
     if (is_ok && any_missing) {
         log_info("tail-starts-shards", LOG_TEXT("because", "they have no cursor of this epoch"));
         is_ok = standings_drop(tail, is_missing, error);
+        l2_tail_note_all(&tail->l2);
     }
     /* This Redis may have come back without some that it had. */
     is_ok = is_ok && standings_want(tail, error) && edge_queue_sync(&tail->link, tail->edges.edges, any_missing, error);
@@ -334,8 +338,11 @@ static bool changes_apply(struct tail *tail, const struct dbb_result *result, st
     bool is_ok = true;
 
     ASSERT(changes != NULL);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         changes[i] = (struct change){dbb_int64(result, i, 0), i};
+        if (dbb_bool(result, i, 8) && !fault_is("l2-tail"))
+            l2_tail_note(&tail->l2, changes[i].standing);
+    }
     qsort(changes, count, sizeof(*changes), change_compare);
     for (size_t from = 0; from < count && is_ok;) {
         size_t to = from + 1;
@@ -456,6 +463,9 @@ static bool poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct
     free(tail->snapshot);
     tail->snapshot = snapshot;
     tail->at_us = at_us;
+    bool is_lost;
+    if (!l2_tail_purge(&tail->l2, &tail->link, &is_lost, error))
+        return !is_lost; /* that cache alone is down: changes are applied meanwhile, only the cursors stay */
     bool is_due = clock_monotonic_us() >= tail->upkeep_us || !tail->is_ready;
     if (!cursors_move(tail, is_due, error))
         return false;
@@ -494,6 +504,7 @@ void tail_free(struct tail **tail)
         return;
     cursors_forget(*tail);
     edge_tail_forget(&(*tail)->edges);
+    l2_tail_done(&(*tail)->l2);
     link_close(&(*tail)->link);
     free(*tail);
     *tail = NULL;

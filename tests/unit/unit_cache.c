@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 #include "cache/compress.h"
 #include "cache/l1.h"
+#include "cache/l2.h"
 
 /* ---- moves, against a ranked list that is changed at random ---- */
 
@@ -334,6 +335,101 @@ static void test_compressed_bodies_come_back(void **context)
     buf_done(&body);
 }
 
+/* ---- values of the second cache ---- */
+
+static struct crypto_key key_of(const char *secret)
+{
+    struct crypto_key key;
+
+    crypto_derive(&key, slice_of(secret), "test");
+    return key;
+}
+
+static void test_a_value_comes_back(void **state)
+{
+    const struct crypto_key key = key_of("a");
+    struct l2_value value = {.status = 404, .until_ms = 1800000000123, .took_ms = 17}, back;
+    struct buf body, bytes, found;
+    char name[L2_NAME_SIZE + 1];
+
+    (void)state;
+    for (size_t i = 0; i < L2_TAGS; i++)
+        memset(value.nonces[i].bytes, 'a' + (int)i, L2_NONCE_SIZE);
+    l2_name(&key, SLICE("1 2"), SLICE("query"), name);
+    assert_int_equal(strlen(name), L2_NAME_SIZE);
+    const size_t sizes[] = {0, 1, 300, 20000, L2_BODY_BYTES_MAX};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        buf_init(&body, L2_BODY_BYTES_MAX);
+        while (body.size < sizes[i])
+            buf_append_byte(&body, (char)('a' + body.size % 7));
+        assert_true(l2_encode(&key, name, &value, buf_slice(&body), &bytes));
+        assert_true(sizes[i] < 300 || bytes.size < sizes[i] / 2);
+        assert_true(l2_decode(&key, name, buf_slice(&bytes), &back, &found));
+        assert_int_equal(found.size, sizes[i]);
+        assert_true(sizes[i] == 0 || memcmp(found.data, body.data, sizes[i]) == 0);
+        assert_int_equal(back.status, 404);
+        assert_int_equal(back.until_ms, value.until_ms);
+        assert_int_equal(back.took_ms, 17);
+        assert_memory_equal(back.nonces, value.nonces, sizeof(value.nonces));
+        buf_done(&found);
+        buf_done(&bytes);
+        buf_done(&body);
+    }
+    buf_init(&body, L2_BODY_BYTES_MAX + 1);
+    while (body.size <= L2_BODY_BYTES_MAX)
+        buf_append_byte(&body, 'x');
+    assert_false(l2_encode(&key, name, &value, buf_slice(&body), &bytes));
+    buf_done(&bytes);
+    buf_done(&body);
+}
+
+static void test_nothing_else_is_a_value(void **state)
+{
+    const struct crypto_key key = key_of("a"), other_key = key_of("b");
+    const struct l2_value value = {.status = 200, .until_ms = 1, .took_ms = 1};
+    struct l2_value back;
+    struct buf bytes, found;
+    char name[L2_NAME_SIZE + 1], other[L2_NAME_SIZE + 1];
+
+    (void)state;
+    /* Where the scope ends and the query begins is part of the name; so is the secret. */
+    l2_name(&key, SLICE("ab"), SLICE("c"), name);
+    l2_name(&key, SLICE("a"), SLICE("bc"), other);
+    assert_string_not_equal(name, other);
+    l2_name(&other_key, SLICE("ab"), SLICE("c"), other);
+    assert_string_not_equal(name, other);
+    assert_true(l2_encode(&key, name, &value, SLICE("{\"entries\": []}"), &bytes));
+    assert_false(l2_decode(&key, other, buf_slice(&bytes), &back, &found));
+    assert_false(l2_decode(&other_key, name, buf_slice(&bytes), &back, &found));
+    for (size_t size = 0; size < bytes.size; size++)
+        assert_false(l2_decode(&key, name, (struct slice){bytes.data, size}, &back, &found));
+    for (size_t bit = 0; bit < bytes.size * 8; bit++) {
+        bytes.data[bit / 8] ^= (char)(1 << bit % 8);
+        assert_false(l2_decode(&key, name, buf_slice(&bytes), &back, &found));
+        bytes.data[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    assert_true(l2_decode(&key, name, buf_slice(&bytes), &back, &found));
+    buf_done(&found);
+    buf_done(&bytes);
+}
+
+static void test_early_refresh(void **state)
+{
+    const struct l2_value value = {.until_ms = 100000, .took_ms = 100};
+    int due = 0;
+
+    (void)state;
+    assert_false(l2_is_due(&value, 99999, 1.0));
+    assert_true(l2_is_due(&value, 100000, 1.0));
+    /* 230 ms before the end, one in ten: took * -ln(0.1). */
+    for (int i = 1; i <= 10000; i++)
+        due += l2_is_due(&value, 100000 - 230, i / 10000.0);
+    assert_in_range(due, 990, 1010);
+    assert_false(l2_is_due(&value, 0, 1.0 / 4294967296.0)); /* never ten minutes before */
+    assert_int_equal(l2_ttl_ms(1000, 1.0), 800);
+    assert_in_range(l2_ttl_ms(1000, 1.0 / 4294967296.0), 999, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +441,9 @@ int main(void)
         cmocka_unit_test(test_a_fetch_of_an_older_era_makes_no_entry),
         cmocka_unit_test(test_memory_is_bounded_and_what_is_asked_for_stays),
         cmocka_unit_test(test_compressed_bodies_come_back),
+        cmocka_unit_test(test_a_value_comes_back),
+        cmocka_unit_test(test_nothing_else_is_a_value),
+        cmocka_unit_test(test_early_refresh),
     };
 
     return crypto_start() ? cmocka_run_group_tests_name("cache", tests, NULL, NULL) : 1;
