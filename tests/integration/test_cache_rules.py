@@ -48,6 +48,7 @@ def around_end(setting):
     here.submit_many([dict(board="b", player=f"p{i}", score=100 - i) for i in range(5)])
     before = setting.remembered("/boards/b/players/p4/around", above=1, below=1)
     here.submit("b", "last", 1)
+    time.sleep(0.3)  # its message is there
     after = here.read("/boards/b/players/p4/around", above=1, below=1)
     return [[e["player"] for e in page["entries"]] for page in (before, after)] == [["p2", "p3", "p4"], ["p3", "p4", "last"]]
 
@@ -126,6 +127,17 @@ def token(setting):
     return there.request("GET", "/boards/b/top", headers={"Ladder-Token": token}).json()["entries"][0]["score"] == 2
 
 
+def shown(setting):
+    """A change of another server, seen in one answer before its message is here: no answer of before it after that."""
+    here, there = setting.here, setting.there
+    here.put_board("b")
+    here.submit("b", "p0", 1)
+    setting.remembered("/boards/b/top")
+    here.submit("b", "p0", 2)
+    assert there.read("/boards/b/top", limit=4)["entries"][0]["score"] == 2
+    return there.read("/boards/b/top")["entries"][0]["score"] == 2
+
+
 def long_stream(setting):
     """The token of a long stream covers its first line too, though its last changed nothing."""
     here, there = setting.here, setting.there
@@ -197,6 +209,7 @@ DIRECTED = {
     "sure-again": (unsure, LATE),
     "epoch": (epoch, ONE),
     "token": (token, LATE_THERE),
+    "shown": (shown, LATE_THERE),
     "join": (join, {"delays_there": ((0, 0), (400, 400)), "redis_command_timeout_ms": 2000, "loops": 1}),
     "join-database": (join_database, {"redis_url": "redis://127.0.0.1:1/0", "loops": 1}),
 }

@@ -62,7 +62,6 @@ RANDOM = {
     "range-border": ({}, {}),
     "competition-border": ({}, {"rankings": ("competition",)}),
     "seen": (SLOW, {}),
-    "shown": (SLOW, {}),
     "lost": ({"delays": ((0, 5), (0, 0))}, {"which": ["stream"]}),
     "date": ({}, {}),
 }
