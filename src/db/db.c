@@ -247,7 +247,8 @@ struct read {
     int attempts;
 };
 
-enum { READ_ATTEMPTS_MAX = 3 };
+/* Each may find one more connection of a server that has just died. */
+enum { READ_ATTEMPTS_MAX = 8 };
 
 static bool read_send(struct read *read, bool to_replica);
 
@@ -262,8 +263,9 @@ static void on_read(void *context, const struct db_outcome *outcome)
     bool is_behind = outcome->error.code == ERROR_NONE && read->is_checked && !db_bool(outcome->rows[0], 0, 0);
 
     if (is_lost || is_cancelled || is_behind) {
-        /* Reads may be asked again: the primary, if there is one, else another replica. */
-        if (read->attempts < READ_ATTEMPTS_MAX && (read_send(read, false) || read_send(read, true)))
+        /* Reads may be asked again: of the other side first, the primary for what a replica lacks. */
+        bool to_replica = read->source == DB_PRIMARY;
+        if (read->attempts < READ_ATTEMPTS_MAX && (read_send(read, to_replica) || read_send(read, !to_replica)))
             return;
         error_set(&own.error, ERROR_UNAVAILABLE, "no database server can answer this read now");
     } else if (outcome->error.code != ERROR_NONE) {
