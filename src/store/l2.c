@@ -52,6 +52,7 @@ struct l2_ticket {
     struct tag tags[L2_TAGS];
     int64_t now_ms;   /* Redis's, when it was asked */
     int64_t purges;   /* that it had done by then */
+    int64_t position; /* of the primary, if it was asked for */
     int64_t begun_us; /* the fetch, monotonic */
     bool has_value;
     struct l2_value value;
@@ -142,10 +143,10 @@ static void find_miss(struct l2_ticket *ticket)
     ticket->done(ticket->context, &found);
 }
 
-/* What is fetched can't be kept. */
+/* What is fetched can't be kept. Where a purge came between, its reader shall see all the same what it was about. */
 static void find_pass(struct l2_ticket *ticket)
 {
-    struct l2_found found = {.is_hit = false};
+    struct l2_found found = {.lsn = fault_is("l2-position") ? 0 : ticket->position};
 
     ticket->done(ticket->context, &found);
     ticket_free(ticket);
@@ -189,7 +190,8 @@ static void on_position(void *context, const struct db_outcome *outcome, enum db
         find_pass(ticket);
         return;
     }
-    uint64_t position = (uint64_t)db_int64(outcome->rows[0], 0, 0);
+    ticket->position = db_int64(outcome->rows[0], 0, 0);
+    uint64_t position = (uint64_t)ticket->position;
     for (int i = 7; i >= 0; i--, position >>= 8)
         lsn[i] = (uint8_t)position;
     crypto_random(&nonce, sizeof(nonce));

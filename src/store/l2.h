@@ -44,7 +44,7 @@ struct l2_found {
     int status;               /* with a hit */
     struct buf body;          /* with a hit; what is left in it is freed */
     struct l2_ticket *ticket; /* with a miss: to be kept or dropped; NULL: what is fetched can't be kept */
-    int64_t lsn;              /* with a ticket: what the fetch must cover */
+    int64_t lsn;              /* what the fetch must cover */
     bool is_refresh;          /* a ticket though there is a value that counts: it is about to expire, and only we were told */
 };
 
