@@ -32,6 +32,7 @@ struct db {
     int next_replica;
     int epoch;
     int timeline;
+    bool is_closing; /* no connection is picked any more */
 };
 
 /* What this process has acknowledged, by any of its loops: a client's next request may come to another one. */
@@ -121,6 +122,7 @@ void db_free(struct db **pdb)
 
     if (!db)
         return;
+    db->is_closing = true;
     for (int i = 0; i < db->settings.write_connections; i++)
         db_connection_free(&db->writers[i].connection);
     for (int i = 0; i < db->primary.count; i++)
@@ -148,14 +150,14 @@ static struct db_connection *server_pick(const struct server *server)
 
 static struct db_connection *primary_pick(const struct db *db)
 {
-    struct db_connection *c = server_pick(&db->primary);
+    struct db_connection *c = db->is_closing ? NULL : server_pick(&db->primary);
 
     return c && !db_connection_is_standby(c) ? c : NULL;
 }
 
 static struct db_connection *replica_pick(struct db *db)
 {
-    for (int i = 0; i < db->settings.replica_count; i++) {
+    for (int i = 0; i < db->settings.replica_count && !db->is_closing; i++) {
         struct db_connection *c = server_pick(&db->replicas[db->next_replica++ % db->settings.replica_count]);
         if (c)
             return c;
@@ -219,7 +221,7 @@ struct db_connection *db_writer(struct db *db, int index)
 {
     struct writer *writer = &db->writers[index];
 
-    return writer->is_open && db_connection_is_ready(writer->connection) ? writer->connection : NULL;
+    return !db->is_closing && writer->is_open && db_connection_is_ready(writer->connection) ? writer->connection : NULL;
 }
 
 int db_writer_count(const struct db *db)

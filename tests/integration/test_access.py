@@ -32,6 +32,7 @@ ROUTES = [
     ("DELETE", "/boards/b/players/bob", None, "write", 200),
     ("DELETE", "/players/bob", None, "admin", 200),
     ("DELETE", "/cache", None, "admin", 200),
+    ("DELETE", "/cache", None, "admin", 200),
 ]
 SCOPES = ["none", "read", "write", "admin"]
 NOBODY = ["no key", "made up", "revoked", "basic", "empty"]
