@@ -1,4 +1,5 @@
 """Read your writes: on the server that took them, whatever connection or loop; on another, with the token."""
+import socket
 import threading
 import time
 
@@ -141,3 +142,26 @@ def test_reads_do_not_wait_for_definitions_and_keys(stack):
         lock.close()
     for process in (server, worker):
         assert process.stop() == 0
+
+
+def test_a_server_stops_while_the_database_hangs(stack):
+    """What is asked of the database then is given up, not asked of another connection that is gone already."""
+    server, worker = stack.serve(server_drain_timeout_ms=200, server_loops=1), stack.worker()
+    stack.trusted(server)
+    game = stack.new_game()
+    client = Client(server, game, stack.key(game))
+    client.put_board("b")
+    lock = psycopg2.connect(stack.primary_url)
+    try:
+        lock.cursor().execute("lock table ladder.board in access exclusive mode")
+        waiting = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(8)]
+        for i, connection in enumerate(waiting):
+            connection.sendall(f"GET /v1/games/{game}/boards/other{i}/top HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {client.key}\r\n\r\n".encode())
+        wait_until(lambda: stack.sql("select count(*) from pg_locks where not granted and relation = 'ladder.board'::regclass")[0][0], 5, "they wait")
+        assert server.stop() == 0
+    finally:
+        lock.close()
+    for connection in waiting:
+        connection.close()
+    server.check_clean()
+    assert worker.stop() == 0
