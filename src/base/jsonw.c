@@ -152,10 +152,13 @@ void jsonw_null(struct jsonw *json)
 
 void jsonw_time(struct jsonw *json, int64_t time_us)
 {
-    char text[CLOCK_TEXT_MAX];
-    size_t size = clock_format(time_us, text);
+    char text[CLOCK_TEXT_MAX + 2];
+    size_t size = clock_format(time_us, text + 1);
 
-    jsonw_string(json, (struct slice){text, size});
+    text[0] = '"'; /* nothing in it needs an escape */
+    text[size + 1] = '"';
+    value_begin(json);
+    buf_append(json->buf, text, size + 2);
 }
 
 void jsonw_raw(struct jsonw *json, struct slice value)
