@@ -38,7 +38,7 @@ def test_nor_where_messages_and_answers_come_late(stack):
 
 def test_nor_while_redis_and_the_worker_are_disturbed(stack):
     with modelrun.Setting(stack) as setting:
-        counts, violations, disturbed = setting.check(OPERATIONS, seed=time.time_ns() % 100000, worker=modelrun.workers(stack)[0])
+        counts, violations, disturbed = setting.check(10**6, seed=time.time_ns() % 100000, seconds=8, worker=modelrun.workers(stack)[0])
         assert not violations, violations[0]
         assert sum(disturbed.values()) > 3, disturbed
         setting.same_in_the_end()
