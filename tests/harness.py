@@ -182,6 +182,8 @@ class Client:
 class Stack:
     """One PostgreSQL primary, one streaming replica, one Redis, migrated."""
 
+    postgres_settings = {}  # more than what every PostgreSQL here has
+
     @staticmethod
     def redis_function(name):
         """As scripts/embed names them: by a hash of their text."""
@@ -235,7 +237,7 @@ class Stack:
         wait_until(lambda: not is_in_use(self.data / name), 20, f"the earlier PostgreSQL {name} is gone")
         settings = dict(listen_addresses="127.0.0.1", port=port, unix_socket_directories=self.data, max_connections=200,
                         shared_buffers="128MB", max_wal_size="4GB", wal_compression="lz4", hot_standby_feedback="on",
-                        deadlock_timeout="100ms", jit="off", max_standby_streaming_delay="10s")
+                        deadlock_timeout="100ms", jit="off", max_standby_streaming_delay="10s", **self.postgres_settings)
         options = [x for key, value in settings.items() for x in ("-c", f"{key}={value}")]
         process = self.spawn([PG + "postgres", "-D", str(self.data / name)] + options, name, user=POSTGRES_USER, end=signal.SIGQUIT)
 
@@ -307,8 +309,8 @@ class Stack:
         assert done.returncode == status, f"ladder {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
-    def serve(self, **settings):
-        server = self.spawn([BINARY, "serve"], f"serve-{len(self.children)}", self.environment("ladder_serve", **settings))
+    def serve(self, binary=BINARY, **settings):
+        server = self.spawn([binary, "serve"], f"serve-{len(self.children)}", self.environment("ladder_serve", **settings))
         line = wait_until(lambda: next((x for x in server.log().splitlines() if "event=listening" in x), None) or not server.is_alive(),
                           10, "ladder serve listens")
         assert server.is_alive(), server.log()

@@ -25,6 +25,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "http/guard.h"
 #include "http/private.h"
 
@@ -211,6 +212,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     if (!exchange)
         return;
     *con_cls = NULL;
+    fault_slow();
     exchange->peer->exchange = NULL;
     exchange->peer->quiet_since_us = exchange->server->now_us;
     /* The library knows the size of a header exactly (but for empty lines before it, which make the next one seem begun);

@@ -49,6 +49,8 @@ struct kv {
     enum state state;
     ev_timer retry;
     ev_timer tick;
+    int64_t listened_us; /* the clock of deadlines: see kv_listened */
+    int64_t ticked_us;
     int64_t connect_deadline_us;
     int64_t next_ready_us;
     bool is_asking_ready;
@@ -108,7 +110,7 @@ static bool call_send(struct kv *kv, size_t count, const struct slice *arguments
     *call = (struct call){.kv = kv,
                           .done = done,
                           .context = context,
-                          .deadline_us = clock_monotonic_us() + kv->settings.command_timeout_ms * 1000LL};
+                          .deadline_us = kv->listened_us + kv->settings.command_timeout_ms * 1000LL};
     bool is_sent = redisAsyncCommandArgv(kv->context, on_reply, call, (int)count, data, sizes) == REDIS_OK;
     if (data != stack_data) {
         free(data);
@@ -311,6 +313,16 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
     kv_dial(watcher->data);
 }
 
+/* A loop that was busy elsewhere has not sent what waits to be sent, nor read what has come: that time does not count. */
+static void kv_listened(struct kv *kv, int64_t now_us)
+{
+    enum { MOST_US = 2000 * TICK_MS };
+    int64_t since_us = now_us - kv->ticked_us;
+
+    kv->listened_us += since_us < MOST_US ? since_us : MOST_US;
+    kv->ticked_us = now_us;
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct kv *kv = watcher->data;
@@ -318,9 +330,10 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
+    kv_listened(kv, now_us);
     if ((kv->state == STATE_CONNECTING || kv->state == STATE_PREPARING) && now_us > kv->connect_deadline_us)
         kv_abandon(kv, "the connection was not made in time");
-    else if (kv->oldest && now_us > kv->oldest->deadline_us)
+    else if (kv->oldest && kv->listened_us > kv->oldest->deadline_us)
         kv_abandon(kv, "an answer did not come in time");
     else if (kv->state == STATE_UP && now_us > kv->next_ready_us)
         ask_ready(kv);
@@ -335,6 +348,7 @@ struct kv *kv_new(struct ev_loop *loop, const struct kv_settings *settings)
     kv->loop = loop;
     kv->settings = *settings;
     kv->newest = &kv->oldest;
+    kv->ticked_us = clock_monotonic_us();
     ASSERT(kv_url_parse(settings->url, &kv->url, &error)); /* checked with the settings */
     ev_timer_init(&kv->retry, on_retry, 0.0, 0.0);
     ev_timer_init(&kv->tick, on_tick, TICK_MS / 1000.0, TICK_MS / 1000.0);
