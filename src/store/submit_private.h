@@ -55,7 +55,6 @@ struct submitter {
     bool must_flush;
     size_t queued;
     size_t batches;
-    int next_connection;
     struct queue queues[CONNECTIONS_MAX];
 };
 
