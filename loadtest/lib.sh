@@ -4,14 +4,15 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
 ladder=$root/build/ladder
 
-# build_release: build/ladder, as scripts/up builds it.
+# build_release [FOLDER OPTION…]: build/ladder, as scripts/up builds it, or another one.
 build_release() {
-    local log=$root/build/loadtest/build.log
+    local log=$root/build/loadtest/build.log build=${1:-$root/build}
+    shift || true
     step "building"
     mkdir -p "$root/build/loadtest"
-    [ -e "$root/build/build.ninja" ] || meson setup --buildtype=release "$root/build" "$root" >"$log" 2>&1 ||
+    [ -e "$build/build.ninja" ] || meson setup --buildtype=release "$@" "$build" "$root" >"$log" 2>&1 ||
         { tail -20 "$log" >&2; die "meson setup failed"; }
-    ninja -C "$root/build" ladder >"$log" 2>&1 || { tail -30 "$log" >&2; die "the build failed"; }
+    ninja -C "$build" ladder >"$log" 2>&1 || { tail -30 "$log" >&2; die "the build failed"; }
     done_step ok
 }
 

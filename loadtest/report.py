@@ -15,6 +15,7 @@ th { font-weight: 600; color: var(--soft) } .wide { overflow-x: auto }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(21rem, 1fr)); gap: 1rem }
 figure { margin: 0; padding: .8rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: .6rem } figcaption { font-size: .9rem; color: var(--soft) }
 svg { width: 100%; height: auto; display: block } svg text { fill: var(--soft); font: 11px system-ui, sans-serif } .grid { stroke: var(--line); stroke-width: .6 }
+pre { overflow-x: auto; padding: .8rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: .6rem; font-size: .85rem }
 .checks { list-style: none; padding: 0 } .good::before { content: "✓ "; color: var(--good) } .bad { color: var(--bad) } .bad::before { content: "✗ " }
 """
 
@@ -49,14 +50,35 @@ def table(report, width=120):
     text = ["  ".join(value.ljust(widths[i]) if i == 0 else value.rjust(widths[i]) for i, value in enumerate(line)) for line in lines]
     text.insert(1, "-" * min(width, len(text[0])))
     for name, result in report["scenarios"].items():
+        text += ["", result["text"]] if result.get("text") else []
         text += [f"{'ok ' if x['held'] else 'NO '} {name}: {x['promise']}: {x['seen']}" for x in result["checks"]]
     return "\n".join(text)
 
 
-def markdown(report):
-    """The same for docs/."""
-    lines = ["| " + " | ".join(ROWS) + " |", "|" + "---|" * len(ROWS)] + ["| " + " | ".join(row) + " |" for row in rows(report)]
-    return "\n".join(lines)
+def markdown(report, names):
+    """The same for docs/, of these scenarios."""
+    made = f"Made by `loadtest/run {' '.join(names)}` on {report['made'][:10]} ({report['machine']}; servers and generators on the same machine)."
+    lines = [made, ""]
+    some = [row for row in rows(report) if row[0] in names and any(row[1:])]
+    if some:
+        lines += ["| " + " | ".join(ROWS) + " |", "|" + "---|" * len(ROWS), *("| " + " | ".join(row) + " |" for row in some), ""]
+    for name in names:
+        result = report["scenarios"][name]
+        lines += [result["text"], ""] if result.get("text") else []
+        lines += [f"- {name}: {x['promise']}: {x['seen']}{'' if x['held'] else ' (**not held**)'}" for x in result["checks"]]
+    return "\n".join(lines) + "\n"
+
+
+def write(path, report):
+    """Between the marks of docs/performance.md: the ablation has its own, the rest share one; peers has that of loadtest/caches."""
+    text = path.read_text()
+    for mark, names in (("run", [n for n in report["scenarios"] if n not in ("ablation", "peers")]), ("ablation", [n for n in report["scenarios"] if n == "ablation"])):
+        begin, end = f"<!-- begin loadtest/{mark} -->\n", f"<!-- end loadtest/{mark} -->\n"
+        head, found, rest = text.partition(begin)
+        _, closed, tail = rest.partition(end)
+        if names and found and closed:
+            text = head + begin + markdown(report, names) + end + tail
+    path.write_text(text)
 
 
 # ---- charts ----
@@ -121,9 +143,10 @@ def charts(result):
 def section(name, result):
     peer = result.get("peer")
     checks = "".join(f'<li class="{"good" if x["held"] else "bad"}">{html.escape(x["promise"])}: {html.escape(x["seen"])}</li>' for x in result["checks"])
+    text = f"<pre>{html.escape(result['text'])}</pre>" if result.get("text") else ""
     beside = f"<p>Beside {html.escape(peer['name'])}: {number(peer['rate'])} a second, so {peer['ratio']} times.</p>" if peer else ""
     return (f'<section id="{html.escape(name)}"><h2>{html.escape(result["title"])}</h2><p>{html.escape(result["about"])}</p>{beside}'
-            f'<ul class="checks">{checks}</ul><div class="charts">{"".join(charts(result))}</div></section>')
+            f'<ul class="checks">{checks}</ul>{text}<div class="charts">{"".join(charts(result))}</div></section>')
 
 
 def page(report):

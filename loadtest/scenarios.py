@@ -16,7 +16,7 @@ from lab import Lab, Watch, paced, requests_write, wrk
 
 GENERATOR_MOST = 4000  # requests/s that one paced.mjs sends on time beside the servers
 SCENARIOS = {}
-BY_NAME_ONLY = ("soak", "peers")
+BY_NAME_ONLY = ("soak", "peers", "ablation")
 
 
 def scenario(name):
@@ -323,5 +323,73 @@ def soak(options):
         return {"title": "Soak", "about": f"{sent:,} requests at full speed, 5 % of them writes.", "memory": points,
                 "checks": [check("memory stays flat: under 64 KiB more a million requests", kb < 64, f"{kb:.1f} KiB a million requests, {points[0][1]} KiB first, {points[-1][1]} KiB last"),
                            check("no request fails", failed == 0, f"{failed} failed")]}
+    finally:
+        lab.close()
+
+
+@scenario("peers")
+def peers(options):
+    """Beside nginx, webdis and no caches at all: what loadtest/caches measures, by the same command."""
+    done = subprocess.run([str(lab_module.HERE / "caches")], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stdout[-3000:] + done.stderr[-3000:])
+    text = done.stdout[done.stdout.index("Made by"):]
+    of_nginx, of_webdis = [float(x) for x in re.findall(r"^\| ratio \| ([\d.]+) \(", text, re.M)]
+    hits = [float(x) for x in re.findall(r"^\| [\d,]+ \| [\d,]+ \| ([\d.]+) \|", text, re.M)]
+    slower, fewer = [float(x) for x in re.search(r"^\| less by \| \| (-?[\d.]+) % \| (-?[\d.]+) %", text, re.M).groups()]
+    return {"title": "Peers", "about": "Each beside something known, in the same run.", "text": text,
+            "checks": [check("a remembered page costs at most 1.15 times nginx's", of_nginx <= 1.15, f"{of_nginx} times"),
+                       check("at least 0.95 from memory while 5,000 scores a second land", min(hits) >= 0.95, f"{min(hits)}"),
+                       check("a page from Redis at least 3 times as often as webdis", of_webdis >= 3, f"{of_webdis} times"),
+                       check("caches take at least 95 % off the database's queries", fewer >= 95, f"{fewer} %"),
+                       check("and at least 50 % off p99", slower >= 50, f"{slower} %")]}
+
+
+# What is switched off, and the settings or faults (builds with -Dfaults=true) that do it.
+SWITCHES = {
+    "all of it": {},
+    "no memory of answers": {"cache_l1_bytes": 0},
+    "no sharing of fetches": {"cache_l1_bytes": 0, "faults": "alone"},
+    "no batches": {"database_batch_max": 1},
+    "no replica": {"database_replicas": "[]", "redis_url": "redis://127.0.0.1:1/0"},
+    "no Redis": {"redis_url": "redis://127.0.0.1:1/0"},
+}
+
+
+@scenario("ablation")
+def ablation(options):
+    """Each optimisation switched off in turn: what it was worth."""
+    lab = Lab()
+    try:
+        lab.open()
+        boards_fill(lab, 20, 2000)
+        dice = random.Random(1)
+        loads = {"browse": (list(mix(lab, 20000, 20, 2000, 0.0)), 32),
+                 "one page": ([("GET", f"{lab.path}/boards/b0/top?limit=100", "")], 200),
+                 "submit": ([submit_one(lab, dice, "b19", 100000) for _ in range(100000)], 64)}
+        files = {name: requests_write(lab.directory / name.replace(" ", "-"), lines) for name, (lines, _) in loads.items()}
+        lab.server.stop()
+        results = {}
+        for name, settings in SWITCHES.items():
+            lab.server = lab.serve(binary=str(lab_module.ROOT / "build/loadtest/faults/ladder"), server_loops=1, **settings)
+            if "redis_url" not in settings:
+                lab.trusted(lab.server)
+            results[name] = {}
+            for load, (_, connections) in loads.items():
+                wrk(lab, files[load], 1, connections)
+                with Watch(lab) as watch:
+                    done = wrk(lab, files[load], max(3, options.seconds // 2), connections)
+                results[name][load] = {**done, **watch.sum}
+            lab.server.stop()
+        head = ["", *(f"{load}: requests/s, µs in serve + Redis + PostgreSQL" for load in loads)]
+        rows = [head, ["---"] * len(head)]
+        for name, of in results.items():
+            rows.append([name, *(f"{x['rate']:,.0f}, {x['cpu_us']['serve']:.0f} + {x['cpu_us']['redis']:.0f} + {x['cpu_us']['postgres']:.0f}" for x in of.values())])
+        base = results["all of it"]
+        checks = [check(f"{name} is worse somewhere", any(x["rate"] < 0.9 * base[load]["rate"] or sum(x["cpu_us"].values()) > 1.1 * sum(base[load]["cpu_us"].values())
+                                                          for load, x in of.items()), ", ".join(f"{load} {x['rate'] / base[load]['rate']:.2f}" for load, x in of.items()))
+                  for name, of in results.items() if name != "all of it"]
+        return {"title": "Each optimisation switched off", "about": "What each is worth: the same loads without it.",
+                "text": "\n".join("| " + " | ".join(row) + " |" for row in rows), "checks": checks}
     finally:
         lab.close()

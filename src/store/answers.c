@@ -247,7 +247,7 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
         return ANSWERS_STALE;
     }
     /* Once the stream has brought all that is needed, only changes of this standing matter. */
-    if (flight && ((heard >= need ? changed : need) <= flight->begun || fault_is("join"))) {
+    if (flight && ((heard >= need ? changed : need) <= flight->begun || fault_is("join")) && !fault_is("alone")) {
         flight_join(flight, query->freshness->lsn, unsure_has(store, query->standing), done, context);
         return ANSWERS_JOINED;
     }
