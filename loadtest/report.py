@@ -112,7 +112,7 @@ def chart(title, lines, unit, x_label="s", x_ticks=None):
         y = most_y * step / 4
         place = at(0, y).split(",")[1]
         parts.append(f'<line class="grid" x1="{left}" x2="{width - 8}" y1="{place}" y2="{place}"/><text x="{left - 6}" y="{place}" dy="4" text-anchor="end">{short(y)}</text>')
-    for x, text in x_ticks or [(most_x * step / 4, f"{most_x * step / 4:.0f}") for step in range(5)]:
+    for x, text in x_ticks or [(most_x * step / 4, f"{most_x * step / 4:.3g}") for step in range(5)]:
         parts.append(f'<text x="{at(x, 0).split(",")[0]}" y="{height - 6}" text-anchor="middle">{text}</text>')
     names = []
     for i, (name, points) in enumerate(lines.items()):
