@@ -93,16 +93,12 @@ bool command_start(int *argc, char **argv, const char *usage, const struct optio
     }
     *argc = words;
     argv[words] = NULL;
-    if (!settings_load(settings, config ? config : settings_default_path(), &error)) {
+    if (!settings_load(settings, config ? config : settings_default_path(), setting_check, &error)) {
         *ret_status = command_fail(&error);
         return false;
     }
-    enum log_level level;
-    if (!log_level_parse(slice_of(settings->log_level), &level)) {
-        fprintf(stderr, "ladder %s: log.level: \"%s\" is not a level (allowed: debug, info, warn, error)\n", command_name, settings->log_level);
-        *ret_status = EXIT_FAILED;
-        return false;
-    }
+    enum log_level level = LOG_LEVEL_INFO;
+    log_level_parse(slice_of(settings->log_level), &level);
     log_set_level(level);
     return true;
 }
