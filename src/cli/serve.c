@@ -187,6 +187,8 @@ int cmd_serve(int argc, char **argv)
 
     if (!command_start(&argc, argv, "serve [--config FILE]\n\nAnswers HTTP until SIGTERM.", NULL, &settings, &status))
         return status;
+    if (!command_is_alone(argc, argv))
+        return EXIT_USAGE;
     if (!settings.server_secret[0]) {
         fprintf(stderr, "ladder serve: server.secret is not set: it signs cursors and tokens (16 bytes or more, the same on every server)\n");
         return EXIT_FAILED;

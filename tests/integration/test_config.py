@@ -252,4 +252,9 @@ def test_passwords_are_not_shown(write):
 def test_usage():
     for words in (("config",), ("config", "nonsense"), ("config", "check", "more"), ("config", "check", "--nonsense"), ("config", "check", "--config")):
         assert ladder(*words).returncode == 2, words
-    assert ladder("config", "--help").returncode == 0
+    for words in (("config", "--help"), ("config", "-h"), ("--help",), ("-h",), ("help",)):
+        done = ladder(*words)
+        assert done.returncode == 0 and "usage: ladder " in done.stdout, words
+    for command in ("roll", "partitions", "purge", "serve", "work"):
+        done = ladder(command, "all")
+        assert done.returncode == 2 and done.stderr == f'ladder {command}: "all" is one word too many (try --help)\n'
