@@ -1,5 +1,6 @@
--- A page from a key on: the entries after (k1, k2, k3, player), no worse than k1_max.
--- $1 window, $2 period start, $3 period, $4 k1, $5 k2, $6 k3, $7 player, $8 k1_max, $9 limit, $10 ranking
+-- A page from a key on: the entries after (k1, k2, k3, player), no worse than k1_max. An empty page is one row without a player.
+-- $1 window, $2 period start, $3 period, $4 k1, $5 k2, $6 k3, $7 player, $8 k1_max, $9 limit, $10 ranking,
+-- $11 with the total
 with page as (
     select e.player, e.k1, e.k2, e.k3, e.metadata
     from ladder.entry e
@@ -28,6 +29,12 @@ select page.player, page.k1, page.k2, page.k3, page.metadata,
                         where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
                           and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (head.k1, head.k2)) d)
            else 0
-       end as groups
-from page
+       end as groups,
+       size.total
+from (select case when $11::boolean then
+           (select count(*) from ladder.entry e
+            where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+              and e.period_id = $3::bigint and not e.removed)
+       end as total) size
+left join page on true
 order by page.k1, page.k2, page.k3, page.player

@@ -1,5 +1,6 @@
--- The entries of some players, best first, each with its rank: ordinal, competition or dense.
--- $1 window, $2 period start, $3 period, $4 players, $5 ranking
+-- The entries of some players, best first, each with its rank: ordinal, competition or dense. None of them: one row without
+-- a player.
+-- $1 window, $2 period start, $3 period, $4 players, $5 ranking, $6 with the total
 select m.player, m.k1, m.k2, m.k3, m.metadata,
        (select count(*) from ladder.entry e
         where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
@@ -14,11 +15,14 @@ select m.player, m.k1, m.k2, m.k3, m.metadata,
                           and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (m.k1, m.k2)) d)
            else 0
        end as groups,
-       (select count(*) from ladder.entry e
-        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
-          and e.period_id = $3::bigint and not e.removed) as total
-from ladder.entry m
-where m.window_kind = $1::ladder.window_kind
+       size.total
+from (select case when $6::boolean then
+           (select count(*) from ladder.entry e
+            where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+              and e.period_id = $3::bigint and not e.removed)
+       end as total) size
+left join ladder.entry m
+   on m.window_kind = $1::ladder.window_kind
   and m.period_start = $2::timestamptz
   and m.period_id = $3::bigint
   and m.player = any ($4::text[])

@@ -183,16 +183,33 @@ static bool parameter_is_known(const char *known, struct slice name)
     return false;
 }
 
+/* "a b c " as people read it: "a, b, c". */
+static void parameters_list(const char *known, char *out, size_t size)
+{
+    size_t at = 0;
+
+    for (; *known && at + 2 < size; known++) {
+        bool is_space = *known == ' ';
+        if (is_space && !known[1])
+            break;
+        if (is_space)
+            out[at++] = ',';
+        out[at++] = *known;
+    }
+    out[at] = 0;
+}
+
 static bool parameters_check(struct api_call *call, struct error *error)
 {
     const struct http_request *http = call->http;
 
     for (int i = 0; i < http->parameter_count; i++)
         if (!parameter_is_known(call->route->parameters, http->parameters[i].name)) {
-            char field[ERROR_FIELD_MAX];
+            char field[ERROR_FIELD_MAX], known[ERROR_MESSAGE_MAX];
             snprintf(field, sizeof(field), "%.60s", http->parameters[i].name.data);
+            parameters_list(call->route->parameters, known, sizeof(known));
             return error_set_field(error, ERROR_INVALID_PARAMETER, field, "there is no such query parameter here%s%s",
-                                   call->route->parameters[0] ? "; there are: " : "", call->route->parameters);
+                                   known[0] ? "; there are " : "", known);
         }
     struct slice integers = api_text(call, "integers");
     if (integers.data && !slice_is(integers, "string") && !slice_is(integers, "number"))

@@ -28,7 +28,7 @@ static bool fields_check(const struct api_call *call, struct error *error)
             is_known = slice_is((struct slice){fields.data + at, end - at}, known[i]);
         if (!is_known)
             return error_set_field(error, ERROR_INVALID_PARAMETER, "fields",
-                                   "must be some of rank, player, score, subscore, achieved_at, metadata");
+                                   "must be some of rank, player, score, subscore, achieved_at, metadata, percentile, total");
         at = end + 1;
     }
     return true;
@@ -98,6 +98,7 @@ static struct reading *reading_new(struct api_call *call, enum view view)
     /* What changes with every newcomer is in an answer about one player, elsewhere only where it is asked for. */
     reading->shows_total = api_fields_has(call, "total", view == VIEW_PLAYER);
     reading->shows_percentile = view == VIEW_PLAYER && api_fields_has(call, "percentile", true);
+    reading->query.with_total = reading->shows_total || reading->shows_percentile;
     return reading;
 }
 
@@ -219,8 +220,11 @@ static bool ids_read(struct reading *reading, struct slice text, struct error *e
 
     if (!text.data || text.size == 0)
         return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "give 1 to %d player ids, separated by commas", STANDING_PLAYERS_MAX);
+    int listed = 0; /* repeats too: each is looked for among the others */
     for (size_t at = 0; at <= text.size;) {
         struct slice id;
+        if (++listed > 2 * STANDING_PLAYERS_MAX)
+            return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "more than %d ids, repeats included", 2 * STANDING_PLAYERS_MAX);
         if (!id_next(reading->call->arena, text, &at, &id, error) || !player_check(id, "ids", error))
             return false;
         bool is_repeat = false;

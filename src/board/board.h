@@ -74,8 +74,7 @@ bool scope_parse(struct slice text, enum scope *ret_scope);
 
 /* Game and board names: a letter or digit, then up to 63 of letters, digits, '.', '_', '-'. */
 bool name_is_valid(struct slice name);
-/* Player ids: 1 to PLAYER_BYTES_MAX bytes of UTF-8 without control characters; and not "." or "..", which clients and
- * proxies take out of a path even when escaped, so that they could be neither read nor erased. Fills *error, naming `field`. */
+/* Player ids: 1 to PLAYER_BYTES_MAX bytes of UTF-8 without control characters. Fills *error, naming `field`. */
 bool player_check(struct slice player, const char *field, struct error *error);
 
 int64_t *board_caching_value(struct board_caching *caching, int field);

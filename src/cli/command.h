@@ -31,6 +31,12 @@ struct option_row {
 bool command_start(int *argc, char **argv, const char *usage, const struct option_row *options, struct settings *settings,
                    int *ret_status);
 
+/* Of a command that takes no other words: prints which one is too many. */
+bool command_is_alone(int argc, char **argv);
+
+/* What the rooms say of their settings (settings_check_fn): URLs, addresses, the log's level. */
+bool setting_check(const char *section, const char *name, const char *value, struct error *error);
+
 /* Prints `ladder COMMAND: message` and returns EXIT_FAILED. */
 int command_fail(const struct error *error);
 

@@ -17,6 +17,8 @@ static int once(int argc, char **argv, const char *usage, const struct job *job,
 
     if (!command_start(&argc, argv, usage, NULL, &settings, &status))
         return status;
+    if (!command_is_alone(argc, argv))
+        return EXIT_USAGE;
     enum job_outcome outcome = job_run(&link, job, 0, &rows, &error);
     link_close(&link);
     if (outcome == JOB_FAILED)

@@ -42,6 +42,13 @@ static void help_print(FILE *out)
     fprintf(out, "  %-11s this text; `ladder COMMAND --help` says more\n  %-11s the version\n", "help", "version");
 }
 
+bool command_is_alone(int argc, char **argv)
+{
+    if (argc > 1)
+        fprintf(stderr, "ladder %s: \"%s\" is one word too many (try --help)\n", command_name, argv[1]);
+    return argc <= 1;
+}
+
 int command_fail(const struct error *error)
 {
     fprintf(stderr, "ladder %s: %s\n", command_name, error->message);
@@ -79,12 +86,12 @@ bool command_start(int *argc, char **argv, const char *usage, const struct optio
     struct error error;
 
     for (int i = 1; i < *argc; i++) {
-        if (strncmp(argv[i], "--", 2) != 0 || strcmp(argv[i], "--") == 0) {
-            argv[words++] = argv[i];
-        } else if (strcmp(argv[i], "--help") == 0) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             printf("usage: ladder %s\n", usage);
             *ret_status = EXIT_DONE;
             return false;
+        } else if (strncmp(argv[i], "--", 2) != 0 || strcmp(argv[i], "--") == 0) {
+            argv[words++] = argv[i];
         } else if (strcmp(argv[i], "--config") == 0 && i + 1 < *argc) {
             config = argv[++i];
         } else if (!option_take(options, argv[i] + 2, argv, *argc, &i, ret_status)) {
@@ -93,16 +100,12 @@ bool command_start(int *argc, char **argv, const char *usage, const struct optio
     }
     *argc = words;
     argv[words] = NULL;
-    if (!settings_load(settings, config ? config : settings_default_path(), &error)) {
+    if (!settings_load(settings, config ? config : settings_default_path(), setting_check, &error)) {
         *ret_status = command_fail(&error);
         return false;
     }
-    enum log_level level;
-    if (!log_level_parse(slice_of(settings->log_level), &level)) {
-        fprintf(stderr, "ladder %s: log.level: \"%s\" is not a level (allowed: debug, info, warn, error)\n", command_name, settings->log_level);
-        *ret_status = EXIT_FAILED;
-        return false;
-    }
+    enum log_level level = LOG_LEVEL_INFO;
+    log_level_parse(slice_of(settings->log_level), &level);
     log_set_level(level);
     return true;
 }
@@ -136,7 +139,7 @@ bool command_board(struct dbb *db, const char *game, const char *board, int64_t 
     if (is_there)
         *ret_id = dbb_int64(result, 0, 1);
     dbb_result_free(&result);
-    return is_there || error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in a game \"%s\"", board, game);
+    return is_there || error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in the game \"%s\"", board, game);
 }
 
 int main(int argc, char **argv)
@@ -151,7 +154,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     command_name = argv[1];
-    if (strcmp(command_name, "help") == 0 || strcmp(command_name, "--help") == 0) {
+    if (strcmp(command_name, "help") == 0 || strcmp(command_name, "--help") == 0 || strcmp(command_name, "-h") == 0) {
         help_print(stdout);
         return EXIT_DONE;
     }

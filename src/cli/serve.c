@@ -19,7 +19,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "cli/command.h"
-#include "kv/url.h"
 
 struct serve_loop {
     const struct settings *settings;
@@ -183,16 +182,13 @@ int cmd_serve(int argc, char **argv)
 {
     static struct settings settings;
     struct error error;
-    struct kv_url url;
     sigset_t signals;
     int status, port, signal;
 
     if (!command_start(&argc, argv, "serve [--config FILE]\n\nAnswers HTTP until SIGTERM.", NULL, &settings, &status))
         return status;
-    if (!kv_url_parse(settings.redis_url, &url, &error))
-        return command_fail(&error);
-    if (settings.cache_l2_url[0] && !kv_url_parse(settings.cache_l2_url, &url, &error))
-        return command_fail(&error);
+    if (!command_is_alone(argc, argv))
+        return EXIT_USAGE;
     if (!settings.server_secret[0]) {
         fprintf(stderr, "ladder serve: server.secret is not set: it signs cursors and tokens (16 bytes or more, the same on every server)\n");
         return EXIT_FAILED;

@@ -24,7 +24,7 @@ struct standing_row {
 struct standing_answer {
     struct error error; /* ERROR_NONE, ERROR_PLAYER_NOT_FOUND, ERROR_UNAVAILABLE, … */
     enum source source;
-    int64_t total;     /* entries in the standing; -1: not known (a page from PostgreSQL) */
+    int64_t total;     /* entries in the standing; -1: not known (PostgreSQL counts them only where with_total) */
     int64_t before;    /* STANDING_SEEK: how many entries are better */
     int64_t first;     /* a page: how many entries are before its first row */
     int64_t group;     /* a page: how many entries have a better (score, subscore) than its first row; with RANKING_COMPETITION */
@@ -56,6 +56,7 @@ struct standing_query {
     struct freshness freshness;
     enum ranking ranking;
     bool with_metadata;
+    bool with_total;
     int64_t offset;
     int limit;
     struct sort_key key;

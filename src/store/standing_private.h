@@ -17,7 +17,7 @@ struct standing_read {
     char generation[KV_GEN_MAX + 1]; /* standing_page.c: whose members were asked for */
     /* PostgreSQL: */
     struct db_call call;
-    char texts[10][32];
+    char texts[DB_PARAMETERS_MAX][32];
     char start_text[40];
     char percentile_text[32];
 };

@@ -45,6 +45,8 @@ static void rows_read(struct standing_read *read, struct db_rows rows, size_t li
     struct standing_answer *answer = &read->answer;
     size_t count = (size_t)db_row_count(rows);
 
+    if (count == 1 && db_is_null(rows, 0, COLUMN_PLAYER))
+        count = 0; /* it came for the total's sake */
     if (count > limit) {
         answer->has_more = true;
         count = limit;
@@ -105,8 +107,7 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
     size_t limit = read->query.kind == STANDING_PLAYERS || read->query.kind == STANDING_AROUND ? SIZE_MAX : (size_t)read->query.limit;
     rows_read(read, rows, limit);
     bool is_end = read->query.kind == STANDING_PERCENTILE || (read->query.kind == STANDING_AROUND && read->query.absent != ABSENT_404);
-    bool has_total = is_end || read->query.kind == STANDING_PLAYERS || read->query.kind == STANDING_AROUND;
-    if (has_total && db_row_count(rows) > 0)
+    if (db_row_count(rows) > 0 && !db_is_null(rows, 0, COLUMN_TOTAL))
         answer->total = db_int64(rows, 0, COLUMN_TOTAL);
     else if (is_end)
         answer->total = 0; /* else there would be a page */
@@ -154,6 +155,7 @@ static void players_send(struct standing_read *read)
     call_begin(read, STATEMENT_standing_players);
     parameter_text(read, players);
     parameter_int(read, read->query.ranking);
+    parameter_int(read, read->query.with_total);
     call_send(read);
 }
 
@@ -176,6 +178,7 @@ void standing_sql_send(struct standing_read *read)
         parameter_int(read, query->offset);
         parameter_int(read, query->limit + 1);
         parameter_int(read, query->ranking);
+        parameter_int(read, query->with_total);
         call_send(read);
         break;
     case STANDING_AFTER:
@@ -184,6 +187,7 @@ void standing_sql_send(struct standing_read *read)
         parameter_int(read, query->k1_max);
         parameter_int(read, query->limit + 1);
         parameter_int(read, query->ranking);
+        parameter_int(read, query->with_total);
         call_send(read);
         break;
     case STANDING_AROUND: {
