@@ -224,7 +224,7 @@ static void reading_ask(struct reading *reading)
         return;
     }
     const struct answers_query asked = {
-        .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->board.caching.max_staleness_ms * 1000LL};
+        .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->has_token ? 0 : call->board.caching.max_staleness_ms * 1000LL};
     enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight);
     if (outcome == ANSWERS_FETCH) {
         reading_find(reading, asked.key);

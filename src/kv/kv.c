@@ -66,6 +66,15 @@ struct kv {
 
 static void kv_dial(struct kv *kv);
 
+/* A loop that was busy elsewhere has not sent what waits to be sent, nor read what has come: that time does not count. */
+static int64_t kv_listened(const struct kv *kv, int64_t now_us)
+{
+    enum { MOST_US = 2000 * TICK_MS };
+    int64_t since_us = now_us - kv->ticked_us;
+
+    return kv->listened_us + (since_us < MOST_US ? since_us : MOST_US);
+}
+
 static void call_unlink(struct call *call)
 {
     struct kv *kv = call->kv;
@@ -110,7 +119,7 @@ static bool call_send(struct kv *kv, size_t count, const struct slice *arguments
     *call = (struct call){.kv = kv,
                           .done = done,
                           .context = context,
-                          .deadline_us = kv->listened_us + kv->settings.command_timeout_ms * 1000LL};
+                          .deadline_us = kv_listened(kv, clock_monotonic_us()) + kv->settings.command_timeout_ms * 1000LL};
     bool is_sent = redisAsyncCommandArgv(kv->context, on_reply, call, (int)count, data, sizes) == REDIS_OK;
     if (data != stack_data) {
         free(data);
@@ -313,16 +322,6 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
     kv_dial(watcher->data);
 }
 
-/* A loop that was busy elsewhere has not sent what waits to be sent, nor read what has come: that time does not count. */
-static void kv_listened(struct kv *kv, int64_t now_us)
-{
-    enum { MOST_US = 2000 * TICK_MS };
-    int64_t since_us = now_us - kv->ticked_us;
-
-    kv->listened_us += since_us < MOST_US ? since_us : MOST_US;
-    kv->ticked_us = now_us;
-}
-
 static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct kv *kv = watcher->data;
@@ -330,7 +329,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
-    kv_listened(kv, now_us);
+    kv->listened_us = kv_listened(kv, now_us);
+    kv->ticked_us = now_us;
     if ((kv->state == STATE_CONNECTING || kv->state == STATE_PREPARING) && now_us > kv->connect_deadline_us)
         kv_abandon(kv, "the connection was not made in time");
     else if (kv->oldest && kv->listened_us > kv->oldest->deadline_us)
