@@ -148,7 +148,7 @@ static void on_answer(void *context, const struct standing_answer *found)
         return;
     }
     if (reading->shows_total || reading->shows_percentile)
-        answer.span.total = answer.total;
+        answer.span.is_of_total = true;
     reading_land(reading, &answer);
 }
 

@@ -68,14 +68,14 @@ static void standing_drop(struct l1 *l1, struct l1_standing *standing)
     free(standing);
 }
 
-void l1_hear(struct l1 *l1, int64_t standing, int64_t version, int64_t before, int64_t total, const struct move *items, size_t count)
+void l1_hear(struct l1 *l1, int64_t standing, int64_t version, int64_t before, const struct move *items, size_t count)
 {
     struct l1_standing *known = standing_find(l1, standing);
 
     if (version > l1->heard)
         l1->heard = version;
     if (known)
-        moves_add(&known->moves, version, before, total, items, count);
+        moves_add(&known->moves, version, before, items, count);
 }
 
 void l1_reach(struct l1 *l1, int64_t version)

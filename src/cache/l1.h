@@ -44,7 +44,7 @@ void l1_free(struct l1 **l1);
 /* ---- what happens in Redis ---- */
 
 /* A change of a standing, as moves_add takes it. */
-void l1_hear(struct l1 *l1, int64_t standing, int64_t version, int64_t before, int64_t total, const struct move *items, size_t count);
+void l1_hear(struct l1 *l1, int64_t standing, int64_t version, int64_t before, const struct move *items, size_t count);
 void l1_reach(struct l1 *l1, int64_t version); /* everything up to it was heard */
 int64_t l1_heard(const struct l1 *l1); /* the newest version heard of, of any standing, in this era */
 /* Changes may have been missed: a new era begins, without entries. */

@@ -29,7 +29,7 @@
 -- Every change is published to MOVES, in order, with what ranks it touched: a move from rank a to rank b shifts those
 -- between, an insertion at b all from b on, a removal at a all from a on.
 --
---     standing (8 bytes), v (8), v before (8), total (8), then for each row: lowest rank (4), highest rank (4)
+--     standing (8 bytes), v (8), v before (8), then for each row: lowest rank (4), highest rank (4)
 --
 -- all big-endian, ranks from 0, ALL for "to the end". Without rows: anything may have changed.
 
@@ -58,15 +58,15 @@ end
 
 local function text_of(version) return string.format('%.0f', version) end
 
-local function publish(meta, version, before, total, moves)
+local function publish(meta, version, before, moves)
     local standing = tonumber(string.match(meta, ':(%d+):meta$'))
-    redis.call('PUBLISH', MOVES, struct.pack('>I8I8I8I8', standing, version, before, total) .. table.concat(moves))
+    redis.call('PUBLISH', MOVES, struct.pack('>I8I8I8', standing, version, before) .. table.concat(moves))
 end
 
 -- Anything may have changed in this standing. Returns the version.
 local function publish_all(meta, before)
     local version = tick()
-    publish(meta, version, before or 0, 0, {})
+    publish(meta, version, before or 0, {})
     return version
 end
 
@@ -170,7 +170,7 @@ end
 --    in already, so that it can't be told)
 local function apply(keys, args)
     local meta, epoch, with_ranks = keys[1], args[1], args[2] == '1'
-    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v', 'n')
+    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v')
     if m[1] ~= epoch or not (m[2] or m[3]) then return { 'COLD', publish_all(meta) } end
     local base = base_of(meta)
     local version = tonumber(m[4] or 0)
@@ -207,7 +207,7 @@ local function apply(keys, args)
     if #moves > 0 then
         result[2] = tick()
         redis.call('HSET', meta, 'v', text_of(result[2]))
-        publish(meta, result[2], version, tonumber(m[5]) + grown, moves)
+        publish(meta, result[2], version, moves)
     elseif not m[2] then
         result[2] = publish_all(meta, version)
     end

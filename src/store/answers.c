@@ -23,7 +23,7 @@
 #include "kv/stream.h"
 #include "store/private.h"
 
-enum { MESSAGE_HEAD = 32, MESSAGE_ROW = 8, MESSAGE_ROWS_MAX = 128 };
+enum { MESSAGE_HEAD = 24, MESSAGE_ROW = 8, MESSAGE_ROWS_MAX = 128 };
 
 struct waiter {
     answers_done_fn *done;
@@ -93,7 +93,7 @@ static void on_message(void *context, struct slice payload)
             return;
         }
     }
-    l1_hear(answers->l1, get(payload.data, 8), get(payload.data + 8, 8), get(payload.data + 16, 8), get(payload.data + 24, 8), moves, count);
+    l1_hear(answers->l1, get(payload.data, 8), get(payload.data + 8, 8), get(payload.data + 16, 8), moves, count);
 }
 
 static void on_lost(void *context)

@@ -31,7 +31,7 @@ struct standing_answer {
     int64_t as_of;     /* the version of Redis that this answer contains (ladder.lua); 0: not from Redis */
     int64_t version;   /* of the standing's last change, in microseconds; with as_of */
     int64_t lsn;       /* contains what was committed up to here, where as_of is 0 */
-    struct span span;  /* what the rows depend on; with as_of. Where the total is shown, too, its total is the caller's to set */
+    struct span span;  /* what the rows depend on; with as_of. Where the total is shown, too, is_of_total is the caller's to set */
     struct standing_row *rows; /* in the arena, best first */
     size_t count;
     bool has_more; /* a page: something follows the last row */

@@ -73,21 +73,20 @@ struct page {
 
 static struct page page_take(const struct ranked *list, int64_t version, uint64_t *state)
 {
-    struct page page = {.version = version, .then = *list, .is_used = true, .span = {.total = -1}};
+    struct page page = {.version = version, .then = *list, .is_used = true};
 
     page.span.low = (int64_t)(unit_random(state) % 3 ? 0 : unit_random(state) % PLAYERS);
     page.span.high = page.span.low + (int64_t)(unit_random(state) % (unit_random(state) % 3 ? 12 : 190));
     if (unit_random(state) % 5 == 0)
         page.span.high = MOVES_END;
-    if (unit_random(state) % 4 == 0)
-        page.span.total = list->count;
+    page.span.is_of_total = unit_random(state) % 4 == 0;
     page.span.is_of_absence = unit_random(state) % 4 == 0;
     return page;
 }
 
 static bool is_true_still(const struct page *page, const struct ranked *now)
 {
-    if (page->span.total >= 0 && page->then.count != now->count)
+    if (page->span.is_of_total && page->then.count != now->count)
         return false;
     for (int player = 0; page->span.is_of_absence && player < PLAYERS; player++)
         if (rank_of(&page->then, player) < 0 && rank_of(now, player) >= 0)
@@ -118,8 +117,8 @@ static void test_no_answer_outlives_its_truth(void **context)
         for (size_t k = 0; k < count; k++)
             items[k] = change(&list, &state, &delta);
         version += 1 + (int64_t)(unit_random(&state) % 5);
-        moves_add(&moves, version, last, list.count, items, count);
-        moves_add(&moves, version, last, list.count, items, count); /* again: nothing */
+        moves_add(&moves, version, last, items, count);
+        moves_add(&moves, version, last, items, count); /* again: nothing */
         last = version;
         if (i % 24 == 0)
             pages[unit_random(&state) % PAGES] = page_take(&list, version, &state);
@@ -156,9 +155,9 @@ static void test_the_recent_past_is_exact(void **context)
         for (int i = 0; i < 40; i++) {
             items[i].low = (int64_t)(unit_random(&state) % 1000);
             items[i].high = unit_random(&state) % 10 ? items[i].low + (int64_t)(unit_random(&state) % 100) : MOVES_END;
-            moves_add(&moves, i + 1, i, 5, &items[i], 1);
+            moves_add(&moves, i + 1, i, &items[i], 1);
         }
-        struct span span = {.low = (int64_t)(unit_random(&state) % 1000), .total = -1};
+        struct span span = {.low = (int64_t)(unit_random(&state) % 1000)};
         span.high = span.low + (int64_t)(unit_random(&state) % 50);
         int64_t since = (int64_t)(unit_random(&state) % 41);
         bool is_hit = false;
@@ -177,31 +176,31 @@ static void test_a_full_stack_forgets_no_rank(void **context)
     moves_init(&moves, 0);
     for (int i = 1; i <= 3 * MOVES_STACK; i++) {
         const struct move item = {10 * i, 10 * i};
-        moves_add(&moves, i, i - 1, 5000, &item, 1);
+        moves_add(&moves, i, i - 1, &item, 1);
     }
     for (int since = 0; since < 3 * MOVES_STACK; since++) {
-        const struct span next = {.low = 0, .high = 10 * (since + 1), .total = -1};
+        const struct span next = {.low = 0, .high = 10 * (since + 1)};
         assert_true(moves_touch(&moves, &next, since));
     }
-    const struct span above = {.low = 0, .high = 9, .total = -1};
+    const struct span above = {.low = 0, .high = 9};
     assert_false(moves_touch(&moves, &above, 0));
 }
 
 static void test_a_gap_forgets_all(void **context)
 {
     static struct moves moves;
-    const struct span top = {.low = 0, .high = 9, .total = -1};
+    const struct span top = {.low = 0, .high = 9};
     const struct move below = {500, 600};
 
     (void)context;
     moves_init(&moves, 10);
-    moves_add(&moves, 20, 10, 1000, &below, 1);
+    moves_add(&moves, 20, 10, &below, 1);
     assert_false(moves_touch(&moves, &top, 10));
-    moves_add(&moves, 40, 30, 1000, &below, 1); /* that of version 30 was never heard */
+    moves_add(&moves, 40, 30, &below, 1); /* that of version 30 was never heard */
     assert_true(moves_touch(&moves, &top, 10));
     assert_true(moves_touch(&moves, &top, 30));
     assert_false(moves_touch(&moves, &top, 40));
-    moves_add(&moves, 50, 40, 0, NULL, 0); /* anything may have changed */
+    moves_add(&moves, 50, 40, NULL, 0); /* anything may have changed */
     assert_true(moves_touch(&moves, &top, 40));
     assert_true(moves_touch(&moves, &top, 9)); /* from before we listened */
 }
@@ -216,7 +215,7 @@ static void count_free(void *value)
     free(value);
 }
 
-static const struct span TOP = {.low = 0, .high = 9, .total = -1};
+static const struct span TOP = {.low = 0, .high = 9};
 
 static bool put(struct l1 *l1, const char *key, int64_t standing, int64_t as_of, size_t bytes)
 {
@@ -247,9 +246,9 @@ static void test_entries_hold_until_they_are_touched(void **context)
     assert_true(put(l1, "a", 1, 10, 100));
     assert_true(put(l1, "b", 2, 10, 100));
     assert_true(has(l1, "a"));
-    l1_hear(l1, 1, 20, 10, 1000, &below, 1);
+    l1_hear(l1, 1, 20, 10, &below, 1);
     assert_true(has(l1, "a"));
-    l1_hear(l1, 1, 30, 20, 1000, &at, 1);
+    l1_hear(l1, 1, 30, 20, &at, 1);
     assert_false(has(l1, "a"));
     assert_true(has(l1, "b"));
     /* An answer from before what is known already is not kept, a newer one is. */
