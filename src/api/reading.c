@@ -87,12 +87,10 @@ static void reading_fail(struct reading *reading, const struct error *error)
     http_release(http);
 }
 
-/* body: taken. */
-static void reading_end(struct reading *reading, const struct standing_answer *answer, int status, struct buf *body, enum api_cache outcome)
+static void reading_end(struct reading *reading, const struct standing_answer *answer, struct page *page, enum api_cache outcome)
 {
     struct api_call *call = reading->call;
     struct http_request *http = call->http;
-    struct page *page = page_new(call, status, body, answer->as_of ? answer->version : 0, answer->as_of);
 
     page_send(call, page, outcome);
     if (reading->flight)
@@ -118,16 +116,20 @@ static void reading_land(struct reading *reading, const struct standing_answer *
     }
     if (reading->ticket)
         l2_keep(reading->ticket, status, buf_slice(&body));
-    reading_end(reading, answer, status, &body, reading->flight ? API_CACHE_MISS : API_CACHE_BYPASS);
+    enum api_cache outcome = !reading->flight ? API_CACHE_BYPASS : reading->was_touched ? API_CACHE_TOUCHED : API_CACHE_MISS;
+    struct page *page = page_new(reading->call, status, &body, answer->as_of ? answer->version : 0, answer->as_of);
+    reading_end(reading, answer, page, outcome);
 }
 
-/* What the second cache has. */
-static void reading_land_kept(struct reading *reading, int status, struct buf *body)
+/* What the second cache has; its buffers are taken. */
+static void reading_land_kept(struct reading *reading, struct l2_found *found)
 {
     const struct standing_answer answer = {.lsn = reading->query.freshness.lsn};
 
     reading->call->source = SOURCE_L2;
-    reading_end(reading, &answer, status, body, API_CACHE_L2);
+    struct page *page = page_new(reading->call, found->status, &found->body, 0, 0);
+    page_set_kept(page, found->age_us, &found->brotli);
+    reading_end(reading, &answer, page, API_CACHE_L2);
 }
 
 /* ---- fetching ---- */
@@ -139,10 +141,9 @@ static void on_answer(void *context, const struct standing_answer *found)
 
     reading->call->source = answer.source;
     if (answer.error.code != ERROR_NONE && answer.error.code != ERROR_PLAYER_NOT_FOUND) {
-        struct buf body;
-        int status;
-        if (reading->ticket && l2_spare(reading->ticket, &status, &body))
-            reading_land_kept(reading, status, &body);
+        struct l2_found spare;
+        if (reading->ticket && l2_spare(reading->ticket, &spare))
+            reading_land_kept(reading, &spare);
         else
             reading_fail(reading, &answer.error);
         return;
@@ -163,9 +164,7 @@ static void on_kept(void *context, struct l2_found *found)
     struct freshness *freshness = &reading->query.freshness;
 
     if (found->is_hit) {
-        struct buf body = found->body;
-        buf_init(&found->body, body.bytes_max);
-        reading_land_kept(reading, found->status, &body);
+        reading_land_kept(reading, found);
         return;
     }
     if (found->ticket)
@@ -202,10 +201,12 @@ static void on_joined(void *context, void *value, const struct error *error)
         reading_ask(reading);
         return;
     }
-    if (error)
+    if (error) {
         api_fail(reading->call, error);
-    else
-        page_send(reading->call, value, API_CACHE_JOINED);
+    } else {
+        reading->call->source = page_source(value);
+        page_send(reading->call, value, page_source(value) == SOURCE_L2 ? API_CACHE_JOINED_L2 : API_CACHE_JOINED);
+    }
     http_release(http);
 }
 
@@ -224,8 +225,8 @@ static void reading_ask(struct reading *reading)
         return;
     }
     const struct answers_query asked = {
-        .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->board.caching.max_staleness_ms * 1000LL};
-    enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight);
+        .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->board.caching.max_staleness_ms * 1000LL, .label = api_route_index(call)};
+    enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight, &reading->was_touched);
     if (outcome == ANSWERS_FETCH) {
         reading_find(reading, asked.key);
     } else if (outcome != ANSWERS_JOINED) {

@@ -56,7 +56,7 @@ struct l2_ticket {
     int64_t begun_us; /* the fetch, monotonic */
     bool has_value;
     struct l2_value value;
-    struct buf body;
+    struct buf body, brotli;
 };
 
 /* ---- life ---- */
@@ -117,16 +117,31 @@ static double chance(void)
 static void ticket_free(struct l2_ticket *ticket)
 {
     buf_done(&ticket->body);
+    buf_done(&ticket->brotli);
     free(ticket);
+}
+
+/* The ticket's value, taken from it. */
+static struct l2_found value_take(struct l2_ticket *ticket)
+{
+    struct l2_found found = {.is_hit = true,
+                             .status = ticket->value.status,
+                             .body = ticket->body,
+                             .brotli = ticket->brotli,
+                             .age_us = (ticket->now_ms - ticket->value.made_ms) * 1000};
+
+    buf_init(&ticket->body, L2_BODY_BYTES_MAX);
+    buf_init(&ticket->brotli, L2_BODY_BYTES_MAX);
+    return found;
 }
 
 static void find_hit(struct l2_ticket *ticket)
 {
-    struct l2_found found = {.is_hit = true, .status = ticket->value.status, .body = ticket->body};
+    struct l2_found found = value_take(ticket);
 
-    buf_init(&ticket->body, L2_BODY_BYTES_MAX);
     ticket->done(ticket->context, &found);
     buf_done(&found.body);
+    buf_done(&found.brotli);
     ticket_free(ticket);
 }
 
@@ -248,6 +263,7 @@ static void on_recall(void *context, const struct redisReply *reply)
     struct l2_ticket *ticket = context;
     struct l2 *l2 = ticket->store->l2;
     bool are_made = true, counts = true;
+    struct slice brotli;
 
     if (!l2 || kv_reply_count(reply) != 3 + 2 * L2_TAGS) {
         find_pass(ticket);
@@ -266,7 +282,8 @@ static void on_recall(void *context, const struct redisReply *reply)
         tags_make(ticket);
         return;
     }
-    counts = l2_decode(&l2->key, ticket->name, kv_reply_text(kv_reply_item(reply, 2)), &ticket->value, &ticket->body);
+    counts = l2_decode(&l2->key, ticket->name, kv_reply_text(kv_reply_item(reply, 2)), &ticket->value, &ticket->body, &brotli);
+    buf_append_slice(&ticket->brotli, brotli);
     for (int i = 0; i < L2_TAGS && counts; i++)
         counts = memcmp(&ticket->value.nonces[i], &ticket->tags[i].nonce, sizeof(struct l2_nonce)) == 0 || fault_is("l2-nonce");
     if (counts)
@@ -302,6 +319,7 @@ bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done
     ticket->done = done;
     ticket->context = context;
     buf_init(&ticket->body, L2_BODY_BYTES_MAX);
+    buf_init(&ticket->brotli, L2_BODY_BYTES_MAX);
     ticket_name(ticket, query);
     snprintf(epoch, sizeof(epoch), "%d", db_epoch(store->db));
     const struct slice recall[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("recall")), SLICE("4"), kv_l2_key("value", ticket->name, value),
@@ -334,6 +352,7 @@ void l2_keep(struct l2_ticket *ticket, int status, struct slice body)
     struct l2_value value = {
         .status = status,
         .until_ms = ticket->now_ms + l2_ttl_ms(l2->ttl_ms, chance()),
+        .made_ms = ticket->now_ms,
         .took_ms = (clock_monotonic_us() - ticket->begun_us) / 1000,
     };
     for (int i = 0; i < L2_TAGS; i++)
@@ -355,15 +374,12 @@ void l2_drop(struct l2_ticket *ticket)
     ticket_free(ticket);
 }
 
-bool l2_spare(struct l2_ticket *ticket, int *ret_status, struct buf *ret_body)
+bool l2_spare(struct l2_ticket *ticket, struct l2_found *ret_found)
 {
     bool has_value = ticket->has_value;
 
-    if (has_value) {
-        *ret_status = ticket->value.status;
-        *ret_body = ticket->body;
-        buf_init(&ticket->body, L2_BODY_BYTES_MAX);
-    }
+    if (has_value)
+        *ret_found = value_take(ticket);
     ticket_free(ticket);
     return has_value;
 }

@@ -43,6 +43,8 @@ struct l2_found {
     bool is_hit;
     int status;               /* with a hit */
     struct buf body;          /* with a hit; what is left in it is freed */
+    struct buf brotli;        /* likewise: the body compressed, empty where that does not pay */
+    int64_t age_us;           /* with a hit */
     struct l2_ticket *ticket; /* with a miss: to be kept or dropped; NULL: what is fetched can't be kept */
     int64_t lsn;              /* what the fetch must cover */
     bool is_refresh;          /* a ticket though there is a value that counts: it is about to expire, and only we were told */
@@ -56,8 +58,9 @@ bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done
 /* The ticket ends with either. body: copied. */
 void l2_keep(struct l2_ticket *ticket, int status, struct slice body);
 void l2_drop(struct l2_ticket *ticket);
-/* The fetch of a refresh failed: the value that there is, instead. The ticket ends. false: there is none. */
-bool l2_spare(struct l2_ticket *ticket, int *ret_status, struct buf *ret_body);
+/* The fetch of a refresh failed: the value that there is, instead, as a hit; its buffers are the caller's. The ticket ends. false:
+ * there is none. */
+bool l2_spare(struct l2_ticket *ticket, struct l2_found *ret_found);
 
 /* Tags are "game:<g>", "board:<g>/<b>", "standing:<id>". is_done: from here on nothing that was kept under them is found. */
 typedef void l2_purged_fn(void *context, bool is_done);

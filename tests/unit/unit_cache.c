@@ -221,7 +221,7 @@ static bool put(struct l1 *l1, const char *key, int64_t standing, int64_t as_of,
 {
     struct l1_watch watch = l1_watch(l1, standing);
     void *value = malloc(1);
-    struct l1_entry *entry = l1_put(l1, &watch, slice_of(key), as_of, &TOP, value, bytes, 0);
+    struct l1_entry *entry = l1_put(l1, &watch, slice_of(key), 0, as_of, &TOP, value, bytes, 0);
 
     l1_unwatch(l1, &watch);
     if (!entry)
@@ -269,7 +269,7 @@ static void test_a_fetch_of_an_older_era_makes_no_entry(void **context)
     assert_true(put(l1, "a", 1, 10, 100));
     l1_forget(l1);
     assert_null(l1_find(l1, slice_of("a")));
-    assert_null(l1_put(l1, &watch, slice_of("a"), 50, &TOP, value, 100, 0));
+    assert_null(l1_put(l1, &watch, slice_of("a"), 0, 50, &TOP, value, 100, 0));
     free(value);
     l1_unwatch(l1, &watch);
     assert_true(put(l1, "a", 1, 60, 100));
@@ -287,10 +287,10 @@ static void test_memory_is_bounded_and_what_is_asked_for_stays(void **context)
     for (int i = 0; i < 5000; i++) {
         snprintf(key, sizeof(key), "crawled %d", i);
         assert_true(put(l1, key, i % 50, 10, 1000));
-        assert_true(l1_counters(l1)->bytes <= 200000);
+        assert_true(l1_counters(l1)->all.bytes <= 200000);
         assert_true(has(l1, "hot"));
     }
-    assert_true(l1_counters(l1)->evicted > 4500);
+    assert_true(l1_counters(l1)->all.evicted > 4500);
     assert_true(l1_counters(l1)->standings <= 50);
     assert_false(put(l1, "huge", 1, 10, 150000));
     l1_free(&l1);
@@ -347,7 +347,8 @@ static struct crypto_key key_of(const char *secret)
 static void test_a_value_comes_back(void **state)
 {
     const struct crypto_key key = key_of("a");
-    struct l2_value value = {.status = 404, .until_ms = 1800000000123, .took_ms = 17}, back;
+    struct l2_value value = {.status = 404, .until_ms = 1800000000123, .made_ms = 1800000000001, .took_ms = 17}, back;
+    struct slice brotli;
     struct buf body, bytes, found;
     char name[L2_NAME_SIZE + 1];
 
@@ -363,12 +364,14 @@ static void test_a_value_comes_back(void **state)
             buf_append_byte(&body, (char)('a' + body.size % 7));
         assert_true(l2_encode(&key, name, &value, buf_slice(&body), &bytes));
         assert_true(sizes[i] < 300 || bytes.size < sizes[i] / 2);
-        assert_true(l2_decode(&key, name, buf_slice(&bytes), &back, &found));
+        assert_true(l2_decode(&key, name, buf_slice(&bytes), &back, &found, &brotli));
         assert_int_equal(found.size, sizes[i]);
         assert_true(sizes[i] == 0 || memcmp(found.data, body.data, sizes[i]) == 0);
         assert_int_equal(back.status, 404);
         assert_int_equal(back.until_ms, value.until_ms);
+        assert_int_equal(back.made_ms, value.made_ms);
         assert_int_equal(back.took_ms, 17);
+        assert_true(sizes[i] < 300 ? brotli.size < 300 : brotli.size > 0 && brotli.size < sizes[i] / 2);
         assert_memory_equal(back.nonces, value.nonces, sizeof(value.nonces));
         buf_done(&found);
         buf_done(&bytes);
@@ -388,6 +391,7 @@ static void test_nothing_else_is_a_value(void **state)
     const struct l2_value value = {.status = 200, .until_ms = 1, .took_ms = 1};
     struct l2_value back;
     struct buf bytes, found;
+    struct slice brotli;
     char name[L2_NAME_SIZE + 1], other[L2_NAME_SIZE + 1];
 
     (void)state;
@@ -398,16 +402,16 @@ static void test_nothing_else_is_a_value(void **state)
     l2_name(&other_key, SLICE("ab"), SLICE("c"), other);
     assert_string_not_equal(name, other);
     assert_true(l2_encode(&key, name, &value, SLICE("{\"entries\": []}"), &bytes));
-    assert_false(l2_decode(&key, other, buf_slice(&bytes), &back, &found));
-    assert_false(l2_decode(&other_key, name, buf_slice(&bytes), &back, &found));
+    assert_false(l2_decode(&key, other, buf_slice(&bytes), &back, &found, &brotli));
+    assert_false(l2_decode(&other_key, name, buf_slice(&bytes), &back, &found, &brotli));
     for (size_t size = 0; size < bytes.size; size++)
-        assert_false(l2_decode(&key, name, (struct slice){bytes.data, size}, &back, &found));
+        assert_false(l2_decode(&key, name, (struct slice){bytes.data, size}, &back, &found, &brotli));
     for (size_t bit = 0; bit < bytes.size * 8; bit++) {
         bytes.data[bit / 8] ^= (char)(1 << bit % 8);
-        assert_false(l2_decode(&key, name, buf_slice(&bytes), &back, &found));
+        assert_false(l2_decode(&key, name, buf_slice(&bytes), &back, &found, &brotli));
         bytes.data[bit / 8] ^= (char)(1 << bit % 8);
     }
-    assert_true(l2_decode(&key, name, buf_slice(&bytes), &back, &found));
+    assert_true(l2_decode(&key, name, buf_slice(&bytes), &back, &found, &brotli));
     buf_done(&found);
     buf_done(&bytes);
 }
