@@ -6,6 +6,8 @@
  *                                        +--------- FETCH --------> closed? l2_find -- hit --> page_send, flight_land
  *                                                                       | miss
  *                                                                   standing_read -> render -> page_send, flight_land, l2_keep
+ *
+ * An open standing that Redis turns out not to hold is looked for in the second cache too, before PostgreSQL is asked.
  */
 #include "api/reading.h"
 
@@ -116,7 +118,7 @@ static void reading_land(struct reading *reading, const struct standing_answer *
     }
     if (reading->ticket)
         l2_keep(reading->ticket, status, buf_slice(&body));
-    enum api_cache outcome = !reading->flight ? API_CACHE_BYPASS : reading->was_touched ? API_CACHE_TOUCHED : API_CACHE_MISS;
+    enum api_cache outcome = !reading->flight && !reading->is_refresh ? API_CACHE_BYPASS : reading->was_touched ? API_CACHE_TOUCHED : API_CACHE_MISS;
     struct page *page = page_new(reading->call, status, &body, answer->as_of ? answer->version : 0, answer->as_of);
     reading_end(reading, answer, page, outcome);
 }
@@ -134,11 +136,17 @@ static void reading_land_kept(struct reading *reading, struct l2_found *found)
 
 /* ---- fetching ---- */
 
+static void reading_cold(struct reading *reading);
+
 static void on_answer(void *context, const struct standing_answer *found)
 {
     struct reading *reading = context;
     struct standing_answer answer = *found;
 
+    if (answer.is_cold) {
+        reading_cold(reading);
+        return;
+    }
     reading->call->source = answer.source;
     if (answer.error.code != ERROR_NONE && answer.error.code != ERROR_PLAYER_NOT_FOUND) {
         struct l2_found spare;
@@ -158,6 +166,21 @@ static void reading_fetch(struct reading *reading)
     standing_read(reading->call->store, reading->call->arena, &reading->query, on_answer, reading);
 }
 
+/* The second cache has one, which we were drawn to fetch anew: those who joined us need not wait for that. */
+static void others_answer(struct reading *reading, const struct l2_found *found)
+{
+    const struct standing_answer answer = {.lsn = reading->query.freshness.lsn};
+    struct buf body;
+
+    buf_init(&body, API_ANSWER_BYTES_MAX);
+    buf_append_slice(&body, buf_slice(&found->body));
+    reading->call->source = SOURCE_L2;
+    struct page *page = page_new(reading->call, found->status, &body, 0, 0);
+    flight_land(reading->flight, &answer, page, page_bytes(page));
+    reading->flight = NULL;
+    reading->is_refresh = true;
+}
+
 static void on_kept(void *context, struct l2_found *found)
 {
     struct reading *reading = context;
@@ -170,7 +193,7 @@ static void on_kept(void *context, struct l2_found *found)
     if (found->ticket)
         api_count_l2(reading->call, found->is_refresh);
     if (found->is_refresh)
-        flight_close(reading->flight); /* the others need not wait: there is a value */
+        others_answer(reading, found);
     reading->ticket = found->ticket;
     if (found->lsn > freshness->lsn)
         freshness->lsn = found->lsn;
@@ -178,14 +201,26 @@ static void on_kept(void *context, struct l2_found *found)
 }
 
 /* What only PostgreSQL can answer may be in the second cache. */
-static void reading_find(struct reading *reading, struct slice key)
+static void reading_find(struct reading *reading, bool is_open)
 {
     struct api_call *call = reading->call;
-    const struct l2_query query = {
-        .key = key, .game = call->game, .board = slice_of(call->board.name), .standing = reading->query.period.id};
+    char key[L1_KEY_MAX];
+    const struct l2_query query = {.key = {key, key_make(reading, key)},
+                                   .game = call->game,
+                                   .board = slice_of(call->board.name),
+                                   .standing = reading->query.period.id,
+                                   .is_open = is_open};
 
-    if (!reading->query.period.is_closed || !l2_find(call->store, &query, on_kept, reading))
+    if (!l2_find(call->store, &query, on_kept, reading))
         reading_fetch(reading);
+}
+
+/* Redis does not hold it: from here on it is PostgreSQL's, or what somebody has kept of it since the last change. */
+static void reading_cold(struct reading *reading)
+{
+    reading->query.tells_cold = false;
+    reading->query.freshness.skips_redis = true;
+    reading_find(reading, true);
 }
 
 /* ---- asking ---- */
@@ -228,7 +263,11 @@ static void reading_ask(struct reading *reading)
         .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->board.caching.max_staleness_ms * 1000LL, .label = api_route_index(call)};
     enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight, &reading->was_touched);
     if (outcome == ANSWERS_FETCH) {
-        reading_find(reading, asked.key);
+        query->tells_cold = !query->period.is_closed && l2_is_on(call->store);
+        if (query->period.is_closed)
+            reading_find(reading, false);
+        else
+            reading_fetch(reading);
     } else if (outcome != ANSWERS_JOINED) {
         size_t bytes = page_bytes(entry->value);
         page_send(call, entry->value, outcome == ANSWERS_HIT ? API_CACHE_HIT : API_CACHE_STALE);

@@ -305,11 +305,6 @@ void flight_land(struct flight *flight, const struct standing_answer *answer, vo
         answers->value_free(value);
 }
 
-void flight_close(struct flight *flight)
-{
-    flight_unlist(flight);
-}
-
 void flight_fail(struct flight *flight, const struct error *error)
 {
     flight_end(flight, NULL, NULL, error);

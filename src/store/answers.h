@@ -45,7 +45,6 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
  */
 void flight_land(struct flight *flight, const struct standing_answer *answer, void *value, size_t bytes);
 void flight_fail(struct flight *flight, const struct error *error);
-void flight_close(struct flight *flight); /* who asks from now on does not join */
 
 void answers_resize(struct store *store, struct l1_entry *entry, size_t bytes);
 const struct l1_counters *answers_counters(const struct store *store);

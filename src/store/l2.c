@@ -21,11 +21,14 @@
 #include "kv/keys.h"
 #include "kv/scripts.h"
 #include "store/private.h"
+#include "store/still.h"
 
 /* Raise it with any change of what a canonical key or a body means. */
 #define LAYOUT "1"
 
 enum { TAG_SIZE = 8 + L2_NONCE_SIZE, TAG_TEXT_MAX = 128, TAG_SPARE_MS = 86400000, LOCK_MS = 5000 };
+/* Most that it is kept: of an open standing, which is not cold for long, and of somebody's absence, of whom there are many. */
+enum { OPEN_MS = 30000, ABSENCE_MS = 60000 };
 
 struct l2 {
     struct kv *kv;
@@ -52,7 +55,8 @@ struct l2_ticket {
     struct tag tags[L2_TAGS];
     int64_t now_ms;   /* Redis's, when it was asked */
     int64_t purges;   /* that it had done by then */
-    int64_t position; /* of the primary, if it was asked for */
+    int64_t position; /* of the primary, if it was asked for; of an open standing at least its record's */
+    bool is_open;
     int64_t begun_us; /* the fetch, monotonic */
     bool has_value;
     struct l2_value value;
@@ -147,12 +151,16 @@ static void find_hit(struct l2_ticket *ticket)
 
 static void find_miss(struct l2_ticket *ticket)
 {
-    struct l2_found found = {.ticket = ticket, .is_refresh = ticket->has_value};
+    struct l2_found found = {.ticket = ticket, .is_refresh = ticket->has_value, .lsn = fault_is("l2-position") ? 0 : ticket->position};
 
     for (int i = 0; i < L2_TAGS; i++) {
         ASSERT(ticket->tags[i].is_made);
         if (ticket->tags[i].lsn > found.lsn && !fault_is("l2-position"))
             found.lsn = ticket->tags[i].lsn;
+    }
+    if (ticket->has_value) {
+        found.status = ticket->value.status;
+        found.body = ticket->body;
     }
     ticket->begun_us = clock_monotonic_us();
     ticket->done(ticket->context, &found);
@@ -307,10 +315,36 @@ static void ticket_name(struct l2_ticket *ticket, const struct l2_query *query)
         ticket->tags[i].key = kv_l2_key("tag", names[i], ticket->tags[i].key_text);
 }
 
-bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done, void *context)
+static bool recall_send(struct l2_ticket *ticket)
 {
+    struct store *store = ticket->store;
     char value[KV_L2_KEY_MAX], epoch[16];
 
+    snprintf(epoch, sizeof(epoch), "%d", db_epoch(store->db));
+    const struct slice recall[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("recall")), SLICE("4"), kv_l2_key("value", ticket->name, value),
+                                   ticket->tags[0].key, ticket->tags[1].key, ticket->tags[2].key, slice_of(epoch)};
+    _Static_assert(L2_TAGS == 3, "they are counted above");
+    return kv_call(store->l2->kv, ARRAY_SIZE(recall), recall, on_recall, ticket);
+}
+
+static void on_still(void *context, const struct still *still)
+{
+    struct l2_ticket *ticket = context;
+    char name[L2_NAME_SIZE + 1];
+
+    if (still && is_usable(ticket->store)) {
+        const struct slice nonce = {(const char *)still->nonce.bytes, sizeof(still->nonce)};
+        ticket->position = still->lsn;
+        l2_name(&ticket->store->l2->key, nonce, slice_of(ticket->name), name);
+        memcpy(ticket->name, name, sizeof(name));
+        if (recall_send(ticket))
+            return;
+    }
+    find_pass(ticket);
+}
+
+bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done, void *context)
+{
     if (!is_usable(store) || unsure_has(store, query->standing))
         return false;
     struct l2_ticket *ticket = calloc(1, sizeof(*ticket));
@@ -318,14 +352,11 @@ bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done
     ticket->store = store;
     ticket->done = done;
     ticket->context = context;
+    ticket->is_open = query->is_open;
     buf_init(&ticket->body, L2_BODY_BYTES_MAX);
     buf_init(&ticket->brotli, L2_BODY_BYTES_MAX);
     ticket_name(ticket, query);
-    snprintf(epoch, sizeof(epoch), "%d", db_epoch(store->db));
-    const struct slice recall[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("recall")), SLICE("4"), kv_l2_key("value", ticket->name, value),
-                                   ticket->tags[0].key, ticket->tags[1].key, ticket->tags[2].key, slice_of(epoch)};
-    _Static_assert(L2_TAGS == 3, "they are counted above");
-    if (kv_call(store->l2->kv, ARRAY_SIZE(recall), recall, on_recall, ticket))
+    if (query->is_open ? still_find(store, query->standing, on_still, ticket) : recall_send(ticket))
         return true;
     ticket_free(ticket);
     return false;
@@ -342,6 +373,7 @@ static void on_kept(void *context, const struct redisReply *reply)
 void l2_keep(struct l2_ticket *ticket, int status, struct slice body)
 {
     struct l2 *l2 = ticket->store->l2;
+    int64_t ttl_ms = l2 ? l2->ttl_ms : 0;
     char key[KV_L2_KEY_MAX], until_ms[24], live_ms[24];
     struct buf bytes;
 
@@ -349,9 +381,13 @@ void l2_keep(struct l2_ticket *ticket, int status, struct slice body)
         ticket_free(ticket);
         return;
     }
+    if (ticket->is_open && ttl_ms > OPEN_MS)
+        ttl_ms = OPEN_MS;
+    if (status != 200 && ttl_ms > ABSENCE_MS)
+        ttl_ms = ABSENCE_MS;
     struct l2_value value = {
         .status = status,
-        .until_ms = ticket->now_ms + l2_ttl_ms(l2->ttl_ms, chance()),
+        .until_ms = ticket->now_ms + l2_ttl_ms(ttl_ms, chance()),
         .made_ms = ticket->now_ms,
         .took_ms = (clock_monotonic_us() - ticket->begun_us) / 1000,
     };

@@ -4,8 +4,10 @@
  *   l2_find -> hit                                             the body is there
  *           -> miss, with a ticket or without: fetch, then l2_keep or l2_drop
  *
- * What is kept: answers about closed periods. They change by nothing but the erasure of a player, which purges the tag of each
- * standing that it touched before it is acknowledged (and the worker does it again, should the server have died between).
+ * What is kept: answers about closed periods, and about open ones while Redis does not hold them. Closed periods change by
+ * nothing but the erasure of a player, which purges the tag of each standing that it touched before it is acknowledged (and the
+ * worker does it again, should the server have died between). Of an open one, the name of what is kept holds a nonce that lives
+ * only as long as nothing is applied to it (still.h).
  *
  * Why a hit is never wrong. A value is under three tags, and counts only while each has the nonce that it had when the value's
  * fetch began. So a reader who comes after an erasure was acknowledged finds another nonce, or none, however late a fetch from
@@ -36,18 +38,19 @@ void l2_open(struct store *store, const struct l2_settings *settings);
 struct l2_query {
     struct slice key; /* canonical: all that the answer depends on, apart from the data */
     struct slice game, board;
-    int64_t standing; /* closed */
+    int64_t standing;
+    bool is_open; /* and cold: Redis does not hold it */
 };
 
 struct l2_found {
     bool is_hit;
-    int status;               /* with a hit */
-    struct buf body;          /* with a hit; what is left in it is freed */
+    int status;               /* with a hit or a refresh */
+    struct buf body;          /* with a hit; what is left in it is freed. With a refresh, borrowed */
     struct buf brotli;        /* likewise: the body compressed, empty where that does not pay */
     int64_t age_us;           /* with a hit */
     struct l2_ticket *ticket; /* with a miss: to be kept or dropped; NULL: what is fetched can't be kept */
     int64_t lsn;              /* what the fetch must cover */
-    bool is_refresh;          /* a ticket though there is a value that counts: it is about to expire, and only we were told */
+    bool is_refresh;          /* a ticket though there is a value that counts: it is about to expire, and only we were told. What there is does for everybody else */
 };
 
 /* found is borrowed. */

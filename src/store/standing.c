@@ -253,6 +253,12 @@ static void on_redis(void *context, const struct redisReply *reply)
             return;
         }
     }
+    if (read->query.tells_cold && kv_reply_is_text(status, "COLD")) {
+        standing_want(read->store, read->query.period.id);
+        read->answer = (struct standing_answer){.total = -1, .is_cold = true};
+        standing_finish(read);
+        return;
+    }
     redis_failed(read, reply != NULL);
 }
 

@@ -36,6 +36,7 @@ struct standing_answer {
     size_t count;
     bool has_more; /* a page: something follows the last row */
     bool is_absent; /* STANDING_AROUND: the player has no entry */
+    bool is_cold;   /* with tells_cold: Redis does not hold the standing, and PostgreSQL was not asked */
 };
 
 enum standing_kind {
@@ -56,6 +57,7 @@ struct standing_query {
     struct freshness freshness;
     enum ranking ranking;
     bool with_metadata;
+    bool tells_cold; /* the caller knows who else could have it */
     int64_t offset;
     int limit;
     struct sort_key key;
