@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
 
 /* ---- the key ---- */
 
@@ -102,6 +103,21 @@ static void reading_end(struct reading *reading, const struct standing_answer *a
     http_release(http);
 }
 
+/*
+ * When the answer last became another one: with the standing's last change, or when its period became the one that the question
+ * means. A period that has just begun may have been made ready long before, and its page is a new one all the same.
+ */
+static int64_t changed_at(const struct reading *reading, const struct standing_answer *answer)
+{
+    const struct period *period = &reading->query.period;
+    bool is_previous = slice_is(api_text(reading->call, "period"), "previous");
+    int64_t since_us = is_previous ? period->end_us : period->start_us;
+
+    if (answer->as_of == 0)
+        return 0;
+    return since_us > answer->version && !fault_is("period-since") ? since_us : answer->version;
+}
+
 static void reading_land(struct reading *reading, const struct standing_answer *answer)
 {
     struct buf body;
@@ -119,7 +135,7 @@ static void reading_land(struct reading *reading, const struct standing_answer *
     if (reading->ticket)
         l2_keep(reading->ticket, status, buf_slice(&body));
     enum api_cache outcome = !reading->flight && !reading->is_refresh ? API_CACHE_BYPASS : reading->was_touched ? API_CACHE_TOUCHED : API_CACHE_MISS;
-    struct page *page = page_new(reading->call, status, &body, answer->as_of ? answer->version : 0, answer->as_of);
+    struct page *page = page_new(reading->call, status, &body, changed_at(reading, answer), answer->as_of);
     reading_end(reading, answer, page, outcome);
 }
 
