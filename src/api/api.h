@@ -18,10 +18,20 @@ struct api_call;
 
 typedef void api_handler_fn(struct api_call *call);
 
-enum { API_NEEDS_BOARD = 1, API_OPEN = 2 /* no key */, API_TAGS_WRITES = 4 /* a write answers with the new state and its tag */, API_ANSWER_BYTES_MAX = 4 << 20 };
+enum { API_NEEDS_BOARD = 1, API_OPEN = 2 /* no key */, API_CONDITIONAL = 4 /* a write that knows If-Match and If-None-Match */, API_ANSWER_BYTES_MAX = 4 << 20 };
 
-/* How an answer came about, as Ladder-Cache says it. */
-enum api_cache { API_CACHE_HIT, API_CACHE_STALE, API_CACHE_MISS, API_CACHE_JOINED, API_CACHE_BYPASS, API_CACHE_L2, API_CACHE_COUNT };
+/* How an answer came about: see outcomes in page.c for how Ladder-Cache and Cache-Status say it. */
+enum api_cache {
+    API_CACHE_HIT,
+    API_CACHE_STALE,
+    API_CACHE_MISS,
+    API_CACHE_TOUCHED, /* a miss: there was one, of which a change touched the ranks */
+    API_CACHE_JOINED,
+    API_CACHE_BYPASS,
+    API_CACHE_L2,
+    API_CACHE_JOINED_L2, /* somebody else's question to the second cache had it */
+    API_CACHE_COUNT
+};
 
 struct api_route {
     enum http_method method;
@@ -83,12 +93,15 @@ const struct api_settings *api_settings_of(const struct api *api);
 bool api_is_draining(const struct api *api);
 void api_metrics_render(struct api *api, struct buf *body);
 
-void api_count(struct api_call *call, enum api_cache outcome);
+size_t api_route_index(const struct api_call *call);
+/* age_us: how long ago what is sent was made; counted for what a cache had. */
+void api_count(struct api_call *call, enum api_cache outcome, int64_t age_us);
 /* The second cache did not have it; or has it, and it is refreshed. */
 void api_count_l2(struct api_call *call, bool is_refresh);
 /* Server-Timing: who answered, how long it took. */
-enum { API_TIMING_MAX = 64 };
+enum { API_TIMING_MAX = 128 };
 void api_timing_text(const struct api_call *call, char timing[static API_TIMING_MAX]);
+void api_timing_header(const struct api_call *call); /* for what is answered next */
 
 void api_fail(struct api_call *call, const struct error *error);
 void api_fail_with(struct api_call *call, enum error_code code, const char *message);

@@ -34,6 +34,7 @@ struct form {
 struct page {
     int status;
     struct buf body;
+    struct buf brotli; /* compressed already; empty: not */
     int64_t valid_since_us; /* the change, rounded up to a second */
     bool is_young; /* that second is not over: last_modified is still short of it */
     char last_modified[CLOCK_TEXT_MAX];
@@ -44,6 +45,8 @@ struct page {
     struct form forms[HTTP_CODING_COUNT];
     size_t bytes;
     uint64_t reads;
+    int64_t made_us; /* monotonic */
+    enum source source;
     char name[]; /* '+' or '-', then the target: see kv/keys.h */
 };
 
@@ -71,6 +74,9 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
 
     ASSERT(page != NULL);
     page->status = status;
+    buf_init(&page->brotli, 1);
+    page->made_us = clock_monotonic_us();
+    page->source = call->source;
     page->body = *body;
     buf_init(body, body->bytes_max);
     page_tag(buf_slice(&page->body), tag);
@@ -103,12 +109,25 @@ void page_free(void *value)
 
     forms_free(page);
     buf_done(&page->body);
+    buf_done(&page->brotli);
     free(page);
 }
 
 size_t page_bytes(const struct page *page)
 {
     return page->bytes;
+}
+
+void page_set_kept(struct page *page, int64_t age_us, struct buf *brotli)
+{
+    page->made_us -= age_us;
+    page->brotli = *brotli;
+    buf_init(brotli, brotli->bytes_max);
+}
+
+enum source page_source(const struct page *page)
+{
+    return page->source;
 }
 
 uint64_t page_reads_take(struct page *page, char *name, size_t name_max)
@@ -175,7 +194,8 @@ static enum http_verdict page_verdict(const struct api_call *call, const struct 
     return verdict;
 }
 
-static enum http_coding coding_choose(const struct api_call *call, const struct page *page)
+/* is_hit: others will take the same form, so it may be made; else only one that is there. */
+static enum http_coding coding_choose(const struct api_call *call, const struct page *page, bool is_hit)
 {
     struct slice accept = http_header(call->http, "Accept-Encoding");
     enum http_coding best = HTTP_IDENTITY;
@@ -185,7 +205,8 @@ static enum http_coding coding_choose(const struct api_call *call, const struct 
     int best_weight = http_coding_weight(accept, HTTP_IDENTITY);
     for (int coding = HTTP_GZIP; coding < HTTP_CODING_COUNT; coding++) {
         int weight = http_coding_weight(accept, (enum http_coding)coding);
-        if (weight > 0 && weight >= best_weight && !page->forms[coding].is_useless) {
+        bool is_there = coding == HTTP_BROTLI && page->brotli.size > 0;
+        if (weight > 0 && weight >= best_weight && !page->forms[coding].is_useless && (is_hit || is_there)) {
             best = (enum http_coding)coding;
             best_weight = weight;
         }
@@ -195,11 +216,35 @@ static enum http_coding coding_choose(const struct api_call *call, const struct 
 
 /* ---- sending ---- */
 
-static const char *const outcome_names[API_CACHE_COUNT] = {"hit", "stale", "miss", "miss", "bypass", "hit"};
-/* RFC 9211. */
-static const char *const outcome_status[API_CACHE_COUNT] = {
-    "ladder; hit", "ladder; hit; ttl=-1", "ladder; fwd=miss; stored", "ladder; fwd=miss; collapsed", "ladder; fwd=bypass",
-    "ladder; hit; detail=l2"};
+/* Ladder-Cache; Cache-Status (RFC 9211); is it of a cache, so that Server-Timing says when it was made? */
+static const struct {
+    const char *name, *status;
+    bool is_kept;
+} outcomes[API_CACHE_COUNT] = {
+    [API_CACHE_HIT] = {"hit", "ladder; hit", true},
+    [API_CACHE_STALE] = {"stale", "ladder; hit; ttl=-1", true},
+    [API_CACHE_MISS] = {"miss", "ladder; fwd=miss; stored", false},
+    [API_CACHE_TOUCHED] = {"miss", "ladder; fwd=stale; stored; detail=interval", false},
+    [API_CACHE_JOINED] = {"miss", "ladder; fwd=miss; collapsed", false},
+    [API_CACHE_BYPASS] = {"bypass", "ladder; fwd=bypass", false},
+    [API_CACHE_L2] = {"hit", "ladder; hit; detail=l2", true},
+    [API_CACHE_JOINED_L2] = {"hit", "ladder; hit; detail=l2", true},
+};
+
+/* Server-Timing: who has it, and since when; that, unlike its age, stays what it is. */
+static void timing_make(const struct api_call *call, const struct page *page, enum api_cache outcome, char timing[static API_TIMING_MAX])
+{
+    char made[CLOCK_TEXT_MAX];
+
+    strcpy(timing, "memory");
+    if (outcome != API_CACHE_HIT && outcome != API_CACHE_STALE)
+        api_timing_text(call, timing);
+    if (!outcomes[outcome].is_kept)
+        return;
+    size_t size = strlen(timing);
+    clock_format(clock_realtime_us() - (clock_monotonic_us() - page->made_us), made);
+    snprintf(timing + size, API_TIMING_MAX - size, ", made;desc=\"%s\"", made);
+}
 
 /* A form's body; false: compressed, it is of no use. smaller: the caller's, to be freed. */
 static bool form_body(const struct page *page, enum http_coding coding, struct buf *smaller, struct slice *ret_body)
@@ -207,6 +252,10 @@ static bool form_body(const struct page *page, enum http_coding coding, struct b
     *ret_body = buf_slice(&page->body);
     if (coding == HTTP_IDENTITY)
         return true;
+    if (coding == HTTP_BROTLI && page->brotli.size > 0) {
+        *ret_body = buf_slice(&page->brotli);
+        return true;
+    }
     if (!compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, *ret_body, smaller))
         return false;
     *ret_body = buf_slice(smaller);
@@ -223,8 +272,8 @@ static struct http_shared *form_make(struct page *page, enum http_coding coding,
 
     if (form_body(page, coding, &smaller, &body)) {
         fields_make(page, coding, is_whole, &fields);
-        field_add(&fields, "Ladder-Cache", outcome_names[outcome]);
-        field_add(&fields, "Cache-Status", outcome_status[outcome]);
+        field_add(&fields, "Ladder-Cache", outcomes[outcome].name);
+        field_add(&fields, "Cache-Status", outcomes[outcome].status);
         field_add(&fields, "Server-Timing", timing);
         shared = http_shared_new(is_whole ? page->status : 304, fields.items, fields.count, body);
         if (outcome == API_CACHE_HIT)
@@ -255,24 +304,24 @@ void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
     bool is_whole = verdict != HTTP_NOT_MODIFIED;
     bool is_hit = outcome == API_CACHE_HIT;
     struct http_shared *once = NULL, **shared;
-    char timing[API_TIMING_MAX] = "memory";
+    char timing[API_TIMING_MAX];
 
-    api_count(call, outcome);
+    api_count(call, outcome, call->http->started_us - page->made_us);
     page->reads += !http_is_internal(call->http);
     if (verdict == HTTP_FAILED) {
         api_fail_with(call, ERROR_PRECONDITION_FAILED, "the answer is not the one that was asked for");
         return;
     }
-    if (!is_hit)
-        api_timing_text(call, timing);
     /* What may be gone the next moment is not worth compressing. */
-    if (is_hit && is_whole)
-        coding = coding_choose(call, page);
+    if (is_whole)
+        coding = coding_choose(call, page, is_hit);
     for (;;) {
         struct form *form = &page->forms[coding];
         shared = !is_hit ? &once : is_whole ? &form->whole : &form->not_modified;
-        if (!*shared)
+        if (!*shared) {
+            timing_make(call, page, outcome, timing);
             *shared = form_make(page, coding, is_whole, outcome, timing);
+        }
         if (*shared)
             break;
         coding = HTTP_IDENTITY; /* compressed, it is of no use */

@@ -25,6 +25,10 @@ int64_t page_valid_since(int64_t changed_us);
 struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us);
 void page_free(void *page);
 size_t page_bytes(const struct page *page);
+/* It was made that long ago, by whoever kept it, and compressed already: taken; empty: it is not. */
+void page_set_kept(struct page *page, int64_t age_us, struct buf *brotli);
+/* Who answered when it was made. */
+enum source page_source(const struct page *page);
 
 /* How often it was sent since this was last asked, and what was asked for: "" where that is too long to tell. */
 uint64_t page_reads_take(struct page *page, char *name, size_t name_max);

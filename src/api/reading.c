@@ -6,6 +6,8 @@
  *                                        +--------- FETCH --------> closed? l2_find -- hit --> page_send, flight_land
  *                                                                       | miss
  *                                                                   standing_read -> render -> page_send, flight_land, l2_keep
+ *
+ * An open standing that Redis turns out not to hold is looked for in the second cache too, before PostgreSQL is asked.
  */
 #include "api/reading.h"
 
@@ -13,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
 
 /* ---- the key ---- */
 
@@ -87,12 +90,10 @@ static void reading_fail(struct reading *reading, const struct error *error)
     http_release(http);
 }
 
-/* body: taken. */
-static void reading_end(struct reading *reading, const struct standing_answer *answer, int status, struct buf *body, enum api_cache outcome)
+static void reading_end(struct reading *reading, const struct standing_answer *answer, struct page *page, enum api_cache outcome)
 {
     struct api_call *call = reading->call;
     struct http_request *http = call->http;
-    struct page *page = page_new(call, status, body, answer->as_of ? answer->version : 0, answer->as_of);
 
     page_send(call, page, outcome);
     if (reading->flight)
@@ -100,6 +101,21 @@ static void reading_end(struct reading *reading, const struct standing_answer *a
     else
         page_free(page);
     http_release(http);
+}
+
+/*
+ * When the answer last became another one: with the standing's last change, or when its period became the one that the question
+ * means. A period that has just begun may have been made ready long before, and its page is a new one all the same.
+ */
+static int64_t changed_at(const struct reading *reading, const struct standing_answer *answer)
+{
+    const struct period *period = &reading->query.period;
+    bool is_previous = slice_is(api_text(reading->call, "period"), "previous");
+    int64_t since_us = is_previous ? period->end_us : period->start_us;
+
+    if (answer->as_of == 0)
+        return 0;
+    return since_us > answer->version && !fault_is("period-since") ? since_us : answer->version;
 }
 
 static void reading_land(struct reading *reading, const struct standing_answer *answer)
@@ -118,37 +134,46 @@ static void reading_land(struct reading *reading, const struct standing_answer *
     }
     if (reading->ticket)
         l2_keep(reading->ticket, status, buf_slice(&body));
-    reading_end(reading, answer, status, &body, reading->flight ? API_CACHE_MISS : API_CACHE_BYPASS);
+    enum api_cache outcome = !reading->flight && !reading->is_refresh ? API_CACHE_BYPASS : reading->was_touched ? API_CACHE_TOUCHED : API_CACHE_MISS;
+    struct page *page = page_new(reading->call, status, &body, changed_at(reading, answer), answer->as_of);
+    reading_end(reading, answer, page, outcome);
 }
 
-/* What the second cache has. */
-static void reading_land_kept(struct reading *reading, int status, struct buf *body)
+/* What the second cache has; its buffers are taken. */
+static void reading_land_kept(struct reading *reading, struct l2_found *found)
 {
     const struct standing_answer answer = {.lsn = reading->query.freshness.lsn};
 
     reading->call->source = SOURCE_L2;
-    reading_end(reading, &answer, status, body, API_CACHE_L2);
+    struct page *page = page_new(reading->call, found->status, &found->body, 0, 0);
+    page_set_kept(page, found->age_us, &found->brotli);
+    reading_end(reading, &answer, page, API_CACHE_L2);
 }
 
 /* ---- fetching ---- */
+
+static void reading_cold(struct reading *reading);
 
 static void on_answer(void *context, const struct standing_answer *found)
 {
     struct reading *reading = context;
     struct standing_answer answer = *found;
 
+    if (answer.is_cold) {
+        reading_cold(reading);
+        return;
+    }
     reading->call->source = answer.source;
     if (answer.error.code != ERROR_NONE && answer.error.code != ERROR_PLAYER_NOT_FOUND) {
-        struct buf body;
-        int status;
-        if (reading->ticket && l2_spare(reading->ticket, &status, &body))
-            reading_land_kept(reading, status, &body);
+        struct l2_found spare;
+        if (reading->ticket && l2_spare(reading->ticket, &spare))
+            reading_land_kept(reading, &spare);
         else
             reading_fail(reading, &answer.error);
         return;
     }
     if (reading->shows_total || reading->shows_percentile)
-        answer.span.total = answer.total;
+        answer.span.is_of_total = true;
     reading_land(reading, &answer);
 }
 
@@ -157,21 +182,34 @@ static void reading_fetch(struct reading *reading)
     standing_read(reading->call->store, reading->call->arena, &reading->query, on_answer, reading);
 }
 
+/* The second cache has one, which we were drawn to fetch anew: those who joined us need not wait for that. */
+static void others_answer(struct reading *reading, const struct l2_found *found)
+{
+    const struct standing_answer answer = {.lsn = reading->query.freshness.lsn};
+    struct buf body;
+
+    buf_init(&body, API_ANSWER_BYTES_MAX);
+    buf_append_slice(&body, buf_slice(&found->body));
+    reading->call->source = SOURCE_L2;
+    struct page *page = page_new(reading->call, found->status, &body, 0, 0);
+    flight_land(reading->flight, &answer, page, page_bytes(page));
+    reading->flight = NULL;
+    reading->is_refresh = true;
+}
+
 static void on_kept(void *context, struct l2_found *found)
 {
     struct reading *reading = context;
     struct freshness *freshness = &reading->query.freshness;
 
     if (found->is_hit) {
-        struct buf body = found->body;
-        buf_init(&found->body, body.bytes_max);
-        reading_land_kept(reading, found->status, &body);
+        reading_land_kept(reading, found);
         return;
     }
     if (found->ticket)
         api_count_l2(reading->call, found->is_refresh);
     if (found->is_refresh)
-        flight_close(reading->flight); /* the others need not wait: there is a value */
+        others_answer(reading, found);
     reading->ticket = found->ticket;
     if (found->lsn > freshness->lsn)
         freshness->lsn = found->lsn;
@@ -179,14 +217,26 @@ static void on_kept(void *context, struct l2_found *found)
 }
 
 /* What only PostgreSQL can answer may be in the second cache. */
-static void reading_find(struct reading *reading, struct slice key)
+static void reading_find(struct reading *reading, bool is_open)
 {
     struct api_call *call = reading->call;
-    const struct l2_query query = {
-        .key = key, .game = call->game, .board = slice_of(call->board.name), .standing = reading->query.period.id};
+    char key[L1_KEY_MAX];
+    const struct l2_query query = {.key = {key, key_make(reading, key)},
+                                   .game = call->game,
+                                   .board = slice_of(call->board.name),
+                                   .standing = reading->query.period.id,
+                                   .is_open = is_open};
 
-    if (!reading->query.period.is_closed || !l2_find(call->store, &query, on_kept, reading))
+    if (!l2_find(call->store, &query, on_kept, reading))
         reading_fetch(reading);
+}
+
+/* Redis does not hold it: from here on it is PostgreSQL's, or what somebody has kept of it since the last change. */
+static void reading_cold(struct reading *reading)
+{
+    reading->query.tells_cold = false;
+    reading->query.freshness.skips_redis = true;
+    reading_find(reading, true);
 }
 
 /* ---- asking ---- */
@@ -202,10 +252,12 @@ static void on_joined(void *context, void *value, const struct error *error)
         reading_ask(reading);
         return;
     }
-    if (error)
+    if (error) {
         api_fail(reading->call, error);
-    else
-        page_send(reading->call, value, API_CACHE_JOINED);
+    } else {
+        reading->call->source = page_source(value);
+        page_send(reading->call, value, page_source(value) == SOURCE_L2 ? API_CACHE_JOINED_L2 : API_CACHE_JOINED);
+    }
     http_release(http);
 }
 
@@ -224,10 +276,14 @@ static void reading_ask(struct reading *reading)
         return;
     }
     const struct answers_query asked = {
-        .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->board.caching.max_staleness_ms * 1000LL};
-    enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight);
+        .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->board.caching.max_staleness_ms * 1000LL, .label = api_route_index(call)};
+    enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight, &reading->was_touched);
     if (outcome == ANSWERS_FETCH) {
-        reading_find(reading, asked.key);
+        query->tells_cold = !query->period.is_closed && l2_is_on(call->store);
+        if (query->period.is_closed)
+            reading_find(reading, false);
+        else
+            reading_fetch(reading);
     } else if (outcome != ANSWERS_JOINED) {
         size_t bytes = page_bytes(entry->value);
         page_send(call, entry->value, outcome == ANSWERS_HIT ? API_CACHE_HIT : API_CACHE_STALE);

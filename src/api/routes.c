@@ -31,10 +31,10 @@ static const struct api_route routes[] = {
     {HTTP_GET, "/metrics", SCOPE_NONE, API_OPEN, "", api_metrics},
     {HTTP_GET, "/version", SCOPE_NONE, API_OPEN, "", api_version},
     {HTTP_GET, GAME "/boards", SCOPE_READ, 0, "limit cursor", api_board_list},
-    {HTTP_PUT, BOARD, SCOPE_ADMIN, API_TAGS_WRITES, "", api_board_put},
+    {HTTP_PUT, BOARD, SCOPE_ADMIN, API_CONDITIONAL, "", api_board_put},
     {HTTP_GET, BOARD, SCOPE_READ, API_NEEDS_BOARD, "", api_board_get},
-    {HTTP_PATCH, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD | API_TAGS_WRITES, "", api_board_patch},
-    {HTTP_DELETE, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD | API_TAGS_WRITES, "", api_board_delete},
+    {HTTP_PATCH, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD | API_CONDITIONAL, "", api_board_patch},
+    {HTTP_DELETE, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD | API_CONDITIONAL, "", api_board_delete},
     {HTTP_POST, BOARD "/scores", SCOPE_WRITE, API_NEEDS_BOARD, "integers source", api_score_post},
     {HTTP_POST, GAME "/scores", SCOPE_WRITE, 0, "integers source", api_scores_post},
     {HTTP_POST, GAME "/query", SCOPE_NONE, API_OPEN, "", api_query},
@@ -62,17 +62,22 @@ struct api {
     struct warming *warming;
 };
 
-_Static_assert(ARRAY_SIZE(routes) <= METRICS_ROUTES_MAX, "metrics.h has room for each");
+_Static_assert(ARRAY_SIZE(routes) <= METRICS_ROUTES_MAX && (int)METRICS_ROUTES_MAX <= (int)L1_LABELS_MAX, "there is room for each");
 
-void api_count(struct api_call *call, enum api_cache outcome)
+size_t api_route_index(const struct api_call *call)
 {
-    http_count(&call->api->metrics->routes[call->route - routes].outcomes[outcome]);
+    return (size_t)(call->route - routes);
+}
+
+void api_count(struct api_call *call, enum api_cache outcome, int64_t age_us)
+{
+    metrics_answered(call->api->metrics, api_route_index(call), outcome, age_us);
 }
 
 void api_count_l2(struct api_call *call, bool is_refresh)
 {
     struct metrics *metrics = call->api->metrics;
-    size_t route = (size_t)(call->route - routes);
+    size_t route = api_route_index(call);
 
     http_count(is_refresh ? &metrics->routes[route].l2_refreshes : &metrics->routes[route].l2_misses);
 }
@@ -263,7 +268,7 @@ static bool conditions_check(struct api_call *call, struct error *error)
 {
     bool is_read = call->http->method == HTTP_GET || call->http->method == HTTP_HEAD;
 
-    if (is_read || call->route->flags & API_TAGS_WRITES || (!http_header(call->http, "If-Match").data && !http_header(call->http, "If-None-Match").data))
+    if (is_read || call->route->flags & API_CONDITIONAL || (!http_header(call->http, "If-Match").data && !http_header(call->http, "If-None-Match").data))
         return true;
     return error_set(error, ERROR_PRECONDITION_FAILED, "only boards can be changed conditionally; the request was not carried out");
 }
@@ -474,9 +479,10 @@ static void on_handle(void *context, struct http_request *http)
         if (error.code == ERROR_METHOD_NOT_ALLOWED && http->method == HTTP_OPTIONS) {
             struct buf none;
             buf_init(&none, 1);
+            api_timing_header(call);
             http_reply(http, 204, NULL, &none);
         } else {
-            http_reply_error(http, &error);
+            api_fail(call, &error);
         }
         return;
     }
@@ -541,8 +547,16 @@ struct http_counters *api_http_counters(struct api *api)
 
 struct http_application api_application(struct api *api)
 {
-    return (struct http_application){
-        .context = api, .begin = on_begin, .data = on_data, .handle = on_handle, .end = on_end, .gone = on_gone};
+    static const struct http_field past_caches[] = {{"Ladder-Cache", "bypass"}, {"Cache-Status", "ladder; fwd=bypass"}};
+
+    return (struct http_application){.context = api,
+                                     .begin = on_begin,
+                                     .data = on_data,
+                                     .handle = on_handle,
+                                     .end = on_end,
+                                     .gone = on_gone,
+                                     .fields = past_caches,
+                                     .field_count = ARRAY_SIZE(past_caches)};
 }
 
 const struct crypto_key *api_cursor_key(const struct api *api)

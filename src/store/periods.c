@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "store/private.h"
 
 size_t period_text(const struct period *period, char out[static PERIOD_TEXT_MAX])
@@ -51,7 +52,7 @@ static bool current_recall(struct store *store, int64_t board_id, enum window wi
 {
     const struct period_entry *entry = entry_find(store, &(struct period_name){board_id, window, RECALL_CURRENT, 0});
 
-    if (!entry || at_us < entry->period.start_us || at_us >= entry->period.end_us)
+    if (!entry || at_us < entry->period.start_us || (at_us >= entry->period.end_us && !fault_is("period-end")))
         return false;
     *ret_period = entry->period;
     return true;

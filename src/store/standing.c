@@ -68,7 +68,7 @@ static struct span span_of(const struct standing_read *read)
 {
     const struct standing_query *query = &read->query;
     const struct standing_answer *answer = &read->answer;
-    struct span span = {.low = 0, .high = -1, .total = -1};
+    struct span span = {.low = 0, .high = -1};
     int64_t end = answer->first + (int64_t)answer->count; /* behind the last row */
     bool is_found = answer->error.code == ERROR_NONE;
 
@@ -77,8 +77,7 @@ static struct span span_of(const struct standing_read *read)
     case STANDING_PERCENTILE:
         span.low = answer->first;
         span.high = answer->has_more ? end : MOVES_END;
-        if (query->kind == STANDING_PERCENTILE)
-            span.total = answer->total;
+        span.is_of_total = query->kind == STANDING_PERCENTILE;
         break;
     case STANDING_AFTER:
         span.low = answer->first - (fault_is("range-border") ? 0 : 1);
@@ -253,6 +252,12 @@ static void on_redis(void *context, const struct redisReply *reply)
             standing_finish(read);
             return;
         }
+    }
+    if (read->query.tells_cold && kv_reply_is_text(status, "COLD")) {
+        standing_want(read->store, read->query.period.id);
+        read->answer = (struct standing_answer){.total = -1, .is_cold = true};
+        standing_finish(read);
+        return;
     }
     redis_failed(read, reply != NULL);
 }

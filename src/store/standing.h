@@ -31,11 +31,12 @@ struct standing_answer {
     int64_t as_of;     /* the version of Redis that this answer contains (ladder.lua); 0: not from Redis */
     int64_t version;   /* of the standing's last change, in microseconds; with as_of */
     int64_t lsn;       /* contains what was committed up to here, where as_of is 0 */
-    struct span span;  /* what the rows depend on; with as_of. Where the total is shown, too, its total is the caller's to set */
+    struct span span;  /* what the rows depend on; with as_of. Where the total is shown, too, is_of_total is the caller's to set */
     struct standing_row *rows; /* in the arena, best first */
     size_t count;
     bool has_more; /* a page: something follows the last row */
     bool is_absent; /* STANDING_AROUND: the player has no entry */
+    bool is_cold;   /* with tells_cold: Redis does not hold the standing, and PostgreSQL was not asked */
 };
 
 enum standing_kind {
@@ -57,6 +58,7 @@ struct standing_query {
     enum ranking ranking;
     bool with_metadata;
     bool with_total;
+    bool tells_cold; /* the caller knows who else could have it */
     int64_t offset;
     int limit;
     struct sort_key key;
