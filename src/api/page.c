@@ -177,20 +177,12 @@ static enum http_verdict page_verdict(const struct api_call *call, const struct 
 
 static enum http_coding coding_choose(const struct api_call *call, const struct page *page)
 {
-    struct slice accept = http_header(call->http, "Accept-Encoding");
-    enum http_coding best = HTTP_IDENTITY;
+    const bool is_useless[HTTP_CODING_COUNT] = {
+        [HTTP_GZIP] = page->forms[HTTP_GZIP].is_useless, [HTTP_BROTLI] = page->forms[HTTP_BROTLI].is_useless};
 
-    if (!accept.data || page->body.size < COMPRESS_BYTES_MIN)
+    if (page->body.size < COMPRESS_BYTES_MIN)
         return HTTP_IDENTITY;
-    int best_weight = http_coding_weight(accept, HTTP_IDENTITY);
-    for (int coding = HTTP_GZIP; coding < HTTP_CODING_COUNT; coding++) {
-        int weight = http_coding_weight(accept, (enum http_coding)coding);
-        if (weight > 0 && weight >= best_weight && !page->forms[coding].is_useless) {
-            best = (enum http_coding)coding;
-            best_weight = weight;
-        }
-    }
-    return best;
+    return http_coding_best(http_header(call->http, "Accept-Encoding"), is_useless);
 }
 
 /* ---- sending ---- */
