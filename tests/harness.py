@@ -20,6 +20,8 @@ import psycopg2
 import redis
 import requests
 
+import described
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("LADDER_BIN", str(ROOT / "build" / "test" / "ladder"))
 PG = "/usr/lib/postgresql/15/bin/"
@@ -136,7 +138,15 @@ class Client:
             sent["Content-Type"] = "application/json"
             body = json.dumps(body).encode()
         sent.update(headers or {})
-        return self.session.request(method, url, data=body, headers=sent, timeout=30)
+        answer = self.session.request(method, url, data=body, headers=sent, timeout=30)
+        self.check_described(answer)
+        return answer
+
+    def check_described(self, answer):
+        """Every answer that a test gets is one that the description has."""
+        sent = answer.request
+        body = sent.body.encode() if isinstance(sent.body, str) else sent.body if isinstance(sent.body, bytes) else b""
+        described.check(sent.method, sent.path_url, sent.headers, body, answer.status_code, answer.headers, answer.content)
 
     def get(self, path, **parameters):
         return self.request("GET", path, **parameters)

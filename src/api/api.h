@@ -78,6 +78,9 @@ struct api_settings {
     int heartbeat_ms;
 };
 
+/* Every route there is, in the order in which a request is compared with them; static. */
+const struct api_route *api_routes(size_t *ret_count);
+
 struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_settings *settings);
 void api_free(struct api **api);
 void api_start_draining(struct api *api); /* readyz says no */
@@ -91,6 +94,7 @@ const struct crypto_key *api_cursor_key(const struct api *api);
 const struct crypto_key *api_token_key(const struct api *api);
 const struct api_settings *api_settings_of(const struct api *api);
 bool api_is_draining(const struct api *api);
+struct documents *api_documents(const struct api *api);
 void api_metrics_render(struct api *api, struct buf *body);
 
 size_t api_route_index(const struct api_call *call);
@@ -131,6 +135,7 @@ api_handler_fn api_periods;                                                     
 api_handler_fn api_player_remove, api_player_erase;                                                        /* removal.c */
 api_handler_fn api_cache_purge;                                                                            /* purging.c */
 api_handler_fn api_query;                                                                                  /* query.c */
+api_handler_fn api_description, api_docs;                                                              /* document.c */
 api_handler_fn api_healthz, api_readyz, api_metrics, api_version;                                          /* health.c */
 
 /* The streamed form of POST /scores (stream.c). */

@@ -197,21 +197,13 @@ static enum http_verdict page_verdict(const struct api_call *call, const struct 
 /* is_hit: others will take the same form, so it may be made; else only one that is there. */
 static enum http_coding coding_choose(const struct api_call *call, const struct page *page, bool is_hit)
 {
-    struct slice accept = http_header(call->http, "Accept-Encoding");
-    enum http_coding best = HTTP_IDENTITY;
+    const bool is_useless[HTTP_CODING_COUNT] = {
+        [HTTP_GZIP] = page->forms[HTTP_GZIP].is_useless || !is_hit,
+        [HTTP_BROTLI] = page->forms[HTTP_BROTLI].is_useless || !(is_hit || page->brotli.size > 0)};
 
-    if (!accept.data || page->body.size < COMPRESS_BYTES_MIN)
+    if (page->body.size < COMPRESS_BYTES_MIN)
         return HTTP_IDENTITY;
-    int best_weight = http_coding_weight(accept, HTTP_IDENTITY);
-    for (int coding = HTTP_GZIP; coding < HTTP_CODING_COUNT; coding++) {
-        int weight = http_coding_weight(accept, (enum http_coding)coding);
-        bool is_there = coding == HTTP_BROTLI && page->brotli.size > 0;
-        if (weight > 0 && weight >= best_weight && !page->forms[coding].is_useless && (is_hit || is_there)) {
-            best = (enum http_coding)coding;
-            best_weight = weight;
-        }
-    }
-    return best;
+    return http_coding_best(http_header(call->http, "Accept-Encoding"), is_useless);
 }
 
 /* ---- sending ---- */

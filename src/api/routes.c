@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "api/api.h"
+#include "api/document.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -30,6 +31,8 @@ static const struct api_route routes[] = {
     {HTTP_GET, "/readyz", SCOPE_NONE, API_OPEN, "", api_readyz},
     {HTTP_GET, "/metrics", SCOPE_NONE, API_OPEN, "", api_metrics},
     {HTTP_GET, "/version", SCOPE_NONE, API_OPEN, "", api_version},
+    {HTTP_GET, "/openapi.json", SCOPE_NONE, API_OPEN, "", api_description},
+    {HTTP_GET, "/docs", SCOPE_NONE, API_OPEN, "", api_docs},
     {HTTP_GET, GAME "/boards", SCOPE_READ, 0, "limit cursor", api_board_list},
     {HTTP_PUT, BOARD, SCOPE_ADMIN, API_CONDITIONAL, "", api_board_put},
     {HTTP_GET, BOARD, SCOPE_READ, API_NEEDS_BOARD, "", api_board_get},
@@ -60,7 +63,14 @@ struct api {
     struct ev_loop *loop;
     ev_timer look;
     struct warming *warming;
+    struct documents *documents;
 };
+
+const struct api_route *api_routes(size_t *ret_count)
+{
+    *ret_count = ARRAY_SIZE(routes);
+    return routes;
+}
 
 _Static_assert(ARRAY_SIZE(routes) <= METRICS_ROUTES_MAX && (int)METRICS_ROUTES_MAX <= (int)L1_LABELS_MAX, "there is room for each");
 
@@ -510,6 +520,7 @@ struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_
     api->loop = loop;
     api->metrics = metrics_join();
     api->warming = warming_new(loop, store);
+    api->documents = documents_new();
     ev_timer_init(&api->look, on_look, 0.5, 0.5);
     api->look.data = api;
     ev_timer_start(loop, &api->look);
@@ -525,6 +536,7 @@ void api_free(struct api **api)
 {
     ev_timer_stop((*api)->loop, &(*api)->look);
     warming_free(&(*api)->warming);
+    documents_free(&(*api)->documents);
     metrics_leave(&(*api)->metrics);
     free(*api);
     *api = NULL;
@@ -572,6 +584,11 @@ const struct crypto_key *api_token_key(const struct api *api)
 const struct api_settings *api_settings_of(const struct api *api)
 {
     return &api->settings;
+}
+
+struct documents *api_documents(const struct api *api)
+{
+    return api->documents;
 }
 
 bool api_is_draining(const struct api *api)

@@ -27,6 +27,7 @@ static const struct {
     {"partitions", cmd_partitions, "make partitions ahead, drop expired ones"},
     {"purge", cmd_purge, "delete what is no longer needed"},
     {"roll", cmd_roll, "open the coming periods, close those that ended"},
+    {"routes", cmd_routes, "print what paths there are, for whom, with which parameters"},
     {"serve", cmd_serve, "answer HTTP"},
     {"warm", cmd_warm, "load standings into Redis at once"},
     {"work", cmd_work, "run the background jobs"},
