@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/clock.h"
+#include "db/primary_clock.h"
 
 /* ---- the key ---- */
 
@@ -265,7 +265,7 @@ void reading_start(struct reading *reading, const struct error *error)
     const struct period *asked = &reading->query.period; /* by a cursor */
     char start[PERIOD_TEXT_MAX];
     struct slice period = api_text(call, "period");
-    if (asked->id && asked->end_us > clock_realtime_us()) {
+    if (asked->id && asked->end_us > primary_clock_us()) {
         reading_ask(reading);
         return;
     }
