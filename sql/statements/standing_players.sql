@@ -1,10 +1,14 @@
--- The entries of some players, best first, each with its rank: ordinal, competition or dense.
+-- The entries of some players, best first, each with its rank: ordinal, competition or dense. Of a closed period the ordinal
+-- ranks were written down.
 -- $1 window, $2 period start, $3 period, $4 players, $5 ranking
 select m.player, m.k1, m.k2, m.k3, m.metadata,
-       (select count(*) from ladder.entry e
-        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
-          and e.period_id = $3::bigint and not e.removed
-          and (e.k1, e.k2, e.k3, e.player) < (m.k1, m.k2, m.k3, m.player)) + 1 as first_rank,
+       case when p.final_count is null then
+                (select count(*) from ladder.entry e
+                 where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+                   and e.period_id = $3::bigint and not e.removed
+                   and (e.k1, e.k2, e.k3, e.player) < (m.k1, m.k2, m.k3, m.player)) + 1
+            else ladder.final_rank_of($3::bigint, m.player)
+       end as first_rank,
        case $5::int
            when 1 then (select count(*) from ladder.entry e
                         where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
@@ -14,10 +18,14 @@ select m.player, m.k1, m.k2, m.k3, m.metadata,
                           and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (m.k1, m.k2)) d)
            else 0
        end as groups,
-       (select count(*) from ladder.entry e
-        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
-          and e.period_id = $3::bigint and not e.removed) as total
+       case when p.final_count is null then
+                (select count(*) from ladder.entry e
+                 where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+                   and e.period_id = $3::bigint and not e.removed)
+            else p.final_count - (select count(*) from ladder.final_gap g where g.period_id = $3::bigint)
+       end as total
 from ladder.entry m
+join ladder.period p on p.id = $3::bigint
 where m.window_kind = $1::ladder.window_kind
   and m.period_start = $2::timestamptz
   and m.period_id = $3::bigint

@@ -22,7 +22,7 @@ struct key_head {
     double percentile;
     int32_t limit, above, below, player_size;
     uint8_t view, kind, ranking, absent, at_kind, is_public;
-    uint8_t subscore, achieved_at, metadata, total, of_percentile, texts;
+    uint8_t subscore, achieved_at, metadata, total, of_percentile, texts, names_period;
 };
 
 /* Returns its size, or 0: too long to be remembered. */
@@ -59,6 +59,7 @@ static size_t key_make(const struct reading *reading, char out[static L1_KEY_MAX
     head.total = reading->shows_total;
     head.of_percentile = reading->shows_percentile;
     head.texts = call->integers_as_strings;
+    head.names_period = reading->names_period; /* what it tells the caches differs */
     memcpy(out, &head, sizeof(head));
     if (query->player.size) {
         memcpy(out + size, query->player.data, query->player.size);
@@ -92,6 +93,7 @@ static void reading_end(struct reading *reading, const struct standing_answer *a
 {
     struct api_call *call = reading->call;
     struct http_request *http = call->http;
+    call->is_final = call->is_final && status == 200;
     struct page *page = page_new(call, status, body, answer->as_of ? answer->version : 0, answer->as_of);
 
     page_send(call, page, outcome);
@@ -162,6 +164,8 @@ static void on_kept(void *context, struct l2_found *found)
     struct reading *reading = context;
     struct freshness *freshness = &reading->query.freshness;
 
+    /* What may be kept for others covers every change that there was when the period was seen closed. */
+    reading->call->is_final = reading->names_period && (found->is_hit || found->ticket);
     if (found->is_hit) {
         struct buf body = found->body;
         buf_init(&found->body, body.bytes_max);
@@ -265,6 +269,7 @@ void reading_start(struct reading *reading, const struct error *error)
     const struct period *asked = &reading->query.period; /* by a cursor */
     char start[PERIOD_TEXT_MAX];
     struct slice period = api_text(call, "period");
+    reading->names_period = asked->id || (period.size > 0 && period.data[0] >= '0' && period.data[0] <= '9');
     if (asked->id && asked->end_us > primary_clock_us()) {
         reading_ask(reading);
         return;

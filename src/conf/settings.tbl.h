@@ -43,6 +43,8 @@ INT(redis, pending_max, 20000, 1, 1000000, "commands", "Commands in flight per l
 INT(redis, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two connection attempts.")
 INT(cache, l1_bytes, 67108864, 0, 68719476736, "bytes", "Memory for finished answers, per loop; 0 keeps none.")
 TEXT(cache, l2_url, "", "Redis of the second cache (docs/caching.md); empty: that of the standings.")
+INT(cache, closed_max_age_s, 3600, 0, 31536000, "s",
+    "How long any HTTP cache may use a closed period's answer of a public board: so long an erased player may still be in it.")
 INT(cache, l2_ttl_s, 3600, 0, 2592000, "s", "How long such a page is kept there, at most; 0 keeps none.")
 INT(cache, heartbeat_ms, 100, 10, 10000, "ms",
     "Between two proofs that changes are still heard; after three missed, memory is not trusted.")
