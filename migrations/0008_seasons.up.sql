@@ -53,7 +53,7 @@ create table ladder.webhook (
     updated_at timestamptz not null default now(),
     constraint webhook_game_id_pk primary key (game_id),
     constraint webhook_game_id_fk foreign key (game_id) references ladder.game (id) on delete cascade,
-    constraint webhook_url_ck check (url ~ '^https?://[^/?#]' and octet_length(url) <= 1000),
+    constraint webhook_url_ck check (url ~* '^https?://[^/?#]' and octet_length(url) <= 1000),
     constraint webhook_secret_ck check (octet_length(secret) between 24 and 64),
     constraint webhook_top_count_ck check (top_count between 0 and 1000)
 );

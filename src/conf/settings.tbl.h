@@ -66,4 +66,9 @@ INT(edge, settle_ms, 2000, 0, 600000, "ms",
     "After a purge, until it is repeated for what was on its way to the edge just then.")
 INT(edge, timeout_ms, 2000, 10, 60000, "ms", "Until a purge that is not answered is given up, to be tried again.")
 INT(edge, retry_max_ms, 30000, 100, 3600000, "ms", "Longest pause between two tries.")
+INT(webhook, timeout_ms, 5000, 100, 60000, "ms", "Until a game's server that does not answer a message is given up, to be tried again.")
+INT(webhook, retry_max_s, 21600, 1, 86400, "s", "Longest pause between two tries; the first is 5 s, each next one four times as long.")
+INT(webhook, give_up_h, 72, 0, 720, "hours", "After its period closed, how long a message is tried.")
+BOOL(webhook, allow_private, false,
+     "Whether messages may go to addresses of this machine and of private networks. Those who may set a game's URL reach them then.")
 TEXT(log, level, "info", "debug, info, warn or error.")
