@@ -396,10 +396,13 @@ class Database:
         stack.sql(f"create database {name} owner {owner}")
         for part in ("migrations", "sql/functions"):
             shutil.copytree(ROOT / part, directory / part)
-        self.version = max(int(file.name[:4]) for file in (directory / "migrations").glob("*.up.sql"))
+        self.version = self.versions()[-1]
 
     def url(self, login="ladder"):
         return f"postgresql://{login}@127.0.0.1:{self.stack.primary_port}/{self.name}"
+
+    def versions(self):
+        return sorted(int(file.name[:4]) for file in (self.directory / "migrations").glob("*.up.sql"))
 
     def migrate(self, *words, status=0, login="ladder"):
         return self.stack.cli("migrate", *words, "--directory", self.directory, status=status, database_url=self.url(login))

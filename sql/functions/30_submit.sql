@@ -16,6 +16,9 @@
 -- I1 (of the protocol with Redis): revision is drawn in DO UPDATE's SET, which runs under the row's lock, so a row's
 -- revisions increase in commit order; and the event that tells the tail is inserted by the same transaction.
 --
+-- One clock says when a submission came, and so in which period it counts: this database's, when it takes the batch, whatever
+-- the servers' clocks show. Where it is told (an import's `at`), p_achieved_us has it; null is now, in the order of arrival.
+--
 -- A submission is refused whole: if one of its windows cannot take it (closed, overflow), none does.
 --
 -- outcome: 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key
@@ -37,6 +40,7 @@ as $$
 #variable_conflict use_column
 declare
     v_round_max integer := (select coalesce(max(r), 0) from unnest(p_round) r);
+    v_now bigint := ladder.us_of(clock_timestamp());
     v_repeated integer[] := '{}';
     v_pass integer;
     -- The open results of a round: (item, window index) pairs that lost a race and are decided again.
@@ -54,6 +58,12 @@ declare
 begin
     -- Before any look at a period's state: closing one waits for the transactions that have an id (work/roll.c).
     perform pg_current_xact_id();
+
+    if array_position(p_achieved_us, null) is not null then
+        -- Not one later than now: a microsecond apart, so that among equals the first is the first.
+        p_achieved_us := (select array_agg(coalesce(i.us, v_now - cardinality(p_achieved_us) + i.item) order by i.item)
+                          from unnest(p_achieved_us) with ordinality as i (us, item));
+    end if;
 
     -- Lock class 1: idempotency keys, in order. A key that exists takes its submissions out of the batch; of a key that is
     -- here twice, the first has it.

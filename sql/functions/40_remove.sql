@@ -54,6 +54,14 @@ create or replace function ladder.player_erase(p_game bigint, p_player text)
 as $$
 #variable_conflict use_column
 begin
+    perform pg_current_xact_id(); -- what is open now is not closed before we end
+    -- What closes now gets its final ranks from a transaction that sees either him, and we see them, or neither.
+    perform pg_advisory_xact_lock_shared(hashtextextended('ladder.close', x.id))
+    from (select p.id
+          from ladder.board b
+          join ladder.period p on p.board_id = b.id
+          where b.game_id = p_game and p.state = 'closing'
+          order by p.id) x;
     delete from ladder.score_event v
     using ladder.board b
     where b.game_id = p_game and v.board_id = b.id and v.player = p_player;
@@ -78,6 +86,21 @@ begin
           and e.period_start = l.period_start
           and e.player = p_player
         returning e.period_id, e.revision, l.board_id
+    ),
+    ranked as (
+        delete from ladder.final_rank f
+        using gone g
+        where f.period_id = g.period_id and f.player = p_player
+        returning f.period_id, f.rank
+    ),
+    gap as (
+        insert into ladder.final_gap (period_id, rank)
+        select r.period_id, r.rank from ranked r
+    ),
+    shot as (
+        delete from ladder.standing_snapshot s
+        using ladder.board b
+        where b.game_id = p_game and s.board_id = b.id and s.player = p_player
     ),
     event as (
         insert into ladder.score_event (board_id, kind, player, period_ids)

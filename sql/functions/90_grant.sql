@@ -33,6 +33,10 @@ grant select, insert, update on ladder.board, ladder.entry, ladder.idempotency_k
 grant select, insert on ladder.epoch, ladder.period to ladder_app;
 grant insert on ladder.edge_purge to ladder_app;
 grant select, insert, delete on ladder.score_event to ladder_app; -- delete: erasing a player
+-- What is final is never updated, by nobody.
+grant select, delete on ladder.final_rank, ladder.standing_snapshot to ladder_app;
+grant select, insert on ladder.final_gap to ladder_app;
+grant select on ladder.snapshot_run to ladder_app;
 
 -- Its own: score_event (docs/decisions/0010).
 grant select on ladder.game, ladder.schema_migration to ladder_worker;
@@ -40,6 +44,10 @@ grant select, delete on ladder.board, ladder.idempotency_key to ladder_worker;
 grant select, insert on ladder.epoch to ladder_worker;
 grant select, delete on ladder.edge_purge to ladder_worker;
 grant select, insert, update, delete on ladder.period, ladder.entry, ladder.job_run, ladder.import_run, ladder.popularity to ladder_worker;
+
+grant select, insert, delete on ladder.final_rank, ladder.final_gap, ladder.standing_snapshot, ladder.snapshot_run to ladder_worker;
+grant select on ladder.webhook to ladder_worker;
+grant select, insert, update, delete on ladder.webhook_delivery to ladder_worker;
 
 grant usage on sequence ladder.revision, ladder.score_event_id to ladder_app, ladder_worker;
 

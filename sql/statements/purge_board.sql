@@ -4,6 +4,10 @@ with gone as (
     delete from ladder.period p
     where p.board_id = $1::bigint
 ),
+run as (
+    delete from ladder.snapshot_run r
+    where r.board_id = $1::bigint
+),
 imported as (
     delete from ladder.import_run i
     where i.board_id = $1::bigint

@@ -58,6 +58,7 @@ struct api_call {
     struct token token;
     bool integers_as_strings;
     bool shows_source;
+    bool is_final; /* the answer is of a closed period, asked for by its id: nothing but an erasure changes it */
     enum source source;
     /* Idempotency-Key: */
     bool has_claim;
@@ -75,6 +76,7 @@ struct api_settings {
     int64_t l1_bytes;
     const char *l2_url;
     int64_t l2_ttl_ms;
+    int64_t closed_max_age_s;
     int heartbeat_ms;
 };
 

@@ -34,12 +34,16 @@ void cache_control_texts(const struct api_call *call, char control[static CACHE_
 {
     const struct board_caching *caching = &call->board.caching;
 
+    int64_t final_s = call->is_final ? api_settings_of(call->api)->closed_max_age_s : 0;
+
     edge[0] = 0;
     if (!is_shared(call)) {
         strcpy(control, "private, no-store");
         return;
     }
-    freshness_text(control, caching->max_age_s, caching);
+    freshness_text(control, final_s > caching->max_age_s ? final_s : caching->max_age_s, caching);
+    if (final_s > 0)
+        strcat(control, ", immutable");
     if (caching->edge_max_age_s > 0)
         freshness_text(edge, caching->edge_max_age_s, caching);
 }

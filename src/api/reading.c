@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "db/primary_clock.h"
 
 /* ---- the key ---- */
 
@@ -25,7 +26,7 @@ struct key_head {
     double percentile;
     int32_t limit, above, below, player_size;
     uint8_t view, kind, ranking, absent, at_kind, is_public;
-    uint8_t subscore, achieved_at, metadata, total, of_percentile, texts;
+    uint8_t subscore, achieved_at, metadata, total, of_percentile, texts, names_period;
 };
 
 /* Returns its size, or 0: too long to be remembered. */
@@ -62,6 +63,7 @@ static size_t key_make(const struct reading *reading, char out[static L1_KEY_MAX
     head.total = reading->shows_total;
     head.of_percentile = reading->shows_percentile;
     head.texts = call->integers_as_strings;
+    head.names_period = reading->names_period; /* what it tells the caches differs */
     memcpy(out, &head, sizeof(head));
     if (query->player.size) {
         memcpy(out + size, query->player.data, query->player.size);
@@ -88,6 +90,14 @@ static void reading_fail(struct reading *reading, const struct error *error)
     if (reading->flight)
         flight_fail(reading->flight, error);
     http_release(http);
+}
+
+static struct page *reading_page(struct reading *reading, int status, struct buf *body, int64_t changed_us, int64_t as_of)
+{
+    struct api_call *call = reading->call;
+
+    call->is_final = call->is_final && status == 200;
+    return page_new(call, status, body, changed_us, as_of);
 }
 
 static void reading_end(struct reading *reading, const struct standing_answer *answer, struct page *page, enum api_cache outcome)
@@ -135,7 +145,7 @@ static void reading_land(struct reading *reading, const struct standing_answer *
     if (reading->ticket)
         l2_keep(reading->ticket, status, buf_slice(&body));
     enum api_cache outcome = !reading->flight && !reading->is_refresh ? API_CACHE_BYPASS : reading->was_touched ? API_CACHE_TOUCHED : API_CACHE_MISS;
-    struct page *page = page_new(reading->call, status, &body, changed_at(reading, answer), answer->as_of);
+    struct page *page = reading_page(reading, status, &body, changed_at(reading, answer), answer->as_of);
     reading_end(reading, answer, page, outcome);
 }
 
@@ -145,7 +155,7 @@ static void reading_land_kept(struct reading *reading, struct l2_found *found)
     const struct standing_answer answer = {.lsn = reading->query.freshness.lsn};
 
     reading->call->source = SOURCE_L2;
-    struct page *page = page_new(reading->call, found->status, &found->body, 0, 0);
+    struct page *page = reading_page(reading, found->status, &found->body, 0, 0);
     page_set_kept(page, found->age_us, &found->brotli);
     reading_end(reading, &answer, page, API_CACHE_L2);
 }
@@ -191,7 +201,7 @@ static void others_answer(struct reading *reading, const struct l2_found *found)
     buf_init(&body, API_ANSWER_BYTES_MAX);
     buf_append_slice(&body, buf_slice(&found->body));
     reading->call->source = SOURCE_L2;
-    struct page *page = page_new(reading->call, found->status, &body, 0, 0);
+    struct page *page = reading_page(reading, found->status, &body, 0, 0);
     flight_land(reading->flight, &answer, page, page_bytes(page));
     reading->flight = NULL;
     reading->is_refresh = true;
@@ -202,6 +212,8 @@ static void on_kept(void *context, struct l2_found *found)
     struct reading *reading = context;
     struct freshness *freshness = &reading->query.freshness;
 
+    /* What may be kept for others covers every change that there was when the period was seen closed. */
+    reading->call->is_final = reading->names_period && reading->query.period.is_closed && (found->is_hit || found->ticket);
     if (found->is_hit) {
         reading_land_kept(reading, found);
         return;
@@ -321,7 +333,8 @@ void reading_start(struct reading *reading, const struct error *error)
     const struct period *asked = &reading->query.period; /* by a cursor */
     char start[PERIOD_TEXT_MAX];
     struct slice period = api_text(call, "period");
-    if (asked->id && asked->end_us > clock_realtime_us()) {
+    reading->names_period = asked->id || (period.size > 0 && period.data[0] >= '0' && period.data[0] <= '9');
+    if (asked->id && asked->end_us > primary_clock_us()) {
         reading_ask(reading);
         return;
     }

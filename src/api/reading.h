@@ -20,6 +20,7 @@ struct reading {
     struct standing_query query;
     struct api_entry_view fields;
     bool shows_total, shows_percentile;
+    bool names_period; /* by its id, or a cursor into it: the same question is about the same period for ever */
     enum at_kind at_kind;
     int64_t at_score;
     struct slice *ids; /* VIEW_PLAYERS: as they were asked for, without repeats; room for STANDING_PLAYERS_MAX */

@@ -20,7 +20,7 @@ static const struct {
     {"cache", cmd_cache, "purge --tag TAG | stats: the second cache"},
     {"config", cmd_config, "check | show: the settings"},
     {"export", cmd_export, "write a standing as CSV or NDJSON"},
-    {"game", cmd_game, "create NAME | list: the tenants"},
+    {"game", cmd_game, "create NAME | list | webhook …: the tenants"},
     {"import", cmd_import, "submit the rows of a CSV file"},
     {"key", cmd_key, "create | list | revoke: API keys"},
     {"migrate", cmd_migrate, "up | down | status | verify: the schema"},

@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "db/array.h"
+#include "db/primary_clock.h"
 #include "store/idempotency.h"
 #include "store/submit_private.h"
 
@@ -147,11 +148,12 @@ static void on_submit(void *context, const struct db_outcome *outcome)
     if (outcome->error.code == ERROR_NONE) {
         batch->lsn = db_int64(outcome->rows[1], 0, 0);
         batch->committed_us = db_int64(outcome->rows[1], 0, 1);
+        primary_clock_saw(batch->committed_us);
         db_saw_lsn(submitter->store->db, batch->lsn);
     } else {
         /* Committed, but its position is not known: one that nothing but the primary has. */
         batch->lsn = INT64_MAX;
-        batch->committed_us = clock_realtime_us() + 60 * 1000000LL;
+        batch->committed_us = primary_clock_us() + 60 * 1000000LL;
     }
     submitter->queues[connection].in_flight--;
     batch_apply(batch);
@@ -187,7 +189,10 @@ static void batch_send(struct batch *batch)
         db_array_bytes(&arrays[1], s->player);
         db_array_int8(&arrays[2], s->score);
         db_array_int8(&arrays[3], s->subscore);
-        db_array_int8(&arrays[4], s->at_us);
+        if (s->at_us == SUBMIT_NOW)
+            db_array_null(&arrays[4]);
+        else
+            db_array_int8(&arrays[4], s->at_us);
         if (s->metadata.data)
             db_array_bytes(&arrays[5], s->metadata);
         else

@@ -19,14 +19,15 @@
 #include "work/job.h"
 #include "work/rebuild.h"
 #include "work/tail.h"
+#include "work/webhook.h"
 
-enum { FAILED_PAUSE_MS = 200, ELSEWHERE_PAUSE_MS = 500, WANTED_PAUSE_MS = 30, WANTED_AT_ONCE = 100, STEP_MS = 10, JOBS_PAUSE_MS = 100 };
+enum { FAILED_PAUSE_MS = 200, ELSEWHERE_PAUSE_MS = 500, WANTED_PAUSE_MS = 30, WANTED_AT_ONCE = 100, STEP_MS = 10, JOBS_PAUSE_MS = 100, WEBHOOK_PAUSE_MS = 500 };
 enum { JOB_FAILED_PAUSE_MS = 1000, JOB_FAILED_PAUSE_MAX_MS = 60000, JOB_ELSEWHERE_PAUSE_MS = 1000 };
 
 struct worker {
     const struct settings *settings;
     atomic_bool is_stopping;
-    pthread_t tail, rebuild, jobs;
+    pthread_t tail, rebuild, jobs, webhook;
     struct edges edges;
     struct edge_thread {
         struct worker *worker;
@@ -166,6 +167,27 @@ static void *edge_main(void *context)
     return NULL;
 }
 
+static void *webhook_main(void *context)
+{
+    struct worker *worker = context;
+    struct webhook_sender sender;
+    struct failure failure = {""};
+    struct error error;
+
+    webhook_sender_init(&sender, worker->settings);
+    while (!worker->is_stopping) {
+        int64_t count;
+        bool is_ok = webhook_sender_step(&sender, &count, &error);
+        if (!is_ok)
+            failure_log(&failure, "webhook", &error);
+        else
+            failure_end(&failure, "webhook");
+        pause_ms(worker, is_ok && count > 0 ? STEP_MS : WEBHOOK_PAUSE_MS);
+    }
+    webhook_sender_done(&sender);
+    return NULL;
+}
+
 struct worker *worker_start(const struct settings *settings, struct error *error)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
@@ -179,6 +201,7 @@ struct worker *worker_start(const struct settings *settings, struct error *error
     ASSERT(pthread_create(&worker->tail, NULL, tail_main, worker) == 0);
     ASSERT(pthread_create(&worker->rebuild, NULL, rebuild_main, worker) == 0);
     ASSERT(pthread_create(&worker->jobs, NULL, jobs_main, worker) == 0);
+    ASSERT(pthread_create(&worker->webhook, NULL, webhook_main, worker) == 0);
     for (size_t i = 0; i < worker->edges.count; i++) {
         struct edge_thread *thread = &worker->edge_threads[i];
         *thread = (struct edge_thread){.worker = worker, .target = worker->edges.items[i]};
@@ -195,6 +218,7 @@ void worker_stop(struct worker **pworker)
     pthread_join(worker->tail, NULL);
     pthread_join(worker->rebuild, NULL);
     pthread_join(worker->jobs, NULL);
+    pthread_join(worker->webhook, NULL);
     for (size_t i = 0; i < worker->edges.count; i++)
         pthread_join(worker->edge_threads[i].thread, NULL);
     edges_free(&worker->edges);
