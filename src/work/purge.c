@@ -138,7 +138,8 @@ static bool purge_run(struct link *link, int64_t *ret_rows, struct error *error)
     const char *parameters[] = {SOME_TEXT};
 
     return purge_some(link, STATEMENT_purge_idempotency, 1, parameters, ret_rows, error) &&
-           purge_some(link, STATEMENT_purge_job_run, 1, parameters, ret_rows, error) && tombstones_purge(link, ret_rows, error) &&
+           purge_some(link, STATEMENT_purge_job_run, 1, parameters, ret_rows, error) &&
+           purge_some(link, STATEMENT_purge_refresh_run, 1, parameters, ret_rows, error) && tombstones_purge(link, ret_rows, error) &&
            boards_purge(link, ret_rows, error);
 }
 
