@@ -394,7 +394,7 @@ class Database:
     def __init__(self, stack, name, directory, owner="ladder"):
         self.stack, self.name, self.directory = stack, name, directory
         stack.sql(f"create database {name} owner {owner}")
-        for part in ("migrations", "sql/functions"):
+        for part in ("migrations", "sql/functions", "sql/views"):
             shutil.copytree(ROOT / part, directory / part)
         self.version = self.versions()[-1]
 

@@ -275,10 +275,12 @@ begin
         end loop;
     end loop;
 
-    insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids)
-    select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids
-    from (select x.item, array_agg(x.period_id) filter (where x.outcome = 1) as period_ids
-          from unnest(r_item, r_period, r_outcome) as x (item, period_id, outcome)
+    insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
+    select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids, r.moves
+    from (select x.item, array_agg(x.period_id) filter (where x.outcome = 1) as period_ids,
+                 array_agg(array[x.old_k1, x.old_k2, x.old_k3, x.k1, x.k2, x.k3]) filter (where x.outcome = 1) as moves
+          from unnest(r_item, r_period, r_outcome, r_old1, r_old2, r_old3, r_k1, r_k2, r_k3)
+               as x (item, period_id, outcome, old_k1, old_k2, old_k3, k1, k2, k3)
           group by x.item
           having max(x.outcome) <= 1
           order by x.item) r

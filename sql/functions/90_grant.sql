@@ -48,6 +48,23 @@ grant select, insert, update, delete on ladder.period, ladder.entry, ladder.job_
 grant select, insert, delete on ladder.final_rank, ladder.final_gap, ladder.standing_snapshot, ladder.snapshot_run to ladder_worker;
 grant select on ladder.webhook to ladder_worker;
 grant select, insert, update, delete on ladder.webhook_delivery to ladder_worker;
+-- What the worker tallies, serve reads; erasing a player takes his part away.
+grant select on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tally_slot, ladder.tally_day, ladder.tally_player,
+    ladder.tally_recount, ladder.refresh_state to ladder_app;
+grant insert on ladder.tally_recount to ladder_app;
+grant delete on ladder.tally_player to ladder_app;
+grant select, insert, update, delete on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tally_slot, ladder.tally_day,
+    ladder.tally_player, ladder.tally_recount, ladder.refresh_source, ladder.refresh_state, ladder.refresh_run to ladder_worker;
+-- The materialized views are the worker's own, who refreshes them (docs/decisions/0040).
+do $$
+declare
+    v_view name;
+begin
+    for v_view in select c.relname from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relkind = 'm' loop
+        execute format('grant select on ladder.%I to ladder_app', v_view);
+    end loop;
+end
+$$;
 
 grant usage on sequence ladder.revision, ladder.score_event_id to ladder_app, ladder_worker;
 
@@ -56,3 +73,6 @@ grant usage on sequence ladder.revision, ladder.score_event_id to ladder_app, la
 grant execute on all functions in schema ladder to ladder_app, ladder_worker;
 revoke execute on function ladder.partition_add(text, text, text, timestamptz, timestamptz) from ladder_app, ladder_worker;
 revoke execute on function ladder.partition_ensure(integer), ladder.partition_drop(text) from ladder_app;
+revoke execute on function ladder.refresh_register(text, bigint) from ladder_app, ladder_worker;
+revoke execute on function ladder.refresh_view(text) from ladder_app;
+grant execute on procedure ladder.refresh_due(integer) to ladder_worker;

@@ -26,6 +26,7 @@ static const struct {
     {"migrate", cmd_migrate, "up | down | status | verify: the schema"},
     {"partitions", cmd_partitions, "make partitions ahead, drop expired ones"},
     {"purge", cmd_purge, "delete what is no longer needed"},
+    {"refresh", cmd_refresh, "refresh materialized views"},
     {"roll", cmd_roll, "open the coming periods, close those that ended"},
     {"routes", cmd_routes, "print what paths there are, for whom, with which parameters"},
     {"serve", cmd_serve, "answer HTTP"},
