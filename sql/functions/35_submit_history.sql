@@ -29,6 +29,7 @@ declare
     b ladder.board;
     s record;
 begin
+    perform pg_current_xact_id(); -- as in submit
     select * into b from ladder.board q where q.id = p_board and q.deleted_at is null;
     if not found then
         return query select 0::bigint, cardinality(p_player)::bigint;

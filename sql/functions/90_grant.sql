@@ -49,10 +49,11 @@ grant select, insert, delete on ladder.final_rank, ladder.final_gap, ladder.stan
 grant select on ladder.webhook to ladder_worker;
 grant select, insert, update, delete on ladder.webhook_delivery to ladder_worker;
 
+grant select on sequence ladder.revision to ladder_worker; -- snapshot_due
 grant usage on sequence ladder.revision, ladder.score_event_id to ladder_app, ladder_worker;
 
--- A function runs with its caller's rights, so that it gives nobody more; but for the two that make and drop partitions
+-- A function runs with its caller's rights, so that it gives nobody more; but for those that make and drop partitions
 -- with their owner's.
 grant execute on all functions in schema ladder to ladder_app, ladder_worker;
 revoke execute on function ladder.partition_add(text, text, text, timestamptz, timestamptz) from ladder_app, ladder_worker;
-revoke execute on function ladder.partition_ensure(integer), ladder.partition_drop(text) from ladder_app;
+revoke execute on function ladder.partition_ensure(integer), ladder.partition_drop(text), ladder.snapshot_expire(integer) from ladder_app;

@@ -28,6 +28,7 @@ static const struct {
     {"purge", cmd_purge, "delete what is no longer needed"},
     {"roll", cmd_roll, "open the coming periods, close those that ended"},
     {"serve", cmd_serve, "answer HTTP"},
+    {"snapshot", cmd_snapshot, "note the standings of the day"},
     {"warm", cmd_warm, "load standings into Redis at once"},
     {"work", cmd_work, "run the background jobs"},
 };
