@@ -37,6 +37,7 @@ grant select, insert, delete on ladder.score_event to ladder_app; -- delete: era
 grant select, delete on ladder.final_rank, ladder.standing_snapshot to ladder_app;
 grant select, insert on ladder.final_gap to ladder_app;
 grant select on ladder.snapshot_run to ladder_app;
+grant select, insert, update, delete on ladder.combination, ladder.combination_source to ladder_app;
 
 -- Its own: score_event (docs/decisions/0010).
 grant select on ladder.game, ladder.schema_migration to ladder_worker;
@@ -47,6 +48,8 @@ grant select, insert, update, delete on ladder.period, ladder.entry, ladder.job_
 
 grant select, insert, delete on ladder.final_rank, ladder.final_gap, ladder.standing_snapshot, ladder.snapshot_run to ladder_worker;
 grant select on ladder.webhook to ladder_worker;
+grant select, update on ladder.combination to ladder_worker;
+grant select, delete on ladder.combination_source to ladder_worker;
 grant select, insert, update, delete on ladder.webhook_delivery to ladder_worker;
 
 grant select on sequence ladder.revision to ladder_worker; -- snapshot_due

@@ -50,7 +50,8 @@ void crypto_mac(const struct crypto_key *key, struct slice bytes, uint8_t out[st
     crypto_generichash(out, CRYPTO_MAC_SIZE, (const uint8_t *)bytes.data, bytes.size, key->bytes, sizeof(key->bytes));
 }
 
-void crypto_hmac_sha256(struct slice key, const struct slice *parts, size_t count, uint8_t out[static CRYPTO_HMAC_SHA256_SIZE])
+void crypto_hmac_sha256(struct slice key, const struct slice *parts, size_t count,
+                        uint8_t out[static CRYPTO_HMAC_SHA256_SIZE])
 {
     crypto_auth_hmacsha256_state state;
 

@@ -24,7 +24,8 @@ void crypto_digest(struct slice bytes, uint8_t out[static CRYPTO_HASH_SIZE]); /*
 void crypto_derive(struct crypto_key *key, struct slice secret, const char *purpose);
 void crypto_mac(const struct crypto_key *key, struct slice bytes, uint8_t out[static CRYPTO_MAC_SIZE]);
 /* For messages to others, who have it in every language's library; the key may have any length. */
-void crypto_hmac_sha256(struct slice key, const struct slice *parts, size_t count, uint8_t out[static CRYPTO_HMAC_SHA256_SIZE]);
+void crypto_hmac_sha256(struct slice key, const struct slice *parts, size_t count,
+                        uint8_t out[static CRYPTO_HMAC_SHA256_SIZE]);
 /* SipHash under a key drawn at the start: for hash tables whose keys strangers choose. */
 uint64_t crypto_hash_short(const void *bytes, size_t size);
 bool crypto_equal(const void *a, const void *b, size_t size); /* constant time */

@@ -44,7 +44,8 @@ INT(redis, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two c
 INT(cache, l1_bytes, 67108864, 0, 68719476736, "bytes", "Memory for finished answers, per loop; 0 keeps none.")
 TEXT(cache, l2_url, "", "Redis of the second cache (docs/caching.md); empty: that of the standings.")
 INT(cache, closed_max_age_s, 3600, 0, 31536000, "s",
-    "How long any HTTP cache may use a closed period's answer of a public board: so long an erased player may still be in it.")
+    "How long any HTTP cache may use a closed period's answer of a public board: so long an erased player may still be "
+    "in it.")
 INT(cache, l2_ttl_s, 3600, 0, 2592000, "s", "How long such a page is kept there, at most; 0 keeps none.")
 INT(cache, heartbeat_ms, 100, 10, 10000, "ms",
     "Between two proofs that changes are still heard; after three missed, memory is not trusted.")
@@ -69,9 +70,12 @@ INT(edge, settle_ms, 2000, 0, 600000, "ms",
     "After a purge, until it is repeated for what was on its way to the edge just then.")
 INT(edge, timeout_ms, 2000, 10, 60000, "ms", "Until a purge that is not answered is given up, to be tried again.")
 INT(edge, retry_max_ms, 30000, 100, 3600000, "ms", "Longest pause between two tries.")
-INT(webhook, timeout_ms, 5000, 100, 60000, "ms", "Until a game's server that does not answer a message is given up, to be tried again.")
-INT(webhook, retry_max_s, 21600, 1, 86400, "s", "Longest pause between two tries; the first is 5 s, each next one four times as long.")
+INT(webhook, timeout_ms, 5000, 100, 60000, "ms",
+    "Until a game's server that does not answer a message is given up, to be tried again.")
+INT(webhook, retry_max_s, 21600, 1, 86400, "s",
+    "Longest pause between two tries; the first is 5 s, each next one four times as long.")
 INT(webhook, give_up_h, 72, 0, 720, "hours", "After its period closed, how long a message is tried.")
 BOOL(webhook, allow_private, false,
-     "Whether messages may go to addresses of this machine and of private networks. Those who may set a game's URL reach them then.")
+     "Whether messages may go to addresses of this machine and of private networks. Those who may set a game's URL "
+     "reach them then.")
 TEXT(log, level, "info", "debug, info, warn or error.")

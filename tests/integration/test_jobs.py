@@ -410,7 +410,7 @@ def test_of_two_workers_one_leads_and_the_other_takes_over(stack, admin):
     def number():
         return stack.sql("select last_value from ladder.job_run_id_seq")[0][0]
     stack.sql("delete from ladder.job_run")
-    jobs = {"partitions", "popular", "purge", "roll", "snapshot"}
+    jobs = {"combine", "partitions", "popular", "purge", "roll", "snapshot"}
     begun, start = number(), time.monotonic()
     one = stack.worker(worker_tail_idle_ms=20)
     wait_until(lambda: {name for name, in stack.sql("select job from ladder.job_run where ended_at is not null")} == jobs, 30, "each job ran once")

@@ -121,15 +121,46 @@ static bool is_private(const char *text)
 
 static void test_private_addresses(void **context)
 {
-    static const char *const private[] = {
-        "0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.0.1", "169.254.169.254",
-        "172.16.0.1", "172.31.255.255", "192.0.0.8", "192.168.1.1", "198.18.0.1", "198.19.255.255", "224.0.0.1", "240.0.0.1", "255.255.255.255",
-        "::", "::1", "fc00::1", "fdff::1", "fe80::1", "febf::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.1.2.3", "64:ff9b::a9fe:a9fe",
-        "2002:7f00:1::", "2002:a00:1::1", "2001::1", "2001:1ff::1", "::7f00:1", "100::1", "4000::1"};
-    static const char *const public[] = {
-        "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0", "169.253.255.255",
-        "172.15.255.255", "172.32.0.0", "192.0.1.0", "192.167.255.255", "198.17.255.255", "198.20.0.0", "223.255.255.255", "2606:4700::1111",
-        "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1", "2001:4860::8888"};
+    static const char *const private[] = {"0.0.0.0",
+                                          "0.1.2.3",
+                                          "10.0.0.1",
+                                          "10.255.255.255",
+                                          "100.64.0.1",
+                                          "100.127.255.255",
+                                          "127.0.0.1",
+                                          "127.255.0.1",
+                                          "169.254.169.254",
+                                          "172.16.0.1",
+                                          "172.31.255.255",
+                                          "192.0.0.8",
+                                          "192.168.1.1",
+                                          "198.18.0.1",
+                                          "198.19.255.255",
+                                          "224.0.0.1",
+                                          "240.0.0.1",
+                                          "255.255.255.255",
+                                          "::",
+                                          "::1",
+                                          "fc00::1",
+                                          "fdff::1",
+                                          "fe80::1",
+                                          "febf::1",
+                                          "ff02::1",
+                                          "::ffff:127.0.0.1",
+                                          "::ffff:10.1.2.3",
+                                          "64:ff9b::a9fe:a9fe",
+                                          "2002:7f00:1::",
+                                          "2002:a00:1::1",
+                                          "2001::1",
+                                          "2001:1ff::1",
+                                          "::7f00:1",
+                                          "100::1",
+                                          "4000::1"};
+    static const char *const public[] = {"1.1.1.1",        "9.255.255.255",    "11.0.0.0",        "100.63.255.255",
+                                         "100.128.0.0",    "126.255.255.255",  "128.0.0.0",       "169.253.255.255",
+                                         "172.15.255.255", "172.32.0.0",       "192.0.1.0",       "192.167.255.255",
+                                         "198.17.255.255", "198.20.0.0",       "223.255.255.255", "2606:4700::1111",
+                                         "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1", "2001:4860::8888"};
     const struct sockaddr_storage other = {.ss_family = AF_UNIX};
 
     (void)context;
@@ -161,8 +192,13 @@ static void test_a_signature(void **context)
 static void test_secrets_that_are_none(void **context)
 {
     static const char *const bad[] = {
-        "", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2La",
-        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa-_", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa=w",
+        "",
+        "whsec_",
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2La",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa-_",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa=w",
         "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"};
     uint8_t secret[WEBHOOK_SECRET_MAX];
     size_t size;
