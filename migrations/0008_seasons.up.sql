@@ -141,6 +141,7 @@ create table ladder.combination (
     rule         ladder.combination_rule not null,
     snapshot     pg_snapshot,
     caught_up_at timestamptz,
+    epoch        integer,
     constraint combination_board_id_pk primary key (board_id),
     constraint combination_board_id_fk foreign key (board_id) references ladder.board (id) on delete cascade
 );
@@ -149,6 +150,7 @@ comment on column ladder.combination.board_id is 'The combined board.';
 comment on column ladder.combination.rule is 'Weighted sum, greatest or least.';
 comment on column ladder.combination.snapshot is 'Every change of the sources that this sees is in it; null: it is to be made anew.';
 comment on column ladder.combination.caught_up_at is 'When that was.';
+comment on column ladder.combination.epoch is 'The history in which that snapshot means something.';
 
 create table ladder.combination_source (
     board_id  bigint not null,

@@ -21,7 +21,7 @@
 --
 -- A submission is refused whole: if one of its windows cannot take it (closed, overflow), none does.
 --
--- outcome: 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key
+-- outcome: 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key, 7 made of others
 create or replace function ladder.submit(
     p_board bigint[], p_player text[], p_score bigint[], p_subscore bigint[], p_achieved_us bigint[],
     p_metadata text[], p_round integer[], p_claim integer[],
@@ -133,7 +133,8 @@ begin
                        e.period_id is not null and not e.removed as is_old
                 from input i
                 cross join lateral (select q.* from ladder.board q
-                                    where q.id = i.board_id and q.deleted_at is null offset 0) b
+                                    where q.id = i.board_id and q.deleted_at is null
+                                      and not exists (select from ladder.combination c where c.board_id = q.id) offset 0) b
                 cross join lateral unnest(b.windows) with ordinality as w (kind, ordinality)
                 left join lateral ladder.period_of(b.id, w.kind, i.achieved_at) p on true
                 left join lateral (select q.* from ladder.entry q
@@ -312,11 +313,14 @@ begin
     from unnest(r_item, r_kind, r_period, r_outcome, r_revision, r_k1, r_k2, r_k3, r_metadata, r_old1, r_old2, r_old3, r_window, r_start)
          as x (item, window_kind, period_id, outcome, revision, k1, k2, k3, metadata, old_k1, old_k2, old_k3, window_index, starts_at)
     order by x.item, x.window_index;
-    -- Submissions without a row in the answer: their board is gone (5), or their key was used before (6).
+    -- Submissions without a row in the answer: their board is gone (5) or made of others (7), or their key was used before (6).
     if (select count(distinct x) from unnest(r_item) x) < cardinality(p_board) then
         return query
         select i.item::integer, null::ladder.window_kind, null::bigint,
-               case when i.claim = any (v_repeated) then 6 else 5 end::smallint, null::bigint,
+               case when i.claim = any (v_repeated) then 6
+                    when exists (select from ladder.combination c where c.board_id = i.board_id) then 7
+                    else 5
+               end::smallint, null::bigint,
                null::bigint, null::bigint, null::bigint, null::text, null::bigint, null::bigint, null::bigint, null::bigint
         from unnest(p_board, p_claim) with ordinality as i (board_id, claim, item)
         where not exists (select from unnest(r_item) x where x = i.item);

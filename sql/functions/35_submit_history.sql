@@ -29,7 +29,9 @@ declare
     b ladder.board;
     s record;
 begin
-    select * into b from ladder.board q where q.id = p_board and q.deleted_at is null;
+    perform pg_current_xact_id(); -- as in submit
+    select * into b from ladder.board q where q.id = p_board and q.deleted_at is null
+        and not exists (select from ladder.combination c where c.board_id = q.id);
     if not found then
         return query select 0::bigint, cardinality(p_player)::bigint;
         return;

@@ -133,6 +133,9 @@ api_handler_fn api_board_put, api_board_get, api_board_list, api_board_patch, ap
     api_board_deleted;                                                                                     /* boards.c */
 api_handler_fn api_score_post, api_scores_post;                                                            /* scores.c */
 api_handler_fn api_top, api_range, api_player, api_around, api_players, api_at;                            /* standings.c */
+api_handler_fn api_compare, api_player_history;                                                            /* history.c */
+api_handler_fn api_combination_put, api_combination_get, api_combination_delete;                           /* combination.c */
+api_handler_fn api_player_boards;                                                                          /* player_boards.c */
 api_handler_fn api_periods;                                                                                /* periods.c */
 api_handler_fn api_player_remove, api_player_erase;                                                        /* removal.c */
 api_handler_fn api_cache_purge;                                                                            /* purging.c */

@@ -282,7 +282,7 @@ static void reading_ask(struct reading *reading)
 
     query->freshness = store_freshness(call->store, call->has_token ? &call->token : NULL);
     size_t size = key_make(reading, key);
-    bool may_share = size > 0 && query->period.id > 0 && !call->shows_source && !query->freshness.needs_primary && !query->freshness.skips_redis;
+    bool may_share = size > 0 && query->period.id > 0 && !call->shows_source && !call->board.is_combined /* its age is of now */ && !query->freshness.needs_primary && !query->freshness.skips_redis;
     if (!may_share) {
         reading_fetch(reading);
         return;

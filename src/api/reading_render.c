@@ -46,6 +46,13 @@ static void head_render(struct reading *reading, struct jsonw *json)
     period_text(period, text);
     jsonw_key(json, "period");
     jsonw_text(json, text);
+    if (reading->call->board.is_combined) {
+        jsonw_key(json, "combined_at");
+        if (reading->call->board.combined_us)
+            jsonw_time(json, reading->call->board.combined_us);
+        else
+            jsonw_null(json);
+    }
     if (reading->call->shows_source) {
         jsonw_key(json, "source");
         jsonw_text(json, source_name(reading->call->source));

@@ -54,6 +54,8 @@ struct board {
     int64_t score_min;
     int64_t score_max;
     bool is_public;
+    bool is_combined;    /* made of others (known where a board was found by its name) */
+    int64_t combined_us; /* then: it has what they had then, at least; 0: not made yet */
     struct board_caching caching;
     int64_t created_us;
     int64_t updated_us;

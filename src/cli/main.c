@@ -30,6 +30,7 @@ static const struct {
     {"roll", cmd_roll, "open the coming periods, close those that ended"},
     {"routes", cmd_routes, "print what paths there are, for whom, with which parameters"},
     {"serve", cmd_serve, "answer HTTP"},
+    {"snapshot", cmd_snapshot, "note the standings of the day"},
     {"warm", cmd_warm, "load standings into Redis at once"},
     {"work", cmd_work, "run the background jobs"},
 };

@@ -47,6 +47,9 @@ static void item_refuse(struct item *item, int outcome)
     case OUTCOME_CLOSED:
         error_set_field(error, ERROR_PERIOD_CLOSED, "/at", "the period of one of the board's windows is closed then");
         break;
+    case OUTCOME_COMBINED:
+        error_set(error, ERROR_CONFLICT, "the board is made of others: submit to those");
+        break;
     default:
         error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\"", board->name);
         break;

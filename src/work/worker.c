@@ -113,7 +113,7 @@ static void *rebuild_main(void *context)
 
 static void *jobs_main(void *context)
 {
-    static const struct job *const jobs[] = {&partitions_job, &roll_job, &purge_job, &popular_job};
+    static const struct job *const jobs[] = {&partitions_job, &roll_job, &snapshot_job, &purge_job, &popular_job, &combine_job};
     struct worker *worker = context;
     struct link link = {.settings = worker->settings, .name = "ladder work jobs"};
     struct failure failures[ARRAY_SIZE(jobs)] = {{""}};
