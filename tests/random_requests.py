@@ -102,8 +102,12 @@ class Maker:
         value = self.value(schema, parameter["name"])
         return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
-    def request(self, game):
+    def request(self, game, wanted=()):
+        """wanted: names of operations that shall come more often."""
         operation = self.random.choice(described.operations())
+        if wanted and self.chance(2):
+            name = self.random.choice(wanted)
+            operation = next(o for o in described.operations() if o.name == name)
         headers, query, path = {}, [], operation.path.replace("{game}", game)
         for (place, name), parameter in operation.parameters.items():
             if place == "path" and name != "game":

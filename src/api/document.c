@@ -61,7 +61,7 @@ void documents_free(struct documents **documents)
     *documents = NULL;
 }
 
-/* NULL: compressed, it is of no use. */
+/* NULL: there is no memory for it. */
 static struct http_shared *form_make(const struct document *document, enum http_coding coding, bool is_whole)
 {
     struct buf smaller = {.data = NULL};
@@ -108,8 +108,10 @@ static void document_send(struct api_call *call, struct document *document)
     struct http_shared **shared = is_whole ? &document->whole[form] : &document->not_modified[form];
     if (!*shared)
         *shared = form_make(document, (enum http_coding)form, is_whole);
-    ASSERT(*shared != NULL); /* both are long texts */
-    http_reply_shared(call->http, *shared);
+    if (*shared)
+        http_reply_shared(call->http, *shared);
+    else
+        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
 }
 
 void api_description(struct api_call *call)

@@ -268,7 +268,7 @@ static struct http_shared *form_make(struct page *page, enum http_coding coding,
         field_add(&fields, "Cache-Status", outcomes[outcome].status);
         field_add(&fields, "Server-Timing", timing);
         shared = http_shared_new(is_whole ? page->status : 304, fields.items, fields.count, body);
-        if (outcome == API_CACHE_HIT)
+        if (shared && outcome == API_CACHE_HIT)
             page->bytes += 512 + (is_whole ? body.size : 0);
     } else {
         page->forms[coding].is_useless = true;
@@ -314,9 +314,13 @@ void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
             timing_make(call, page, outcome, timing);
             *shared = form_make(page, coding, is_whole, outcome, timing);
         }
-        if (*shared)
+        if (*shared || coding == HTTP_IDENTITY)
             break;
         coding = HTTP_IDENTITY; /* compressed, it is of no use */
+    }
+    if (!*shared) {
+        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
+        return;
     }
     http_reply_shared(call->http, *shared);
     http_shared_free(&once);

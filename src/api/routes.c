@@ -6,6 +6,7 @@
  * A key that opens another game gets 403 whatever exists there, so names of other tenants can't be probed.
  */
 #include <ev.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "api/metrics.h"
 #include "api/page.h"
@@ -111,11 +113,22 @@ static void metrics_look(struct api *api)
     metrics_note(api->metrics, &noted);
 }
 
+/* What is only kept goes first; then the reserve is set aside again, and requests are let in again. */
+static void memory_recover(struct api *api)
+{
+    answers_forget(api->store);
+    malloc_trim(0);
+    if (memory_reserve())
+        log_warn("memory-short", LOG_TEXT("what", "new requests were refused for a moment, and what was kept in memory is gone"));
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     (void)loop;
     (void)events;
     struct api *api = watcher->data;
+    if (memory_is_short())
+        memory_recover(api);
     metrics_look(api);
     warming_look(api->warming);
 }

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "cli/command.h"
 
 struct serve_loop {
@@ -199,6 +200,7 @@ int cmd_serve(int argc, char **argv)
     ASSERT(loops != NULL);
     if (!loops_listen(loops, count, &settings, &port, &error))
         return command_fail(&error);
+    memory_reserve(); /* without it, small allocations may fail as large ones do */
     hash_seed(slice_of(settings.server_secret));
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

@@ -32,7 +32,10 @@ struct http_shared *http_shared_new(int status, const struct http_field *fields,
         shared->response = MHD_create_response_from_buffer(body.size, unsent, MHD_RESPMEM_PERSISTENT);
     } else {
         shared->body = malloc(body.size);
-        ASSERT(shared->body != NULL);
+        if (!shared->body) {
+            free(shared);
+            return NULL;
+        }
         memcpy(shared->body, body.data, body.size);
         shared->response = MHD_create_response_from_buffer(body.size, shared->body, MHD_RESPMEM_MUST_FREE);
     }
@@ -75,7 +78,12 @@ void http_reply_shared(struct http_request *request, struct http_shared *shared)
         /* One of its own, that says so. */
         struct MHD_Response *response =
             MHD_create_response_from_buffer(shared->size, shared->body, MHD_RESPMEM_MUST_COPY);
-        ASSERT(response != NULL);
+        if (!response) {
+            struct error error;
+            error_set(&error, ERROR_OVERLOADED, "out of memory");
+            http_reply_error(request, &error);
+            return;
+        }
         MHD_get_response_headers(shared->response, field_copy, response);
         MHD_add_response_header(response, "Connection", "close");
         reply_queue(exchange, shared->status, response);

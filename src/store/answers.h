@@ -49,6 +49,7 @@ void flight_fail(struct flight *flight, const struct error *error);
 void answers_resize(struct store *store, struct l1_entry *entry, size_t bytes);
 const struct l1_counters *answers_counters(const struct store *store);
 void answers_each(const struct store *store, l1_each_fn *visit, void *context);
+void answers_forget(struct store *store); /* all of them; fetches go on */
 bool answers_are_trusted(const struct store *store);
 
 #endif
