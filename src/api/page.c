@@ -3,8 +3,7 @@
  *
  * Validators. The entity tag is a hash of the body, and of nothing else: the same bytes have the same tag on every server.
  * Each coding has a tag of its own (RFC 9110, 8.8.3.3). Last-Modified is rounded up to a whole second, though never past
- * the instant at which the page was true (by Redis's clock, like the change's), nor past now; and 304 is given only to a
- * date at or past the rounded one: so a client that got its copy in the second of a change, and may have the older one, is
+ * now; and 304 is given only to a date at or past the rounded one: so a client that got its copy in the second of a change, and may have the older one, is
  * never told that it is current.
  */
 #include "api/page.h"
@@ -23,7 +22,7 @@
 #include "http/condition.h"
 #include "http/negotiate.h"
 
-enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, SECOND_US = 1000000 };
+enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, FORM_BYTES = 512 /* of header fields, about */, SECOND_US = 1000000 };
 
 struct form {
     char tag[PAGE_TAG_MAX]; /* without quotes */
@@ -33,7 +32,7 @@ struct form {
 
 struct page {
     int status;
-    struct buf body;
+    struct http_body *body;
     int64_t valid_since_us; /* the change, rounded up to a second */
     bool is_young; /* that second is not over: last_modified is still short of it */
     char last_modified[CLOCK_TEXT_MAX];
@@ -60,32 +59,30 @@ int64_t page_valid_since(int64_t changed_us)
     return (changed_us + (fault_is("date") ? 0 : SECOND_US - 1)) / SECOND_US * SECOND_US;
 }
 
-struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us)
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us)
 {
     static const char *const suffixes[] = {"", "-gzip", "-br"};
     struct slice target = call->http->target;
     struct page *page = calloc(1, sizeof(*page) + target.size + 2);
     char tag[PAGE_TAG_MAX];
     int64_t now_us = clock_realtime_us();
-    int64_t latest_us = as_of_us < now_us ? as_of_us : now_us;
 
     ASSERT(page != NULL);
     page->status = status;
-    page->body = *body;
-    buf_init(body, body->bytes_max);
-    page_tag(buf_slice(&page->body), tag);
+    page->body = http_body_new(body);
+    page_tag(http_body_slice(page->body), tag);
     for (int i = 0; i < HTTP_CODING_COUNT; i++)
         strcat(strcpy(page->forms[i].tag, tag), suffixes[i]);
-    if (changed_us > 0 && changed_us <= latest_us) {
+    if (changed_us > 0 && changed_us <= now_us) {
         page->valid_since_us = page_valid_since(changed_us);
-        page->is_young = page->valid_since_us > latest_us;
-        clock_format_http(page->is_young ? latest_us : page->valid_since_us, page->last_modified);
+        page->is_young = page->valid_since_us > now_us;
+        clock_format_http(page->is_young ? now_us : page->valid_since_us, page->last_modified);
     }
     cache_control_texts(call, page->cache_control, page->edge_control);
     cache_tags_texts(call, page->surrogate_key, page->cache_tag);
     page->name[0] = call->key.scope == SCOPE_NONE ? '+' : '-';
     memcpy(page->name + 1, target.data, target.size);
-    page->bytes = sizeof(*page) + target.size + page->body.size;
+    page->bytes = sizeof(*page) + target.size + http_body_slice(page->body).size;
     return page;
 }
 
@@ -102,7 +99,7 @@ void page_free(void *value)
     struct page *page = value;
 
     forms_free(page);
-    buf_done(&page->body);
+    http_body_free(&page->body);
     free(page);
 }
 
@@ -180,7 +177,7 @@ static enum http_coding coding_choose(const struct api_call *call, const struct 
     struct slice accept = http_header(call->http, "Accept-Encoding");
     enum http_coding best = HTTP_IDENTITY;
 
-    if (!accept.data || page->body.size < COMPRESS_BYTES_MIN)
+    if (!accept.data || http_body_slice(page->body).size < COMPRESS_BYTES_MIN)
         return HTTP_IDENTITY;
     int best_weight = http_coding_weight(accept, HTTP_IDENTITY);
     for (int coding = HTTP_GZIP; coding < HTTP_CODING_COUNT; coding++) {
@@ -201,38 +198,37 @@ static const char *const outcome_status[API_CACHE_COUNT] = {
     "ladder; hit", "ladder; hit; ttl=-1", "ladder; fwd=miss; stored", "ladder; fwd=miss; collapsed", "ladder; fwd=bypass",
     "ladder; hit; detail=l2"};
 
-/* A form's body; false: compressed, it is of no use. smaller: the caller's, to be freed. */
-static bool form_body(const struct page *page, enum http_coding coding, struct buf *smaller, struct slice *ret_body)
+/* The body compressed; NULL: it is of no use. */
+static struct http_body *body_compress(const struct page *page, enum http_coding coding)
 {
-    *ret_body = buf_slice(&page->body);
-    if (coding == HTTP_IDENTITY)
-        return true;
-    if (!compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, *ret_body, smaller))
-        return false;
-    *ret_body = buf_slice(smaller);
-    return true;
+    struct buf smaller = {.data = NULL};
+    bool is_smaller = compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, http_body_slice(page->body), &smaller);
+    struct http_body *body = is_smaller ? http_body_new(&smaller) : NULL;
+
+    buf_done(&smaller);
+    return body;
 }
 
 /* timing: what only this answer's Server-Timing says. NULL: the form is of no use. */
 static struct http_shared *form_make(struct page *page, enum http_coding coding, bool is_whole, enum api_cache outcome, const char *timing)
 {
-    struct buf smaller = {.data = NULL};
+    struct http_body *smaller = coding == HTTP_IDENTITY ? NULL : body_compress(page, coding);
+    struct http_body *body = coding == HTTP_IDENTITY ? page->body : smaller;
     struct http_shared *shared = NULL;
     struct fields fields;
-    struct slice body;
 
-    if (form_body(page, coding, &smaller, &body)) {
+    if (body) {
         fields_make(page, coding, is_whole, &fields);
         field_add(&fields, "Ladder-Cache", outcome_names[outcome]);
         field_add(&fields, "Cache-Status", outcome_status[outcome]);
         field_add(&fields, "Server-Timing", timing);
         shared = http_shared_new(is_whole ? page->status : 304, fields.items, fields.count, body);
         if (outcome == API_CACHE_HIT)
-            page->bytes += 512 + (is_whole ? body.size : 0);
+            page->bytes += FORM_BYTES + (is_whole && smaller ? http_body_slice(smaller).size : 0);
     } else {
         page->forms[coding].is_useless = true;
     }
-    buf_done(&smaller);
+    http_body_free(&smaller);
     return shared;
 }
 
@@ -244,7 +240,7 @@ static void page_age(struct page *page)
     page->is_young = false;
     clock_format_http(page->valid_since_us, page->last_modified);
     forms_free(page);
-    page->bytes = sizeof(*page) + page->body.size;
+    page->bytes = sizeof(*page) + strlen(page->name) + http_body_slice(page->body).size;
 }
 
 void page_send(struct api_call *call, struct page *page, enum api_cache outcome)

@@ -92,7 +92,7 @@ static void reading_end(struct reading *reading, const struct standing_answer *a
 {
     struct api_call *call = reading->call;
     struct http_request *http = call->http;
-    struct page *page = page_new(call, status, body, answer->as_of ? answer->version : 0, answer->as_of);
+    struct page *page = page_new(call, status, body, answer->as_of ? answer->version : 0);
 
     page_send(call, page, outcome);
     if (reading->flight)
