@@ -8,7 +8,6 @@
  */
 #include "api/page.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/hash.h"
+#include "base/put.h"
 #include "base/text.h"
 #include "cache/compress.h"
 #include "http/condition.h"
@@ -138,7 +138,8 @@ static void field_add(struct fields *fields, const char *name, const char *value
 static void fields_make(const struct page *page, enum http_coding coding, bool is_whole, struct fields *fields)
 {
     fields->count = 0;
-    snprintf(fields->tag, sizeof(fields->tag), "\"%s\"", page->forms[coding].tag);
+    const char *tag = page->forms[coding].tag;
+    strcpy(put_bytes(put_byte(fields->tag, '"'), tag, strlen(tag)), "\"");
     if (is_whole) {
         field_add(fields, "Content-Type", page->status >= 400 ? "application/problem+json" : "application/json");
         field_add(fields, "Content-Encoding", coding == HTTP_IDENTITY ? "" : http_coding_name(coding));
