@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "base/put.h"
+
 static bool is_shared(const struct api_call *call)
 {
     return call->key.scope == SCOPE_NONE && call->board.is_public;
@@ -53,7 +55,10 @@ void cache_tags_texts(const struct api_call *call, char keys[static CACHE_TAGS_M
     keys[0] = tags[0] = 0;
     if (!is_shared(call))
         return;
-    int game = (int)call->game.size;
-    snprintf(keys, CACHE_TAGS_MAX, "game:%.*s board:%.*s/%s", game, call->game.data, game, call->game.data, call->board.name);
-    snprintf(tags, CACHE_TAGS_MAX, "game:%.*s,board:%.*s/%s", game, call->game.data, game, call->game.data, call->board.name);
+    size_t game_size = sizeof("game:") - 1 + call->game.size;
+    char *at = put_bytes(put_literal(keys, "game:"), call->game.data, call->game.size);
+    at = put_bytes(put_literal(at, " board:"), call->game.data, call->game.size);
+    strcpy(put_byte(at, '/'), call->board.name);
+    strcpy(tags, keys);
+    tags[game_size] = ',';
 }

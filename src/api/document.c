@@ -64,14 +64,17 @@ void documents_free(struct documents **documents)
 /* NULL: there is no memory for it. */
 static struct http_shared *form_make(const struct document *document, enum http_coding coding, bool is_whole)
 {
-    struct buf smaller = {.data = NULL};
-    struct slice body = document->body;
+    struct buf bytes;
     char tag[PAGE_TAG_MAX + 2];
 
-    if (coding != HTTP_IDENTITY) {
-        if (!compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, body, &smaller))
-            return NULL;
-        body = buf_slice(&smaller);
+    buf_init(&bytes, API_ANSWER_BYTES_MAX);
+    if (coding == HTTP_IDENTITY)
+        buf_append_slice(&bytes, document->body);
+    else if (!compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, document->body, &bytes))
+        return NULL;
+    if (bytes.is_overflown) {
+        buf_done(&bytes);
+        return NULL;
     }
     snprintf(tag, sizeof(tag), "\"%s\"", document->tags[coding]);
     const struct http_field fields[] = {
@@ -84,8 +87,9 @@ static struct http_shared *form_make(const struct document *document, enum http_
         {"Content-Encoding", http_coding_name(coding)},
     };
     size_t count = ARRAY_SIZE(fields) - (is_whole ? coding == HTTP_IDENTITY : 2);
+    struct http_body *body = http_body_new(&bytes);
     struct http_shared *shared = http_shared_new(is_whole ? 200 : 304, fields, count, body);
-    buf_done(&smaller);
+    http_body_free(&body);
     return shared;
 }
 

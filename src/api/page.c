@@ -3,8 +3,7 @@
  *
  * Validators. The entity tag is a hash of the body, and of nothing else: the same bytes have the same tag on every server.
  * Each coding has a tag of its own (RFC 9110, 8.8.3.3). Last-Modified is rounded up to a whole second, though never past
- * the instant at which the page was true (by Redis's clock, like the change's), nor past now; and 304 is given only to a
- * date at or past the rounded one: so a client that got its copy in the second of a change, and may have the older one, is
+ * now; and 304 is given only to a date at or past the rounded one: so a client that got its copy in the second of a change, and may have the older one, is
  * never told that it is current.
  */
 #include "api/page.h"
@@ -18,12 +17,13 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/hash.h"
+#include "base/put.h"
 #include "base/text.h"
 #include "cache/compress.h"
 #include "http/condition.h"
 #include "http/negotiate.h"
 
-enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, SECOND_US = 1000000 };
+enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, FORM_BYTES = 512 /* of header fields, about */, SECOND_US = 1000000 };
 
 struct form {
     char tag[PAGE_TAG_MAX]; /* without quotes */
@@ -33,8 +33,8 @@ struct form {
 
 struct page {
     int status;
-    struct buf body;
-    struct buf brotli; /* compressed already; empty: not */
+    struct http_body *body;
+    struct http_body *brotli; /* compressed already; NULL: not */
     int64_t valid_since_us; /* the change, rounded up to a second */
     bool is_young; /* that second is not over: last_modified is still short of it */
     char last_modified[CLOCK_TEXT_MAX];
@@ -63,35 +63,32 @@ int64_t page_valid_since(int64_t changed_us)
     return (changed_us + (fault_is("date") ? 0 : SECOND_US - 1)) / SECOND_US * SECOND_US;
 }
 
-struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us)
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us)
 {
     static const char *const suffixes[] = {"", "-gzip", "-br"};
     struct slice target = call->http->target;
     struct page *page = calloc(1, sizeof(*page) + target.size + 2);
     char tag[PAGE_TAG_MAX];
     int64_t now_us = clock_realtime_us();
-    int64_t latest_us = as_of_us < now_us ? as_of_us : now_us;
 
     ASSERT(page != NULL);
     page->status = status;
-    buf_init(&page->brotli, 1);
     page->made_us = clock_monotonic_us();
     page->source = call->source;
-    page->body = *body;
-    buf_init(body, body->bytes_max);
-    page_tag(buf_slice(&page->body), tag);
+    page->body = http_body_new(body);
+    page_tag(http_body_slice(page->body), tag);
     for (int i = 0; i < HTTP_CODING_COUNT; i++)
         strcat(strcpy(page->forms[i].tag, tag), suffixes[i]);
-    if (changed_us > 0 && changed_us <= latest_us) {
+    if (changed_us > 0 && changed_us <= now_us) {
         page->valid_since_us = page_valid_since(changed_us);
-        page->is_young = page->valid_since_us > latest_us;
-        clock_format_http(page->is_young ? latest_us : page->valid_since_us, page->last_modified);
+        page->is_young = page->valid_since_us > now_us;
+        clock_format_http(page->is_young ? now_us : page->valid_since_us, page->last_modified);
     }
     cache_control_texts(call, page->cache_control, page->edge_control);
     cache_tags_texts(call, page->surrogate_key, page->cache_tag);
     page->name[0] = call->key.scope == SCOPE_NONE ? '+' : '-';
     memcpy(page->name + 1, target.data, target.size);
-    page->bytes = sizeof(*page) + target.size + page->body.size;
+    page->bytes = sizeof(*page) + target.size + http_body_slice(page->body).size;
     return page;
 }
 
@@ -108,8 +105,8 @@ void page_free(void *value)
     struct page *page = value;
 
     forms_free(page);
-    buf_done(&page->body);
-    buf_done(&page->brotli);
+    http_body_free(&page->body);
+    http_body_free(&page->brotli);
     free(page);
 }
 
@@ -121,8 +118,8 @@ size_t page_bytes(const struct page *page)
 void page_set_kept(struct page *page, int64_t age_us, struct buf *brotli)
 {
     page->made_us -= age_us;
-    page->brotli = *brotli;
-    buf_init(brotli, brotli->bytes_max);
+    if (brotli->size > 0)
+        page->brotli = http_body_new(brotli);
 }
 
 enum source page_source(const struct page *page)
@@ -160,7 +157,8 @@ static void field_add(struct fields *fields, const char *name, const char *value
 static void fields_make(const struct page *page, enum http_coding coding, bool is_whole, struct fields *fields)
 {
     fields->count = 0;
-    snprintf(fields->tag, sizeof(fields->tag), "\"%s\"", page->forms[coding].tag);
+    const char *tag = page->forms[coding].tag;
+    strcpy(put_bytes(put_byte(fields->tag, '"'), tag, strlen(tag)), "\"");
     if (is_whole) {
         field_add(fields, "Content-Type", page->status >= 400 ? "application/problem+json" : "application/json");
         field_add(fields, "Content-Encoding", coding == HTTP_IDENTITY ? "" : http_coding_name(coding));
@@ -199,9 +197,9 @@ static enum http_coding coding_choose(const struct api_call *call, const struct 
 {
     const bool is_useless[HTTP_CODING_COUNT] = {
         [HTTP_GZIP] = page->forms[HTTP_GZIP].is_useless || !is_hit,
-        [HTTP_BROTLI] = page->forms[HTTP_BROTLI].is_useless || !(is_hit || page->brotli.size > 0)};
+        [HTTP_BROTLI] = page->forms[HTTP_BROTLI].is_useless || !(is_hit || page->brotli)};
 
-    if (page->body.size < COMPRESS_BYTES_MIN)
+    if (http_body_slice(page->body).size < COMPRESS_BYTES_MIN)
         return HTTP_IDENTITY;
     return http_coding_best(http_header(call->http, "Accept-Encoding"), is_useless);
 }
@@ -238,42 +236,40 @@ static void timing_make(const struct api_call *call, const struct page *page, en
     snprintf(timing + size, API_TIMING_MAX - size, ", made;desc=\"%s\"", made);
 }
 
-/* A form's body; false: compressed, it is of no use. smaller: the caller's, to be freed. */
-static bool form_body(const struct page *page, enum http_coding coding, struct buf *smaller, struct slice *ret_body)
+/* The body compressed; NULL: it is of no use. */
+static struct http_body *body_compress(const struct page *page, enum http_coding coding)
 {
-    *ret_body = buf_slice(&page->body);
-    if (coding == HTTP_IDENTITY)
-        return true;
-    if (coding == HTTP_BROTLI && page->brotli.size > 0) {
-        *ret_body = buf_slice(&page->brotli);
-        return true;
-    }
-    if (!compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, *ret_body, smaller))
-        return false;
-    *ret_body = buf_slice(smaller);
-    return true;
+    struct buf smaller = {.data = NULL};
+    bool is_smaller = compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, http_body_slice(page->body), &smaller);
+    struct http_body *body = is_smaller ? http_body_new(&smaller) : NULL;
+
+    buf_done(&smaller);
+    return body;
 }
 
 /* timing: what only this answer's Server-Timing says. NULL: the form is of no use. */
 static struct http_shared *form_make(struct page *page, enum http_coding coding, bool is_whole, enum api_cache outcome, const char *timing)
 {
-    struct buf smaller = {.data = NULL};
+    struct http_body *body = page->body, *smaller = NULL;
     struct http_shared *shared = NULL;
     struct fields fields;
-    struct slice body;
 
-    if (form_body(page, coding, &smaller, &body)) {
+    if (coding == HTTP_BROTLI && page->brotli)
+        body = page->brotli;
+    else if (coding != HTTP_IDENTITY)
+        body = smaller = body_compress(page, coding);
+    if (body) {
         fields_make(page, coding, is_whole, &fields);
         field_add(&fields, "Ladder-Cache", outcomes[outcome].name);
         field_add(&fields, "Cache-Status", outcomes[outcome].status);
         field_add(&fields, "Server-Timing", timing);
         shared = http_shared_new(is_whole ? page->status : 304, fields.items, fields.count, body);
-        if (shared && outcome == API_CACHE_HIT)
-            page->bytes += 512 + (is_whole ? body.size : 0);
+        if (outcome == API_CACHE_HIT)
+            page->bytes += FORM_BYTES + (is_whole && smaller ? http_body_slice(smaller).size : 0);
     } else {
         page->forms[coding].is_useless = true;
     }
-    buf_done(&smaller);
+    http_body_free(&smaller);
     return shared;
 }
 
@@ -285,7 +281,7 @@ static void page_age(struct page *page)
     page->is_young = false;
     clock_format_http(page->valid_since_us, page->last_modified);
     forms_free(page);
-    page->bytes = sizeof(*page) + page->body.size;
+    page->bytes = sizeof(*page) + strlen(page->name) + http_body_slice(page->body).size;
 }
 
 void page_send(struct api_call *call, struct page *page, enum api_cache outcome)

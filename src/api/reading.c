@@ -92,12 +92,12 @@ static void reading_fail(struct reading *reading, const struct error *error)
     http_release(http);
 }
 
-static struct page *reading_page(struct reading *reading, int status, struct buf *body, int64_t changed_us, int64_t as_of)
+static struct page *reading_page(struct reading *reading, int status, struct buf *body, int64_t changed_us)
 {
     struct api_call *call = reading->call;
 
     call->is_final = call->is_final && status == 200;
-    return page_new(call, status, body, changed_us, as_of);
+    return page_new(call, status, body, changed_us);
 }
 
 static void reading_end(struct reading *reading, const struct standing_answer *answer, struct page *page, enum api_cache outcome)
@@ -145,7 +145,7 @@ static void reading_land(struct reading *reading, const struct standing_answer *
     if (reading->ticket)
         l2_keep(reading->ticket, status, buf_slice(&body));
     enum api_cache outcome = !reading->flight && !reading->is_refresh ? API_CACHE_BYPASS : reading->was_touched ? API_CACHE_TOUCHED : API_CACHE_MISS;
-    struct page *page = reading_page(reading, status, &body, changed_at(reading, answer), answer->as_of);
+    struct page *page = reading_page(reading, status, &body, changed_at(reading, answer));
     reading_end(reading, answer, page, outcome);
 }
 
@@ -155,7 +155,7 @@ static void reading_land_kept(struct reading *reading, struct l2_found *found)
     const struct standing_answer answer = {.lsn = reading->query.freshness.lsn};
 
     reading->call->source = SOURCE_L2;
-    struct page *page = reading_page(reading, found->status, &found->body, 0, 0);
+    struct page *page = reading_page(reading, found->status, &found->body, 0);
     page_set_kept(page, found->age_us, &found->brotli);
     reading_end(reading, &answer, page, API_CACHE_L2);
 }
@@ -201,7 +201,7 @@ static void others_answer(struct reading *reading, const struct l2_found *found)
     buf_init(&body, API_ANSWER_BYTES_MAX);
     buf_append_slice(&body, buf_slice(&found->body));
     reading->call->source = SOURCE_L2;
-    struct page *page = reading_page(reading, found->status, &body, 0, 0);
+    struct page *page = reading_page(reading, found->status, &body, 0);
     flight_land(reading->flight, &answer, page, page_bytes(page));
     reading->flight = NULL;
     reading->is_refresh = true;

@@ -8,6 +8,8 @@
 #include "base/assert.h"
 #include "board/cursor.h"
 
+enum { HEAD_BYTES = 1024, ROW_BYTES = 128 };
+
 static void cursor_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
 {
     char text[CURSOR_TEXT_MAX];
@@ -158,6 +160,7 @@ int reading_render(struct reading *reading, const struct standing_answer *answer
     struct jsonw json;
 
     buf_init(body, API_ANSWER_BYTES_MAX);
+    buf_reserve(body, HEAD_BYTES + answer->count * ROW_BYTES); /* what most answers take, so that they grow once */
     jsonw_init(&json, body);
     json.integers_as_strings = reading->call->integers_as_strings;
     if (is_absent) {

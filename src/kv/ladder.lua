@@ -20,7 +20,7 @@
 --
 -- I2  In a generation, an entry's revision never falls, and the order has exactly one member for each live entry.
 -- I4  While a generation is being built, every apply goes to both; the bulk load passes the same gate.
--- I5  A read finds the generation and its data in one call.
+-- I5  A read finds the generation and its data in one call (store/standing_page.c: in one transaction).
 -- I6  v changes if and only if something visible may have.
 --
 -- Versions are readings of one clock, which never stands still between two changes and never runs back while the process
@@ -372,14 +372,6 @@ local function read_page(keys, args)
     return page(base, gen, version, total, start, start + tonumber(args[3]) - 1, args[4], args[5])
 end
 
--- ladder_mark meta ; epoch -> status, version, total, as_of, generation
--- What a plain ZRANGE in the same transaction is worth. A hundred members cost a script four times what they cost alone.
-local function read_mark(keys, args)
-    local base, gen, version, total = open(keys[1], args[1])
-    if not base then return { gen } end
-    return { 'OK', version, total, as_of(), gen }
-end
-
 -- ladder_after meta ; epoch, score, bytes, count, ranking, with values, stop score, stop bytes -> as ladder_page
 -- From the first member after `bytes` (not `bytes` itself), before the stop (an empty stop score: none).
 local function read_after(keys, args)
@@ -570,7 +562,6 @@ redis.register_function('LADDER_LIBRARY_forget', forget)
 redis.register_function('LADDER_LIBRARY_cursor', cursor)
 redis.register_function{ function_name = 'LADDER_LIBRARY_reached', callback = reached, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_page', callback = read_page, flags = { 'no-writes' } }
-redis.register_function{ function_name = 'LADDER_LIBRARY_mark', callback = read_mark, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_after', callback = read_after, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_around', callback = read_around, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_percentile', callback = read_percentile, flags = { 'no-writes' } }

@@ -37,6 +37,7 @@ struct flight {
     struct store *store;
     struct l1_watch watch;
     int64_t begun; /* it will contain every change up to this version */
+    int64_t heard; /* and so it will, as the stream itself has brought them: Redis had made them before it was asked */
     bool is_watched;
     bool is_listed; /* by its key, to be joined */
     struct waiter *first, **last;
@@ -196,6 +197,7 @@ static struct flight *flight_new(struct store *store, const struct answers_query
     memcpy(flight->key, query->key.data, query->key.size);
     if (answers->l1) {
         flight->watch = l1_watch(answers->l1, query->standing);
+        flight->heard = l1_heard(answers->l1);
         flight->is_watched = true;
     }
     HASH_ADD_KEYPTR(hh, answers->flights, flight->key, flight->key_size, flight);
@@ -298,7 +300,8 @@ void flight_land(struct flight *flight, const struct standing_answer *answer, vo
 
     if (answers->l1 && answer->as_of > 0 && answers_are_trusted(flight->store)) {
         struct slice key = {flight->key, flight->key_size};
-        is_kept = l1_put(answers->l1, &flight->watch, key, flight->label, answer->as_of, &answer->span, value, bytes, clock_monotonic_us()) != NULL;
+        int64_t as_of = answer->as_of > flight->heard ? answer->as_of : flight->heard;
+        is_kept = l1_put(answers->l1, &flight->watch, key, flight->label, as_of, &answer->span, value, bytes, clock_monotonic_us()) != NULL;
     }
     flight_end(flight, answer, value, NULL);
     if (!is_kept)

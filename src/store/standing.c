@@ -21,18 +21,20 @@
 
 /* ---- rows ---- */
 
-bool standing_row_decode(struct standing_read *read, struct slice member, struct standing_row *ret_row)
+/* The player stays where the reply is: that lives until `done` has returned. */
+static bool row_decode(struct slice member, struct standing_row *ret_row)
 {
     size_t size;
 
     if (!sort_key_decode(member, &ret_row->key, &size) || member.size == size)
         return false;
-    ret_row->player = arena_copy(read->arena, (struct slice){member.data + size, member.size - size});
-    return ret_row->player.data != NULL;
+    *ret_row = (struct standing_row){.key = ret_row->key};
+    ret_row->player = (struct slice){member.data + size, member.size - size};
+    return true;
 }
 
-/* "revision, length, sort key, metadata": the metadata, copied. */
-static void row_metadata(struct standing_read *read, struct slice value, struct standing_row *row)
+/* "revision, length, sort key, metadata": the metadata, where it is. */
+static void row_metadata(struct slice value, struct standing_row *row)
 {
     size_t skip = KV_REVISION_SIZE + 1;
 
@@ -40,7 +42,7 @@ static void row_metadata(struct standing_read *read, struct slice value, struct 
         return;
     skip += (uint8_t)value.data[KV_REVISION_SIZE];
     if (value.size > skip)
-        row->metadata = arena_copy(read->arena, (struct slice){value.data + skip, value.size - skip});
+        row->metadata = (struct slice){value.data + skip, value.size - skip};
 }
 
 void standing_rank_rows(struct standing_read *read, int64_t first, int64_t groups)
@@ -121,7 +123,6 @@ void standing_finish(struct standing_read *read)
     if (read->arena->is_exhausted)
         error_set(&read->answer.error, ERROR_OVERLOADED, "the answer is too large");
     read->done(read->context, &read->answer);
-    free(read);
 }
 
 void standing_fail(struct standing_read *read, enum error_code code, const char *message)
@@ -146,14 +147,14 @@ bool standing_members_read(struct standing_read *read, const struct redisReply *
     struct standing_answer *answer = &read->answer;
     size_t count = kv_reply_count(members);
 
-    answer->rows = arena_calloc(read->arena, count, sizeof(*answer->rows));
+    answer->rows = arena_alloc(read->arena, count * sizeof(*answer->rows));
     if (!answer->rows)
         return true; /* reported by standing_finish */
     for (size_t i = 0; i < count; i++) {
-        if (!standing_row_decode(read, kv_reply_text(kv_reply_item(members, i)), &answer->rows[i]))
+        if (!row_decode(kv_reply_text(kv_reply_item(members, i)), &answer->rows[i]))
             return false;
         if (read->query.with_metadata)
-            row_metadata(read, kv_reply_text(kv_reply_item(values, i)), &answer->rows[i]);
+            row_metadata(kv_reply_text(kv_reply_item(values, i)), &answer->rows[i]);
     }
     answer->count = count;
     int limit = read->query.kind == STANDING_AROUND ? (int)count : read->query.limit;
@@ -203,7 +204,7 @@ static bool players_rows(struct standing_read *read, const struct redisReply *re
         row->player = read->query.players[i];
         row->ordinal = rank + 1;
         row->rank = (read->query.ranking == RANKING_COMPETITION ? kv_reply_int(kv_reply_item(reply, 5 + 3 * i)) : rank) + 1;
-        row_metadata(read, value, row);
+        row_metadata(value, row);
         answer->count++;
     }
     qsort(answer->rows, answer->count, sizeof(*answer->rows), row_compare);
@@ -351,9 +352,15 @@ void standing_script_send(struct standing_read *read)
 
 void standing_read(struct store *store, struct arena *arena, const struct standing_query *query, standing_done_fn *done, void *context)
 {
-    struct standing_read *read = calloc(1, sizeof(*read));
+    struct standing_read *read = arena_alloc(arena, sizeof(*read));
 
-    ASSERT(read != NULL && query->player_count <= STANDING_PLAYERS_MAX && query->limit <= STANDING_ROWS_MAX);
+    ASSERT(query->player_count <= STANDING_PLAYERS_MAX && query->limit <= STANDING_ROWS_MAX);
+    if (!read) {
+        struct standing_answer answer = {.total = -1};
+        error_set(&answer.error, ERROR_OVERLOADED, "out of memory");
+        done(context, &answer);
+        return;
+    }
     *read = (struct standing_read){.store = store, .arena = arena, .query = *query, .done = done, .context = context};
     read->answer.total = -1;
     if (query->period.id == 0) {

@@ -15,8 +15,8 @@ enum { STANDING_ROWS_MAX = 1000, STANDING_PLAYERS_MAX = 500 };
 
 struct standing_row {
     struct sort_key key;
-    struct slice player;   /* in the arena */
-    struct slice metadata; /* in the arena; data NULL: none or not asked for */
+    struct slice player;   /* as long as `done` runs */
+    struct slice metadata; /* likewise; data NULL: none or not asked for */
     int64_t rank;          /* 1-based, by the ranking asked for */
     int64_t ordinal;       /* 1-based place in the exact order */
 };
@@ -28,7 +28,7 @@ struct standing_answer {
     int64_t before;    /* STANDING_SEEK: how many entries are better */
     int64_t first;     /* a page: how many entries are before its first row */
     int64_t group;     /* a page: how many entries have a better (score, subscore) than its first row; with RANKING_COMPETITION */
-    int64_t as_of;     /* the version of Redis that this answer contains (ladder.lua); 0: not from Redis */
+    int64_t as_of;     /* it contains the changes up to this version (ladder.lua), of this standing at least; 0: not from Redis */
     int64_t version;   /* of the standing's last change, in microseconds; with as_of */
     int64_t lsn;       /* contains what was committed up to here, where as_of is 0 */
     struct span span;  /* what the rows depend on; with as_of. Where the total is shown, too, is_of_total is the caller's to set */
