@@ -8,7 +8,7 @@
 -- Only the window `all` is combined. Numbers that leave 64 bits stop at their ends.
 
 -- combination_put: makes or changes one. The outcome: ok, or what is wrong.
-create or replace function ladder.combination_put(p_game bigint, p_board bigint, p_rule ladder.combination_rule, p_names text[], p_weights bigint[])
+create or replace function ladder.combination_put(p_game bigint, p_board bigint, p_rule text, p_names text[], p_weights bigint[])
     returns text
     language plpgsql
     set search_path = pg_catalog
@@ -40,7 +40,7 @@ begin
         end if;
     end loop;
     insert into ladder.combination as c (board_id, rule)
-    values (p_board, p_rule)
+    values (p_board, p_rule::ladder.combination_rule)
     on conflict (board_id) do update set rule = excluded.rule, snapshot = null;
     delete from ladder.combination_source s where s.board_id = p_board;
     insert into ladder.combination_source (board_id, source_id, weight)
@@ -50,7 +50,7 @@ begin
     return 'ok';
 end
 $$;
-comment on function ladder.combination_put(bigint, bigint, ladder.combination_rule, text[], bigint[]) is 'Makes a board a combination of others; says what is wrong.';
+comment on function ladder.combination_put(bigint, bigint, text, text[], bigint[]) is 'Makes a board a combination of others; says what is wrong.';
 
 -- combine: brings a combined board up to date. Returns how many entries changed.
 create or replace function ladder.combine(p_board bigint)

@@ -78,8 +78,10 @@ static bool message_note(struct webhook_sender *sender, const struct message *me
         return false;
     bool is_given_up = dbb_rows(result) && dbb_bool(result, 0, 0);
     dbb_result_free(&result);
-    log_warn(is_given_up ? "webhook-given-up" : "webhook-failed", LOG_TEXT("game", message->game), LOG_TEXT("message", message->message_id),
-             LOG_TEXT("because", failure));
+    if (is_given_up)
+        log_warn("webhook-given-up", LOG_TEXT("game", message->game), LOG_TEXT("message", message->message_id), LOG_TEXT("because", failure));
+    else
+        log_warn("webhook-failed", LOG_TEXT("game", message->game), LOG_TEXT("message", message->message_id), LOG_TEXT("because", failure));
     return true;
 }
 
