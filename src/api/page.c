@@ -87,7 +87,7 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
         page->is_young = page->valid_since_us > latest_us;
         clock_format_http(page->is_young ? latest_us : page->valid_since_us, page->last_modified);
     }
-    cache_control_texts(call, page->cache_control, page->edge_control);
+    cache_control_texts(call, status, page->cache_control, page->edge_control);
     cache_tags_texts(call, page->surrogate_key, page->cache_tag);
     page->name[0] = call->key.scope == SCOPE_NONE ? '+' : '-';
     memcpy(page->name + 1, target.data, target.size);
