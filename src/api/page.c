@@ -36,6 +36,7 @@ struct page {
     struct buf body;
     struct buf brotli; /* compressed already; empty: not */
     int64_t valid_since_us; /* the change, rounded up to a second */
+    int64_t until_us;       /* no date from here on */
     bool is_young; /* that second is not over: last_modified is still short of it */
     char last_modified[CLOCK_TEXT_MAX];
     char cache_control[CACHE_CONTROL_MAX];
@@ -63,7 +64,7 @@ int64_t page_valid_since(int64_t changed_us)
     return (changed_us + (fault_is("date") ? 0 : SECOND_US - 1)) / SECOND_US * SECOND_US;
 }
 
-struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us)
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us, int64_t until_us)
 {
     static const char *const suffixes[] = {"", "-gzip", "-br"};
     struct slice target = call->http->target;
@@ -73,6 +74,9 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     int64_t latest_us = as_of_us < now_us ? as_of_us : now_us;
 
     ASSERT(page != NULL);
+    if (latest_us >= until_us)
+        latest_us = until_us - 1;
+    page->until_us = until_us;
     page->status = status;
     buf_init(&page->brotli, 1);
     page->made_us = clock_monotonic_us();
@@ -288,7 +292,7 @@ static struct http_shared *form_make(struct page *page, enum http_coding coding,
 /* From the second after the change on, Last-Modified is a date that a client may ask with. */
 static void page_age(struct page *page)
 {
-    if (!page->is_young || clock_realtime_us() < page->valid_since_us)
+    if (!page->is_young || page->valid_since_us >= page->until_us || clock_realtime_us() < page->valid_since_us)
         return;
     page->is_young = false;
     clock_format_http(page->valid_since_us, page->last_modified);
