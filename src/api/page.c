@@ -23,7 +23,7 @@
 #include "http/condition.h"
 #include "http/negotiate.h"
 
-enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, SECOND_US = 1000000 };
+enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, SECOND_US = 1000000, BEATS_LATE = 4 };
 
 struct form {
     char tag[PAGE_TAG_MAX]; /* without quotes */
@@ -289,10 +289,16 @@ static struct http_shared *form_make(struct page *page, enum http_coding coding,
     return shared;
 }
 
-/* From the second after the change on, Last-Modified is a date that a client may ask with. */
-static void page_age(struct page *page)
+/*
+ * Once that second is over, Last-Modified is a date that a client may ask with. But what is remembered may have been overtaken in
+ * that very second by a change whose message is on its way: as late as the stream may be before it is not believed any more
+ * (three beats), and Redis's clock may be a little behind ours.
+ */
+static void page_age(const struct api_call *call, struct page *page)
 {
-    if (!page->is_young || page->valid_since_us >= page->until_us || clock_realtime_us() < page->valid_since_us)
+    int64_t late_us = BEATS_LATE * 1000LL * api_settings_of(call->api)->heartbeat_ms + SECOND_US;
+
+    if (!page->is_young || page->valid_since_us >= page->until_us || clock_realtime_us() < page->valid_since_us + late_us)
         return;
     page->is_young = false;
     clock_format_http(page->valid_since_us, page->last_modified);
@@ -302,7 +308,7 @@ static void page_age(struct page *page)
 
 void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
 {
-    page_age(page);
+    page_age(call, page);
     enum http_coding coding = HTTP_IDENTITY;
     enum http_verdict verdict = page_verdict(call, page, &coding);
     bool is_whole = verdict != HTTP_NOT_MODIFIED;
