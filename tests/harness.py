@@ -3,6 +3,7 @@
 All are direct children, waited for, with every setting on the command line, under one temporary directory and on free
 loopback ports. Nothing here sleeps for luck: wait_until polls a condition with a bound.
 """
+import contextlib
 import hashlib
 import json
 import os
@@ -94,18 +95,25 @@ class Process:
         if self.is_alive():
             self.child.send_signal(number)
 
+    def wait(self, timeout=None):
+        """Until it has ended; with it what it had started (Varnish's child outlives a killed parent)."""
+        status = self.child.wait(timeout)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return status
+
     def kill(self):
         self.was_killed = True
         self.send(signal.SIGKILL)
-        self.child.wait()
+        self.wait()
 
     def stop(self, number=signal.SIGTERM, timeout=20):
         self.send(number)
         try:
-            return self.child.wait(timeout)
+            return self.wait(timeout)
         except subprocess.TimeoutExpired:
             self.child.kill()
-            self.child.wait()
+            self.wait()
             raise AssertionError(f"{self.command[0:2]} did not stop:\n{self.log()[-2000:]}")
 
     def check_clean(self):
@@ -381,7 +389,7 @@ class Stack:
             child.send(child.end)
         for child in self.children:
             try:
-                child.child.wait(20)
+                child.wait(20)
             except subprocess.TimeoutExpired:
                 child.kill()
         shutil.rmtree(self.directory, ignore_errors=True)

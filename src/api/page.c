@@ -23,7 +23,7 @@
 #include "http/condition.h"
 #include "http/negotiate.h"
 
-enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, FORM_BYTES = 512 /* of header fields, about */, SECOND_US = 1000000 };
+enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, FORM_BYTES = 512 /* of header fields, about */, SECOND_US = 1000000, BEATS_LATE = 4 };
 
 struct form {
     char tag[PAGE_TAG_MAX]; /* without quotes */
@@ -36,6 +36,7 @@ struct page {
     struct http_body *body;
     struct http_body *brotli; /* compressed already; NULL: not */
     int64_t valid_since_us; /* the change, rounded up to a second */
+    int64_t until_us;       /* no date from here on */
     bool is_young; /* that second is not over: last_modified is still short of it */
     char last_modified[CLOCK_TEXT_MAX];
     char cache_control[CACHE_CONTROL_MAX];
@@ -63,15 +64,19 @@ int64_t page_valid_since(int64_t changed_us)
     return (changed_us + (fault_is("date") ? 0 : SECOND_US - 1)) / SECOND_US * SECOND_US;
 }
 
-struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us)
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us, int64_t until_us)
 {
     static const char *const suffixes[] = {"", "-gzip", "-br"};
     struct slice target = call->http->target;
     struct page *page = calloc(1, sizeof(*page) + target.size + 2);
     char tag[PAGE_TAG_MAX];
     int64_t now_us = clock_realtime_us();
+    int64_t latest_us = as_of_us < now_us ? as_of_us : now_us;
 
     ASSERT(page != NULL);
+    if (latest_us >= until_us)
+        latest_us = until_us - 1;
+    page->until_us = until_us;
     page->status = status;
     page->made_us = clock_monotonic_us();
     page->source = call->source;
@@ -79,12 +84,12 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     page_tag(http_body_slice(page->body), tag);
     for (int i = 0; i < HTTP_CODING_COUNT; i++)
         strcat(strcpy(page->forms[i].tag, tag), suffixes[i]);
-    if (changed_us > 0 && changed_us <= now_us) {
+    if (changed_us > 0 && changed_us <= latest_us) {
         page->valid_since_us = page_valid_since(changed_us);
-        page->is_young = page->valid_since_us > now_us;
-        clock_format_http(page->is_young ? now_us : page->valid_since_us, page->last_modified);
+        page->is_young = page->valid_since_us > latest_us;
+        clock_format_http(page->is_young ? latest_us : page->valid_since_us, page->last_modified);
     }
-    cache_control_texts(call, page->cache_control, page->edge_control);
+    cache_control_texts(call, status, page->cache_control, page->edge_control);
     cache_tags_texts(call, page->surrogate_key, page->cache_tag);
     page->name[0] = call->key.scope == SCOPE_NONE ? '+' : '-';
     memcpy(page->name + 1, target.data, target.size);
@@ -273,10 +278,16 @@ static struct http_shared *form_make(struct page *page, enum http_coding coding,
     return shared;
 }
 
-/* From the second after the change on, Last-Modified is a date that a client may ask with. */
-static void page_age(struct page *page)
+/*
+ * Once that second is over, Last-Modified is a date that a client may ask with. But what is remembered may have been overtaken in
+ * that very second by a change whose message is on its way: as late as the stream may be before it is not believed any more
+ * (three beats), and Redis's clock may be a little behind ours.
+ */
+static void page_age(const struct api_call *call, struct page *page)
 {
-    if (!page->is_young || clock_realtime_us() < page->valid_since_us)
+    int64_t late_us = fault_is("late-date") ? 0 : BEATS_LATE * 1000LL * api_settings_of(call->api)->heartbeat_ms + SECOND_US;
+
+    if (!page->is_young || page->valid_since_us >= page->until_us || clock_realtime_us() < page->valid_since_us + late_us)
         return;
     page->is_young = false;
     clock_format_http(page->valid_since_us, page->last_modified);
@@ -286,7 +297,7 @@ static void page_age(struct page *page)
 
 void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
 {
-    page_age(page);
+    page_age(call, page);
     enum http_coding coding = HTTP_IDENTITY;
     enum http_verdict verdict = page_verdict(call, page, &coding);
     bool is_whole = verdict != HTTP_NOT_MODIFIED;

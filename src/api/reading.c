@@ -92,12 +92,13 @@ static void reading_fail(struct reading *reading, const struct error *error)
     http_release(http);
 }
 
-static struct page *reading_page(struct reading *reading, int status, struct buf *body, int64_t changed_us)
+/* What was changed then was so then, at least. */
+static struct page *reading_page(struct reading *reading, int status, struct buf *body, int64_t changed_us, int64_t until_us)
 {
     struct api_call *call = reading->call;
 
     call->is_final = call->is_final && status == 200;
-    return page_new(call, status, body, changed_us);
+    return page_new(call, status, body, changed_us, changed_us, until_us);
 }
 
 static void reading_end(struct reading *reading, const struct standing_answer *answer, struct page *page, enum api_cache outcome)
@@ -114,18 +115,17 @@ static void reading_end(struct reading *reading, const struct standing_answer *a
 }
 
 /*
- * When the answer last became another one: with the standing's last change, or when its period became the one that the question
- * means. A period that has just begun may have been made ready long before, and its page is a new one all the same.
+ * When the answer last became another one: with the standing's last change, or when its period began. A period may have been made
+ * ready long before it is what the question means, and its page is a new one all the same. And no page bears a date at which
+ * the next period had begun, however late it was sent.
  */
 static int64_t changed_at(const struct reading *reading, const struct standing_answer *answer)
 {
-    const struct period *period = &reading->query.period;
-    bool is_previous = slice_is(api_text(reading->call, "period"), "previous");
-    int64_t since_us = is_previous ? period->end_us : period->start_us;
+    int64_t start_us = reading->query.period.start_us;
 
     if (answer->as_of == 0)
         return 0;
-    return since_us > answer->version && !fault_is("period-since") ? since_us : answer->version;
+    return start_us > answer->version && !fault_is("period-since") ? start_us : answer->version;
 }
 
 static void reading_land(struct reading *reading, const struct standing_answer *answer)
@@ -145,7 +145,7 @@ static void reading_land(struct reading *reading, const struct standing_answer *
     if (reading->ticket)
         l2_keep(reading->ticket, status, buf_slice(&body));
     enum api_cache outcome = !reading->flight && !reading->is_refresh ? API_CACHE_BYPASS : reading->was_touched ? API_CACHE_TOUCHED : API_CACHE_MISS;
-    struct page *page = reading_page(reading, status, &body, changed_at(reading, answer));
+    struct page *page = reading_page(reading, status, &body, changed_at(reading, answer), reading->query.period.end_us);
     reading_end(reading, answer, page, outcome);
 }
 
@@ -155,7 +155,7 @@ static void reading_land_kept(struct reading *reading, struct l2_found *found)
     const struct standing_answer answer = {.lsn = reading->query.freshness.lsn};
 
     reading->call->source = SOURCE_L2;
-    struct page *page = reading_page(reading, found->status, &found->body, 0);
+    struct page *page = reading_page(reading, found->status, &found->body, 0, INT64_MAX);
     page_set_kept(page, found->age_us, &found->brotli);
     reading_end(reading, &answer, page, API_CACHE_L2);
 }
@@ -201,7 +201,7 @@ static void others_answer(struct reading *reading, const struct l2_found *found)
     buf_init(&body, API_ANSWER_BYTES_MAX);
     buf_append_slice(&body, buf_slice(&found->body));
     reading->call->source = SOURCE_L2;
-    struct page *page = reading_page(reading, found->status, &body, 0);
+    struct page *page = reading_page(reading, found->status, &body, 0, INT64_MAX);
     flight_land(reading->flight, &answer, page, page_bytes(page));
     reading->flight = NULL;
     reading->is_refresh = true;

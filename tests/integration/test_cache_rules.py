@@ -263,6 +263,31 @@ def cold_position(setting):
             stack.replica_sql("select pg_wal_replay_resume()")
 
 
+def late_date(setting):
+    """A change in the very second of the one before, which another server hears of only in the next: its page has no date of then."""
+    here, there = setting.here, setting.there
+    here.put_board("b", operator="last")
+    here.submit("b", "p0", 1)
+    there.get("/boards/b/top")  # whatever has to be known first
+    for score in range(10, 400, 10):
+        time.sleep(1.5)  # so that there knows the last
+        wait_until(lambda: time.time() % 1 < 0.1, 5, "a second begins")
+        second = int(time.time())
+        token = here.submit("b", "p0", score)["token"]
+        there.request("GET", "/boards/b/top", headers={"Ladder-Token": token})
+        wait_until(lambda: time.time() > second + 0.7, 5, "it is nearly over")
+        here.submit("b", "p0", score + 1)
+        if time.time() > second + 0.98:
+            continue  # the machine was too slow
+        wait_until(lambda: time.time() > second + 1.02, 5, "it is over")
+        old = there.get("/boards/b/top")
+        if old.headers["Ladder-Cache"] != "hit" or old.json()["entries"][0]["score"] != score:
+            continue
+        wait_until(lambda: there.read("/boards/b/top")["entries"][0]["score"] == score + 1, 10, "the last change is heard of")
+        return there.request("GET", "/boards/b/top", headers={"If-Modified-Since": old.headers["Last-Modified"]}).status_code == 200
+    raise AssertionError("the machine was always too slow")
+
+
 LATE = {"delays": ((600, 600), (0, 0)), "cache_heartbeat_ms": 1000, "loops": 1}
 LATE_THERE = {"delays_there": ((1000, 1000), (0, 0)), "cache_heartbeat_ms": 1000, "loops": 1}
 ONE = {"loops": 1}
@@ -277,6 +302,7 @@ DIRECTED = {
     "token": (token, LATE_THERE),
     "shown": (shown, LATE_THERE),
     "join": (join, {"delays_there": ((0, 0), (400, 400)), "redis_command_timeout_ms": 2000, "loops": 1}),
+    "late-date": (late_date, LATE_THERE),
     "still": (cold, ONE),
     "still-position": (cold_position, ONE),
     "join-database": (join_database, {"redis_url": "redis://127.0.0.1:1/0", "loops": 1}),
