@@ -1,13 +1,12 @@
 -- standing_statistics: by the tally, so that a refresh counts no table (docs/decisions/0040).
 create materialized view ladder.standing_statistics as
 select p.id as period_id, g.name as game, b.name as board, p.window_kind, p.starts_at, s.entries, s.total,
-       round(s.total / s.entries, 6) as mean,
-       round(sqrt(greatest(0, s.entries * s.squares - s.total * s.total)) / s.entries, 6) as stddev,
+       ladder.mean_of(s.entries, s.total) as mean, ladder.deviation_of(s.entries, s.total, s.squares) as stddev,
        s.lowest, s.highest, s.percentiles[1] as p50, s.percentiles[2] as p90, s.percentiles[3] as p99
 from ladder.period p
 join ladder.board b on b.id = p.board_id
 join ladder.game g on g.id = b.game_id
-cross join lateral ladder.standing_statistics(b.id, p.window_kind, p.starts_at, p.id, '{50,90,99}', 0, '{}') s
+cross join lateral ladder.standing_statistics(p.window_kind, p.starts_at, p.id, '{50,90,99}', '', 0) s
 where p.state <> 'closed'
   and b.deleted_at is null
   and s.entries > 0

@@ -114,6 +114,8 @@ api_handler_fn api_board_put, api_board_get, api_board_list, api_board_patch, ap
     api_board_deleted;                                                                                     /* boards.c */
 api_handler_fn api_score_post, api_scores_post;                                                            /* scores.c */
 api_handler_fn api_top, api_range, api_player, api_around, api_players, api_at;                            /* standings.c */
+api_handler_fn api_statistics;                                                                             /* statistics.c */
+api_handler_fn api_history;                                                                                /* history.c */
 api_handler_fn api_periods;                                                                                /* periods.c */
 api_handler_fn api_player_remove, api_player_erase;                                                        /* removal.c */
 api_handler_fn api_cache_purge;                                                                            /* purging.c */
