@@ -63,7 +63,57 @@ as $$
 $$;
 comment on function ladder.bin_starts(text, integer, bigint, bigint) is 'Where the bins of a histogram begin, but for the first.';
 
+-- standing_rungs: the whole ladder as it stands now: the keys of its rungs and how many entries are before each; and what the events
+-- behind the cursor add to the sums of k1 and its squares. Of a standing that has none, or none that may be used: the lowest rung.
+create or replace function ladder.standing_rungs(p_period bigint, out is_sure boolean, out k1 bigint[], out k2 bigint[], out k3 bigint[],
+                                                 out player text[], out before bigint[],
+                                                 out moved bigint, out moved_k1 numeric, out moved_squares numeric)
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+#variable_conflict use_column
+begin
+    is_sure := ladder.tally_is_sure(p_period);
+    if is_sure then
+        with move as materialized (
+            select m.* from ladder.tally_moves(p_period) m
+        ),
+        crossed as (
+            select r.k1, r.k2, r.k3, r.player, sum(m.sign) as entries
+            from move m
+            cross join lateral (select q.*
+                                from ladder.tally_rung q
+                                where q.period_id = p_period
+                                  and (q.k1, q.k2, q.k3, q.player) <= (m.k1, m.k2, m.k3, m.player collate "C")
+                                order by q.k1 desc, q.k2 desc, q.k3 desc, q.player desc
+                                limit 1) r
+            group by r.k1, r.k2, r.k3, r.player
+        ),
+        rung as (
+            select r.k1, r.k2, r.k3, r.player,
+                   sum(r.entries + coalesce(c.entries, 0)) over (order by r.k1, r.k2, r.k3, r.player) - (r.entries + coalesce(c.entries, 0)) as before
+            from ladder.tally_rung r
+            left join crossed c on c.k1 = r.k1 and c.k2 = r.k2 and c.k3 = r.k3 and c.player = r.player
+            where r.period_id = p_period
+            order by r.k1, r.k2, r.k3, r.player
+        )
+        select x.*, y.*
+        into k1, k2, k3, player, before, moved, moved_k1, moved_squares
+        from (select array_agg(r.k1), array_agg(r.k2), array_agg(r.k3), array_agg(r.player::text), array_agg(r.before::bigint) from rung r) x
+        cross join (select coalesce(sum(m.sign), 0), coalesce(sum(m.sign * m.k1::numeric), 0), coalesce(sum(m.sign * m.k1::numeric * m.k1), 0) from move m) y;
+    end if;
+    if k1 is null then
+        select array[r.k1], array[r.k2], array[r.k3], array[r.player::text], array[0] into k1, k2, k3, player, before from ladder.tally_lowest(p_period) r;
+    end if;
+end
+$$;
+comment on function ladder.standing_rungs(bigint) is 'The ladder of a standing as it stands now.';
+
 -- standing_statistics: a standing in numbers, all of one snapshot. Bins: width and log by bin_starts, count as equal as they can be.
+-- A small standing is read whole; a large one by its ladder, which is fetched once: what costs here is planning.
 create or replace function ladder.standing_statistics(p_window ladder.window_kind, p_start timestamptz, p_period bigint,
                                                       p_percentiles double precision[], p_bin_kind text, p_bins integer,
                                                       out entries bigint, out total numeric, out squares numeric,
@@ -78,85 +128,102 @@ as $$
 #variable_conflict use_column
 declare
     v_is_desc constant boolean := (select b.ordering = 'desc' from ladder.period p join ladder.board b on b.id = p.board_id where p.id = p_period);
-    v_first bigint;
-    v_last bigint;
-    v_lower bigint[];
     v_scores bigint[]; -- of a small standing: all, the best first
+    v_lower bigint[];  -- how many have a lower score than each bin
+    v_places bigint[]; -- from 0, the best: those whose scores are wanted
+    v_found bigint[];
+    r record;
 begin
-    if not exists (select from ladder.tally_rung r where r.period_id = p_period) then
+    percentiles := '{}';
+    bin_from := '{}';
+    bin_to := '{}';
+    bin_entries := '{}';
+    if not exists (select from ladder.tally_rung q where q.period_id = p_period) then
         v_scores := array(select case when v_is_desc then ~e.k1 else e.k1 end
                           from ladder.entry e
                           where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed
                           order by e.k1, e.k2, e.k3, e.player);
         select count(*), coalesce(sum(x), 0), coalesce(sum(x::numeric * x), 0) into entries, total, squares from unnest(v_scores) x;
-    elsif ladder.tally_is_sure(p_period) then
-        select coalesce(t.entries, 0) + m.entries, coalesce(t.total, 0) + m.total, coalesce(t.squares, 0) + m.squares
-        into entries, total, squares
-        from (select coalesce(sum(x.sign), 0) as entries, coalesce(sum(x.sign * x.score), 0) as total,
-                     coalesce(sum(x.sign * x.score * x.score), 0) as squares
-              from (select y.sign, (case when v_is_desc then ~y.k1 else y.k1 end)::numeric as score
-                    from ladder.tally_moves(p_period) y) x) m
-        left join ladder.tally t on t.period_id = p_period;
     else
-        select count(*), coalesce(sum(x.score), 0), coalesce(sum(x.score::numeric * x.score), 0)
-        into entries, total, squares
-        from (select case when v_is_desc then ~e.k1 else e.k1 end as score
-              from ladder.entry e
-              where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed) x;
+        select * into r from ladder.standing_rungs(p_period);
+        if r.is_sure then
+            -- A desc board's score is ~k1 = -k1 - 1.
+            select t.entries + r.moved,
+                   t.total + case when v_is_desc then -r.moved_k1 - r.moved else r.moved_k1 end,
+                   t.squares + case when v_is_desc then r.moved_squares + 2 * r.moved_k1 + r.moved else r.moved_squares end
+            into entries, total, squares
+            from ladder.tally t
+            where t.period_id = p_period;
+        else
+            select count(*), coalesce(sum(x.score), 0), coalesce(sum(x.score::numeric * x.score), 0)
+            into entries, total, squares
+            from (select case when v_is_desc then ~e.k1 else e.k1 end as score
+                  from ladder.entry e
+                  where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed) x;
+        end if;
     end if;
-    percentiles := '{}';
-    bin_from := '{}';
-    bin_to := '{}';
-    bin_entries := '{}';
     if entries = 0 then
         return;
     end if;
-    if v_scores is not null then
-        lowest := case when v_is_desc then v_scores[entries] else v_scores[1] end;
-        highest := case when v_is_desc then v_scores[1] else v_scores[entries] end;
-    else
-        v_first := (select e.k1 from ladder.entry e
-                    where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed
-                    order by e.k1, e.k2, e.k3, e.player limit 1);
-        v_last := (select e.k1 from ladder.entry e
-                   where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed
-                   order by e.k1 desc, e.k2 desc, e.k3 desc, e.player desc limit 1);
-        lowest := case when v_is_desc then ~v_last else v_first end;
-        highest := case when v_is_desc then ~v_first else v_last end;
-    end if;
-    -- The last entry that has at least the percentile: percentile_rank of board/board.h.
-    percentiles := array(select ladder.standing_score(p_window, p_start, p_period, v_is_desc, v_scores,
-                                                      greatest(0, entries - ceil(q.p * (entries - 1) / 100::float8 - 1e-6::float8)::bigint - 1))
+    -- The best, the last, the last that has at least each percentile (percentile_rank of board/board.h), the ends of bins of equal count.
+    v_places := array[0, entries - 1]
+                || array(select greatest(0, entries - ceil(q.p * (entries - 1) / 100::float8 - 1e-6::float8)::bigint - 1)
                          from unnest(p_percentiles) with ordinality as q (p, nth)
                          order by q.nth);
     if p_bin_kind = 'count' then
-        -- By place from the lowest score on; a bin from its first place to its last.
-        select array_agg(x.low order by x.i), array_agg(x.high order by x.i), array_agg(x.until - x.since order by x.i)
-        into bin_from, bin_to, bin_entries
-        from (select y.i, y.since, y.until,
-                     ladder.standing_score(p_window, p_start, p_period, v_is_desc, v_scores,
-                                           case when v_is_desc then entries - 1 - y.since else y.since end) as low,
-                     ladder.standing_score(p_window, p_start, p_period, v_is_desc, v_scores,
-                                           case when v_is_desc then entries - y.until else y.until - 1 end) as high
-              from (select i, div((i - 1) * entries::numeric, z.bins)::bigint as since, div(i * entries::numeric, z.bins)::bigint as until
-                    from (select least(p_bins, entries)::integer as bins) z
-                    cross join lateral generate_series(1, z.bins) i) y) x;
+        p_bins := least(p_bins, entries);
+        v_places := v_places
+                    || array(select case when v_is_desc then entries - 1 - x.place else x.place end
+                             from generate_series(1, p_bins) i
+                             cross join lateral (values (div((i - 1) * entries::numeric, p_bins)::bigint, 1),
+                                                        (div(i * entries::numeric, p_bins)::bigint - 1, 2)) x (place, nth)
+                             order by i, x.nth);
+    end if;
+    if v_scores is not null then
+        v_found := array(select v_scores[q.place + 1] from unnest(v_places) with ordinality as q (place, nth) order by q.nth);
+    else
+        v_found := array(select case when v_is_desc then ~x.k1 else x.k1 end
+                         from (select y.*, width_bucket(y.place, r.before) as rung from unnest(v_places) with ordinality as y (place, nth)) q
+                         cross join lateral (select e.k1
+                                             from ladder.entry e
+                                             where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed
+                                               and (e.k1, e.k2, e.k3, e.player)
+                                                   >= (r.k1[q.rung], r.k2[q.rung], r.k3[q.rung], r.player[q.rung] collate "C")
+                                             order by e.k1, e.k2, e.k3, e.player
+                                             offset q.place - r.before[q.rung]
+                                             limit 1) x
+                         order by q.nth);
+    end if;
+    highest := v_found[case when v_is_desc then 1 else 2 end];
+    lowest := v_found[case when v_is_desc then 2 else 1 end];
+    percentiles := v_found[3:2 + cardinality(p_percentiles)];
+    if p_bin_kind = 'count' then
+        bin_from := array(select v_found[2 + cardinality(p_percentiles) + 2 * i - 1] from generate_series(1, p_bins) i order by i);
+        bin_to := array(select v_found[2 + cardinality(p_percentiles) + 2 * i] from generate_series(1, p_bins) i order by i);
+        bin_entries := array(select div(i * entries::numeric, p_bins)::bigint - div((i - 1) * entries::numeric, p_bins)::bigint
+                             from generate_series(1, p_bins) i order by i);
     elsif p_bin_kind <> '' then
         bin_from := lowest || ladder.bin_starts(p_bin_kind, p_bins, lowest, highest);
-        -- How many have a lower score than each bin.
-        v_lower := array(select case when q.nth = 1 then 0
-                                     when v_scores is not null
-                                     then (select count(*) from unnest(v_scores) x where width_bucket(x, bin_from) < q.nth)
-                                     when v_is_desc
-                                     then entries - ladder.standing_before(p_window, p_start, p_period, (~q.score) + 1, -9223372036854775808,
-                                                                           -9223372036854775808, '')
-                                     else ladder.standing_before(p_window, p_start, p_period, q.score, -9223372036854775808,
-                                                                 -9223372036854775808, '') end
-                         from unnest(bin_from) with ordinality as q (score, nth)
-                         order by q.nth);
-        bin_to := array(select case when q.nth = cardinality(bin_from) then highest else bin_from[q.nth + 1] - 1 end
-                        from unnest(bin_from) with ordinality as q (score, nth)
-                        order by q.nth);
+        if v_scores is not null then
+            v_lower := array(select (select count(*) from unnest(v_scores) x where x < q.score)
+                             from unnest(bin_from) with ordinality as q (score, nth) order by q.nth);
+        else
+            -- How many keys are before the first one with a k1; on a desc board those of the bin and above it.
+            v_lower := 0::bigint
+                       || array(select case when v_is_desc then entries - (r.before[q.rung] + x.count) else r.before[q.rung] + x.count end
+                                from (select y.k1, y.nth, width_bucket(y.k1 - 1, r.k1) as rung
+                                      from (select case when v_is_desc then (~z.score) + 1 else z.score end as k1, z.nth
+                                            from unnest(bin_from[2:]) with ordinality as z (score, nth)) y) q
+                                cross join lateral (select count(*)
+                                                    from ladder.entry e
+                                                    where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period
+                                                      and not e.removed
+                                                      and (e.k1, e.k2, e.k3, e.player)
+                                                          >= (r.k1[q.rung], r.k2[q.rung], r.k3[q.rung], r.player[q.rung] collate "C")
+                                                      and e.k1 < q.k1) x
+                                order by q.nth);
+        end if;
+        bin_to := array(select x - 1 from unnest(bin_from[2:]) with ordinality as q (x, nth) order by q.nth) || highest;
         bin_entries := array(select (v_lower || entries)[q.nth + 1] - q.lower
                              from unnest(v_lower) with ordinality as q (lower, nth)
                              order by q.nth);
@@ -165,33 +232,6 @@ end
 $$;
 comment on function ladder.standing_statistics(ladder.window_kind, timestamptz, bigint, double precision[], text, integer)
     is 'A standing in numbers.';
-
-create or replace function ladder.standing_score(p_window ladder.window_kind, p_start timestamptz, p_period bigint,
-                                                 p_is_desc boolean, p_scores bigint[], p_place bigint)
-    returns bigint
-    language sql
-    stable
-    set search_path = pg_catalog
-    set plan_cache_mode = force_custom_plan
-as $$
-    select p_scores[p_place + 1] where p_scores is not null
-    union all
-    select case when p_is_desc then ~x.k1 else x.k1 end
-    from ladder.standing_seek(p_period, p_place) s
-    cross join lateral (select e.k1
-                        from ladder.entry e
-                        where e.window_kind = p_window
-                          and e.period_start = p_start
-                          and e.period_id = p_period
-                          and not e.removed
-                          and (e.k1, e.k2, e.k3, e.player) >= (s.k1, s.k2, s.k3, s.player collate "C")
-                        order by e.k1, e.k2, e.k3, e.player
-                        offset s.rest
-                        limit 1) x
-    where p_scores is null
-$$;
-comment on function ladder.standing_score(ladder.window_kind, timestamptz, bigint, boolean, bigint[], bigint)
-    is 'The score at a place of a standing: of all scores, or by the ladder.';
 
 -- standing_activity: submissions that fell into a period, and its new entries, from three moments on: the last 60 seconds, 60 minutes
 -- and 24 hours up to the present second, minute and minute, which are in.

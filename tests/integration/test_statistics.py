@@ -148,17 +148,17 @@ def check_ladder(stack, period, url=None):
         with entry as materialized (
             select e.*, row_number() over (order by e.k1, e.k2, e.k3, e.player) - 1 as place, count(*) over () as total
             from ladder.entry e where e.period_id = %s and e.window_kind = 'all' and e.period_start = '-infinity' and not e.removed),
-        sample as materialized (select * from entry order by random() limit 60)
-        select s.player, s.place, ladder.standing_before('all', '-infinity', %s, s.k1, s.k2, s.k3, s.player), s.total,
-               ladder.standing_total('all', '-infinity', %s), s.k1, x.k1
+        sample as materialized (select * from entry order by random() limit 15)
+        select s.player, s.place, n.before, s.total, n.total, x.player
         from sample s
+        cross join lateral (select ladder.standing_before('all', '-infinity', %s, s.k1, s.k2, s.k3, s.player) as before,
+                                   ladder.standing_total('all', '-infinity', %s) as total offset 0) n
         cross join lateral ladder.standing_seek(%s, s.place) k
         cross join lateral (select e.k1, e.player from ladder.entry e
                             where e.period_id = %s and e.window_kind = 'all' and e.period_start = '-infinity' and not e.removed
                               and (e.k1, e.k2, e.k3, e.player) >= (k.k1, k.k2, k.k3, k.player collate "C")
                             order by e.k1, e.k2, e.k3, e.player offset k.rest limit 1) x
-        where s.place <> ladder.standing_before('all', '-infinity', %s, s.k1, s.k2, s.k3, s.player)
-           or s.total <> ladder.standing_total('all', '-infinity', %s) or x.player <> s.player""", *[period] * 7, url=url)
+        where s.place <> n.before or s.total <> n.total or x.player <> s.player""", *[period] * 5, url=url)
     assert wrong == []
 
 
@@ -182,7 +182,7 @@ def test_ranks_by_the_ladder_are_exact_whatever_happens(stack, client):
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        for turn in range(8):
+        for turn in range(5):
             check_ladder(stack, period)
             check_ladder(stack, period, stack.replica_url)
             if turn % 3 == 1:
