@@ -17,7 +17,7 @@ $$;
 comment on function ladder.tally_is_sure(bigint) is 'May the tally of a standing be used?';
 
 -- tally_moves: from where (-1) to where (+1) entries of a standing went since the cursor.
-create or replace function ladder.tally_moves(p_board bigint, p_period bigint)
+create or replace function ladder.tally_moves(p_period bigint)
     returns table (sign integer, k1 bigint, k2 bigint, k3 bigint, player text)
     language plpgsql
     stable
@@ -36,17 +36,17 @@ begin
     cross join lateral unnest(v.period_ids) with ordinality as u (period_id, nth)
     cross join lateral (values (-1, v.moves[u.nth][1], v.moves[u.nth][2], v.moves[u.nth][3]),
                                (1, v.moves[u.nth][4], v.moves[u.nth][5], v.moves[u.nth][6])) s (sign, k1, k2, k3)
-    where v.board_id = p_board
+    where v.board_id = (select p.board_id from ladder.period p where p.id = p_period)
       and v.submitted_at >= c.at - interval '1 hour'
       and (v.xid = any (v_xip) or v.xid >= v_xmax)
       and u.period_id = p_period
       and s.k1 is not null;
 end
 $$;
-comment on function ladder.tally_moves(bigint, bigint) is 'How entries of a standing moved since the cursor.';
+comment on function ladder.tally_moves(bigint) is 'How entries of a standing moved since the cursor.';
 
 -- standing_total: how many entries there are.
-create or replace function ladder.standing_total(p_board bigint, p_window ladder.window_kind, p_start timestamptz, p_period bigint)
+create or replace function ladder.standing_total(p_window ladder.window_kind, p_start timestamptz, p_period bigint)
     returns bigint
     language plpgsql
     stable
@@ -56,7 +56,7 @@ as $$
 begin
     if ladder.tally_is_sure(p_period) then
         return coalesce((select t.entries from ladder.tally t where t.period_id = p_period), 0)
-               + (select coalesce(sum(m.sign), 0) from ladder.tally_moves(p_board, p_period) m);
+               + (select coalesce(sum(m.sign), 0) from ladder.tally_moves(p_period) m);
     end if;
     return (select count(*)
             from ladder.entry e
@@ -66,10 +66,10 @@ begin
               and not e.removed);
 end
 $$;
-comment on function ladder.standing_total(bigint, ladder.window_kind, timestamptz, bigint) is 'How many entries a standing has.';
+comment on function ladder.standing_total(ladder.window_kind, timestamptz, bigint) is 'How many entries a standing has.';
 
 -- standing_before: how many entries are before a key.
-create or replace function ladder.standing_before(p_board bigint, p_window ladder.window_kind, p_start timestamptz, p_period bigint,
+create or replace function ladder.standing_before(p_window ladder.window_kind, p_start timestamptz, p_period bigint,
                                                   p_k1 bigint, p_k2 bigint, p_k3 bigint, p_player text)
     returns bigint
     language plpgsql
@@ -96,7 +96,7 @@ begin
                         where q.period_id = p_period
                           and (q.k1, q.k2, q.k3, q.player) < (r.k1, r.k2, r.k3, r.player))
                        + (select coalesce(sum(m.sign), 0)
-                          from ladder.tally_moves(p_board, p_period) m
+                          from ladder.tally_moves(p_period) m
                           where (m.k1, m.k2, m.k3, m.player collate "C") < (r.k1, r.k2, r.k3, r.player));
         else
             r := ladder.tally_lowest(p_period);
@@ -112,11 +112,11 @@ begin
                         and (e.k1, e.k2, e.k3, e.player) < (p_k1, p_k2, p_k3, p_player collate "C"));
 end
 $$;
-comment on function ladder.standing_before(bigint, ladder.window_kind, timestamptz, bigint, bigint, bigint, bigint, text)
+comment on function ladder.standing_before(ladder.window_kind, timestamptz, bigint, bigint, bigint, bigint, text)
     is 'How many entries of a standing are before a key.';
 
 -- standing_seek: a key, and how many entries from it on to skip to come to a place: the nearest rung before it.
-create or replace function ladder.standing_seek(p_board bigint, p_period bigint, p_offset bigint,
+create or replace function ladder.standing_seek(p_period bigint, p_offset bigint,
                                                 out k1 bigint, out k2 bigint, out k3 bigint, out player text, out rest bigint)
     language plpgsql
     stable
@@ -129,7 +129,7 @@ begin
     if ladder.tally_is_sure(p_period) then
         with moved as (
             select r.k1, r.k2, r.k3, r.player, sum(m.sign) as entries
-            from ladder.tally_moves(p_board, p_period) m
+            from ladder.tally_moves(p_period) m
             cross join lateral (select q.*
                                 from ladder.tally_rung q
                                 where q.period_id = p_period
@@ -158,4 +158,4 @@ begin
     end if;
 end
 $$;
-comment on function ladder.standing_seek(bigint, bigint, bigint) is 'Where to begin to read for the entry at a place of a standing, and how many to skip from there.';
+comment on function ladder.standing_seek(bigint, bigint) is 'Where to begin to read for the entry at a place of a standing, and how many to skip from there.';

@@ -1,29 +1,19 @@
 -- standing_histogram: counts at the edges of the bins by the ladder, not by reading the entries.
 create materialized view ladder.standing_histogram as
-select x.period_id, x.game, x.board, x.window_kind, x.starts_at, x.bin, x.score_from, x.score_to, x.lower_than_next - x.lower as entries
-from (select p.id as period_id, g.name as game, b.name as board, p.window_kind, p.starts_at, n.nth::integer as bin,
-             edge.score as score_from, coalesce(lead(edge.score) over bins - 1, s.highest) as score_to,
-             n.lower, coalesce(lead(n.lower) over bins, s.entries) as lower_than_next
-      from ladder.period p
-      join ladder.board b on b.id = p.board_id
-      join ladder.game g on g.id = b.game_id
-      cross join lateral ladder.standing_statistics(b.id, p.window_kind, p.starts_at, p.id, '{}', 0, '{}') s
-      cross join lateral (select least(20, s.highest::numeric - s.lowest + 1)::integer as bins) c
-      cross join lateral (select array(select (s.lowest + div(i * (s.highest::numeric - s.lowest + 1), c.bins))::bigint
-                                       from generate_series(1, c.bins - 1) i) as edges) e
-      cross join lateral ladder.standing_statistics(b.id, p.window_kind, p.starts_at, p.id, '{}', 0, e.edges) h
-      cross join lateral unnest(array[0::bigint] || h.lower) with ordinality as n (lower, nth)
-      cross join lateral (select (array[s.lowest] || e.edges)[n.nth] as score) edge
-      where p.state <> 'closed'
-        and b.deleted_at is null
-        and s.entries > 0
-      window bins as (partition by p.id order by n.nth)) x
+select p.id as period_id, g.name as game, b.name as board, p.window_kind, p.starts_at, x.bin::integer as bin, x.score_from, x.score_to, x.entries
+from ladder.period p
+join ladder.board b on b.id = p.board_id
+join ladder.game g on g.id = b.game_id
+cross join lateral ladder.standing_statistics(p.window_kind, p.starts_at, p.id, '{}', 'width', 20) s
+cross join lateral unnest(s.bin_from, s.bin_to, s.bin_entries) with ordinality as x (score_from, score_to, entries, bin)
+where p.state <> 'closed'
+  and b.deleted_at is null
 with no data;
 create unique index standing_histogram_period_id_bin_uq on ladder.standing_histogram (period_id, bin);
 comment on index ladder.standing_histogram_period_id_bin_uq is 'One histogram; REFRESH … CONCURRENTLY.';
 create index standing_histogram_game_board_idx on ladder.standing_histogram (game, board);
 comment on index ladder.standing_histogram_game_board_idx is 'The histograms of a board.';
-comment on materialized view ladder.standing_histogram is 'The scores of every open standing in up to 20 bins of equal width. Asked for by dashboards (one board''s of this moment, in other bins: GET …/stats). Refreshed at most every 60 s; REFRESHED.';
+comment on materialized view ladder.standing_histogram is 'The scores of every open standing in up to 20 bins of equal width. Asked for by dashboards (one board''s of this moment, in other bins: GET …/stats). Refreshed at most every 60 s; how long that takes is in docs/performance.md.';
 comment on column ladder.standing_histogram.period_id is 'The standing.';
 comment on column ladder.standing_histogram.game is 'Name of the game.';
 comment on column ladder.standing_histogram.board is 'Name of the board.';

@@ -136,6 +136,8 @@ api_handler_fn api_top, api_range, api_player, api_around, api_players, api_at; 
 api_handler_fn api_compare, api_player_history;                                                            /* history.c */
 api_handler_fn api_combination_put, api_combination_get, api_combination_delete;                           /* combination.c */
 api_handler_fn api_player_boards;                                                                          /* player_boards.c */
+api_handler_fn api_statistics;                                                                             /* statistics.c */
+api_handler_fn api_stats_history;                                                                          /* stats_history.c */
 api_handler_fn api_periods;                                                                                /* periods.c */
 api_handler_fn api_player_remove, api_player_erase;                                                        /* removal.c */
 api_handler_fn api_cache_purge;                                                                            /* purging.c */

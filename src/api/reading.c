@@ -24,8 +24,9 @@
 struct key_head {
     int64_t standing, board_version, offset, k1, k2, k3, k1_max, at_score;
     double percentile;
-    int32_t limit, above, below, player_size;
+    int32_t limit, above, below, player_size, bins;
     uint8_t view, kind, ranking, absent, at_kind, is_public;
+    uint8_t bin_kind;
     uint8_t subscore, achieved_at, metadata, total, of_percentile, texts, names_period;
 };
 
@@ -51,6 +52,8 @@ static size_t key_make(const struct reading *reading, char out[static L1_KEY_MAX
     head.above = query->above;
     head.below = query->below;
     head.player_size = (int32_t)query->player.size;
+    head.bins = query->statistics.bins;
+    head.bin_kind = query->statistics.bin_kind ? (uint8_t)query->statistics.bin_kind[0] : 0;
     head.view = (uint8_t)reading->view;
     head.kind = (uint8_t)query->kind;
     head.ranking = (uint8_t)query->ranking;
@@ -68,6 +71,13 @@ static size_t key_make(const struct reading *reading, char out[static L1_KEY_MAX
     if (query->player.size) {
         memcpy(out + size, query->player.data, query->player.size);
         size += query->player.size;
+    }
+    if (query->statistics.percentiles) {
+        struct slice percentiles = slice_of(query->statistics.percentiles);
+        if (size + percentiles.size > L1_KEY_MAX)
+            return 0;
+        memcpy(out + size, percentiles.data, percentiles.size);
+        size += percentiles.size;
     }
     for (size_t i = 0; i < query->player_count; i++) {
         struct slice id = query->players[i];

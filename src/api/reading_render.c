@@ -36,7 +36,7 @@ static void cursor_render(struct reading *reading, struct jsonw *json, const str
     jsonw_text(json, text);
 }
 
-static void head_render(struct reading *reading, struct jsonw *json)
+void reading_head(struct reading *reading, struct jsonw *json)
 {
     const struct period *period = &reading->query.period;
     char text[PERIOD_TEXT_MAX];
@@ -112,7 +112,7 @@ static void total_render(const struct reading *reading, struct jsonw *json, cons
 
 static void page_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
 {
-    head_render(reading, json);
+    reading_head(reading, json);
     total_render(reading, json, answer);
     rows_render(reading, json, answer);
     if (reading->view == VIEW_TOP || reading->view == VIEW_RANGE)
@@ -129,13 +129,13 @@ static void player_render(struct reading *reading, struct jsonw *json, const str
         jsonw_double(json, percentile_of(answer->rows[0].ordinal, answer->total));
     }
     total_render(reading, json, answer);
-    head_render(reading, json);
+    reading_head(reading, json);
 }
 
 /* What stands at a rank or percentile; or where a score would stand. */
 static void at_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
 {
-    head_render(reading, json);
+    reading_head(reading, json);
     if (reading->at_kind == AT_SCORE) {
         jsonw_key(json, "score");
         jsonw_int64(json, reading->at_score);
@@ -174,6 +174,8 @@ int reading_render(struct reading *reading, const struct standing_answer *answer
         player_render(reading, &json, answer);
     else if (reading->view == VIEW_AT)
         at_render(reading, &json, answer);
+    else if (reading->view == VIEW_STATISTICS)
+        statistics_render(reading, &json, answer);
     else
         page_render(reading, &json, answer);
     jsonw_object_close(&json);

@@ -5,7 +5,7 @@
  *                |                            | COLD, CORRUPT, lost, unreadable
  *                +------------- no -----------+--> PostgreSQL --> rows
  *
- * Dense ranks are PostgreSQL's, except from the top, where they are counted along the page: Redis would have to walk over
+ * Statistics are PostgreSQL's, where the worker's tally has them (sql/functions/70_tally.sql). So are dense ranks, except from the top, where they are counted along the page: Redis would have to walk over
  * every different score above.
  */
 #include <stdio.h>
@@ -101,6 +101,9 @@ static struct span span_of(const struct standing_read *read)
         span.low = answer->before - 1;
         span.high = answer->before;
         break;
+    case STANDING_STATISTICS:
+        span.high = MOVES_END;
+        break;
     }
     /* Equal scores share the rank of the first of them; one above may come to share it without moving. */
     if (query->ranking == RANKING_COMPETITION && answer->count && !fault_is("competition-border"))
@@ -138,7 +141,7 @@ static bool redis_may_answer(struct standing_read *read)
     const struct standing_query *query = &read->query;
     bool is_dense = query->ranking == RANKING_DENSE && !(query->kind == STANDING_PAGE && query->offset == 0);
 
-    return kv_is_trusted(read->store->kv) && !query->period.is_closed && !query->freshness.skips_redis &&
+    return kv_is_trusted(read->store->kv) && query->kind != STANDING_STATISTICS && !query->period.is_closed && !query->freshness.skips_redis &&
            !query->freshness.needs_primary && !is_dense && !unsure_has(read->store, query->period.id);
 }
 
@@ -340,6 +343,8 @@ static bool script_send(struct standing_read *read)
         arguments[count++] = slice_of(score);
         arguments[count++] = (struct slice){(const char *)bytes, bytes_size};
         break;
+    case STANDING_STATISTICS:
+        return false; /* PostgreSQL's: see redis_may_answer */
     }
     return kv_call(read->store->kv, count, arguments, on_redis, read);
 }
