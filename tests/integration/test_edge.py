@@ -91,6 +91,7 @@ class Workers:
     def again(self):
         self.process = self.stack.worker(**self.settings)
         self.started.append(self.process)
+        wait_until(lambda: self.process.log() or not self.process.is_alive(), 10, "the worker has begun: it may be ended at once")
 
     def close(self):
         for process in self.started:
