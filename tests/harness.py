@@ -384,7 +384,8 @@ class Database:
         stack.sql(f"create database {name} owner {owner}")
         for part in ("migrations", "sql/functions"):
             shutil.copytree(ROOT / part, directory / part)
-        self.version = max(int(file.name[:4]) for file in (directory / "migrations").glob("*.up.sql"))
+        self.versions = sorted(int(file.name[:4]) for file in (directory / "migrations").glob("*.up.sql"))
+        self.version = self.versions[-1]
 
     def url(self, login="ladder"):
         return f"postgresql://{login}@127.0.0.1:{self.stack.primary_port}/{self.name}"
