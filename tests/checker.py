@@ -104,11 +104,11 @@ class Watched:
         self.last = 0                   # the newest state that is known
         self.begun = 0                  # the newest that a write under way may make
         self.acknowledged = [0] * servers
-        self.seen = [0] * servers
+        self.seen = collections.Counter()  # by server and standing: of several, one may be brought to Redis before another
         self.tokens = collections.deque([(0, None)], 4)  # (state, token), the newest last
         self.undecided = []             # answers that only a write under way can explain
         self.hot = [self.draw() for _ in range(8)]
-        self.unsettled = None           # the question that shows the last change, which may not be in Redis yet
+        self.unsettled = []             # the questions that show the last change, which may not be in Redis yet
         self.copies = {}                # path -> (etag, modified, body), some client's
 
     @property
@@ -130,7 +130,7 @@ class Read:
     def __init__(self, watched, server, query, has_token):
         self.watched, self.server, self.query, self.copy = watched, server, query, None
         self.acknowledged = max(watched.acknowledged[server], watched.tokens[-1][0] if has_token else 0)
-        self.floor = max(self.acknowledged, watched.seen[server])
+        self.floor = max(self.acknowledged, watched.seen[server, query.facet])
 
 
 class Checker:
@@ -191,7 +191,7 @@ class Checker:
         unsettled = [w for w in self.boards if w.unsettled] if self.is_disturbed else ()
         if unsettled:
             watched = self.random.choice(unsettled)
-            reads.append(self.read_of(connection.server, watched, watched.unsettled))
+            reads.append(self.read_of(connection.server, watched, self.random.choice(watched.unsettled)))
         connection.send(reads)
 
     # ---- reading ----
@@ -243,11 +243,11 @@ class Checker:
             evidence = lambda: self.evidence(read, answer, status, body, floor, ceiling, source)  # noqa: E731
             if ceiling == watched.last:
                 raise Violation(evidence())
-            watched.undecided.append((query, status, body, floor, ceiling, source, evidence, read.server if is_redis else None))
-        elif is_redis and found > watched.seen[read.server]:
-            watched.seen[read.server] = found
-        if watched.unsettled is query and source == "redis" and watched.begun == watched.last and found == watched.last:
-            watched.unsettled = None
+            watched.undecided.append((query, status, body, floor, ceiling, source, evidence, (read.server, query.facet) if is_redis else None))
+        elif is_redis and found > watched.seen[read.server, query.facet]:
+            watched.seen[read.server, query.facet] = found
+        if query in watched.unsettled and source == "redis" and watched.begun == watched.last and found == watched.last:
+            watched.unsettled.remove(query)
         if answer.status == 200 and not is_copied:
             if len(watched.copies) > 300:
                 watched.copies.clear()
@@ -267,7 +267,7 @@ class Checker:
         view = "/range" if "/range" in query.path else "/top"
         pair_max = query.pair_max if isinstance(query, model.After) else None
         watched.hot[self.random.randrange(len(watched.hot))] = model.After(
-            board, view, page["next"], key + (last["player"],), pair_max, self.random.choice((1, 3, 10)), ranking=query.ranking)
+            board, view, page["next"], key + (last["player"],), pair_max, self.random.choice((1, 3, 10)), ranking=query.ranking, facet=query.facet)
 
     def find(self, watched, query, status, body, floor, ceiling, source):
         """The oldest allowed state of which this is the answer; None: there is none."""
@@ -331,6 +331,9 @@ class Checker:
         if random.random() < 0.2:
             self.serial += 1
             wanted["metadata"] = {"n": self.serial}
+        if watched.board.facets and random.random() < 0.4:
+            name = random.choice(tuple(watched.board.facets))
+            wanted["facets"] = {name: random.choice(watched.board.facets[name] + (None,))}
         if random.random() < 0.3:
             # Two at the same instant: the id decides.
             if not self.clock or random.random() < 0.5:
@@ -409,19 +412,28 @@ class Checker:
         metadata = wanted.get("metadata")
         at = model.time_us(entry["achieved_at"])
         after, old, new = board.submit(before, wanted["player"], wanted["score"], wanted.get("subscore", 0), at,
-                                       None if metadata is None else model.text_of(metadata))
+                                       None if metadata is None else model.text_of(metadata), wanted.get("facets"))
         watched.push(after)
         told = (entry["score"], entry["subscore"], entry["metadata"] and model.text_of(entry["metadata"]), result["improved"])
-        right = (new.score, new.subscore, new.metadata, after is not before)
+        right = (new.score, new.subscore, new.metadata, new is not old)
         told_old = result["previous"] and (result["previous"]["score"], result["previous"]["subscore"])
         if has_ranks:
             told += (entry["rank"],)
             right += (after.index(new) + 1,)
+            told += (result.get("facets"),)
+            right += (self.facets_of(board, after, new),)
             told_old = told_old and told_old + (result["previous"]["rank"],)
         right_old = old and (old.score, old.subscore) + ((before.index(old) + 1,) if has_ranks else ())
-        if told != right or told_old != right_old or at != new.at or ("at" in wanted and after is not before and old is None
+        if told != right or told_old != right_old or at != new.at or ("at" in wanted and new is not old and old is None
                                                                      and entry["achieved_at"] != wanted["at"]):
             raise Violation(f"{board.name} {board.order} {board.operator}: {wanted} was answered {result}, right is {right}, before {right_old}")
+
+    @staticmethod
+    def facets_of(board, state, entry):
+        """What an answer says of the player's facets."""
+        values = state.values.get(entry.player, {})
+        return {name: values.get(name) and {"value": values[name], "rank": state.of(f"{name}:{values[name]}").index(entry) + 1}
+                for name in board.facets} if board.facets else None
 
     def settle(self, watched, first, answer):
         """
@@ -430,10 +442,12 @@ class Checker:
         """
         if not self.is_disturbed or answer.field(b"Server-Timing").startswith("redis"):
             return
-        old, new = watched.states[first].entries, watched.states[watched.last].entries
-        changed = [player for player in old.keys() | new.keys() if old.get(player) is not new.get(player)]
-        if changed:
-            watched.unsettled = model.Player(watched.board, changed[0])
+        facets = [f"{name}:{value}" for name, values in watched.board.facets.items() for value in values]
+        for facet in [None, *facets]:
+            old, new = watched.states[first].of(facet).entries, watched.states[watched.last].of(facet).entries
+            changed = [player for player in old.keys() | new.keys() if old.get(player) is not new.get(player)]
+            if changed:
+                watched.unsettled.append(model.Player(watched.board, changed[0], facet=facet))
 
     def acknowledge(self, watched, server, token, answer):
         self.settle(watched, max(watched.acknowledged), answer)

@@ -107,7 +107,7 @@ def run(stack, servers, game, key, operations, worker=None, processes=2, seed=1,
 def boards_make(client, processes, seed, boards=6):
     for i in range(processes):
         for board in model.boards(f"b{seed}-{i}-", boards):
-            client.put_board(board.name, order=board.order, operator=board.operator, tie=board.tie)
+            client.put_board(board.name, order=board.order, operator=board.operator, tie=board.tie, facets=list(board.facets))
             yield board.name
 
 

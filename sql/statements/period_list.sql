@@ -3,6 +3,7 @@
 select p.id, p.window_kind, ladder.us_of(p.starts_at) as starts_us, ladder.us_of(p.ends_at) as ends_us, p.state
 from ladder.period p
 where p.board_id = $1::bigint
+  and p.facet = ''
   and p.window_kind = $2::ladder.window_kind
   and p.starts_at < ladder.time_of($3::bigint)
 order by p.starts_at desc
