@@ -134,14 +134,14 @@ class Read:
 
 
 class Checker:
-    def __init__(self, ports, game, key, seed, prefix, boards=6, connections=6, writes=0.08, rankings=model.RANKINGS):
+    def __init__(self, ports, game, key, seed, prefix, boards=6, connections=6, writes=0.08, rankings=model.RANKINGS, facets=model.FACETS):
         self.random = random_module.Random(seed)
         self.selector = selectors.DefaultSelector()
         self.game, self.ports, self.writes = game, ports, writes
         self.head = f" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
         self.counts = collections.Counter()
         self.rankings = rankings
-        self.boards = [self.watched(board, i) for i, board in enumerate(model.boards(prefix, boards))]
+        self.boards = [self.watched(board, i) for i, board in enumerate(model.boards(prefix, boards, facets))]
         self.connections = [Connection(self, server, port) for server, port in enumerate(ports) for _ in range(connections)]
         self.is_disturbed = False
         self.is_ending = False
@@ -294,7 +294,7 @@ class Checker:
         if body == text + end:
             return True
         # A page of PostgreSQL's need not know how many there are.
-        return query.total and source not in ("memory", "redis") and body == text.replace(',"total":%d' % len(state.rows), "") + end
+        return query.total and source not in ("memory", "redis") and body == text.replace(',"total":%d' % len(state.of(query.facet).rows), "") + end
 
     def evidence(self, read, answer, status, body, floor, ceiling, source):
         watched = read.watched

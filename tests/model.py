@@ -339,7 +339,7 @@ def facet_draw(board, random):
 FACETS = {"country": ("BR", "AR", "ÅX"), "clan": ("red", "1:2")}
 
 
-def boards(prefix, count):
+def boards(prefix, count, facets=FACETS):
     """Every combination of the rules in turn; every second one has facets."""
     rules = itertools.cycle(itertools.product(("desc", "asc"), ("last", "best", "sum"), ("first", "last")))
-    return [Board(f"{prefix}{i}", *rule, facets=FACETS if i % 2 else None) for i, rule in zip(range(count), rules)]
+    return [Board(f"{prefix}{i}", *rule, facets=facets if i % 2 else None) for i, rule in zip(range(count), rules)]

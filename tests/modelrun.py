@@ -104,9 +104,9 @@ def run(stack, servers, game, key, operations, worker=None, processes=2, seed=1,
     return counts, violations, disturber.counts if disturber else {}
 
 
-def boards_make(client, processes, seed, boards=6):
+def boards_make(client, processes, seed, boards=6, facets=model.FACETS):
     for i in range(processes):
-        for board in model.boards(f"b{seed}-{i}-", boards):
+        for board in model.boards(f"b{seed}-{i}-", boards, facets):
             client.put_board(board.name, order=board.order, operator=board.operator, tie=board.tie, facets=list(board.facets))
             yield board.name
 
@@ -146,7 +146,7 @@ class Setting:
 
     def check(self, operations, seed=1, processes=2, **options):
         """-> what was counted, violations. worker=… where it is to be disturbed."""
-        self.boards = list(boards_make(self.here, processes, seed))
+        self.boards = list(boards_make(self.here, processes, seed, facets=options.get("facets", model.FACETS)))
         return run(self.stack, self.servers, self.game, self.key, operations, processes=processes, seed=seed, **options)
 
     def remembered(self, path, **parameters):
