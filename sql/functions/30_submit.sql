@@ -59,6 +59,8 @@ declare
     v_refused integer[] := '{}'; v_refusal smallint[];
     v_has_facets boolean;
     v_facet_rows ladder.facet_row[] := '{}';
+    -- What the events tell: the results, with those in the standings of facets.
+    t_item integer[]; t_period bigint[]; t_outcome smallint[];
     s record;
 begin
     -- Before any look at a period's state: closing one waits for the transactions that have an id (work/roll.c).
@@ -312,12 +314,19 @@ begin
         end if;
     end loop;
 
+    t_item := r_item;
+    t_period := r_period;
+    t_outcome := r_outcome;
+    if v_facet_rows <> '{}' then
+        select t_item || array_agg(f.item), t_period || array_agg(f.period_id), t_outcome || array_agg(f.outcome)
+        into t_item, t_period, t_outcome
+        from unnest(v_facet_rows) f
+        where f.k1 is not null;
+    end if;
     insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids)
     select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids
     from (select x.item, array_agg(x.period_id) filter (where x.outcome = 1) as period_ids
-          from (select * from unnest(r_item, r_period, r_outcome)
-                union all
-                select f.item, f.period_id, f.outcome from unnest(v_facet_rows) f where f.k1 is not null) as x (item, period_id, outcome)
+          from unnest(t_item, t_period, t_outcome) as x (item, period_id, outcome)
           group by x.item
           having max(x.outcome) <= 1
           order by x.item) r
