@@ -3,6 +3,23 @@ drop function if exists ladder.submit(bigint[], text[], bigint[], bigint[], bigi
 drop function if exists ladder.submit_history(bigint, text[], bigint[], bigint[], bigint[], boolean, text[]);
 drop function if exists ladder.facet_mirror(integer[], bigint[], text[], text[], integer[], integer[], bigint[]);
 drop type ladder.facet_row;
+-- The views know of facets: the next migrate up makes them again.
+do $$
+declare
+    v_view name;
+begin
+    for v_view in
+        select c.relname from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relkind = 'm'
+    loop
+        execute format('drop materialized view ladder.%I', v_view);
+    end loop;
+end
+$$;
+delete from ladder.tally t using ladder.period p where p.facet <> '' and t.period_id = p.id;
+delete from ladder.tally_rung t using ladder.period p where p.facet <> '' and t.period_id = p.id;
+delete from ladder.tally_slot t using ladder.period p where p.facet <> '' and t.period_id = p.id;
+delete from ladder.final_rank f using ladder.period p where p.facet <> '' and f.period_id = p.id;
+delete from ladder.final_gap f using ladder.period p where p.facet <> '' and f.period_id = p.id;
 delete from ladder.entry e
 using ladder.period p
 where p.facet <> '' and e.period_id = p.id and e.window_kind = p.window_kind and e.period_start = p.starts_at;

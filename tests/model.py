@@ -98,9 +98,16 @@ class State:
 
 
 class Board:
-    def __init__(self, name, order, operator, tie, facets=None):
-        """facets: the values of each, by name."""
+    """
+    facets: the values of each, by name.
+
+    max_staleness_ms, and rolls, are as the service has them; rolls: a window that ends every few seconds. What a period holds is a
+    state like any other, and `head` that of a board without: who compares an answer takes its period out first.
+    """
+
+    def __init__(self, name, order, operator, tie, facets=None, max_staleness_ms=0, rolls=False):
         self.name, self.order, self.operator, self.tie, self.facets = name, order, operator, tie, facets or {}
+        self.max_staleness_ms, self.rolls = max_staleness_ms, rolls
         self.head = '"board":%s,"window":"all","period":"all"' % text_of(name)
 
     def pair(self, score, subscore):
@@ -337,9 +344,31 @@ def facet_draw(board, random):
 
 
 FACETS = {"country": ("BR", "AR", "ÅX"), "clan": ("red", "1:2")}
+BOARDS = 8
 
 
-def boards(prefix, count, facets=FACETS):
-    """Every combination of the rules in turn; every second one has facets."""
-    rules = itertools.cycle(itertools.product(("desc", "asc"), ("last", "best", "sum"), ("first", "last")))
-    return [Board(f"{prefix}{i}", *rule, facets=facets if i % 2 else None) for i, rule in zip(range(count), rules)]
+def boards(prefix, facets=FACETS):
+    """
+    Combinations of the rules in turn; every second of the first six has facets; of the last two, one may be answered with what is
+    old, and one has periods that end.
+    """
+    rules = itertools.product(("desc", "asc"), ("last", "best", "sum"), ("first", "last"))
+    return [Board(f"{prefix}{i}", *rule, facets=facets if i < 6 and i % 2 else None, max_staleness_ms=150 if i == 6 else 0, rolls=i == 7)
+            for i, rule in zip(range(BOARDS), rules)]
+
+
+class Rolls:
+    """Periods one behind the other, `length_us` long, so many; the last is long enough for everything behind."""
+
+    def __init__(self, from_us, length_us, count):
+        self.from_us, self.length_us, self.count = from_us, length_us, count
+
+    def start(self, n):
+        return self.from_us + n * self.length_us
+
+    def at(self, us):
+        """The number of the period that holds an instant."""
+        return min((us - self.from_us) // self.length_us, self.count - 1)
+
+    def end(self, n):
+        return self.start(n + 1) if n < self.count - 1 else self.start(n) + 86400 * 1000000

@@ -53,8 +53,8 @@ as $$
 $$;
 comment on function ladder.facet_ids(text[], text[], bigint[]) is 'The numbers of the facets that a board declares: those that it had keep theirs.';
 
--- facet_admit: notes the values that submissions bring. Returns those that can't be taken: outcome 7, one value too many;
--- 8, the board has no such facet. Boards whose values come at the same moment may get a few more than their limit.
+-- facet_admit: notes the values that submissions bring. Returns those that can't be taken: outcome 8, one value too many;
+-- 9, the board has no such facet. Boards whose values come at the same moment may get a few more than their limit.
 create or replace function ladder.facet_admit(p_board bigint[], p_facets text[])
     returns table (item integer, outcome smallint)
     language sql
@@ -89,7 +89,7 @@ as $$
         order by 1, 2
         on conflict do nothing
     )
-    select s.item::integer, max(case when not s.is_known then 8 when j.is_too_many then 7 end)::smallint
+    select s.item::integer, max(case when not s.is_known then 9 when j.is_too_many then 8 end)::smallint
     from said s
     left join judged j on j.board_id = s.board_id and j.key = s.key
     where not s.is_known or j.is_too_many
@@ -102,7 +102,8 @@ comment on function ladder.facet_admit(bigint[], text[]) is 'Notes the facets'' 
 -- p_*: the submissions, one for each (board, player); boards without facets have none. m_*: the standings that they touched, by
 -- item: (item, window index, period). Where a player's facets changed, all his open standings are looked at.
 --
--- Returns the entries of those standings as submit does: outcome 0, it was so already; 1, changed. Without k1: he left it.
+-- Returns the entries of those standings as submit does: outcome 0, it was so already; 1, changed. Without k1: he left it, where he was at
+-- the old one.
 create or replace function ladder.facet_mirror(
     p_item integer[], p_board bigint[], p_player text[], p_facets text[],
     m_item integer[], m_window integer[], m_period bigint[])
@@ -224,7 +225,7 @@ begin
     if v_changed <> '{}' then
         return query
         with gone as materialized (
-            select i.item, i.player collate "C" as player, p.id as period_id, p.window_kind, p.starts_at
+            select i.item, i.player collate "C" as player, p.id as period_id, p.window_kind, p.starts_at, e.k1, e.k2, e.k3
             from unnest(p_item, p_board, p_player) as i (item, board_id, player)
             cross join lateral (select q.facets, q.past from ladder.player_facet q
                                 where q.board_id = i.board_id and q.player = i.player collate "C" offset 0) f
@@ -234,7 +235,7 @@ begin
             cross join lateral (select from ladder.period q
                                 where q.board_id = i.board_id and q.facet = '' and q.window_kind = p.window_kind
                                   and q.starts_at = p.starts_at and q.state = 'open' offset 0) w
-            cross join lateral (select from ladder.entry q
+            cross join lateral (select q.k1, q.k2, q.k3 from ladder.entry q
                                 where q.period_id = p.id and q.player = i.player collate "C" and q.window_kind = p.window_kind
                                   and q.period_start = p.starts_at and not q.removed offset 0) e
             where i.item = any (v_changed)
@@ -251,7 +252,7 @@ begin
             returning e.period_id, e.player, e.revision
         )
         select g.item, 99, g.window_kind, g.period_id, 1::smallint, c.revision, null::bigint, null::bigint, null::bigint, null::text,
-               null::bigint, null::bigint, null::bigint, g.starts_at, ''
+               g.k1, g.k2, g.k3, g.starts_at, ''
         from gone g
         join closed c on c.period_id = g.period_id and c.player = g.player;
     end if;

@@ -16,14 +16,17 @@
 -- I1 (of the protocol with Redis): revision is drawn in DO UPDATE's SET, which runs under the row's lock, so a row's
 -- revisions increase in commit order; and the event that tells the tail is inserted by the same transaction.
 --
+-- One clock says when a submission came, and so in which period it counts: this database's, when it takes the batch, whatever
+-- the servers' clocks show. Where it is told (an import's `at`), p_achieved_us has it; null is now, in the order of arrival.
+--
 -- A submission is refused whole: if one of its windows cannot take it (closed, overflow), none does.
 --
 -- p_facets: the facets that a submission names, as JSON, or null; empty: none of them names any. On a board that declares
 -- facets each round is mirrored into their standings (25_facet.sql): those entries follow the windows' in the answer, with
 -- `facet` as "country:BR"; without k1, and `facet` empty, the player left that standing.
 --
--- outcome: 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key,
--- 7 too many values of a facet, 8 no such facet
+-- outcome: 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key, 7 made of others,
+-- 8 too many values of a facet, 9 no such facet
 drop function if exists ladder.submit(bigint[], text[], bigint[], bigint[], bigint[], text[], integer[], integer[], bigint[], bytea[], bytea[]);
 create or replace function ladder.submit(
     p_board bigint[], p_player text[], p_score bigint[], p_subscore bigint[], p_achieved_us bigint[],
@@ -43,6 +46,7 @@ as $$
 #variable_conflict use_column
 declare
     v_round_max integer := (select coalesce(max(r), 0) from unnest(p_round) r);
+    v_now bigint := ladder.us_of(clock_timestamp());
     v_repeated integer[] := '{}';
     v_pass integer;
     -- The open results of a round: (item, window index) pairs that lost a race and are decided again.
@@ -59,12 +63,16 @@ declare
     v_refused integer[] := '{}'; v_refusal smallint[];
     v_has_facets boolean;
     v_facet_rows ladder.facet_row[] := '{}';
-    -- What the events tell: the results, with those in the standings of facets.
-    t_item integer[]; t_period bigint[]; t_outcome smallint[];
     s record;
 begin
     -- Before any look at a period's state: closing one waits for the transactions that have an id (work/roll.c).
     perform pg_current_xact_id();
+
+    if array_position(p_achieved_us, null) is not null then
+        -- Not one later than now: a microsecond apart, so that among equals the first is the first.
+        p_achieved_us := (select array_agg(coalesce(i.us, v_now - cardinality(p_achieved_us) + i.item) order by i.item)
+                          from unnest(p_achieved_us) with ordinality as i (us, item));
+    end if;
 
     -- Lock class 1: idempotency keys, in order. A key that exists takes its submissions out of the batch; of a key that is
     -- here twice, the first has it.
@@ -155,7 +163,8 @@ begin
                        b.facet_ids <> '{}' as has_facets
                 from input i
                 cross join lateral (select q.* from ladder.board q
-                                    where q.id = i.board_id and q.deleted_at is null offset 0) b
+                                    where q.id = i.board_id and q.deleted_at is null
+                                      and not exists (select from ladder.combination c where c.board_id = q.id) offset 0) b
                 cross join lateral unnest(b.windows) with ordinality as w (kind, ordinality)
                 left join lateral ladder.period_of(b.id, w.kind, i.achieved_at) p on true
                 left join lateral (select q.* from ladder.entry q
@@ -314,27 +323,25 @@ begin
         end if;
     end loop;
 
-    t_item := r_item;
-    t_period := r_period;
-    t_outcome := r_outcome;
-    if v_facet_rows <> '{}' then
-        select t_item || array_agg(f.item), t_period || array_agg(f.period_id), t_outcome || array_agg(f.outcome)
-        into t_item, t_period, t_outcome
-        from unnest(v_facet_rows) f
-        where f.k1 is not null;
-    end if;
-    insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids)
-    select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids
-    from (select x.item, array_agg(x.period_id) filter (where x.outcome = 1) as period_ids
-          from unnest(t_item, t_period, t_outcome) as x (item, period_id, outcome)
+    insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
+    select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids, r.moves
+    from (select x.item, array_agg(x.period_id) filter (where x.outcome = 1) as period_ids,
+                 array_agg(array[x.old_k1, x.old_k2, x.old_k3, x.k1, x.k2, x.k3]) filter (where x.outcome = 1) as moves
+          from (select *
+                from unnest(r_item, r_period, r_outcome, r_old1, r_old2, r_old3, r_k1, r_k2, r_k3)
+                union all
+                select f.item, f.period_id, f.outcome, f.old_k1, f.old_k2, f.old_k3, f.k1, f.k2, f.k3
+                from unnest(v_facet_rows) f
+                where f.k1 is not null) as x (item, period_id, outcome, old_k1, old_k2, old_k3, k1, k2, k3)
           group by x.item
           having max(x.outcome) <= 1
           order by x.item) r
     join unnest(p_board, p_player, p_score, p_subscore, p_achieved_us)
          with ordinality as i (board_id, player, score, subscore, achieved_us, item) on i.item = r.item;
     if v_facet_rows <> '{}' then
-        insert into ladder.score_event (board_id, kind, player, period_ids)
-        select p_board[f.item], 'remove', p_player[f.item], array_agg(f.period_id)
+        insert into ladder.score_event (board_id, kind, player, period_ids, moves)
+        select p_board[f.item], 'remove', p_player[f.item], array_agg(f.period_id),
+               array_agg(array[f.old_k1, f.old_k2, f.old_k3, f.k1, f.k2, f.k3])
         from unnest(v_facet_rows) f
         where f.k1 is null
         group by f.item;
@@ -377,11 +384,14 @@ begin
         from unnest(v_facet_rows) f
         order by f.item, f.window_index;
     end if;
-    -- Submissions without a row in the answer: their board is gone (5), or their key was used before (6).
+    -- Submissions without a row in the answer: their board is gone (5) or made of others (7), or their key was used before (6).
     if (select count(distinct x) from unnest(r_item) x) < cardinality(p_board) then
         return query
         select i.item::integer, null::ladder.window_kind, null::bigint,
-               case when i.claim = any (v_repeated) then 6 else 5 end::smallint, null::bigint,
+               case when i.claim = any (v_repeated) then 6
+                    when exists (select from ladder.combination c where c.board_id = i.board_id) then 7
+                    else 5
+               end::smallint, null::bigint,
                null::bigint, null::bigint, null::bigint, null::text, null::bigint, null::bigint, null::bigint, null::bigint, null::text
         from unnest(p_board, p_claim) with ordinality as i (board_id, claim, item)
         where not exists (select from unnest(r_item) x where x = i.item);

@@ -36,7 +36,9 @@ declare
     v_refused integer[] := '{}';
     v_facet_rows ladder.facet_row[];
 begin
-    select * into b from ladder.board q where q.id = p_board and q.deleted_at is null;
+    perform pg_current_xact_id(); -- as in submit
+    select * into b from ladder.board q where q.id = p_board and q.deleted_at is null
+        and not exists (select from ladder.combination c where c.board_id = q.id);
     if not found then
         return query select 0::bigint, cardinality(p_player)::bigint;
         return;
@@ -126,19 +128,19 @@ begin
                       or j.subtotal not between -9223372036854775808 and 9223372036854775807) as is_there
     ),
     final as materialized (
-        select distinct on (j.period_id, j.player) j.*
+        select distinct on (j.period_id, j.player) j.*,
+               case when b.operator <> 'sum' then j.k1 when b.ordering = 'desc' then ~j.total::bigint else j.total::bigint end as new_k1,
+               case when b.operator <> 'sum' then j.k2 when b.ordering = 'desc' then ~j.subtotal::bigint else j.subtotal::bigint end as new_k2,
+               -- The same pair again, with other metadata: reached when it first was.
+               case when b.operator = 'last' and j.nth = 1 and j.is_old and (j.k1, j.k2) = (j.old_k1, j.old_k2)
+                    then j.old_k3 else j.k3 end as new_k3
         from judged j
         where j.has_changed and not (select is_there from trouble)
         order by j.period_id, j.player, j.item desc
     ),
     written as (
         insert into ladder.entry as e (period_id, player, window_kind, period_start, k1, k2, k3, revision, removed, metadata)
-        select f.period_id, f.player, f.window_kind, f.starts_at,
-               case when b.operator <> 'sum' then f.k1 when b.ordering = 'desc' then ~f.total::bigint else f.total::bigint end,
-               case when b.operator <> 'sum' then f.k2 when b.ordering = 'desc' then ~f.subtotal::bigint else f.subtotal::bigint end,
-               -- The same pair again, with other metadata: reached when it first was.
-               case when b.operator = 'last' and f.nth = 1 and f.is_old and (f.k1, f.k2) = (f.old_k1, f.old_k2)
-                    then f.old_k3 else f.k3 end,
+        select f.period_id, f.player, f.window_kind, f.starts_at, f.new_k1, f.new_k2, f.new_k3,
                coalesce(f.old_revision, nextval('ladder.revision')), false, null
         from final f
         order by f.period_id, f.player
@@ -153,14 +155,20 @@ begin
         returning 1
     ),
     taken as materialized (
-        select item, array_agg(period_id) filter (where has_changed) as period_ids
-        from judged
+        select j.item, array_agg(j.period_id) filter (where j.has_changed) as period_ids,
+               -- The last change of a place says from where to where all of them went.
+               array_agg(case when f.item is not null
+                              then array[case when f.is_old then f.old_k1 end, case when f.is_old then f.old_k2 end,
+                                         case when f.is_old then f.old_k3 end, f.new_k1, f.new_k2, f.new_k3]
+                              else array[null, null, null, null, null, null]::bigint[] end) filter (where j.has_changed) as moves
+        from judged j
+        left join final f on f.item = j.item and f.period_id = j.period_id
         where not (select is_there from trouble)
-        group by item
+        group by j.item
     ),
     told as (
-        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids)
-        select p_board, p_player[j.item], p_score[j.item], p_subscore[j.item], ladder.time_of(p_achieved_us[j.item]), j.period_ids
+        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
+        select p_board, p_player[j.item], p_score[j.item], p_subscore[j.item], ladder.time_of(p_achieved_us[j.item]), j.period_ids, j.moves
         from taken j
         where b.facet_ids = '{}'
         order by j.item
@@ -173,6 +181,7 @@ begin
            -- On a board with facets the events are inserted below, when the mirrored entries are known.
            case when b.facet_ids <> '{}' then (select array_agg(t.item) from taken t) end as items,
            case when b.facet_ids <> '{}' then (select array_agg(t.period_ids::text) from taken t) end as item_periods,
+           case when b.facet_ids <> '{}' then (select array_agg(t.moves::text) from taken t) end as item_moves,
            case when b.facet_ids <> '{}' then (select array_agg(j.item) from judged j) end as touched_by,
            case when b.facet_ids <> '{}' then (select array_agg(j.period_id) from judged j) end as touched
     into s;
@@ -215,17 +224,18 @@ begin
                   from player) x
             cross join (select array_agg(item) as items, array_agg(1) as windows, array_agg(period_id) as periods from touched) y
             cross join lateral ladder.facet_mirror(x.items, x.boards, x.players, x.facets, y.items, y.windows, y.periods) m);
-        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids)
+        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
         select p_board, p_player[i.item], p_score[i.item], p_subscore[i.item], ladder.time_of(p_achieved_us[i.item]),
-               i.period_ids::bigint[] || f.period_ids
-        from unnest(s.items, s.item_periods) as i (item, period_ids)
-        left join (select item, array_agg(period_id) as period_ids
+               i.period_ids::bigint[] || f.period_ids, i.moves::bigint[] || f.moves
+        from unnest(s.items, s.item_periods, s.item_moves) as i (item, period_ids, moves)
+        left join (select item, array_agg(period_id) as period_ids, array_agg(array[old_k1, old_k2, old_k3, k1, k2, k3]) as moves
                    from unnest(v_facet_rows)
                    where outcome = 1 and k1 is not null
                    group by item) f on f.item = i.item
         order by i.item;
-        insert into ladder.score_event (board_id, kind, player, period_ids)
-        select p_board, 'remove', p_player[f.item], array_agg(f.period_id)
+        insert into ladder.score_event (board_id, kind, player, period_ids, moves)
+        select p_board, 'remove', p_player[f.item], array_agg(f.period_id),
+               array_agg(array[f.old_k1, f.old_k2, f.old_k3, f.k1, f.k2, f.k3])
         from unnest(v_facet_rows) f
         where f.k1 is null
         group by f.item;

@@ -16,7 +16,7 @@ as $$
 begin
     return query
     with locked as materialized (
-        select e.period_id, e.window_kind, e.period_start, p.board_id
+        select e.period_id, e.window_kind, e.period_start, p.board_id, e.k1, e.k2, e.k3
         from unnest(p_board, p_facet) as f (board_id, facet)
         join ladder.period p on p.board_id = f.board_id and p.facet = f.facet collate "C"
         join ladder.entry e on e.period_id = p.id and e.window_kind = p.window_kind and e.period_start = p.starts_at
@@ -37,11 +37,21 @@ begin
           and e.window_kind = l.window_kind
           and e.period_start = l.period_start
           and e.player = p_player
-        returning e.period_id, e.revision, l.board_id
+        returning e.period_id, e.revision, l.board_id, array[l.k1, l.k2, l.k3, null, null, null] as move
+    ),
+    ranked as (
+        delete from ladder.final_rank f
+        using gone g
+        where f.period_id = g.period_id and f.player = p_player
+        returning f.period_id, f.rank
+    ),
+    gap as (
+        insert into ladder.final_gap (period_id, rank)
+        select r.period_id, r.rank from ranked r
     ),
     event as (
-        insert into ladder.score_event (board_id, kind, player, period_ids)
-        select g.board_id, 'remove', p_player, array_agg(g.period_id)
+        insert into ladder.score_event (board_id, kind, player, period_ids, moves)
+        select g.board_id, 'remove', p_player, array_agg(g.period_id), array_agg(g.move)
         from gone g
         group by g.board_id
     )
@@ -110,9 +120,24 @@ declare
     v_board bigint[];
     v_facet text[];
 begin
-    -- Not those of earlier removals: by them the purge finds the tombstones, and Redis may have to learn of them still.
-    delete from ladder.score_event v
-    where v.board_id = any (v_boards) and v.player = p_player and v.kind <> 'remove';
+    perform pg_current_xact_id(); -- what is open now is not closed before we end
+    -- What closes now gets its final ranks from a transaction that sees either him, and we see them, or neither.
+    perform pg_advisory_xact_lock_shared(hashtextextended('ladder.close', x.id))
+    from (select p.id from ladder.period p where p.board_id = any (v_boards) and p.state = 'closing' order by p.id) x;
+    -- Moves that the tally lacks are lost with their events: it is to count those standings again. The events of earlier removals
+    -- stay: by them the purge finds the tombstones, and Redis may have to learn of them still.
+    with deleted as (
+        delete from ladder.score_event v
+        where v.board_id = any (v_boards) and v.player = p_player and v.kind <> 'remove'
+        returning v.xid, v.period_ids
+    )
+    insert into ladder.tally_recount (period_id)
+    select distinct u.period_id
+    from deleted d
+    cross join lateral unnest(d.period_ids) as u (period_id)
+    where not coalesce(pg_visible_in_snapshot(d.xid, (select c.snapshot from ladder.tally_cursor c)), false);
+    delete from ladder.tally_player t where t.board_id = any (v_boards) and t.player = p_player;
+    delete from ladder.standing_snapshot s where s.board_id = any (v_boards) and s.player = p_player;
     return query
     select t.period_id, t.revision
     from ladder.player_tombstone(v_boards, array_fill(''::text, array[cardinality(v_boards)]), p_player, true) t;

@@ -5,6 +5,22 @@ with gone as (
     where p.board_id = $1::bigint
       and p.facet >= $2::text || ':' collate "C"
       and p.facet < $2::text || ';' collate "C"
+    returning p.id
+),
+tallied as (
+    delete from ladder.tally t
+    using gone
+    where t.period_id = gone.id
+),
+runged as (
+    delete from ladder.tally_rung t
+    using gone
+    where t.period_id = gone.id
+),
+slotted as (
+    delete from ladder.tally_slot t
+    using gone
+    where t.period_id = gone.id
 ),
 valued as (
     delete from ladder.facet_value v

@@ -1,9 +1,10 @@
--- The period of a window at an instant: its row if it has one (id null otherwise), its bounds in any case. No row at
--- all: the board is gone. Of a facet's standing: the id is null while nobody was in it; `exists` is of the whole board's.
+-- The period of a window at an instant: its row if it has one (id null otherwise), its bounds in any case; and what time it is
+-- here. No row at all: the board is gone. Of a facet's standing: the id is null while nobody was in it; `exists` is of the whole
+-- board's.
 -- $1 board id, $2 window, $3 microseconds, $4 facet's key; '': the whole board
 select case when $4::text = '' then p.id else f.id end as id, $2::ladder.window_kind as window_kind, ladder.us_of(coalesce(p.starts_at, x.starts_at)) as starts_us,
        ladder.us_of(coalesce(p.ends_at, x.ends_at)) as ends_us, case when $4::text = '' or f.id is not null then coalesce(f.state, p.state, 'open') else 'open' end as state,
-       p.id is not null as exists
+       ladder.us_of(clock_timestamp()) as at_us, p.id is not null as exists
 from ladder.board b
 cross join lateral ladder.period_bounds($2::ladder.window_kind, b.time_zone, ladder.time_of($3::bigint)) x
 left join lateral ladder.period_of(b.id, $2::ladder.window_kind, ladder.time_of($3::bigint)) p on true

@@ -34,6 +34,20 @@ static void on_notice(void *context, const PGresult *result)
     log_debug("database-notice", LOG_TEXT("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
 }
 
+bool dbb_conninfo_check(const char *conninfo, struct error *error)
+{
+    char *reason = NULL;
+    PQconninfoOption *options = PQconninfoParse(conninfo, &reason);
+    bool is_ok = options != NULL;
+
+    if (!is_ok)
+        error_set(error, ERROR_CONFIG, "%.*s (allowed: postgresql://... or key=value words)",
+                  reason ? (int)strcspn(reason, "\n") : 0, reason ? reason : "");
+    PQconninfoFree(options);
+    PQfreemem(reason);
+    return is_ok;
+}
+
 struct dbb *dbb_open(const char *conninfo, const char *application_name, int statement_timeout_ms, struct error *error)
 {
     char options[192];

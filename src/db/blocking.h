@@ -20,6 +20,8 @@ struct dbb_result; /* rows of one statement */
 
 enum { DBB_PARAMETERS_MAX = 16 };
 
+/* Whether libpq can read it; *error says why not. */
+bool dbb_conninfo_check(const char *conninfo, struct error *error);
 /* conninfo as libpq takes it; sets client_encoding, application_name, keepalives, statement_timeout (0: none). */
 struct dbb *dbb_open(const char *conninfo, const char *application_name, int statement_timeout_ms, struct error *error);
 void dbb_close(struct dbb **db);

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "db/primary_clock.h"
 
 enum { CONNECTIONS_MAX = 64 };
 
@@ -54,7 +55,9 @@ static void on_epoch(void *context, const struct db_outcome *outcome)
         log_info("epoch", LOG_INT("epoch", epoch), LOG_INT("was", db->epoch));
         /* Positions of the old history mean nothing in the new one. */
         process_lsn = 0;
+        primary_clock_forget();
     }
+    primary_clock_saw(db_int64(outcome->rows[0], 0, 2));
     db->epoch = epoch;
     db->timeline = (int)db_int64(outcome->rows[0], 0, 1);
     writer->is_open = true;

@@ -19,8 +19,18 @@ enum {
     CONNECTIONS_MAX = 64,
 };
 
-enum outcome { OUTCOME_UNCHANGED, OUTCOME_CHANGED, OUTCOME_OUT_OF_RANGE, OUTCOME_OVERFLOW, OUTCOME_CLOSED, OUTCOME_NO_BOARD, OUTCOME_REPEATED,
-               OUTCOME_TOO_MANY_VALUES, OUTCOME_NO_FACET };
+enum outcome {
+    OUTCOME_UNCHANGED,
+    OUTCOME_CHANGED,
+    OUTCOME_OUT_OF_RANGE,
+    OUTCOME_OVERFLOW,
+    OUTCOME_CLOSED,
+    OUTCOME_NO_BOARD,
+    OUTCOME_REPEATED,
+    OUTCOME_COMBINED,
+    OUTCOME_TOO_MANY_VALUES,
+    OUTCOME_NO_FACET,
+};
 
 struct group {
     submit_done_fn *done;
@@ -56,7 +66,6 @@ struct submitter {
     bool must_flush;
     size_t queued;
     size_t batches;
-    int next_connection;
     struct queue queues[CONNECTIONS_MAX];
 };
 

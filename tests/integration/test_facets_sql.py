@@ -10,7 +10,7 @@ import pytest
 from test_submit_sql import (CHANGED, NOW, Model, Board, connection, game_id,  # noqa: F401: fixtures
                              random_submission, run, us, window_start)
 
-TOO_MANY, NO_FACET = 7, 8
+TOO_MANY, NO_FACET = 8, 9
 NAMES = ("country", "clan")
 VALUES = {"country": ("BR", "AR", "ÅX", 'a"\\b,{}'), "clan": ("red", "10:4", "%", None)}
 
@@ -108,7 +108,7 @@ def test_random_batches_equal_the_model(connection, game_id, seed):  # noqa: F81
     for board in boards[1:]:
         declare(connection, board, NAMES)
     boards[0].facets = []  # declared later, when there are entries
-    model, players = Faceted(), ["ann", "bob", "cy", "Zoë"]
+    model, players, erased = Faceted(), ["ann", "bob", "cy", "Zoë"], set()
     for step in range(50):
         rows = [random_submission(dice, boards, players)[:6] for _ in range(dice.choice((1, 3, 30)))]
         rows = [(b, p, max(-9, min(9, s)), max(-9, min(9, t)), at, m, given(dice, b.facets)) for b, p, s, t, at, m in rows]
@@ -145,6 +145,7 @@ def test_random_batches_equal_the_model(connection, game_id, seed):  # noqa: F81
         elif what < 0.25:
             run(connection, "select * from ladder.player_erase(%s, %s)", game_id, player)
             model.erase(boards, player)
+            erased.add(player)
         elif what < 0.35:
             closed = run(connection, "update ladder.period p set state = 'closed' from (select board_id, window_kind, starts_at from ladder.period "
                          "where board_id = any (%s) and state = 'open' and window_kind <> 'all' and facet = '' order by random() limit 3) x "
@@ -164,6 +165,22 @@ def test_random_batches_equal_the_model(connection, game_id, seed):  # noqa: F81
                "and not exists (select from ladder.score_event v where v.board_id = p.board_id and v.player = e.player "
                "and p.id = any (v.period_ids))", [b.id for b in boards])[0][0]
     assert lost == 0
+    # And the moves of the events lead to the entries: so whoever adds them up, the tally, has what is there. Of who was erased, events are gone.
+    wrong = run(connection, """
+        with period as (select * from ladder.period p where p.board_id = any (%s)),
+        moved as (select u.period_id, v.player, v.moves[u.nth:u.nth][1:3] as before, v.moves[u.nth:u.nth][4:6] as after
+                  from ladder.score_event v
+                  cross join lateral unnest(v.period_ids) with ordinality as u (period_id, nth)
+                  where v.board_id = any (%s)),
+        sum as (select x.period_id, x.player, x.key, sum(x.sign) as sum
+                from (select period_id, player, after as key, 1 as sign from moved
+                      union all select period_id, player, before, -1 from moved
+                      union all select e.period_id, e.player, array[array[e.k1, e.k2, e.k3]], -1
+                      from ladder.entry e join period p on p.id = e.period_id where not e.removed) x
+                where x.key[1][1] is not null
+                group by 1, 2, 3)
+        select p.facet, s.* from sum s join period p on p.id = s.period_id where s.sum <> 0""", [b.id for b in boards], [b.id for b in boards])
+    assert [row for row in wrong if row[2] not in erased] == []
 
 
 def test_values_are_counted(connection, game_id):  # noqa: F811

@@ -32,7 +32,15 @@ CASES = {
     "board_patch": (("{board}", "{kinds}", "0", None, None, None, None, None, None, None, None, "{{country}}", None), 0, 0),
     "board_periods": (("{board}",), 0, 0),
     "board_put": (("{game}", "b", "desc", "best", "first", "{kinds}", "UTC", "0", "9", "false", "0", "0", "0", "0", "0", "false", "{{clan}}", "9"), 0, 0),
+    "combination_delete": (("{board}",), 0, 0),
+    "combination_find": (("{combined}",), 0, 0),
+    # Has the board scores? Any day of them will do.
+    "combination_put": (("{game}", "{combined}", "sum", "{{b}}", "{{1}}"), 0, MANY),
+    "combine": (("{combined}",), 8, 0),
+    "combine_list": ((), 0, 0),
     "commit_lsn": ((), 0, 0),
+    "compare_periods": ((*STANDING[:1], "{start}", "{period}", "100", "{start}", "{period}"), 1, 0),
+    "compare_snapshot": (("all", "-infinity", "{whole}", "100", "{board}"), 4, 0),
     "db_advice": (("30", "8388608"), 0, 0),
     "db_indexes": ((), 0, 0),
     "db_slow_there": ((), 0, 0),
@@ -47,6 +55,9 @@ CASES = {
     "facet_drop_find": ((), 0, 0),
     "facet_drop_periods": (("{board}", "1"), 0, 0),
     "game_find": (("{game_name}",), 0, 0),
+    # Of each closed period, so of every partition that one is in.
+    "history_closed": (("{board}", "ann", "daily", "{now_us}", "100"), MANY, 0),
+    "history_snapshots": (("{board}", "ann", "{now_us}", "100"), 0, 0),
     "idempotency_claim": (("{game}", HASH, HASH), 0, 0),
     "idempotency_find": (("{game}", HASH), 0, 0),
     "idempotency_keep": (("{game}", HASH, "200", "", "\\x00"), 0, 0),
@@ -67,6 +78,7 @@ CASES = {
     "partition_expired": (("30",), 0, 0),
     "period_at": (("{board}", "daily", "{now_us}", "1:BR"), 0, 0),
     "period_list": (("{board}", "daily", "{now_us}", "10"), 0, 0),
+    "player_boards": (("{game}", "ann", "all", "", "20"), 4, 0),
     # Of everything, so of every partition that the player may be in.
     "player_erase": (("{game}", "ann"), MANY, MANY),
     "player_remove": (("{board}", "ann"), MANY, 0),
@@ -75,30 +87,52 @@ CASES = {
     "purge_board_entries": (("{period}", "daily", "{start}", "1000"), 1, 0),
     "purge_board_events": (("{board}", "1000"), 0, MANY),
     "purge_board_find": ((), 0, 0),
+    "purge_board_ranks": (("{period}", "1000"), 0, 0),
+    "purge_board_snapshots": (("{board}", "1000"), 0, 0),
     "purge_event": (("1", "{now}", "{board}", "ann"), 0, 1),
     "purge_idempotency": (("1000",), 0, 0),
     "purge_job_run": (("1000",), 0, 0),
+    "purge_refresh_run": (("1000",), 0, 0),
     "purge_tombstone": (("{period}", "ann", "daily", "{start}", "1"), 1, 0),
     "purge_tombstone_find": (("0", "1000"), MANY, MANY),
+    "refresh_end": (("1", "0", None, "1"), 0, 0),
+    "refresh_list": ((), 0, 0),
+    "refresh_look": (("daily_activity", None), 0, 0),
+    "refresh_settings": (("64MB", "0"), 0, 0),
+    "refresh_start": (("daily_activity", "test", "test"), 0, 0),
+    "refresh_view": (("daily_activity",), 0, 0),
     "replay_covers": (("0",), 0, 0),
-    "roll_closed": ((), 0, 0),
+    "roll_close": (("{closed}",), 1, 0),
     "roll_closing": (("0",), 0, 0),
     "roll_open": (("60",), 0, 0),
     "roll_pending": ((), 0, 0),
+    "roll_settled": (("100",), 0, 0),
     "roll_settling": ((), 0, 0),
-    "standing_after": ((*STANDING, "0", "0", "0", "", "9223372036854775807", "10", "2"), 1, 0),
+    "snapshot_due": (("100",), 0, 0),
+    "snapshot_expire": (("400",), 0, 0),
+    "snapshot_is_settled": (("1",), 0, 0),
+    "snapshot_settling": ((), 0, 0),
+    "snapshot_take": (("{board}", "{now}", "1", "100"), 4, 0),
+    "standing_after": ((*STANDING, "0", "0", "0", "", "9223372036854775807", "10", "2", "true"), 1, 0),
     "standing_around": ((*STANDING, "ann", "5", "5", "2", "1"), 1, 0),
     "standing_describe": (("{period}",), 0, 0),
     "standing_live": ((None, None, "100"), 0, 0),
-    "standing_page": ((*STANDING, "0", "10", "2"), 1, 0),
+    "standing_page": ((*STANDING, "0", "10", "2", "true"), 1, 0),
     "standing_percentile": ((*STANDING, "50", "10", "2"), 1, 0),
-    "standing_players": ((*STANDING, "{{ann,bob}}", "2"), 1, 0),
+    "standing_players": ((*STANDING, "{{ann,bob}}", "2", "true"), 1, 0),
     "standing_seek": ((*STANDING, "0", "0", "0", "", "2"), 1, 0),
+    "standing_statistics": ((*STANDING, "{{50,90}}", "width", "10", "false"), 1, MANY),
+    "statistics_history": (("{board}", "day", "2026-01-01", "2036-01-01", "100"), 0, MANY),
     "submit": (("{{{board},{board}}}", "{{ann,bob}}", "{{500,9}}", "{{0,0}}", "{{{now_us},{now_us}}}", "{{NULL,NULL}}", "{{0,0}}", "{{0,0}}", "{{}}",
                 "{{}}", "{{}}", '{{"{{\\"country\\":\\"AR\\"}}",null}}'), 8, 0),
     # Of the events since then: of the eight or nine partitions that there are, those of the days from three days ahead on.
     "tail_changes": (("{snapshot}", "{later}"), 8, 6),
     "tail_snapshot": ((), 0, 0),
+    "tally_fold": (("400",), MANY, MANY),
+    "webhook_claim": (("5000", "8"), 0, 0),
+    "webhook_done": (("1", None), 0, 0),
+    "webhook_failed": (("1", "no", "60", "24"), 0, 0),
+    "webhook_purge": (("1000",), 0, 0),
 }
 
 
@@ -127,9 +161,13 @@ def made(stack):
         period, start = one("select id, starts_at::text from ladder.period where board_id = %s and window_kind = 'daily' and facet = '' "
                             "order by starts_at desc limit 1", board)
         now_us, = one("select ladder.us_of(now())")
+        whole, = one("select id from ladder.period where board_id = %s and window_kind = 'all' and facet = ''", board)
+        combined, = one("insert into ladder.board (game_id, name, windows) values (%s, 'combined', '{all}') returning id", game_id)
+        assert one("select ladder.combination_put(%s, %s, 'sum', '{b}', '{1}')", game_id, combined) == ("ok",)
+        closed, = one("select id from ladder.period where board_id = %s and window_kind = 'daily' and state = 'closed' limit 1", board)
         cursor.execute("analyze ladder.entry, ladder.score_event, ladder.period, ladder.board")
     connection.close()
-    return dict(game=game_id, game_name=game, board=board, snapshot=snapshot, period=period, start=start, now_us=now_us, kinds=KINDS, now=NOW.isoformat(),
+    return dict(game=game_id, game_name=game, board=board, snapshot=snapshot, period=period, whole=whole, combined=combined, closed=closed, start=start, now_us=now_us, kinds=KINDS, now=NOW.isoformat(),
                 later=(NOW + datetime.timedelta(days=3)).isoformat())
 
 
