@@ -21,7 +21,7 @@ from random_requests import Maker
 
 INSIDE = {"none", "cold", "stale", "write-uncertain", "config"}
 # Of no route: of paths that are none, and of methods that a path does not have.
-NOWHERE = {"not-found", "method-not-allowed", "too-many-requests"}
+NOWHERE = {"method-not-allowed", "too-many-requests"}
 
 
 def routes():
