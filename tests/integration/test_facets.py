@@ -217,8 +217,39 @@ def test_a_closed_period_keeps_its_facets(stack, client):
     assert entries(client, "b", "country:BR") == [] and entries(client, "b", "country:AR") == [(1, "ann", 5)]
     assert client.get("/boards/b/top", facet="country:BR", window="daily", period="2001-01-01T00:00:00Z").status_code == 404
     assert [p["id"] for p in client.read("/boards/b/periods", window="daily")["periods"]][1:] == [at]
+    # The final ranks of a value are written down as those of the board are.
+    ranks = lambda: stack.sql("select split_part(p.facet, ':', 2), p.final_count, f.player, f.rank from ladder.period p join ladder.board b "  # noqa: E731
+                              "on b.id = p.board_id join ladder.game g on g.id = b.game_id left join ladder.final_rank f on f.period_id = p.id "
+                              "where g.name = %s and p.state = 'closed' order by 1, 4", client.game)
+    assert ranks() == [("", 2, "bob", 1), ("", 2, "ann", 2), ("BR", 1, "ann", 1)]
+    assert client.read("/boards/b/periods", window="daily")["periods"][1]["entries"] == 2
+    assert client.read("/boards/b/players/ann", facet="country:BR", window="daily", period=at)["rank"] == 1
+    client.submit("b", "ann", 6, facets={"country": "BR"})  # what he is now is not what he was
     client.request("DELETE", "/players/ann")
     assert entries(client, "b", "country:BR", window="daily", period="previous") == []
+    assert ranks() == [("", 2, "bob", 1), ("BR", 1, None, None)]
+    assert client.read("/boards/b/periods", window="daily")["periods"][1]["entries"] == 1
+
+
+def test_a_facet_in_numbers(stack, played):
+    def numbers(facet=None):
+        body = played.read("/boards/b/stats", **({"facet": facet} if facet else {}))
+        assert body.get("facet") == facet
+        return body["entries"], body["sum"], body["min"], body["max"], body["last"]["day"]
+
+    def of(facet, *wanted):
+        *found, day = numbers(facet)
+        return tuple(found) == wanted and day["submissions"] is None
+    wait_until(lambda: numbers()[4] is not None and numbers()[4]["submissions"] == 5, 20, "somebody counts")
+    assert of("country:BR", 2, 110, 50, 60) and of("country:AR", 1, 70, 70, 70)
+    played.submit("b", "cy", 5, facets={"country": "AR"})  # no better, but elsewhere
+    assert of("country:BR", 1, 50, 50, 50) and of("country:AR", 2, 130, 60, 70)
+    assert numbers("country:AR")[4]["new_entries"] == 2
+    played.request("DELETE", "/boards/b/players/bob")
+    assert of("country:AR", 1, 60, 60, 60)
+    *found, day = numbers()
+    assert found == [4, 140, 10, 60] and day["submissions"] == 6, "each once, and not once a facet"
+    assert sum(bucket["submissions"] for bucket in played.read("/boards/b/stats/history")["history"]) == 6
 
 
 def test_import_and_export(stack, client, tmp_path):
