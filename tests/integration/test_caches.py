@@ -77,7 +77,7 @@ def test_a_broken_rule_is_found(stack, fault):
     if "which" in options:
         options = dict(options, worker=modelrun.workers(stack)[0])
     with modelrun.Setting(stack, fault, **settings) as setting:
-        counts, violations, _ = setting.check(10**6, seed=7, seconds=90, **options)
+        counts, violations, _ = setting.check(10**6, seed=7, seconds=90, facets={}, **options)
         assert violations, counts
 
 
