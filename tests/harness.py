@@ -182,6 +182,8 @@ class Client:
 class Stack:
     """One PostgreSQL primary, one streaming replica, one Redis, migrated."""
 
+    POSTGRES = {}  # settings of its servers, beside the usual ones
+
     @staticmethod
     def redis_function(name):
         """As scripts/embed names them: by a hash of their text."""
@@ -235,7 +237,7 @@ class Stack:
         wait_until(lambda: not is_in_use(self.data / name), 20, f"the earlier PostgreSQL {name} is gone")
         settings = dict(listen_addresses="127.0.0.1", port=port, unix_socket_directories=self.data, max_connections=200,
                         shared_buffers="128MB", max_wal_size="4GB", wal_compression="lz4", hot_standby_feedback="on",
-                        deadlock_timeout="100ms", jit="off", max_standby_streaming_delay="10s")
+                        deadlock_timeout="100ms", jit="off", max_standby_streaming_delay="10s", **self.POSTGRES)
         options = [x for key, value in settings.items() for x in ("-c", f"{key}={value}")]
         process = self.spawn([PG + "postgres", "-D", str(self.data / name)] + options, name, user=POSTGRES_USER, end=signal.SIGQUIT)
 
@@ -246,9 +248,12 @@ class Stack:
         return process
 
     def replica_make(self):
+        self.replica = self.standby_make("replica", self.replica_port)
+
+    def standby_make(self, name, port):
         self.run(as_postgres([PG + "pg_basebackup", "-h", "127.0.0.1", "-p", str(self.primary_port), "-U", "ladder", "-D",
-                              str(self.data / "replica"), "-R", "-c", "fast", "-C", "-S", "replica"]))
-        self.replica = self.postgres_start("replica", self.replica_port)
+                              str(self.data / name), "-R", "-c", "fast", "-C", "-S", name]))
+        return self.postgres_start(name, port)
 
     def redis_start(self):
         self.redis_process = self.spawn(

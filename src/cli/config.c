@@ -21,7 +21,8 @@ int cmd_config(int argc, char **argv)
         fprintf(stderr, "usage: ladder config check|show [--config FILE]\n");
         return EXIT_USAGE;
     }
-    if (!kv_url_parse(settings.redis_url, &url, &error))
+    static struct db_settings database;
+    if (!kv_url_parse(settings.redis_url, &url, &error) || !command_servers(&settings, &database, &error))
         return command_fail(&error);
     printf("ok\n");
     return EXIT_DONE;

@@ -28,11 +28,13 @@ static const struct {
     {"purge", cmd_purge, "delete what is no longer needed"},
     {"roll", cmd_roll, "open the coming periods, close those that ended"},
     {"serve", cmd_serve, "answer HTTP"},
+    {"servers", cmd_servers, "the database servers of a running serve; drain | undrain | add | remove"},
     {"warm", cmd_warm, "load standings into Redis at once"},
     {"work", cmd_work, "run the background jobs"},
 };
 
 static const char *command_name = "";
+static const char *command_path; /* of the settings; NULL: none */
 
 static void help_print(FILE *out)
 {
@@ -46,6 +48,11 @@ int command_fail(const struct error *error)
 {
     fprintf(stderr, "ladder %s: %s\n", command_name, error->message);
     return EXIT_FAILED;
+}
+
+const char *command_config(void)
+{
+    return command_path;
 }
 
 static bool option_take(const struct option_row *options, const char *name, char **argv, int argc, int *at, int *ret_status)
@@ -93,7 +100,8 @@ bool command_start(int *argc, char **argv, const char *usage, const struct optio
     }
     *argc = words;
     argv[words] = NULL;
-    if (!settings_load(settings, config ? config : settings_default_path(), &error)) {
+    command_path = config ? config : settings_default_path();
+    if (!settings_load(settings, command_path, &error)) {
         *ret_status = command_fail(&error);
         return false;
     }
@@ -105,11 +113,6 @@ bool command_start(int *argc, char **argv, const char *usage, const struct optio
     }
     log_set_level(level);
     return true;
-}
-
-struct dbb *command_database(const struct settings *settings, const char *name, struct error *error)
-{
-    return dbb_open(settings->database_url, name, 0, error);
 }
 
 bool command_game(struct dbb *db, const char *name, int64_t *ret_id, struct error *error)

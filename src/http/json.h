@@ -50,6 +50,9 @@ bool json_read_bool(const struct json_object *object, const char *name, bool is_
 /* An object, written again without spaces, in the arena. */
 bool json_read_raw_object(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
                           struct slice *ret_value, struct error *error);
+/* The object that is a member of one. */
+bool json_object_in(const struct json_object *object, const char *name, struct json_object *ret_member,
+                    struct error *error);
 /* An array's length, and its items. */
 bool json_read_array(const struct json_object *object, const char *name, size_t count_max, size_t *ret_count,
                      struct error *error);
