@@ -41,7 +41,11 @@ class DropLink:
 
     def accept(self):
         near = self.listener.accept()[0]
-        far = socket.create_connection(("127.0.0.1", self.to))
+        try:
+            far = socket.create_connection(("127.0.0.1", self.to))
+        except OSError:
+            near.close()
+            return
         self.others[near], self.others[far] = far, near
         for end in (near, far):
             self.selector.register(end, selectors.EVENT_READ)

@@ -235,7 +235,7 @@ class Stack:
 
     def postgres_start(self, name, port):
         wait_until(lambda: not is_in_use(self.data / name), 20, f"the earlier PostgreSQL {name} is gone")
-        settings = dict(listen_addresses="127.0.0.1", port=port, unix_socket_directories=self.data, max_connections=200,
+        settings = dict(listen_addresses="127.0.0.1", port=port, cluster_name=name, unix_socket_directories=self.data, max_connections=200,
                         shared_buffers="128MB", max_wal_size="4GB", wal_compression="lz4", hot_standby_feedback="on",
                         deadlock_timeout="100ms", jit="off", max_standby_streaming_delay="10s", **self.POSTGRES)
         options = [x for key, value in settings.items() for x in ("-c", f"{key}={value}")]
