@@ -232,7 +232,8 @@ static enum placed place_on_standby(struct db_read *read, bool is_desperate, int
         int chosen = choice_make(db->settings.balance, candidates, count, read->wish.client,
                                  (uint64_t)(db_jitter(db) * 0x1p63), &db->turn);
         struct db_server *server = server_of(db, candidates[chosen].id);
-        if (attempt_send(read, server, read->wish.lsn > 0 && !db_server_is_leader(server) && !fault_is("replica-unchecked"), false))
+        if (attempt_send(read, server,
+                         read->wish.lsn > 0 && !db_server_is_leader(server) && !fault_is("replica-unchecked"), false))
             return PLACED;
         candidates[chosen] = candidates[--count];
     }
