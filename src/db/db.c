@@ -227,10 +227,16 @@ void db_free(struct db **pdb)
     report_leave(db);
     ev_timer_stop(db->loop, &db->tick);
     writers_free(db);
-    for (int i = 0; i < db->server_count; i++)
-        db_server_free(&db->servers[i]);
-    for (int i = 0; i < db->leaving_count; i++)
-        db_server_free(&db->leaving[i]);
+    /* What they were asked is answered now; whoever hears it must not find one that is gone. */
+    db->leader = NULL;
+    while (db->server_count > 0) {
+        struct db_server *server = db->servers[--db->server_count];
+        db_server_free(&server);
+    }
+    while (db->leaving_count > 0) {
+        struct db_server *server = db->leaving[--db->leaving_count];
+        db_server_free(&server);
+    }
     reads_give_up(db);
     ev_timer_stop(db->loop, &db->soon);
     free(db);
