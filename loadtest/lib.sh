@@ -4,6 +4,18 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
 ladder=$root/build/ladder
 
+# build_release [FOLDER OPTION…]: build/ladder, as scripts/up builds it, or another one.
+build_release() {
+    local log=$root/build/loadtest/build.log build=${1:-$root/build}
+    shift || true
+    step "building"
+    mkdir -p "$root/build/loadtest"
+    [ -e "$build/build.ninja" ] || meson setup --buildtype=release "$@" "$build" "$root" >"$log" 2>&1 ||
+        { tail -20 "$log" >&2; die "meson setup failed"; }
+    ninja -C "$build" ladder >"$log" 2>&1 || { tail -30 "$log" >&2; die "the build failed"; }
+    done_step ok
+}
+
 # servers_start NAME PACKAGE…: installs what is missing, builds (release), starts an empty service. Exports LADDER_*; sets
 # api, the game's base URL, and key, an admin key of it. settings, if set, holds NAME=VALUE… for ladder's environment. With
 # keep=1 the servers and their data outlive the script.
@@ -13,12 +25,7 @@ servers_start() {
     run=$root/build/loadtest/$name
     # shellcheck disable=SC2086
     { step "packages"; install_packages $build_packages python3 "$@"; done_step ok; }
-    step "building"
-    mkdir -p "$run"
-    [ -e "$root/build/build.ninja" ] || meson setup --buildtype=release "$root/build" "$root" >"$run/meson.log" 2>&1 ||
-        { tail -20 "$run/meson.log" >&2; die "meson setup failed"; }
-    ninja -C "$root/build" ladder >"$run/ninja.log" 2>&1 || { tail -30 "$run/ninja.log" >&2; die "the build failed"; }
-    done_step ok
+    build_release
 
     step "PostgreSQL, Redis, ladder serve, ladder work"
     everything_stop "$run"

@@ -46,15 +46,15 @@ def in_redis(stack, period):
     return rows
 
 
-def periods(stack, game):
+def periods(stack, game, window=None):
     return [row[0] for row in stack.sql("select p.id from ladder.period p join ladder.board b on b.id = p.board_id "
                                         "join ladder.game g on g.id = b.game_id where g.name = %s and b.deleted_at is null "
-                                        "and p.state = 'open'", game)]
+                                        "and p.state = 'open' and (%s::text is null or p.window_kind::text = %s)", game, window, window)]
 
 
-def same(stack, game):
-    """Redis holds every open standing of the game exactly as PostgreSQL does."""
+def same(stack, game, window=None):
+    """Redis holds every open standing of the game, or of one of its windows, exactly as PostgreSQL does."""
     try:
-        return all(in_redis(stack, p) == in_postgres(stack, p) for p in periods(stack, game))
+        return all(in_redis(stack, p) == in_postgres(stack, p) for p in periods(stack, game, window))
     except (AssertionError, KeyError, redis_module.exceptions.RedisError):
         return False

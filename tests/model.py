@@ -87,8 +87,14 @@ class State:
 
 
 class Board:
-    def __init__(self, name, order, operator, tie):
+    """
+    max_staleness_ms, and rolls, are as the service has them; rolls: a window that ends every few seconds. What a period holds is a
+    state like any other, and `head` that of a board without: who compares an answer takes its period out first.
+    """
+
+    def __init__(self, name, order, operator, tie, max_staleness_ms=0, rolls=False):
         self.name, self.order, self.operator, self.tie = name, order, operator, tie
+        self.max_staleness_ms, self.rolls = max_staleness_ms, rolls
         self.head = '"board":%s,"window":"all","period":"all"' % text_of(name)
 
     def pair(self, score, subscore):
@@ -309,7 +315,27 @@ def draw(board, players, scores, random, rankings=RANKINGS):
     return AtScore(board, random.randint(low - 1, high + 1), fields=common["fields"])
 
 
-def boards(prefix, count):
-    """Every combination of the rules in turn."""
-    rules = itertools.cycle(itertools.product(("desc", "asc"), ("last", "best", "sum"), ("first", "last")))
-    return [Board(f"{prefix}{i}", *rule) for i, rule in zip(range(count), rules)]
+BOARDS = 8
+
+
+def boards(prefix):
+    """Combinations of the rules in turn; of the last two, one may be answered with what is old, and one has periods that end."""
+    rules = itertools.product(("desc", "asc"), ("last", "best", "sum"), ("first", "last"))
+    return [Board(f"{prefix}{i}", *rule, max_staleness_ms=150 if i == 6 else 0, rolls=i == 7) for i, rule in zip(range(BOARDS), rules)]
+
+
+class Rolls:
+    """Periods one behind the other, `length_us` long, so many; the last is long enough for everything behind."""
+
+    def __init__(self, from_us, length_us, count):
+        self.from_us, self.length_us, self.count = from_us, length_us, count
+
+    def start(self, n):
+        return self.from_us + n * self.length_us
+
+    def at(self, us):
+        """The number of the period that holds an instant."""
+        return min((us - self.from_us) // self.length_us, self.count - 1)
+
+    def end(self, n):
+        return self.start(n + 1) if n < self.count - 1 else self.start(n) + 86400 * 1000000

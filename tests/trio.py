@@ -10,7 +10,7 @@ FAST = dict(database_health_interval_ms=300, database_health_timeout_ms=1000, da
 
 
 class Trio(Stack):
-    POSTGRES = dict(shared_preload_libraries="pg_stat_statements")
+    postgres_settings = dict(shared_preload_libraries="pg_stat_statements")
 
     def start(self):
         super().start()

@@ -16,9 +16,12 @@
 -- I1 (of the protocol with Redis): revision is drawn in DO UPDATE's SET, which runs under the row's lock, so a row's
 -- revisions increase in commit order; and the event that tells the tail is inserted by the same transaction.
 --
+-- One clock says when a submission came, and so in which period it counts: this database's, when it takes the batch, whatever
+-- the servers' clocks show. Where it is told (an import's `at`), p_achieved_us has it; null is now, in the order of arrival.
+--
 -- A submission is refused whole: if one of its windows cannot take it (closed, overflow), none does.
 --
--- outcome: 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key
+-- outcome: 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key, 7 made of others
 create or replace function ladder.submit(
     p_board bigint[], p_player text[], p_score bigint[], p_subscore bigint[], p_achieved_us bigint[],
     p_metadata text[], p_round integer[], p_claim integer[],
@@ -37,6 +40,7 @@ as $$
 #variable_conflict use_column
 declare
     v_round_max integer := (select coalesce(max(r), 0) from unnest(p_round) r);
+    v_now bigint := ladder.us_of(clock_timestamp());
     v_repeated integer[] := '{}';
     v_pass integer;
     -- The open results of a round: (item, window index) pairs that lost a race and are decided again.
@@ -54,6 +58,12 @@ declare
 begin
     -- Before any look at a period's state: closing one waits for the transactions that have an id (work/roll.c).
     perform pg_current_xact_id();
+
+    if array_position(p_achieved_us, null) is not null then
+        -- Not one later than now: a microsecond apart, so that among equals the first is the first.
+        p_achieved_us := (select array_agg(coalesce(i.us, v_now - cardinality(p_achieved_us) + i.item) order by i.item)
+                          from unnest(p_achieved_us) with ordinality as i (us, item));
+    end if;
 
     -- Lock class 1: idempotency keys, in order. A key that exists takes its submissions out of the batch; of a key that is
     -- here twice, the first has it.
@@ -123,7 +133,8 @@ begin
                        e.period_id is not null and not e.removed as is_old
                 from input i
                 cross join lateral (select q.* from ladder.board q
-                                    where q.id = i.board_id and q.deleted_at is null offset 0) b
+                                    where q.id = i.board_id and q.deleted_at is null
+                                      and not exists (select from ladder.combination c where c.board_id = q.id) offset 0) b
                 cross join lateral unnest(b.windows) with ordinality as w (kind, ordinality)
                 left join lateral ladder.period_of(b.id, w.kind, i.achieved_at) p on true
                 left join lateral (select q.* from ladder.entry q
@@ -265,10 +276,12 @@ begin
         end loop;
     end loop;
 
-    insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids)
-    select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids
-    from (select x.item, array_agg(x.period_id) filter (where x.outcome = 1) as period_ids
-          from unnest(r_item, r_period, r_outcome) as x (item, period_id, outcome)
+    insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
+    select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids, r.moves
+    from (select x.item, array_agg(x.period_id) filter (where x.outcome = 1) as period_ids,
+                 array_agg(array[x.old_k1, x.old_k2, x.old_k3, x.k1, x.k2, x.k3]) filter (where x.outcome = 1) as moves
+          from unnest(r_item, r_period, r_outcome, r_old1, r_old2, r_old3, r_k1, r_k2, r_k3)
+               as x (item, period_id, outcome, old_k1, old_k2, old_k3, k1, k2, k3)
           group by x.item
           having max(x.outcome) <= 1
           order by x.item) r
@@ -300,11 +313,14 @@ begin
     from unnest(r_item, r_kind, r_period, r_outcome, r_revision, r_k1, r_k2, r_k3, r_metadata, r_old1, r_old2, r_old3, r_window, r_start)
          as x (item, window_kind, period_id, outcome, revision, k1, k2, k3, metadata, old_k1, old_k2, old_k3, window_index, starts_at)
     order by x.item, x.window_index;
-    -- Submissions without a row in the answer: their board is gone (5), or their key was used before (6).
+    -- Submissions without a row in the answer: their board is gone (5) or made of others (7), or their key was used before (6).
     if (select count(distinct x) from unnest(r_item) x) < cardinality(p_board) then
         return query
         select i.item::integer, null::ladder.window_kind, null::bigint,
-               case when i.claim = any (v_repeated) then 6 else 5 end::smallint, null::bigint,
+               case when i.claim = any (v_repeated) then 6
+                    when exists (select from ladder.combination c where c.board_id = i.board_id) then 7
+                    else 5
+               end::smallint, null::bigint,
                null::bigint, null::bigint, null::bigint, null::text, null::bigint, null::bigint, null::bigint, null::bigint
         from unnest(p_board, p_claim) with ordinality as i (board_id, claim, item)
         where not exists (select from unnest(r_item) x where x = i.item);

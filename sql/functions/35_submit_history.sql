@@ -29,7 +29,9 @@ declare
     b ladder.board;
     s record;
 begin
-    select * into b from ladder.board q where q.id = p_board and q.deleted_at is null;
+    perform pg_current_xact_id(); -- as in submit
+    select * into b from ladder.board q where q.id = p_board and q.deleted_at is null
+        and not exists (select from ladder.combination c where c.board_id = q.id);
     if not found then
         return query select 0::bigint, cardinality(p_player)::bigint;
         return;
@@ -114,19 +116,19 @@ begin
                       or j.subtotal not between -9223372036854775808 and 9223372036854775807) as is_there
     ),
     final as materialized (
-        select distinct on (j.period_id, j.player) j.*
+        select distinct on (j.period_id, j.player) j.*,
+               case when b.operator <> 'sum' then j.k1 when b.ordering = 'desc' then ~j.total::bigint else j.total::bigint end as new_k1,
+               case when b.operator <> 'sum' then j.k2 when b.ordering = 'desc' then ~j.subtotal::bigint else j.subtotal::bigint end as new_k2,
+               -- The same pair again, with other metadata: reached when it first was.
+               case when b.operator = 'last' and j.nth = 1 and j.is_old and (j.k1, j.k2) = (j.old_k1, j.old_k2)
+                    then j.old_k3 else j.k3 end as new_k3
         from judged j
         where j.has_changed and not (select is_there from trouble)
         order by j.period_id, j.player, j.item desc
     ),
     written as (
         insert into ladder.entry as e (period_id, player, window_kind, period_start, k1, k2, k3, revision, removed, metadata)
-        select f.period_id, f.player, f.window_kind, f.starts_at,
-               case when b.operator <> 'sum' then f.k1 when b.ordering = 'desc' then ~f.total::bigint else f.total::bigint end,
-               case when b.operator <> 'sum' then f.k2 when b.ordering = 'desc' then ~f.subtotal::bigint else f.subtotal::bigint end,
-               -- The same pair again, with other metadata: reached when it first was.
-               case when b.operator = 'last' and f.nth = 1 and f.is_old and (f.k1, f.k2) = (f.old_k1, f.old_k2)
-                    then f.old_k3 else f.k3 end,
+        select f.period_id, f.player, f.window_kind, f.starts_at, f.new_k1, f.new_k2, f.new_k3,
                coalesce(f.old_revision, nextval('ladder.revision')), false, null
         from final f
         order by f.period_id, f.player
@@ -141,13 +143,19 @@ begin
         returning 1
     ),
     told as (
-        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids)
-        select p_board, p_player[j.item], p_score[j.item], p_subscore[j.item], ladder.time_of(p_achieved_us[j.item]), j.period_ids
-        from (select item, array_agg(period_id) filter (where has_changed) as period_ids
-              from judged
+        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
+        select p_board, p_player[j.item], p_score[j.item], p_subscore[j.item], ladder.time_of(p_achieved_us[j.item]), j.period_ids, j.moves
+        from (select j.item, array_agg(j.period_id) filter (where j.has_changed) as period_ids,
+                     -- The last change of a place says from where to where all of them went.
+                     array_agg(case when f.item is not null
+                                    then array[case when f.is_old then f.old_k1 end, case when f.is_old then f.old_k2 end,
+                                               case when f.is_old then f.old_k3 end, f.new_k1, f.new_k2, f.new_k3]
+                                    else array[null, null, null, null, null, null]::bigint[] end) filter (where j.has_changed) as moves
+              from judged j
+              left join final f on f.item = j.item and f.period_id = j.period_id
               where not (select is_there from trouble)
-              group by item
-              order by item) j
+              group by j.item
+              order by j.item) j
         returning period_ids is not null as has_changed
     )
     select (select is_there from trouble) as is_troubled,

@@ -80,7 +80,7 @@ static void refusal_answer(struct api_call *call, const struct error *error)
 
 static void page_answer(struct api_call *call, struct buf *body, int64_t changed_us)
 {
-    struct page *page = page_new(call, 200, body, changed_us, INT64_MAX);
+    struct page *page = page_new(call, 200, body, changed_us, INT64_MAX, INT64_MAX);
 
     page_send(call, page, API_CACHE_BYPASS);
     page_free(page);

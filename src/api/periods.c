@@ -57,6 +57,12 @@ static void on_periods(void *context, const struct db_outcome *outcome, enum db_
             jsonw_time(&json, period.end_us);
         jsonw_key(&json, "state");
         jsonw_text(&json, strcmp(db_text(rows, i, 4), "closed") == 0 ? "closed" : "open");
+        if (!db_is_null(rows, i, 5)) {
+            jsonw_key(&json, "entries");
+            jsonw_number(&json, db_int64(rows, i, 5));
+            jsonw_key(&json, "closed_at");
+            jsonw_time(&json, db_int64(rows, i, 6));
+        }
         jsonw_object_close(&json);
     }
     jsonw_array_close(&json);

@@ -9,6 +9,7 @@
 #include "api/intake.h"
 #include "api/stream.h"
 #include "base/clock.h"
+#include "db/primary_clock.h"
 #include "http/json.h"
 
 enum { FUTURE_US_MAX = 60 * 1000000 };
@@ -23,7 +24,7 @@ bool api_read_submission(struct api_call *call, const struct json_object *object
     struct submission *s = ret_submission;
     char field[ERROR_FIELD_MAX];
 
-    *s = (struct submission){.at_us = clock_realtime_us()};
+    *s = (struct submission){.at_us = SUBMIT_NOW};
     if (!json_object_only(object, has_board ? names : names_here, error) || !json_read_text(object, "player", true, &player, error) ||
         !json_read_int64(object, "score", true, &s->score, error) || !json_read_int64(object, "subscore", false, &s->subscore, error) ||
         !json_read_raw_object(object, "metadata", METADATA_BYTES_MAX, arena, &s->metadata, error) ||
@@ -41,11 +42,10 @@ bool api_read_submission(struct api_call *call, const struct json_object *object
         return error_set(error, ERROR_OVERLOADED, "out of memory");
     if (!at.data)
         return true;
-    int64_t now_us = s->at_us;
     snprintf(field, sizeof(field), "%.50s/at", object->pointer);
     if (call->key.scope != SCOPE_ADMIN)
         return error_set_field(error, ERROR_FORBIDDEN, field, "only a key of scope admin may say when a score was reached");
-    if (!clock_parse(at, &s->at_us) || s->at_us > now_us + FUTURE_US_MAX)
+    if (!clock_parse(at, &s->at_us) || s->at_us > primary_clock_us() + FUTURE_US_MAX)
         return error_set_field(error, ERROR_INVALID_BODY, field, "must be an RFC 3339 time that is not in the future");
     return true;
 }

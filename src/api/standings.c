@@ -28,13 +28,13 @@ static bool fields_check(const struct api_call *call, struct error *error)
             is_known = slice_is((struct slice){fields.data + at, end - at}, known[i]);
         if (!is_known)
             return error_set_field(error, ERROR_INVALID_PARAMETER, "fields",
-                                   "must be some of rank, player, score, subscore, achieved_at, metadata");
+                                   "must be some of rank, player, score, subscore, achieved_at, metadata, percentile, total");
         at = end + 1;
     }
     return true;
 }
 
-static bool common_read(struct reading *reading, struct error *error)
+bool reading_common(struct reading *reading, struct error *error)
 {
     struct api_call *call = reading->call;
     struct slice window = api_text(call, "window");
@@ -82,7 +82,7 @@ static bool cursor_read(struct reading *reading, struct error *error)
     return true;
 }
 
-static struct reading *reading_new(struct api_call *call, enum view view)
+struct reading *reading_new(struct api_call *call, enum view view)
 {
     struct reading *reading = arena_calloc(call->arena, 1, sizeof(*reading));
 
@@ -98,6 +98,7 @@ static struct reading *reading_new(struct api_call *call, enum view view)
     /* What changes with every newcomer is in an answer about one player, elsewhere only where it is asked for. */
     reading->shows_total = api_fields_has(call, "total", view == VIEW_PLAYER);
     reading->shows_percentile = view == VIEW_PLAYER && api_fields_has(call, "percentile", true);
+    reading->query.with_total = reading->shows_total || reading->shows_percentile;
     return reading;
 }
 
@@ -112,7 +113,7 @@ void api_top(struct api_call *call)
     if (!reading)
         return;
     reading->query.kind = STANDING_PAGE;
-    bool is_ok = common_read(reading, &error) && api_int(call, "limit", 1, STANDING_ROWS_MAX, &limit, &error) &&
+    bool is_ok = reading_common(reading, &error) && api_int(call, "limit", 1, STANDING_ROWS_MAX, &limit, &error) &&
                  api_int(call, "offset", 0, OFFSET_MAX, &offset, &error) && cursor_read(reading, &error);
     reading->query.limit = (int)limit;
     reading->query.offset = offset;
@@ -127,7 +128,7 @@ void api_range(struct api_call *call)
 
     if (!reading)
         return;
-    bool is_ok = common_read(reading, &error) && api_int(call, "limit", 1, STANDING_ROWS_MAX, &limit, &error) &&
+    bool is_ok = reading_common(reading, &error) && api_int(call, "limit", 1, STANDING_ROWS_MAX, &limit, &error) &&
                  api_int(call, "min", INT64_MIN, INT64_MAX, &min, &error) && api_int(call, "max", INT64_MIN, INT64_MAX, &max, &error);
     if (is_ok && min > max)
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "min", "must not be above max");
@@ -152,7 +153,7 @@ void api_at(struct api_call *call)
     if (!reading)
         return;
     reading->query.limit = 1;
-    bool is_ok = common_read(reading, &error) && api_int(call, "rank", 1, OFFSET_MAX, &rank, &error) &&
+    bool is_ok = reading_common(reading, &error) && api_int(call, "rank", 1, OFFSET_MAX, &rank, &error) &&
                  api_int(call, "score", INT64_MIN, INT64_MAX, &reading->at_score, &error) &&
                  api_int(call, "subscore", INT64_MIN, INT64_MAX, &subscore, &error);
     if (is_ok && has_rank + has_score + (percentile.data != NULL) != 1)
@@ -219,8 +220,11 @@ static bool ids_read(struct reading *reading, struct slice text, struct error *e
 
     if (!text.data || text.size == 0)
         return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "give 1 to %d player ids, separated by commas", STANDING_PLAYERS_MAX);
+    int listed = 0; /* repeats too: each is looked for among the others */
     for (size_t at = 0; at <= text.size;) {
         struct slice id;
+        if (++listed > 2 * STANDING_PLAYERS_MAX)
+            return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "more than %d ids, repeats included", 2 * STANDING_PLAYERS_MAX);
         if (!id_next(reading->call->arena, text, &at, &id, error) || !player_check(id, "ids", error))
             return false;
         bool is_repeat = false;
@@ -242,7 +246,7 @@ void api_players(struct api_call *call)
 
     if (!reading || !ids_room(reading))
         return;
-    bool is_ok = common_read(reading, &error) && ids_read(reading, api_text(call, "ids"), &error);
+    bool is_ok = reading_common(reading, &error) && ids_read(reading, api_text(call, "ids"), &error);
     reading->query.kind = STANDING_PLAYERS;
     reading->query.players = reading->ids;
     reading_start(reading, is_ok ? NULL : &error);
@@ -255,7 +259,7 @@ void api_player(struct api_call *call)
 
     if (!reading)
         return;
-    bool is_ok = common_read(reading, &error);
+    bool is_ok = reading_common(reading, &error);
     reading->query.kind = STANDING_PLAYERS;
     reading->query.players = &call->player;
     reading->query.player_count = 1;
@@ -271,7 +275,7 @@ void api_around(struct api_call *call)
 
     if (!reading)
         return;
-    bool is_ok = common_read(reading, &error) && api_int(call, "above", 0, 500, &above, &error) && api_int(call, "below", 0, 499, &below, &error);
+    bool is_ok = reading_common(reading, &error) && api_int(call, "above", 0, 500, &above, &error) && api_int(call, "below", 0, 499, &below, &error);
     if (is_ok && absent.data) {
         if (slice_is(absent, "top"))
             reading->query.absent = ABSENT_TOP;

@@ -2,8 +2,10 @@
 
 #ifdef LADDER_WITH_FAULTS
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *faults;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -24,6 +26,28 @@ bool fault_is(const char *name)
             return true;
     }
     return false;
+}
+
+static int64_t thread_ns(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
+void fault_slow(void)
+{
+    enum { EVERY = 64 }; /* reading that clock is not for nothing either */
+    static _Thread_local int64_t last_ns;
+    static _Thread_local unsigned calls;
+
+    if (++calls % EVERY != 0 || !fault_is("slow"))
+        return;
+    int64_t now_ns = thread_ns(), until_ns = now_ns + (now_ns - last_ns) / 20;
+    while (thread_ns() < until_ns)
+        ;
+    last_ns = until_ns;
 }
 #else
 typedef int fault_nothing; /* an empty file is no C */

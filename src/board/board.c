@@ -115,8 +115,6 @@ bool player_check(struct slice player, const char *field, struct error *error)
         return error_set_field(error, ERROR_INVALID_PARAMETER, field, "a player id is UTF-8");
     if (text_has_control(player))
         return error_set_field(error, ERROR_INVALID_PARAMETER, field, "a player id has no control characters");
-    if (slice_is(player, ".") || slice_is(player, ".."))
-        return error_set_field(error, ERROR_INVALID_PARAMETER, field, "the ids . and .. cannot stand in a URL's path");
     return true;
 }
 

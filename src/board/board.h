@@ -54,6 +54,8 @@ struct board {
     int64_t score_min;
     int64_t score_max;
     bool is_public;
+    bool is_combined;    /* made of others (known where a board was found by its name) */
+    int64_t combined_us; /* then: it has what they had then, at least; 0: not made yet */
     struct board_caching caching;
     int64_t created_us;
     int64_t updated_us;
@@ -74,8 +76,7 @@ bool scope_parse(struct slice text, enum scope *ret_scope);
 
 /* Game and board names: a letter or digit, then up to 63 of letters, digits, '.', '_', '-'. */
 bool name_is_valid(struct slice name);
-/* Player ids: 1 to PLAYER_BYTES_MAX bytes of UTF-8 without control characters; and not "." or "..", which clients and
- * proxies take out of a path even when escaped, so that they could be neither read nor erased. Fills *error, naming `field`. */
+/* Player ids: 1 to PLAYER_BYTES_MAX bytes of UTF-8 without control characters. Fills *error, naming `field`. */
 bool player_check(struct slice player, const char *field, struct error *error);
 
 int64_t *board_caching_value(struct board_caching *caching, int field);

@@ -15,7 +15,8 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef int command_fn(int argc, char **argv);
-command_fn cmd_cache, cmd_config, cmd_export, cmd_game, cmd_import, cmd_key, cmd_migrate, cmd_partitions, cmd_purge, cmd_roll, cmd_serve, cmd_servers, cmd_warm, cmd_work;
+command_fn cmd_cache, cmd_config, cmd_export, cmd_game, cmd_import, cmd_key, cmd_migrate, cmd_partitions, cmd_purge, cmd_refresh, cmd_roll,
+    cmd_routes, cmd_serve, cmd_servers, cmd_snapshot, cmd_warm, cmd_work;
 
 /* One option of a command: `--name VALUE`, or a flag when text is NULL and flag is not. Given twice, the last counts; an
  * option that may be given several times has that many rows, one behind the other, and fills them in turn. */
@@ -34,6 +35,11 @@ bool command_start(int *argc, char **argv, const char *usage, const struct optio
 
 /* The file that the settings were read from; NULL: none. */
 const char *command_config(void);
+/* Of a command that takes no other words: prints which one is too many. */
+bool command_is_alone(int argc, char **argv);
+
+/* What the rooms say of their settings (settings_check_fn): URLs, addresses, the log's level. */
+bool setting_check(const char *section, const char *name, const char *value, struct error *error);
 
 /* Prints `ladder COMMAND: message` and returns EXIT_FAILED. */
 int command_fail(const struct error *error);

@@ -1,14 +1,77 @@
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
+#include "base/log.h"
 #include "cli/command.h"
+#include "edge/target.h"
 #include "kv/url.h"
+
+static bool address_check(const char *text, struct error *error)
+{
+    struct in6_addr address;
+
+    return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1 ||
+           error_set(error, ERROR_CONFIG, "\"%.60s\" is not a numeric address (allowed: IPv4 or IPv6)", text);
+}
+
+static bool level_check(const char *text, struct error *error)
+{
+    enum log_level level;
+
+    return log_level_parse(slice_of(text), &level) ||
+           error_set(error, ERROR_CONFIG, "\"%.60s\" is not a level (allowed: debug, info, warn, error)", text);
+}
+
+static bool redis_check(const char *text, struct error *error)
+{
+    struct kv_url url;
+
+    return kv_url_parse(text, &url, error);
+}
+
+static bool l2_check(const char *text, struct error *error)
+{
+    return !text[0] || redis_check(text, error);
+}
+
+static bool edge_check(const char *text, struct error *error)
+{
+    struct edge_target *target = edge_target_parse(text, error);
+
+    edge_target_free(&target);
+    return error->code == ERROR_NONE;
+}
+
+static bool server_check(const char *text, struct error *error)
+{
+    static struct db_line lines[DB_SERVERS_MAX];
+    int count = 0;
+
+    return db_line_parse(text, "primary", lines, &count, error);
+}
+
+bool setting_check(const char *section, const char *name, const char *value, struct error *error)
+{
+    static const struct {
+        const char *section, *name;
+        bool (*check)(const char *text, struct error *error);
+    } checks[] = {
+        {"server", "listen", address_check}, {"database", "url", server_check}, {"redis", "url", redis_check},
+        {"cache", "l2_url", l2_check},    {"edge", "servers", edge_check},         {"log", "level", level_check},
+    };
+
+    error->code = ERROR_NONE;
+    for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+        if (strcmp(checks[i].section, section) == 0 && strcmp(checks[i].name, name) == 0)
+            return checks[i].check(value, error);
+    return true;
+}
 
 int cmd_config(int argc, char **argv)
 {
     static struct settings settings;
-    struct kv_url url;
-    struct error error;
     int status;
 
     if (!command_start(&argc, argv, "config check|show [--config FILE]", NULL, &settings, &status))
@@ -22,7 +85,8 @@ int cmd_config(int argc, char **argv)
         return EXIT_USAGE;
     }
     static struct db_settings database;
-    if (!kv_url_parse(settings.redis_url, &url, &error) || !command_servers(&settings, &database, &error))
+    struct error error;
+    if (!command_servers(&settings, &database, &error))
         return command_fail(&error);
     printf("ok\n");
     return EXIT_DONE;

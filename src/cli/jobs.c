@@ -1,5 +1,5 @@
 /*
- * jobs.c -- `ladder roll`, `ladder partitions`, `ladder purge`: the worker's jobs once, from cron or by hand. One line says
+ * jobs.c -- `ladder roll`, `ladder partitions`, `ladder snapshot`, `ladder purge`: the worker's jobs once, from cron or by hand. One line says
  * what came of it.
  */
 #include <stdio.h>
@@ -17,6 +17,8 @@ static int once(int argc, char **argv, const char *usage, const struct job *job,
 
     if (!command_start(&argc, argv, usage, NULL, &settings, &status))
         return status;
+    if (!command_is_alone(argc, argv))
+        return EXIT_USAGE;
     enum job_outcome outcome = job_run(&link, job, 0, &rows, &error);
     link_close(&link);
     if (outcome == JOB_FAILED)
@@ -38,6 +40,11 @@ int cmd_partitions(int argc, char **argv)
 {
     return once(argc, argv, "partitions [--config FILE]\n\nMakes the coming partitions and drops expired ones, once.", &partitions_job,
                 "partitions made or dropped");
+}
+
+int cmd_snapshot(int argc, char **argv)
+{
+    return once(argc, argv, "snapshot [--config FILE]\n\nNotes the standings whose midnight has come, once.", &snapshot_job, "places noted");
 }
 
 int cmd_purge(int argc, char **argv)

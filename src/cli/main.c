@@ -20,15 +20,18 @@ static const struct {
     {"cache", cmd_cache, "purge --tag TAG | stats: the second cache"},
     {"config", cmd_config, "check | show: the settings"},
     {"export", cmd_export, "write a standing as CSV or NDJSON"},
-    {"game", cmd_game, "create NAME | list: the tenants"},
+    {"game", cmd_game, "create NAME | list | webhook …: the tenants"},
     {"import", cmd_import, "submit the rows of a CSV file"},
     {"key", cmd_key, "create | list | revoke: API keys"},
     {"migrate", cmd_migrate, "up | down | status | verify: the schema"},
     {"partitions", cmd_partitions, "make partitions ahead, drop expired ones"},
     {"purge", cmd_purge, "delete what is no longer needed"},
+    {"refresh", cmd_refresh, "refresh materialized views"},
     {"roll", cmd_roll, "open the coming periods, close those that ended"},
+    {"routes", cmd_routes, "print what paths there are, for whom, with which parameters"},
     {"serve", cmd_serve, "answer HTTP"},
     {"servers", cmd_servers, "the database servers of a running serve; drain | undrain | add | remove"},
+    {"snapshot", cmd_snapshot, "note the standings of the day"},
     {"warm", cmd_warm, "load standings into Redis at once"},
     {"work", cmd_work, "run the background jobs"},
 };
@@ -42,6 +45,13 @@ static void help_print(FILE *out)
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
         fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].help);
     fprintf(out, "  %-11s this text; `ladder COMMAND --help` says more\n  %-11s the version\n", "help", "version");
+}
+
+bool command_is_alone(int argc, char **argv)
+{
+    if (argc > 1)
+        fprintf(stderr, "ladder %s: \"%s\" is one word too many (try --help)\n", command_name, argv[1]);
+    return argc <= 1;
 }
 
 int command_fail(const struct error *error)
@@ -86,12 +96,12 @@ bool command_start(int *argc, char **argv, const char *usage, const struct optio
     struct error error;
 
     for (int i = 1; i < *argc; i++) {
-        if (strncmp(argv[i], "--", 2) != 0 || strcmp(argv[i], "--") == 0) {
-            argv[words++] = argv[i];
-        } else if (strcmp(argv[i], "--help") == 0) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             printf("usage: ladder %s\n", usage);
             *ret_status = EXIT_DONE;
             return false;
+        } else if (strncmp(argv[i], "--", 2) != 0 || strcmp(argv[i], "--") == 0) {
+            argv[words++] = argv[i];
         } else if (strcmp(argv[i], "--config") == 0 && i + 1 < *argc) {
             config = argv[++i];
         } else if (!option_take(options, argv[i] + 2, argv, *argc, &i, ret_status)) {
@@ -101,16 +111,12 @@ bool command_start(int *argc, char **argv, const char *usage, const struct optio
     *argc = words;
     argv[words] = NULL;
     command_path = config ? config : settings_default_path();
-    if (!settings_load(settings, command_path, &error)) {
+    if (!settings_load(settings, command_path, setting_check, &error)) {
         *ret_status = command_fail(&error);
         return false;
     }
-    enum log_level level;
-    if (!log_level_parse(slice_of(settings->log_level), &level)) {
-        fprintf(stderr, "ladder %s: log.level: \"%s\" is not a level (allowed: debug, info, warn, error)\n", command_name, settings->log_level);
-        *ret_status = EXIT_FAILED;
-        return false;
-    }
+    enum log_level level = LOG_LEVEL_INFO;
+    log_level_parse(slice_of(settings->log_level), &level);
     log_set_level(level);
     return true;
 }
@@ -139,7 +145,7 @@ bool command_board(struct dbb *db, const char *game, const char *board, int64_t 
     if (is_there)
         *ret_id = dbb_int64(result, 0, 1);
     dbb_result_free(&result);
-    return is_there || error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in a game \"%s\"", board, game);
+    return is_there || error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in the game \"%s\"", board, game);
 }
 
 int main(int argc, char **argv)
@@ -154,7 +160,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     command_name = argv[1];
-    if (strcmp(command_name, "help") == 0 || strcmp(command_name, "--help") == 0) {
+    if (strcmp(command_name, "help") == 0 || strcmp(command_name, "--help") == 0 || strcmp(command_name, "-h") == 0) {
         help_print(stdout);
         return EXIT_DONE;
     }

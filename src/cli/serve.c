@@ -18,9 +18,9 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "cli/command.h"
 #include "db/plan.h"
-#include "kv/url.h"
 
 struct serve_loop {
     const struct settings *settings;
@@ -119,7 +119,7 @@ static void *loop_run(void *context)
     struct store_settings store = store_settings_of(s, loop->database);
     const struct api_settings api = {
         .secret = slice_of(s->server_secret), .spool_directory = s->server_spool_directory, .line_bytes_max = s->server_body_bytes_max,
-        .l1_bytes = s->cache_l1_bytes, .l2_url = s->cache_l2_url, .l2_ttl_ms = s->cache_l2_ttl_s * 1000, .heartbeat_ms = (int)s->cache_heartbeat_ms};
+        .l1_bytes = s->cache_l1_bytes, .l2_url = s->cache_l2_url, .l2_ttl_ms = s->cache_l2_ttl_s * 1000, .closed_max_age_s = s->cache_closed_max_age_s, .heartbeat_ms = (int)s->cache_heartbeat_ms};
 
     loop->store = store_new(loop->ev, &store);
     loop->api = api_new(loop->ev, loop->store, &api);
@@ -176,7 +176,7 @@ static void settings_reload(const char *path)
     static struct db_settings database;
     struct error error;
 
-    if (!settings_load(&settings, path, &error) || !command_servers(&settings, &database, &error)) {
+    if (!settings_load(&settings, path, setting_check, &error) || !command_servers(&settings, &database, &error)) {
         log_error("reload-failed", LOG_TEXT("because", error.message));
         return;
     }
@@ -189,15 +189,14 @@ int cmd_serve(int argc, char **argv)
     static struct settings settings;
     static struct db_settings database;
     struct error error;
-    struct kv_url url;
     sigset_t signals;
     int status, port, signal;
 
     if (!command_start(&argc, argv, "serve [--config FILE]\n\nAnswers HTTP until SIGTERM.", NULL, &settings, &status))
         return status;
-    if (!kv_url_parse(settings.redis_url, &url, &error) || !command_servers(&settings, &database, &error))
-        return command_fail(&error);
-    if (settings.cache_l2_url[0] && !kv_url_parse(settings.cache_l2_url, &url, &error))
+    if (!command_is_alone(argc, argv))
+        return EXIT_USAGE;
+    if (!command_servers(&settings, &database, &error))
         return command_fail(&error);
     if (!settings.server_secret[0]) {
         fprintf(stderr, "ladder serve: server.secret is not set: it signs cursors and tokens (16 bytes or more, the same on every server)\n");
@@ -209,6 +208,7 @@ int cmd_serve(int argc, char **argv)
     ASSERT(loops != NULL);
     if (!loops_listen(loops, count, &settings, &port, &error))
         return command_fail(&error);
+    memory_reserve(); /* without it, small allocations may fail as large ones do */
     hash_seed(slice_of(settings.server_secret));
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

@@ -15,6 +15,8 @@ int cmd_work(int argc, char **argv)
 
     if (!command_start(&argc, argv, "work [--config FILE]\n\nRuns the background jobs until SIGTERM.", NULL, &settings, &status))
         return status;
+    if (!command_is_alone(argc, argv))
+        return EXIT_USAGE;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);

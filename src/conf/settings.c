@@ -62,9 +62,19 @@ void settings_init(struct settings *settings)
     }
 }
 
+static bool text_check(const struct row *row, const char *where, const char *text, settings_check_fn *check,
+                       struct error *error)
+{
+    struct error reason;
+
+    if (!check || check(row->section, row->name, text, &reason))
+        return true;
+    return error_set(error, ERROR_CONFIG, "%s: %s.%s: %s", where, row->section, row->name, reason.message);
+}
+
 /* `where` is "file:line" or the variable's name. */
 static bool value_set(struct settings *settings, const struct row *row, const char *where, struct slice value,
-                      struct error *error)
+                      settings_check_fn *check, struct error *error)
 {
     int64_t number;
     struct settings_list *list;
@@ -96,7 +106,7 @@ static bool value_set(struct settings *settings, const struct row *row, const ch
                              where, row->section, row->name, SECRET_BYTES_MIN);
         memcpy(place(settings, row), value.data, value.size);
         ((char *)place(settings, row))[value.size] = 0;
-        return true;
+        return text_check(row, where, place(settings, row), check, error);
     case KIND_LIST:
         list = place(settings, row);
         if (memchr(value.data, 0, value.size))
@@ -106,8 +116,8 @@ static bool value_set(struct settings *settings, const struct row *row, const ch
                              "%s: %s.%s: too many or too long items (allowed: %d of up to %d bytes)", where,
                              row->section, row->name, SETTINGS_LIST_MAX, SETTINGS_TEXT_MAX - 1);
         memcpy(list->items[list->count], value.data, value.size);
-        list->items[list->count++][value.size] = 0;
-        return true;
+        list->items[list->count][value.size] = 0;
+        return text_check(row, where, list->items[list->count++], check, error);
     }
     return false;
 }
@@ -119,6 +129,7 @@ struct reader {
     yaml_event_t event;
     char path[SHOWN_BYTES_MAX]; /* as errors show it */
     struct settings *settings;
+    settings_check_fn *check;
     struct error *error;
     bool is_seen[ARRAY_SIZE(rows)];
 };
@@ -181,7 +192,7 @@ static bool read_value(struct reader *reader, size_t index)
         if (reader->event.type != YAML_SCALAR_EVENT)
             return error_set(reader->error, ERROR_CONFIG, "%s: %s.%s: must be one value", where, row->section,
                              row->name);
-        return value_set(reader->settings, row, where, scalar(reader), reader->error);
+        return value_set(reader->settings, row, where, scalar(reader), reader->check, reader->error);
     }
     if (reader->event.type != YAML_SEQUENCE_START_EVENT)
         return error_set(reader->error, ERROR_CONFIG, "%s: %s.%s: must be a list", where, row->section, row->name);
@@ -193,7 +204,7 @@ static bool read_value(struct reader *reader, size_t index)
             return true;
         if (reader->event.type != YAML_SCALAR_EVENT)
             return read_fail(reader, "a list holds texts only");
-        if (!value_set(reader->settings, row, where, scalar(reader), reader->error))
+        if (!value_set(reader->settings, row, where, scalar(reader), reader->check, reader->error))
             return false;
     }
 }
@@ -285,9 +296,9 @@ static bool read_document(struct reader *reader)
     return reader->event.type == YAML_STREAM_END_EVENT || read_fail(reader, "the file holds more than one document");
 }
 
-static bool file_read(struct settings *settings, const char *path, struct error *error)
+static bool file_read(struct settings *settings, const char *path, settings_check_fn *check, struct error *error)
 {
-    struct reader reader = {.settings = settings, .error = error};
+    struct reader reader = {.settings = settings, .check = check, .error = error};
     char *text = malloc(SETTINGS_FILE_BYTES_MAX + 1);
     FILE *file = fopen(path, "r");
     bool is_ok = false;
@@ -360,7 +371,7 @@ static bool environment_check(struct error *error)
     return true;
 }
 
-static bool environment_read(struct settings *settings, struct error *error)
+static bool environment_read(struct settings *settings, settings_check_fn *check, struct error *error)
 {
     char variable[96];
 
@@ -372,14 +383,14 @@ static bool environment_read(struct settings *settings, struct error *error)
         if (!value)
             continue;
         if (rows[i].kind != KIND_LIST) {
-            if (!value_set(settings, &rows[i], variable, slice_of(value), error))
+            if (!value_set(settings, &rows[i], variable, slice_of(value), check, error))
                 return false;
             continue;
         }
         ((struct settings_list *)place(settings, &rows[i]))->count = 0;
         while (*value) {
             size_t size = strcspn(value, ",");
-            if (size && !value_set(settings, &rows[i], variable, (struct slice){value, size}, error))
+            if (size && !value_set(settings, &rows[i], variable, (struct slice){value, size}, check, error))
                 return false;
             value += size + (value[size] == ',');
         }
@@ -387,10 +398,10 @@ static bool environment_read(struct settings *settings, struct error *error)
     return true;
 }
 
-bool settings_load(struct settings *settings, const char *path, struct error *error)
+bool settings_load(struct settings *settings, const char *path, settings_check_fn *check, struct error *error)
 {
     settings_init(settings);
-    return (!path || file_read(settings, path, error)) && environment_read(settings, error);
+    return (!path || file_read(settings, path, check, error)) && environment_read(settings, check, error);
 }
 
 const char *settings_default_path(void)
@@ -406,6 +417,28 @@ const char *settings_default_path(void)
     return NULL;
 }
 
+/* postgresql://user:PASSWORD@host, redis://:PASSWORD@host, and libpq's password=PASSWORD. */
+static void text_print(const char *text, FILE *out)
+{
+    const char *authority = strstr(text, "://"), *word = strstr(text, "password=");
+    const char *from = NULL, *to = NULL;
+
+    if (authority) {
+        size_t size = strcspn(authority + 3, "/?# ");
+        to = memrchr(authority + 3, '@', size);
+        from = to ? memchr(authority + 3, ':', (size_t)(to - authority - 3)) : NULL;
+        from += from != NULL;
+    }
+    if (!from && word) {
+        from = word + strlen("password=");
+        to = from + (*from == '\'' ? strlen(from) : strcspn(from, " &"));
+    }
+    if (from)
+        fprintf(out, "%.*s***%s", (int)(from - text), text, to);
+    else
+        fprintf(out, "%s", text);
+}
+
 void settings_print(const struct settings *settings, FILE *out)
 {
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -419,11 +452,14 @@ void settings_print(const struct settings *settings, FILE *out)
         else if (row->kind == KIND_BOOL)
             fprintf(out, "%s  # ", *(const bool *)value ? "true" : "false");
         else if (row->kind == KIND_LIST)
-            for (size_t item = 0; item <= list->count; item++)
-                fprintf(out, "%s%s", item < list->count ? list->items[item] : "  # ",
-                        item + 1 < list->count ? "," : "");
-        else
-            fprintf(out, "%s  # ", row->kind == KIND_TEXT ? (const char *)value : *(const char *)value ? "***" : "");
+            for (size_t item = 0; item <= list->count; item++) {
+                text_print(item < list->count ? list->items[item] : "  # ", out);
+                fprintf(out, "%s", item + 1 < list->count ? "," : "");
+            }
+        else {
+            text_print(row->kind == KIND_TEXT ? value : *(const char *)value ? "***" : "", out);
+            fprintf(out, "  # ");
+        }
         fprintf(out, "%s\n", row->help);
     }
 }

@@ -76,6 +76,9 @@ INT(redis, pending_max, 20000, 1, 1000000, "commands", "Commands in flight per l
 INT(redis, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two connection attempts.")
 INT(cache, l1_bytes, 67108864, 0, 68719476736, "bytes", "Memory for finished answers, per loop; 0 keeps none.")
 TEXT(cache, l2_url, "", "Redis of the second cache (docs/caching.md); empty: that of the standings.")
+INT(cache, closed_max_age_s, 3600, 0, 31536000, "s",
+    "How long any HTTP cache may use a closed period's answer of a public board: so long an erased player may still be "
+    "in it.")
 INT(cache, l2_ttl_s, 3600, 0, 2592000, "s", "How long such a page is kept there, at most; 0 keeps none.")
 INT(cache, heartbeat_ms, 100, 10, 10000, "ms",
     "Between two proofs that changes are still heard; after three missed, memory is not trusted.")
@@ -84,11 +87,17 @@ INT(cache, key_ttl_ms, 1000, 0, 60000, "ms",
     "How long a loop trusts its copy of an API key; a revoked key dies within it.")
 INT(worker, tail_busy_ms, 20, 1, 10000, "ms", "Pause between two looks at new events while there are some.")
 INT(worker, tail_idle_ms, 200, 1, 60000, "ms", "The same while there are none.")
+INT(worker, tally_ms, 500, 10, 60000, "ms", "Pause between two additions of new events to the statistics.")
+INT(worker, refresh_memory_mb, 256, 1, 65536, "MiB", "work_mem of a refresh of a materialized view.")
+INT(worker, refresh_timeout_ms, 600000, 1000, 86400000, "ms", "Until a refresh is given up, to be tried again later.")
 INT(worker, partitions_ahead, 7, 1, 366, "days", "How far ahead partitions are made.")
 INT(worker, event_retention_days, 400, 1, 36500, "days", "Score events older than this are dropped, by partition.")
 INT(worker, tombstone_hours, 24, 1, 8760, "hours", "How long a removed entry's tombstone is kept.")
 INT(worker, close_grace_ms, 5000, 0, 3600000, "ms",
     "After its end, how long a period still takes submissions that were on their way.")
+INT(worker, snapshot_top, 1000, 0, 1000000, "players",
+    "How many of the best a daily snapshot notes, besides those who moved since the last one.")
+INT(worker, snapshot_retention_days, 400, 1, 36500, "days", "Daily snapshots older than this are dropped, by month.")
 LIST(edge, servers,
      "HTTP caches in front of us that are told of changes: a URL and how (docs/caching.md); varnish+http://host:port "
      "is one.")
@@ -97,4 +106,12 @@ INT(edge, settle_ms, 2000, 0, 600000, "ms",
     "After a purge, until it is repeated for what was on its way to the edge just then.")
 INT(edge, timeout_ms, 2000, 10, 60000, "ms", "Until a purge that is not answered is given up, to be tried again.")
 INT(edge, retry_max_ms, 30000, 100, 3600000, "ms", "Longest pause between two tries.")
+INT(webhook, timeout_ms, 5000, 100, 60000, "ms",
+    "Until a game's server that does not answer a message is given up, to be tried again.")
+INT(webhook, retry_max_s, 21600, 1, 86400, "s",
+    "Longest pause between two tries; the first is 5 s, each next one four times as long.")
+INT(webhook, give_up_h, 72, 0, 720, "hours", "After its period closed, how long a message is tried.")
+BOOL(webhook, allow_private, false,
+     "Whether messages may go to addresses of this machine and of private networks. Those who may set a game's URL "
+     "reach them then.")
 TEXT(log, level, "info", "debug, info, warn or error.")

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "db/primary_clock.h"
 #include "db/private.h"
 
 bool db_settings_servers(struct db_settings *settings, const char *primary, const char *const *replicas,
@@ -82,6 +83,7 @@ void db_enter(struct db *db, int epoch, int timeline)
     if (epoch != db->epoch) {
         log_info("epoch", LOG_INT("epoch", epoch), LOG_INT("was", db->epoch));
         db->epoch = epoch;
+        primary_clock_forget();
         /* Positions of the old history mean nothing in the new one, and the standbys are to show that they follow it. */
         lag_forget(&db->lag);
         for (int i = 0; i < db->server_count; i++)

@@ -155,15 +155,15 @@ bool db_line_parse(const char *text, const char *fallback, struct db_line *lines
             break;
         text += word.size;
     }
-    if (!text[0])
-        return error_set(error, ERROR_CONFIG, "the server \"%s\" has no connection string", line.name);
     if (strlen(text) >= DB_CONNINFO_MAX)
         return error_set(error, ERROR_CONFIG, "the connection string of \"%s\" is too long", line.name);
     PQconninfoOption *options = PQconninfoParse(text, &why);
     if (!options) {
         /* libpq's text can hold the password. */
         PQfreemem(why);
-        return error_set(error, ERROR_CONFIG, "the connection string of \"%s\" is not one that libpq understands",
+        return error_set(error, ERROR_CONFIG,
+                         "the connection string of \"%s\" is not one that libpq understands (allowed: postgresql://... "
+                         "or key=value words)",
                          line.name);
     }
     int hosts = host_count(options);

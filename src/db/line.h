@@ -12,6 +12,8 @@
  *     connections_min=N  how many are kept open
  *     pooled=yes         PgBouncer in transaction mode is in between
  *
+ * Without a connection string, libpq's defaults and environment say where it is.
+ *
  * A connection string with several hosts is several servers, named NAME-1, NAME-2, …
  */
 #ifndef DB_LINE_H

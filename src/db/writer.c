@@ -6,6 +6,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/primary_clock.h"
 #include "db/private.h"
 
 static void on_epoch(void *context, const struct db_outcome *outcome)
@@ -19,6 +20,7 @@ static void on_epoch(void *context, const struct db_outcome *outcome)
         return;
     }
     db_enter(db, (int)db_int64(outcome->rows[0], 0, 0), (int)db_int64(outcome->rows[0], 0, 1));
+    primary_clock_saw(db_int64(outcome->rows[0], 0, 2));
     writer->is_open = true;
     if (db->settings.writer_ready)
         db->settings.writer_ready(db->settings.writer_context);

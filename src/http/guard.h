@@ -44,7 +44,7 @@ struct guard_result {
     int64_t content_length;
 };
 
-/* The raw target: origin form, visible ASCII, whole escapes, no %00, no empty or dot segments. */
+/* The raw target: origin form, visible ASCII, whole escapes, no %00, no empty segments, no dot segments but escaped. */
 bool guard_target(struct slice target, int uri_bytes_max, struct error *error);
 /* Version and header fields. */
 bool guard_header(struct MHD_Connection *connection, const struct guard_line *line, struct guard_result *ret_result,

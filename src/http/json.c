@@ -1,17 +1,26 @@
 #include "http/json.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "http/json_number.h"
 
-/* Depth before the parser sees it: its own limit is 2048, which costs that much stack for nothing. */
-static bool depth_is_ok(struct slice text)
+/* 0.1, written with 17 digits, is six times as long; with a comma behind it less. */
+enum { REAL_GROWTH_MAX = 6 };
+
+/* Before the parser sees it. Depth: its own limit is 2048, which costs that much stack for nothing. Numbers: see
+ * json_number.h; *ret_has_too_large says that there are such, and where `copy` is not NULL, a copy of the text, they are
+ * replaced there. Returns whether the depth is fine. */
+static bool text_scan(struct slice text, char *copy, bool *ret_has_too_large)
 {
     int depth = 0;
     bool is_string = false;
 
+    *ret_has_too_large = false;
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
         if (is_string) {
@@ -26,27 +35,57 @@ static bool depth_is_ok(struct slice text)
                 return false;
         } else if (c == '}' || c == ']') {
             depth--;
+        } else if (c == '-' || (c >= '0' && c <= '9')) {
+            bool is_real, is_too_large;
+            size_t end = json_number_end(text, i, &is_real, &is_too_large);
+            if (is_too_large && copy)
+                json_number_replace(copy, i, end);
+            *ret_has_too_large = *ret_has_too_large || is_too_large;
+            i = end - 1;
         }
     }
     return true;
 }
 
+static bool refuse_text(const json_error_t *fault, struct error *error)
+{
+    switch (json_error_code(fault)) {
+    case json_error_duplicate_key:
+        return error_set(error, ERROR_INVALID_BODY, "line %d, column %d: %.120s", fault->line, fault->column,
+                         fault->text);
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return error_set(error, ERROR_INVALID_BODY, "line %d, column %d: \\u0000 is not allowed", fault->line,
+                         fault->column);
+    default:
+        return error_set(error, ERROR_INVALID_BODY, "not JSON at line %d, column %d: %.120s", fault->line,
+                         fault->column, fault->text);
+    }
+}
+
 bool json_document_parse(struct json_document *document, struct slice text, struct error *error)
 {
-    json_error_t parse_error;
+    json_error_t fault;
+    bool has_too_large;
+    char *copy = NULL;
 
     document->root = NULL;
     if (text.size == 0)
         return error_set(error, ERROR_INVALID_BODY, "the body is empty; a JSON object is needed");
     if (memchr(text.data, 0, text.size))
         return error_set(error, ERROR_INVALID_BODY, "the body holds a NUL byte");
-    if (!depth_is_ok(text))
+    if (!text_scan(text, NULL, &has_too_large))
         return error_set(error, ERROR_INVALID_BODY, "the body is nested deeper than %d levels", JSON_BODY_DEPTH_MAX);
-    document->root = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, &parse_error);
-    if (!document->root)
-        return error_set(error, ERROR_INVALID_BODY, "not JSON at line %d, column %d: %.120s", parse_error.line,
-                         parse_error.column, parse_error.text);
-    return true;
+    if (has_too_large) {
+        copy = malloc(text.size);
+        if (!copy)
+            return error_set(error, ERROR_OVERLOADED, "out of memory");
+        memcpy(copy, text.data, text.size);
+        text_scan(text, copy, &has_too_large);
+    }
+    document->root = json_loadb(copy ? copy : text.data, text.size, JSON_REJECT_DUPLICATES, &fault);
+    free(copy);
+    return document->root != NULL || refuse_text(&fault, error);
 }
 
 void json_document_free(struct json_document *document)
@@ -159,6 +198,20 @@ bool json_read_bool(const struct json_object *object, const char *name, bool is_
     return true;
 }
 
+/* Down to JSON_BODY_DEPTH_MAX levels. */
+static bool holds_too_large(const json_t *value)
+{
+    const char *key;
+    json_t *member_value;
+    size_t index;
+
+    if (json_is_real(value))
+        return fabs(json_real_value(value)) >= JSON_NUMBER_TOO_LARGE;
+    json_object_foreach((json_t *)value, key, member_value) if (holds_too_large(member_value)) return true;
+    json_array_foreach(value, index, member_value) if (holds_too_large(member_value)) return true;
+    return false;
+}
+
 bool json_read_raw_object(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
                           struct slice *ret_value, struct error *error)
 {
@@ -169,17 +222,22 @@ bool json_read_raw_object(const struct json_object *object, const char *name, si
         return true;
     if (!json_is_object(value))
         return refuse(object, name, error, "must be an object");
+    if (holds_too_large(value))
+        return refuse(object, name, error, "holds a number beyond 64 bits, or from 1e308 on");
     /* 17 digits bring every double back; everything else comes back as it was, but for spaces. */
     const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(17);
     size_t size = json_dumpb(value, NULL, 0, flags);
+    char *out = size <= REAL_GROWTH_MAX * bytes_max ? arena_alloc(arena, size + 1) : NULL;
+    if (size <= REAL_GROWTH_MAX * bytes_max && !out)
+        return error_set(error, ERROR_OVERLOADED, "out of memory");
+    if (out) {
+        json_dumpb(value, out, size, flags);
+        size = json_numbers_shorten(out, size);
+        out[size] = 0;
+    }
     snprintf(what, sizeof(what), "has %zu bytes, the limit is %zu", size, bytes_max);
     if (size > bytes_max)
         return refuse(object, name, error, what);
-    char *out = arena_alloc(arena, size + 1);
-    if (!out)
-        return error_set(error, ERROR_OVERLOADED, "out of memory");
-    json_dumpb(value, out, size, flags);
-    out[size] = 0;
     *ret_value = (struct slice){out, size};
     return true;
 }

@@ -47,7 +47,8 @@ bool json_read_int64(const struct json_object *object, const char *name, bool is
                      struct error *error);
 bool json_read_bool(const struct json_object *object, const char *name, bool is_needed, bool *ret_value,
                     struct error *error);
-/* An object, written again without spaces, in the arena. */
+/* An object, written again without spaces, in the arena. Its numbers come back as they were, but for their spelling;
+ * integers beyond 64 bits and reals from 1e308 on are refused. */
 bool json_read_raw_object(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
                           struct slice *ret_value, struct error *error);
 /* The object that is a member of one. */

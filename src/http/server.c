@@ -25,6 +25,8 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
+#include "base/memory.h"
 #include "http/guard.h"
 #include "http/private.h"
 
@@ -98,6 +100,10 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
     struct error error = {.code = ERROR_NONE};
 
     exchange->is_first_call_done = true;
+    if (memory_is_short()) {
+        error_set(&error, ERROR_OVERLOADED, "the server is short of memory");
+        return exchange_refuse(exchange, &error);
+    }
     if (exchange->has_target_error)
         return exchange_refuse(exchange, &exchange->target_error);
     if (!guard_header(exchange->connection, &line, &guard, &error))
@@ -211,6 +217,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     if (!exchange)
         return;
     *con_cls = NULL;
+    fault_slow();
     exchange->peer->exchange = NULL;
     exchange->peer->quiet_since_us = exchange->server->now_us;
     /* The library knows the size of a header exactly (but for empty lines before it, which make the next one seem begun);

@@ -6,6 +6,9 @@
 #include "http/guard.h"
 #include "http/private.h"
 
+/* What came in a body has not to fit into a header: 500 ids of 64 bytes, all of them escaped, do. */
+enum { TARGET_BYTES_MAX = 131072 };
+
 void within_answer(struct http_exchange *exchange, int status, struct slice body)
 {
     struct http_request *parent = exchange->parent;
@@ -56,8 +59,7 @@ static void begin(struct http_server *server, struct http_request *parent, struc
     if (!request->target.data) {
         error_set(&error, ERROR_OVERLOADED, "out of memory");
         http_reply_error(request, &error);
-    } else if (!guard_target(request->target, server->settings.uri_bytes_max, &error) ||
-               !request_parameters(request, rest, &error)) {
+    } else if (!guard_target(request->target, TARGET_BYTES_MAX, &error) || !request_parameters(request, rest, &error)) {
         http_reply_error(request, &error);
     } else {
         server->application.handle(server->application.context, request);

@@ -145,6 +145,8 @@ static void on_board(void *context, const struct db_outcome *outcome, enum db_so
     } else {
         struct board board;
         store_board_read(&board, rows, 0, 1);
+        board.is_combined = db_bool(rows, 0, 1 + BOARD_COLUMNS);
+        board.combined_us = db_int64(rows, 0, 2 + BOARD_COLUMNS);
         /* What was asked before a change that is known by now is an answer, but nothing to remember. */
         if (find->changes == store->board_changes)
             board_remember(store, find->path, &board);

@@ -45,6 +45,8 @@ static void rows_read(struct standing_read *read, struct db_rows rows, size_t li
     struct standing_answer *answer = &read->answer;
     size_t count = (size_t)db_row_count(rows);
 
+    if (count == 1 && db_is_null(rows, 0, COLUMN_PLAYER))
+        count = 0; /* it came for the total's sake */
     if (count > limit) {
         answer->has_more = true;
         count = limit;
@@ -73,6 +75,33 @@ static void rows_read(struct standing_read *read, struct db_rows rows, size_t li
 }
 
 static void on_rows(void *context, const struct db_outcome *outcome, enum db_source source);
+
+static struct slice text_of(struct standing_read *read, struct db_rows rows, int column)
+{
+    return arena_copy(read->arena, (struct slice){db_text(rows, 0, column), (size_t)db_size(rows, 0, column)});
+}
+
+/* The columns of standing_statistics, in their order. */
+static void statistics_read(struct standing_read *read, struct db_rows rows)
+{
+    struct statistics *statistics = arena_calloc(read->arena, 1, sizeof(*statistics));
+
+    if (!statistics)
+        return; /* reported by standing_finish */
+    struct slice *const texts[] = {&statistics->entries,  &statistics->total,       &statistics->mean,     &statistics->stddev, &statistics->lowest,
+                                   &statistics->highest,  &statistics->percentiles, &statistics->bin_from, &statistics->bin_to, &statistics->bin_entries};
+    struct statistics_activity *const activities[] = {&statistics->minute, &statistics->hour, &statistics->day};
+    int column = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        *texts[i] = text_of(read, rows, column++);
+    for (size_t i = 0; i < ARRAY_SIZE(activities); i++) {
+        activities[i]->since_us = db_int64(rows, 0, column++);
+        activities[i]->submissions = text_of(read, rows, column++);
+        activities[i]->arrivals = text_of(read, rows, column++);
+    }
+    read->answer.statistics = statistics;
+    read->answer.total = db_int64(rows, 0, 0);
+}
 
 static void call_send(struct standing_read *read)
 {
@@ -104,11 +133,15 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
         standing_finish(read);
         return;
     }
+    if (read->query.kind == STANDING_STATISTICS) {
+        statistics_read(read, rows);
+        standing_finish(read);
+        return;
+    }
     size_t limit = read->query.kind == STANDING_PLAYERS || read->query.kind == STANDING_AROUND ? SIZE_MAX : (size_t)read->query.limit;
     rows_read(read, rows, limit);
     bool is_end = read->query.kind == STANDING_PERCENTILE || (read->query.kind == STANDING_AROUND && read->query.absent != ABSENT_404);
-    bool has_total = is_end || read->query.kind == STANDING_PLAYERS || read->query.kind == STANDING_AROUND;
-    if (has_total && db_row_count(rows) > 0)
+    if (db_row_count(rows) > 0 && !db_is_null(rows, 0, COLUMN_TOTAL))
         answer->total = db_int64(rows, 0, COLUMN_TOTAL);
     else if (is_end)
         answer->total = 0; /* else there would be a page */
@@ -156,6 +189,7 @@ static void players_send(struct standing_read *read)
     call_begin(read, STATEMENT_standing_players);
     parameter_text(read, players);
     parameter_int(read, read->query.ranking);
+    parameter_int(read, read->query.with_total);
     call_send(read);
 }
 
@@ -178,6 +212,7 @@ void standing_sql_send(struct standing_read *read)
         parameter_int(read, query->offset);
         parameter_int(read, query->limit + 1);
         parameter_int(read, query->ranking);
+        parameter_int(read, query->with_total);
         call_send(read);
         break;
     case STANDING_AFTER:
@@ -186,6 +221,7 @@ void standing_sql_send(struct standing_read *read)
         parameter_int(read, query->k1_max);
         parameter_int(read, query->limit + 1);
         parameter_int(read, query->ranking);
+        parameter_int(read, query->with_total);
         call_send(read);
         break;
     case STANDING_AROUND: {
@@ -209,6 +245,14 @@ void standing_sql_send(struct standing_read *read)
         break;
     case STANDING_PLAYERS:
         players_send(read);
+        break;
+    case STANDING_STATISTICS:
+        call_begin(read, STATEMENT_standing_statistics);
+        parameter_text(read, query->statistics.percentiles);
+        parameter_text(read, query->statistics.bin_kind);
+        parameter_int(read, query->statistics.bins);
+        parameter_text(read, query->period.is_closed ? "true" : "false");
+        call_send(read);
         break;
     case STANDING_SEEK:
         call_begin(read, STATEMENT_standing_seek);

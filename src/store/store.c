@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "kv/keys.h"
+#include "store/answers.h"
 #include "store/private.h"
 #include "store/submit.h"
 

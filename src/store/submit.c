@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "db/array.h"
+#include "db/primary_clock.h"
 #include "store/idempotency.h"
 #include "store/submit_private.h"
 
@@ -45,6 +46,9 @@ static void item_refuse(struct item *item, int outcome)
         break;
     case OUTCOME_CLOSED:
         error_set_field(error, ERROR_PERIOD_CLOSED, "/at", "the period of one of the board's windows is closed then");
+        break;
+    case OUTCOME_COMBINED:
+        error_set(error, ERROR_CONFLICT, "the board is made of others: submit to those");
         break;
     default:
         error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\"", board->name);
@@ -147,11 +151,12 @@ static void on_submit(void *context, const struct db_outcome *outcome)
     if (outcome->error.code == ERROR_NONE) {
         batch->lsn = db_int64(outcome->rows[1], 0, 0);
         batch->committed_us = db_int64(outcome->rows[1], 0, 1);
+        primary_clock_saw(batch->committed_us);
         db_saw_lsn(submitter->store->db, batch->lsn);
     } else {
         /* Committed, but its position is not known: one that nothing but the primary has. */
         batch->lsn = INT64_MAX;
-        batch->committed_us = clock_realtime_us() + 60 * 1000000LL;
+        batch->committed_us = primary_clock_us() + 60 * 1000000LL;
     }
     submitter->queues[connection].in_flight--;
     batch_apply(batch);
@@ -187,7 +192,10 @@ static void batch_send(struct batch *batch)
         db_array_bytes(&arrays[1], s->player);
         db_array_int8(&arrays[2], s->score);
         db_array_int8(&arrays[3], s->subscore);
-        db_array_int8(&arrays[4], s->at_us);
+        if (s->at_us == SUBMIT_NOW)
+            db_array_null(&arrays[4]);
+        else
+            db_array_int8(&arrays[4], s->at_us);
         if (s->metadata.data)
             db_array_bytes(&arrays[5], s->metadata);
         else
@@ -369,19 +377,24 @@ void submitter_wake(void *context)
     ((struct store *)context)->submitter->must_flush = true;
 }
 
+/*
+ * The first connection that few wait for: a transaction costs the database as much as some thirty rows in it, so one of sixty
+ * is cheaper than two of thirty. Only what would be more than that goes to the next one.
+ */
 int submit_connection(struct store *store)
 {
+    enum { FEW = 64 };
     struct submitter *submitter = store->submitter;
-    int count = db_writer_count(store->db);
-    int best = submitter->next_connection++ % count;
+    int count = db_writer_count(store->db), best = 0;
 
-    for (int i = 0; i < count; i++)
-        if (!db_writer(store->db, best) && db_writer(store->db, i))
+    for (int i = 0; i < count; i++) {
+        if (!db_writer(store->db, i))
+            continue;
+        if (submitter->queues[i].count < FEW)
+            return i;
+        if (!db_writer(store->db, best) || submitter->queues[i].count < submitter->queues[best].count)
             best = i;
-    for (int i = 0; i < count; i++)
-        if (db_writer(store->db, i) && submitter->queues[i].count + (size_t)submitter->queues[i].in_flight <
-            submitter->queues[best].count + (size_t)submitter->queues[best].in_flight)
-            best = i;
+    }
     return best;
 }
 

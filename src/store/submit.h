@@ -12,13 +12,14 @@
 #include "store/store.h"
 
 enum { SUBMIT_GROUP_MAX = 1000 };
+#define SUBMIT_NOW INT64_MIN
 
 struct submission {
     struct board board; /* a copy: the definition under which it was accepted */
     struct slice player; /* borrowed until done */
     int64_t score;
     int64_t subscore;
-    int64_t at_us;
+    int64_t at_us; /* when it was reached; SUBMIT_NOW: when the database takes it, by its clock */
     struct slice metadata; /* borrowed until done; data NULL: none */
 };
 

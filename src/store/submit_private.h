@@ -19,7 +19,7 @@ enum {
     CONNECTIONS_MAX = 64,
 };
 
-enum outcome { OUTCOME_UNCHANGED, OUTCOME_CHANGED, OUTCOME_OUT_OF_RANGE, OUTCOME_OVERFLOW, OUTCOME_CLOSED, OUTCOME_NO_BOARD, OUTCOME_REPEATED };
+enum outcome { OUTCOME_UNCHANGED, OUTCOME_CHANGED, OUTCOME_OUT_OF_RANGE, OUTCOME_OVERFLOW, OUTCOME_CLOSED, OUTCOME_NO_BOARD, OUTCOME_REPEATED, OUTCOME_COMBINED };
 
 struct group {
     submit_done_fn *done;
@@ -55,7 +55,6 @@ struct submitter {
     bool must_flush;
     size_t queued;
     size_t batches;
-    int next_connection;
     struct queue queues[CONNECTIONS_MAX];
 };
 

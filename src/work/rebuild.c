@@ -271,23 +271,43 @@ static bool standing_is_warm(struct link *link, int64_t standing, bool *ret_is_w
     return true;
 }
 
+/* The first of the list; an empty text when there is none. A value of another kind under its name, from whomever, would stop
+ * every reader from adding to it, and us for good: it goes. */
+static bool wanted_pop(struct link *link, char out[static 24], struct error *error)
+{
+    const struct slice pop[] = {SLICE("ZPOPMAX"), SLICE(KV_WANTED)}, drop[] = {SLICE("UNLINK"), SLICE(KV_WANTED)};
+    struct kvb_reply *reply;
+
+    out[0] = 0;
+    if (!kvb_call(link->kv, ARRAY_SIZE(pop), pop, &reply, error)) {
+        if (!strstr(error->message, "WRONGTYPE"))
+            return false;
+        log_warn("wanted-dropped", LOG_TEXT("key", KV_WANTED), LOG_TEXT("because", error->message));
+        if (!kvb_call(link->kv, ARRAY_SIZE(drop), drop, &reply, error))
+            return false;
+        kvb_reply_free(&reply);
+        return true;
+    }
+    struct slice id = kvb_count(reply) ? kvb_text(kvb_item(reply, 0)) : SLICE("");
+    snprintf(out, 24, "%.*s", (int)id.size, id.data);
+    kvb_reply_free(&reply);
+    return true;
+}
+
 bool rebuild_wanted(struct link *link, int limit, int64_t *ret_count, struct error *error)
 {
     *ret_count = 0;
     for (int i = 0; i < limit; i++) {
-        const struct slice pop[] = {SLICE("ZPOPMAX"), SLICE(KV_WANTED)};
         struct rebuild_result result;
-        struct kvb_reply *popped;
         char text[24];
         int64_t standing;
-        if (!kvb_call(link->kv, ARRAY_SIZE(pop), pop, &popped, error))
+        if (!wanted_pop(link, text, error))
             return false;
-        struct slice id = kvb_count(popped) ? kvb_text(kvb_item(popped, 0)) : SLICE("");
-        snprintf(text, sizeof(text), "%.*s", (int)id.size, id.data);
-        kvb_reply_free(&popped);
+        if (!text[0])
+            return true; /* the list is empty */
         bool only_if_cold = text[0] == '?', is_warm = false;
         if (!text_parse_int64(slice_of(text + only_if_cold), &standing) || standing <= 0)
-            return true; /* the list is empty */
+            continue; /* not ours */
         if (only_if_cold && !standing_is_warm(link, standing, &is_warm, error))
             return false;
         if (is_warm)

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fd = memfd_create("settings", 0);
     ASSERT(fd >= 0 && ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    if (!settings_load(&settings, path, &error)) {
+    if (!settings_load(&settings, path, NULL, &error)) {
         fuzz_check_error(&error);
         ASSERT(error.code == ERROR_CONFIG && strncmp(error.message, path, strlen(path)) == 0);
         return 0;

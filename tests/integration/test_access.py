@@ -197,14 +197,20 @@ def test_a_trailing_slash_is_another_path(world, method):
 
 
 def test_dots_do_not_climb(world):
-    """The ids . and .. can't be had: escaped or not, somebody on the way takes them out of the path."""
+    """The ids . and .. stand in a path escaped, and only so."""
     admin = world["admin"]
     for player in (".", ".."):
-        refused(admin.request("POST", "/boards/b/scores", {"player": player, "score": 1}), "invalid-body", "/player")
-        refused(admin.get("/boards/b/players", ids=player), "invalid-parameter", "ids")
-        for spelled in (player, player.replace(".", "%2E"), player.replace(".", "%2e")):
-            assert raw(admin, "DELETE", f"/boards/b/players/{spelled}")[0] == 400
-            assert raw(admin, "GET", f"/boards/b/players/{spelled}/around")[0] == 400
+        admin.submit("b", player, 1)
+        assert [e["player"] for e in admin.read("/boards/b/players", ids=player)["entries"]] == [player]
+        asked = admin.request("POST", "/query", {"queries": [f"/boards/b/players/{player.replace('.', '%2e')}"]}).json()
+        assert asked["results"][0]["body"]["player"] == player
+        assert raw(admin, "GET", f"/boards/b/players/{player}/around")[0] == 400
+        assert raw(admin, "DELETE", f"/boards/b/players/{player}")[0] == 400
+        spelled = player.replace(".", "%2E")
+        assert raw(admin, "GET", f"/boards/b/players/{spelled}/around?above=0&below=0")[0] == 200
+        assert raw(admin, "DELETE", f"/boards/b/players/{spelled}")[0] == 200
+        assert admin.read("/boards/b/players", ids=player)["not_found"] == [player]
+    assert admin.get("/boards/b").status_code == 200
     for player in ("...", ".a", "..b", "a..", ". ."):
         admin.submit("b", player, 1)
         assert admin.read(f"/boards/b/players/{player}")["player"] == player

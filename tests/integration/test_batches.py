@@ -99,6 +99,15 @@ def test_bodies_that_are_no_batch(boards, body, field):
     refused(boards.request("POST", "/scores", json.dumps(body).encode(), headers={"Content-Type": "application/json"}), "invalid-body", field)
 
 
+def test_a_score_beyond_64_bits_spoils_its_own_item_only(boards):
+    rows = [{"board": "sum", "player": f"wide{i}", "score": score} for i, score in enumerate((1, 2**63, -2**63 - 1, 10**30, 2))]
+    for body, kind, pointer in ((json.dumps({"scores": rows}), "application/json", "/scores/1/score"),
+                                ("\n".join(map(json.dumps, rows)), "application/x-ndjson", "/score")):
+        answer = boards.request("POST", "/scores", body.encode(), headers={"Content-Type": kind}).json()
+        assert [r["status"] for r in answer["results"]] == [200, 400, 400, 400, 200]
+        assert answer["results"][1]["problem"]["errors"][0]["pointer"] == pointer
+
+
 def test_nothing_is_a_batch_too(boards):
     assert send(boards, [], "json").json() == {"results": []}
     assert send(boards, [], "lines").json() == {"results": []}

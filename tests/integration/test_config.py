@@ -211,10 +211,50 @@ def test_redis_urls(write, url, is_right):
 def test_levels(write):
     for level in ("debug", "info", "warn", "error"):
         assert check(write(f"log: {{level: {level}}}\n"), 0) == "ok\n"
-    assert check(write("log: {level: loud}\n")) == 'ladder config: log.level: "loud" is not a level (allowed: debug, info, warn, error)\n'
+    assert check(write("log: {level: loud}\n")) .endswith('ladder.yaml:1: log.level: "loud" is not a level (allowed: debug, info, warn, error)\n')
+
+
+@pytest.mark.parametrize("section, name, good, bad, reason", [
+    ("server", "listen", ["127.0.0.1", "::1", "0.0.0.0"], ["localhost", "1.2.3", ""], "is not a numeric address (allowed: IPv4 or IPv6)"),
+    ("database", "url", ["postgresql:///x", "host=h dbname=d", ""], ["mysql://h/x", "h", "postgresql://[h/x", "host=h nonsense=1"], "(allowed: postgresql://... or key=value words)"),
+    ("redis", "url", ["redis://h"], ["http://h", ""], "not redis://[:password@]host:port[/db] or unix:///path[?db=n]"),
+    ("cache", "l2_url", ["redis://h", ""], ["http://h"], "not redis://[:password@]host:port[/db] or unix:///path[?db=n]"),
+    ("edge", "servers", ["varnish+http://h:1"], ["ftp://h"], "is no URL of an edge: [varnish+]http[s]://host[:port][/path]"),
+    ("log", "level", ["warn"], ["loud", ""], "is not a level (allowed: debug, info, warn, error)")])
+def test_texts_are_checked_where_they_stand(write, section, name, good, bad, reason):
+    """Of every setting that is not free text: the file, the line, the name, and what is allowed; likewise the variable."""
+    form = '["{}"]' if name == "servers" else '"{}"'
+    variable = f"LADDER_{section}_{name}".upper()
+    for value in good:
+        assert check(write(f"\n{section}:\n  {name}: {form.format(value)}\n"), 0) == "ok\n"
+        assert check(write("", "empty.yaml"), 0, **{variable: value}) == "ok\n"
+    for value in bad:
+        path = write(f"\n{section}:\n  {name}: {form.format(value)}\n")
+        said = check(path)
+        assert re.sub(r".*/", "", said.split(" ")[2]) == "ladder.yaml:3:" and f" {section}.{name}: " in said and said.endswith(reason + "\n"), said
+        said = check(write("", "empty.yaml"), **{variable: value})
+        assert said.startswith(f"ladder config: {variable}: {section}.{name}: ") and said.endswith(reason + "\n"), said
+        done = ladder("roll", "--config", path)
+        assert done.returncode == 1 and f"{section}.{name}: " in done.stderr
+
+
+def test_passwords_are_not_shown(write):
+    for url, shown in (("postgresql://u:hidden@h/db", "postgresql://u:***@h/db"), ("postgresql://u@h/db?password=hidden&x=y", None),
+                       ("postgresql://u:hidden@h,i:2/db", "postgresql://u:***@h,i:2/db"), ("host=h password=hidden user=u", "host=h password=*** user=u"),
+                       ("host=h password='hid hidden'", None), ("postgresql://u@h:5432/db", "postgresql://u@h:5432/db")):
+        done = ladder("config", "show", "--config", write(""), LADDER_DATABASE_URL=url, LADDER_DATABASE_REPLICAS=url.split(",")[0], LADDER_REDIS_URL="redis://:hidden@h:1/0")
+        assert done.returncode == 0 or "x=y" in url, done.stderr
+        assert "hidden" not in done.stdout, done.stdout
+        assert shown is None or f"database.url = {shown}  #" in done.stdout
+        assert done.returncode or "redis.url = redis://:***@h:1/0  #" in done.stdout
 
 
 def test_usage():
     for words in (("config",), ("config", "nonsense"), ("config", "check", "more"), ("config", "check", "--nonsense"), ("config", "check", "--config")):
         assert ladder(*words).returncode == 2, words
-    assert ladder("config", "--help").returncode == 0
+    for words in (("config", "--help"), ("config", "-h"), ("--help",), ("-h",), ("help",)):
+        done = ladder(*words)
+        assert done.returncode == 0 and "usage: ladder " in done.stdout, words
+    for command in ("roll", "partitions", "purge", "serve", "work"):
+        done = ladder(command, "all")
+        assert done.returncode == 2 and done.stderr == f'ladder {command}: "all" is one word too many (try --help)\n'

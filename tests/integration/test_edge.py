@@ -109,16 +109,20 @@ def varnish(stack, server, ports, tmp_path_factory):
     class Own:
         port = ports
         workers = worker
+        process = None
 
         def start(self):
             # What config/varnish.vcl looks at every two seconds, oftener.
             self.process = varnish_start(stack, directory, ports, server.port, lambda vcl: vcl.replace(
                 ".interval = 2s;\n        .timeout = 1s;", ".interval = 0.2s;\n        .timeout = 0.2s;"))
     own = Own()
-    own.start()
-    yield own
-    worker.close()
-    own.process.stop()
+    try:
+        own.start()
+        yield own
+        worker.close()
+    finally:
+        if own.process:
+            own.process.stop()
 
 
 @pytest.fixture

@@ -115,6 +115,46 @@ def test_five_hundred_in_a_list(client, stack, source):
     page = read.read("/boards/b/players?ids=" + ",".join(ids[:500] + ids[:20]))
     assert len(page["entries"]) == 400
     refused(read.get("/boards/b/players?ids=" + ",".join(ids)), "invalid-parameter", "ids")
+    refused(read.get("/boards/b/players?ids=" + "a," * 1000 + "a"), "invalid-parameter", "ids")
+    assert server.stop() == 0
+
+
+def test_five_hundred_of_the_longest_in_a_query(client):
+    """A body has room for what a URL has not: 64 bytes each, all of them escaped."""
+    ids = [f"{i:04}" + "é" * 30 for i in range(500)]
+    client.put_board("b")
+    client.submit_many([dict(board="b", player=p, score=-i) for i, p in enumerate(ids)])
+    answer = client.request("POST", "/query", {"queries": ["/boards/b/players?ids=" + ",".join(map(quoted, ids))]}).json()["results"][0]
+    assert answer["status"] == 200 and [e["player"] for e in answer["body"]["entries"]] == ids
+    answer = client.request("POST", "/query", {"queries": ["/boards/b/top?fields=" + "rank," * 30000]}).json()["results"][0]
+    assert answer["status"] == 414
+
+
+@pytest.mark.parametrize("kind", ["open", "closed"])
+def test_the_total_is_in_the_answer_of_either_source(client, stack, kind):
+    """Of pages with and without entries, with every ranking."""
+    client.put_board("b", windows=["daily"])
+    at = {"at": "2026-01-01T00:00:00Z"} if kind == "closed" else {}
+    client.submit_many([dict(board="b", player=f"p{i}", score=i // 2, **at) for i in range(10)])
+    period = {"period": "2026-01-01"} if kind == "closed" else {}
+    server = stack.serve(redis_url="redis://127.0.0.1:1/0")
+    alone = Client(server, client.game, client.key)
+    alone.session.headers["Ladder-Token"] = client.session.headers["Ladder-Token"] = client.submit("b", "now", -5)["token"]
+    total = 10 if kind == "closed" else 11
+    cursor = client.read("/boards/b/top", limit=3, **period)["next"]
+    for ranking in ("ordinal", "competition", "dense"):
+        for path, asked in (("top", {}), ("top", {"offset": 4, "limit": 2}), ("top", {"offset": 100}), ("range", {"min": 2, "max": 3}), ("range", {"min": 100}),
+                            ("top", {"cursor": cursor}), ("at", {"rank": 2}), ("at", {"rank": 99}), ("at", {"percentile": 50}), ("at", {"score": 3}),
+                            ("players", {"ids": "p1,x"}), ("players", {"ids": "x"}), ("players/p3", {}), ("players/p3/around", {}),
+                            ("players/x/around", {"absent": "last"})):
+            more = {} if "cursor" in asked else period
+            answers = [c.read(f"/boards/b/{path}", fields="total", ranking=ranking, **asked, **more) for c in (client, alone)]
+            assert answers[0] == answers[1] and answers[0]["total"] == total, (path, asked)
+    assert "total" not in alone.read("/boards/b/top", **period)
+    client.put_board("empty", windows=["daily"])
+    for period in ({}, {"period": "previous"}):
+        for c in (client, alone):
+            assert c.read("/boards/empty/top", fields="total", **period)["total"] == 0
     assert server.stop() == 0
 
 
@@ -147,6 +187,7 @@ def test_metadata_to_the_byte(client, size, is_taken):
 def test_metadata_comes_back_as_it_was(client):
     client.put_board("b", operator="last")
     for metadata in ({}, {"a": None, "b": [1, 2.5, -0.0, 1e300, 0.1, True, {"c": {}}], "": "\u0001\"\\/"}, {"n": HIGHEST, "m": -2**63},
+                     {"tenths": [0.1] * 500},
                      {"z": 1, "a": 2}, {"d": [[[[[[]]]]]]}):
         answer = client.submit("b", "a", 1, metadata=metadata)
         for got in (answer["entry"]["metadata"], client.read("/boards/b/players/a")["metadata"],
@@ -157,6 +198,14 @@ def test_metadata_comes_back_as_it_was(client):
 
 
 HIGHEST = 2**63 - 1
+
+
+def test_metadata_keeps_the_spelling_of_usual_numbers(client):
+    client.put_board("b")
+    text = '{"a":0.1,"b":2.50,"c":-0.0,"d":1.0,"e":12345.678,"f":0.30000000000000004}'
+    body = b'{"player":"a","score":1,"metadata":' + text.encode() + b"}"
+    client.request("POST", "/boards/b/scores", body, headers={"Content-Type": "application/json"})
+    assert text.replace("2.50", "2.5") in client.get("/boards/b/players/a").text
 
 
 @pytest.mark.parametrize("metadata", ["[]", "1", '"x"', "null", "true", '{"a":1,"a":2}', '{"a":9223372036854775808}', '{"a":NaN}', '{"a":"\\u0000"}', "{'a':1}"])

@@ -127,3 +127,21 @@ def test_an_entry_that_no_api_let_in_fails_its_standing_only(stack, ladder, clie
     assert worker.is_alive()
     assert "1 entries" in stack.cli("warm", "good", "--game", client.game)
     stack.sql("delete from ladder.entry where octet_length(player) > 64")
+
+
+@pytest.mark.parametrize("kind", ("set", "string", "list", "junk"))
+def test_a_strange_list_of_what_is_wanted_does_not_stay(stack, ladder, client, kind):
+    """Whoever put it there: readers add to the list and the worker takes from it again, soon."""
+    client.put_board("b")
+    client.submit("b", "ann", 1)
+    period, = stack.sql("select p.id from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id where g.name = %s", client.game)[0]
+    client.submit("b", "bob", 2)
+    wait_until(lambda: client.read("/boards/b/top", source="true")["source"] == "redis", what="Redis has the standing")
+    redis = stack.redis
+    redis.delete("ladder:wanted")
+    {"set": lambda: redis.sadd("ladder:wanted", period), "string": lambda: redis.set("ladder:wanted", "x"), "list": lambda: redis.lpush("ladder:wanted", period),
+     "junk": lambda: redis.zadd("ladder:wanted", {f"x{i}": 1000 for i in range(50)} | {"": 2000})}[kind]()
+    redis.delete(f"ladder:{{{period % 256}}}:{period}:meta")
+    wait_until(lambda: client.read("/boards/b/top", source="true")["source"] == "redis", what="the standing is loaded again")
+    assert [e["player"] for e in client.read("/boards/b/top")["entries"]] == ["bob", "ann"]
+    wait_until(lambda: not redis.exists("ladder:wanted"), what="the list is empty")

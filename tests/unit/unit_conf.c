@@ -22,7 +22,7 @@ static void refused(const char *text, const char *wanted)
 {
     struct error error = {.message = ""};
     const char *path = write_file(text);
-    bool is_ok = settings_load(&settings, path, &error);
+    bool is_ok = settings_load(&settings, path, NULL, &error);
 
     unlink(path);
     if (is_ok || !strstr(error.message, wanted))
@@ -36,7 +36,7 @@ static void test_a_file_is_read(void **context)
                                   "unix:///r.sock}\ndatabase:\n  replicas: [a, \"b c\"]\nlog:\n");
 
     (void)context;
-    assert_true(settings_load(&settings, path, &error));
+    assert_true(settings_load(&settings, path, NULL, &error));
     unlink(path);
     assert_int_equal(settings.server_port, 8123);
     assert_string_equal(settings.server_listen, "::1");
@@ -80,9 +80,9 @@ static void test_a_directory_is_no_file(void **context)
     struct error error = {.message = ""};
 
     (void)context;
-    assert_false(settings_load(&settings, "/tmp", &error));
+    assert_false(settings_load(&settings, "/tmp", NULL, &error));
     assert_string_equal(error.message, "/tmp: cannot be read: Is a directory");
-    assert_false(settings_load(&settings, "/nowhere/ladder.yaml", &error));
+    assert_false(settings_load(&settings, "/nowhere/ladder.yaml", NULL, &error));
     assert_string_equal(error.message, "/nowhere/ladder.yaml: cannot be read: No such file or directory");
 }
 
@@ -102,7 +102,7 @@ static void test_a_long_path_keeps_the_line(void **context)
         assert_non_null(file);
         fprintf(file, "database:\n\n  statement_timeout_ms: %0100d\n", 7);
         fclose(file);
-        assert_false(settings_load(&settings, path, &error));
+        assert_false(settings_load(&settings, path, NULL, &error));
         unlink(path);
         if (!strstr(error.message, "p:3: database.statement_timeout_ms: \"000") ||
             !strstr(error.message, "(allowed: 10 to 600000 ms)"))
@@ -120,15 +120,15 @@ static void test_the_environment_wins(void **context)
     setenv("LADDER_SERVER_PORT", "2", 1);
     setenv("LADDER_DATABASE_REPLICAS", "a,b,", 1);
     setenv("LADDER_KEY", "not a setting, and none of our sections", 1);
-    assert_true(settings_load(&settings, path, &error));
+    assert_true(settings_load(&settings, path, NULL, &error));
     assert_int_equal(settings.server_port, 2);
     assert_int_equal(settings.database_replicas.count, 2);
     setenv("LADDER_SERVER_PORT", "two", 1);
-    assert_false(settings_load(&settings, path, &error));
+    assert_false(settings_load(&settings, path, NULL, &error));
     assert_non_null(strstr(error.message, "LADDER_SERVER_PORT: server.port"));
     unsetenv("LADDER_SERVER_PORT");
     setenv("LADDER_SERVER_PROT", "2", 1);
-    assert_false(settings_load(&settings, path, &error));
+    assert_false(settings_load(&settings, path, NULL, &error));
     assert_non_null(strstr(error.message, "LADDER_SERVER_PROT: there is no such setting"));
     unsetenv("LADDER_SERVER_PROT");
     unsetenv("LADDER_DATABASE_REPLICAS");
@@ -143,7 +143,7 @@ static void test_the_shipped_file_is_complete(void **context)
 
     (void)context;
     snprintf(path, sizeof(path), "%s/config/ladder.yaml", getenv("LADDER_ROOT"));
-    assert_true(settings_load(&settings, path, &error));
+    assert_true(settings_load(&settings, path, NULL, &error));
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     assert_true(fread(text, 1, 99999, file) > 0);

@@ -412,9 +412,7 @@ static void test_lines(void **context)
     assert_non_null(strstr(lines[3].conninfo, "port='2'"));
     assert_non_null(strstr(lines[3].conninfo, "password='p\\'w'"));
     assert_null(strstr(lines[3].conninfo, "target_session_attrs"));
-    static const char *const wrong[] = {"",
-                                        "name=x",
-                                        "weight=0 host=h",
+    static const char *const wrong[] = {"weight=0 host=h",
                                         "weight=1001 host=h",
                                         "name= host=h",
                                         "name=a/b host=h",
