@@ -253,7 +253,7 @@ class Stack:
 
     def postgres_start(self, name, port):
         wait_until(lambda: not is_in_use(self.data / name), 20, f"the earlier PostgreSQL {name} is gone")
-        settings = dict(listen_addresses="127.0.0.1", port=port, unix_socket_directories=self.data, max_connections=200,
+        settings = dict(listen_addresses="127.0.0.1", port=port, cluster_name=name, unix_socket_directories=self.data, max_connections=200,
                         shared_buffers="128MB", max_wal_size="4GB", wal_compression="lz4", hot_standby_feedback="on",
                         deadlock_timeout="100ms", jit="off", max_standby_streaming_delay="10s", **self.postgres_settings)
         options = [x for key, value in settings.items() for x in ("-c", f"{key}={value}")]
@@ -266,9 +266,12 @@ class Stack:
         return process
 
     def replica_make(self):
+        self.replica = self.standby_make("replica", self.replica_port)
+
+    def standby_make(self, name, port):
         self.run(as_postgres([PG + "pg_basebackup", "-h", "127.0.0.1", "-p", str(self.primary_port), "-U", "ladder", "-D",
-                              str(self.data / "replica"), "-R", "-c", "fast", "-C", "-S", "replica"]))
-        self.replica = self.postgres_start("replica", self.replica_port)
+                              str(self.data / name), "-R", "-c", "fast", "-C", "-S", name]))
+        return self.postgres_start(name, port)
 
     def redis_start(self):
         self.redis_process = self.spawn(

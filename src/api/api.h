@@ -144,6 +144,7 @@ api_handler_fn api_cache_purge;                                                 
 api_handler_fn api_query;                                                                                  /* query.c */
 api_handler_fn api_description, api_docs;                                                              /* document.c */
 api_handler_fn api_healthz, api_readyz, api_metrics, api_version;                                          /* health.c */
+api_handler_fn api_performance, api_alerts, api_servers_change;                                            /* servers.c */
 
 /* The streamed form of POST /scores (stream.c). */
 bool api_stream_data(struct api_call *call, struct slice bytes);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "api/servers.h"
 #include "base/assert.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -289,5 +290,6 @@ void metrics_render(struct buf *body, const struct api_route *routes, size_t cou
     metric(body, "ladder_database_writable", "gauge", "1: the primary takes writes, from every loop.", sum->noted.can_write == sum->noted.loops);
     metric(body, "ladder_redis_trusted", "gauge", "1: Redis is believed, by every loop.", sum->noted.is_redis_trusted == sum->noted.loops);
     metric(body, "ladder_cache_trusted", "gauge", "1: every loop hears of all changes, and so may answer from memory.", sum->noted.is_memory_trusted == sum->noted.loops);
+    servers_metrics_render(body);
     free(sum);
 }

@@ -104,7 +104,8 @@ void api_periods(struct api_call *call)
     for (int i = 0; i < 4; i++)
         read.parameters[read.parameter_count++] = (struct db_parameter){.data = texts[i], .format = DB_TEXT};
     http_hold(call->http);
-    if (!db_read(store_db(call->store), &read, db_lsn(store_db(call->store)), on_periods, listing)) {
+    const struct db_wish wish = {.lsn = db_lsn(store_db(call->store))};
+    if (!db_read_with(store_db(call->store), &read, &wish, on_periods, listing)) {
         api_fail_with(call, ERROR_UNAVAILABLE, "the database is not reachable");
         http_release(call->http);
     }

@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/hash.h"
 #include "db/primary_clock.h"
 
 /* ---- the key ---- */
@@ -152,7 +153,9 @@ static void reading_land(struct reading *reading, const struct standing_answer *
         reading_fail(reading, &error);
         return;
     }
-    if (reading->ticket)
+    if (reading->ticket && answer->lsn < reading->query.freshness.lsn)
+        l2_drop(reading->ticket); /* it lacks what only a server that is gone had */
+    else if (reading->ticket)
         l2_keep(reading->ticket, status, buf_slice(&body));
     enum api_cache outcome = !reading->flight && !reading->is_refresh ? API_CACHE_BYPASS : reading->was_touched ? API_CACHE_TOUCHED : API_CACHE_MISS;
     struct page *page = reading_page(reading, status, &body, changed_at(reading, answer), reading->query.period.end_us);
@@ -265,6 +268,22 @@ static void reading_cold(struct reading *reading)
 
 static void reading_ask(struct reading *reading);
 
+/* Who asks, for a choice of replica that sticks to him: a session if he names one, else whose key it is. */
+static uint64_t client_of(const struct api_call *call)
+{
+    struct slice name = http_header(call->http, "Ladder-Session");
+
+    if (!name.data)
+        name = http_header(call->http, "Authorization");
+    if (!name.data)
+        return 0;
+    uint8_t hash[HASH_SIZE];
+    uint64_t client;
+    hash_bytes(name, hash); /* every server's is the same */
+    memcpy(&client, hash, sizeof(client));
+    return client;
+}
+
 static void on_joined(void *context, void *value, const struct error *error)
 {
     struct reading *reading = context;
@@ -291,6 +310,7 @@ static void reading_ask(struct reading *reading)
     char key[L1_KEY_MAX];
 
     query->freshness = store_freshness(call->store, call->has_token ? &call->token : NULL);
+    query->freshness.client = client_of(call);
     size_t size = key_make(reading, key);
     bool may_share = size > 0 && query->period.id > 0 && !call->shows_source && !call->board.is_combined /* its age is of now */ && !query->freshness.needs_primary && !query->freshness.skips_redis;
     if (!may_share) {

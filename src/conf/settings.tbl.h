@@ -27,10 +27,43 @@ INT(server, idle_timeout_ms, 60000, 1000, 3600000, "ms", "A kept-alive connectio
 INT(server, drain_timeout_ms, 10000, 0, 600000, "ms", "At a graceful stop, how long accepted requests may take.")
 TEXT(server, spool_directory, "/tmp", "Where the answers to long NDJSON streams wait (unlinked files).")
 SECRET(server, secret, "Signs cursors and consistency tokens; 16 bytes or more, the same on every server.")
-TEXT(database, url, "postgresql:///ladder", "Connection string of the PostgreSQL primary.")
-LIST(database, replicas, "Connection strings of the read replicas.")
+TEXT(database, url, "postgresql:///ladder",
+     "The PostgreSQL primary: a connection string, of several hosts if it may be any of them, and before it words "
+     "about the "
+     "server (docs/replicas.md).")
+LIST(database, replicas, "The read replicas, each the same way.")
+TEXT(database, balance, "latency",
+     "How reads are spread over replicas: round_robin, least_connections, weighted, client_hash or latency.")
+TEXT(database, zone, "", "Where this process stands: replicas of that zone come first.")
+BOOL(database, primary_reads, false, "The primary takes its share of the reads, not only what nobody else can answer.")
+TEXT(database, synchronous_commit, "",
+     "When a write counts as done: local, remote_write, on or remote_apply (docs/replicas.md); empty: as the server "
+     "has it.")
 INT(database, write_connections, 2, 1, 64, "connections", "To the primary, per loop, for submissions.")
-INT(database, read_connections, 2, 1, 64, "connections", "To each server, per loop, for everything else.")
+INT(database, read_connections, 4, 1, 64, "connections", "To each server, per loop, for everything else, at most.")
+INT(database, read_connections_min, 1, 0, 64, "connections", "The same, at least.")
+INT(database, pipeline_max, 8, 1, 1000, "reads", "On one connection at a time; more wait for a free one.")
+INT(database, connection_idle_s, 60, 0, 86400, "s", "A connection for reads not used for so long is closed; 0: never.")
+INT(database, connection_lifetime_s, 3600, 0, 604800, "s", "One that is older is replaced; 0: never.")
+INT(database, tcp_user_timeout_ms, 3000, 0, 600000, "ms", "Until bytes that are not acknowledged break a connection.")
+INT(database, read_queue_max, 2000, 0, 1000000, "reads", "Reads waiting for a server, per loop; more get 503.")
+INT(database, read_queue_timeout_ms, 1000, 1, 60000, "ms", "How long one of them waits before it gets 503.")
+INT(database, wait_ms, 50, 0, 10000, "ms",
+    "How long a read waits for a replica to catch up before the primary is asked.")
+INT(database, max_lag_bytes, 67108864, 0, 1099511627776, "bytes",
+    "A replica further behind gets no reads while others can; 0: no limit.")
+INT(database, max_lag_ms, 30000, 0, 86400000, "ms", "The same, in time; 0: no limit.")
+INT(database, health_interval_ms, 5000, 100, 600000, "ms", "Between two questions to each server how it is.")
+INT(database, health_timeout_ms, 2000, 10, 60000, "ms", "Until such a question counts as failed.")
+INT(database, unhealthy_after, 3, 1, 100, "questions", "So many failed in a row, and the server gets no reads.")
+INT(database, healthy_after, 2, 1, 100, "questions", "So many answered in a row, and it gets reads again.")
+INT(database, breaker_failures, 5, 1, 1000, "reads",
+    "So many failed in a row, and the server is left alone for a while.")
+INT(database, breaker_pause_ms, 1000, 10, 600000, "ms", "For how long the first time; twice as long each time after.")
+INT(database, breaker_pause_max_ms, 60000, 10, 3600000, "ms", "At most so long.")
+INT(database, stall_ms, 1000, 10, 60000, "ms",
+    "A read not answered for so long is asked of another server, and this one left alone.")
+INT(database, retry_percent, 10, 0, 100, "percent", "Of all reads, how many may be asked a second time.")
 INT(database, connect_timeout_ms, 2000, 50, 60000, "ms", "Until a connection attempt is given up.")
 INT(database, statement_timeout_ms, 2000, 10, 600000, "ms", "Until the server cancels one of our statements.")
 INT(database, queue_max, 20000, 1, 1000000, "submissions",

@@ -288,6 +288,16 @@ bool json_read_array(const struct json_object *object, const char *name, size_t 
     return true;
 }
 
+bool json_object_in(const struct json_object *object, const char *name, struct json_object *ret_member,
+                    struct error *error)
+{
+    ret_member->value = member(object, name);
+    snprintf(ret_member->pointer, sizeof(ret_member->pointer), "/%.30s", name);
+    if (!json_is_object(ret_member->value))
+        return error_set_field(error, ERROR_INVALID_BODY, ret_member->pointer, "must be an object");
+    return true;
+}
+
 bool json_array_object(const struct json_object *object, const char *name, size_t index, struct json_object *ret_item,
                        struct error *error)
 {

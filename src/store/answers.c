@@ -303,7 +303,8 @@ void flight_land(struct flight *flight, const struct standing_answer *answer, vo
     if (answers->l1 && answer->as_of > 0 && answers_are_trusted(flight->store)) {
         struct slice key = {flight->key, flight->key_size};
         int64_t as_of = answer->as_of > flight->heard ? answer->as_of : flight->heard;
-        is_kept = l1_put(answers->l1, &flight->watch, key, flight->label, as_of, &answer->span, value, bytes, clock_monotonic_us()) != NULL;
+        is_kept = l1_put(answers->l1, &flight->watch, key, flight->label, answer->version, as_of, &answer->span, value, bytes,
+                         clock_monotonic_us()) != NULL;
     }
     flight_end(flight, answer, value, NULL);
     if (!is_kept)

@@ -106,10 +106,10 @@ static void statistics_read(struct standing_read *read, struct db_rows rows)
 static void call_send(struct standing_read *read)
 {
     const struct freshness *freshness = &read->query.freshness;
-    bool is_sent = freshness->needs_primary ? db_read_primary(read->store->db, &read->call, on_rows, read)
-                                            : db_read(read->store->db, &read->call, freshness->lsn, on_rows, read);
+    const struct db_wish wish = {.lsn = freshness->lsn, .shown_lsn = freshness->shown_lsn, .needs_primary = freshness->needs_primary,
+                                 .client = freshness->client};
 
-    if (!is_sent)
+    if (!db_read_with(read->store->db, &read->call, &wish, on_rows, read))
         standing_fail(read, ERROR_UNAVAILABLE, "neither Redis nor a database can answer now");
 }
 
@@ -124,6 +124,8 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
         standing_finish(read);
         return;
     }
+    if (outcome->is_behind)
+        read->query.freshness.lsn = read->query.freshness.shown_lsn; /* what this answer has, for those who would share it */
     answer->source = source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
     if (read->query.kind == STANDING_SEEK) {
         answer->before = db_int64(rows, 0, 0);

@@ -21,7 +21,7 @@ struct ev_loop;
 struct store;
 
 struct store_settings {
-    struct db_settings db;
+    const struct db_settings *db; /* borrowed until store_new returns */
     struct kv_settings kv;
     int queue_max;
     int batch_max;
@@ -46,6 +46,8 @@ void store_error_of(const struct db_outcome *outcome, struct error *error);
 
 struct freshness {
     int64_t lsn;       /* at least this position, where PostgreSQL answers */
+    int64_t shown_lsn; /* the token's part of it */
+    uint64_t client;   /* who asks, 0 unknown: the same one is answered by the same replica, where the settings say so */
     int64_t version;   /* at least this change, where a cache answers (the token's; 0: none) */
     bool needs_primary; /* the token is of another history: only the primary's word counts */
     bool skips_redis;  /* the token's write was not in Redis when it was answered */

@@ -116,7 +116,7 @@ static void place_ask(struct batch *batch, struct item *item, struct submit_wind
     *place = (struct place){.batch = batch, .window = window, .result = &item->result, .is_old = is_old};
     arena_init(&place->arena, 65536);
     batch->waiting++;
-    struct freshness freshness = {.lsn = batch->lsn, .skips_redis = true};
+    struct freshness freshness = {.lsn = batch->lsn, .shown_lsn = batch->lsn, .skips_redis = true};
     const struct standing_query query = {
         .kind = STANDING_SEEK,
         .period = {.id = window->period_id,

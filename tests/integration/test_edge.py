@@ -417,7 +417,7 @@ def test_a_generic_api_is_told_in_its_own_words(stack, server, varnish, tmp_path
 
 def test_a_wrong_edge_is_refused_at_the_start(stack):
     out = stack.cli("work", status=1, edge_servers="ftp://somewhere")
-    assert "edge.servers, item 1" in out and "ftp://somewhere" in out
+    assert "edge.servers" in out and "ftp://somewhere" in out
 
 
 # ---- nginx ----

@@ -177,7 +177,7 @@ def test_random_requests_are_answered_as_described(stack, client):
     url = f"http://127.0.0.1:{client.server.port}"
     boards, players = ["one", "two", "three"], ["ann", "bob", "cy", "a,b"]
     cursors, tokens, instants = [], [], ["current", "previous", "2026-11-21T00:00:00Z"]
-    seen = {operation.name: 0 for operation in described.operations()}
+    seen = {operation.name: 0 for operation in described.operations() if operation.name != "changeServers"}  # the operator's own token
 
     def renew():
         """What the requests delete or change beyond use."""
@@ -213,7 +213,7 @@ def test_random_requests_are_answered_as_described(stack, client):
             raise AssertionError(f"{shown}\n{fault}") from fault
         assert answer.status_code < 500, f"{shown}\n{answer.status_code} {answer.text[:2000]}"
         operation = described.find(method, target.partition("?")[0])
-        if operation and answer.status_code < 300:
+        if operation and answer.status_code < 300 and operation.name in seen:
             seen[operation.name] += 1
     print(f"{count} requests, accepted: {seen}")
     assert [name for name, times in seen.items() if times == 0] == [], f"seed {seed}: never accepted"
