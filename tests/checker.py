@@ -110,12 +110,12 @@ class Watched:
         self.last = 0                   # the newest state that is known
         self.begun = 0                  # the newest that a write under way may make
         self.acknowledged = [0] * servers
-        self.seen = [0] * servers
+        self.seen = collections.Counter()  # by server and standing: of several, one may be brought to Redis before another
         self.tokens = collections.deque([(0, None)], 4)  # (state, token), the newest last
         self.undecided = []             # answers that only a write under way can explain
         # What is stale is given out only while somebody else asks for the same.
         self.hot = [self.draw() for _ in range(2 if board.max_staleness_ms else 8)]
-        self.unsettled = None           # the question that shows the last change, which may not be in Redis yet
+        self.unsettled = []             # the questions that show the last change, which may not be in Redis yet
         self.copies = {}                # path -> (etag, modified, body), some client's
         self.history = [collections.deque([(0, 0)]) for _ in range(servers)]  # (when, the newest acknowledged by then)
         self.periods = {0: None}        # state -> the period it is of, where they roll
@@ -157,18 +157,18 @@ class Read:
         self.watched, self.server, self.query, self.copy, self.has_token = watched, server, query, None, has_token
         self.sent_at = time.time()
         self.acknowledged = max(watched.acknowledged[server], watched.tokens[-1][0] if has_token else 0)
-        self.floor = max(self.acknowledged, watched.seen[server])
+        self.floor = max(self.acknowledged, watched.seen[server, query.facet])
 
 
 class Checker:
-    def __init__(self, ports, game, key, seed, prefix, rolls, connections=6, writes=0.08, rankings=model.RANKINGS):
+    def __init__(self, ports, game, key, seed, prefix, rolls, connections=6, writes=0.08, rankings=model.RANKINGS, facets=model.FACETS):
         self.random = random_module.Random(seed)
         self.selector = selectors.DefaultSelector()
         self.game, self.ports, self.writes = game, ports, writes
         self.head = f" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
         self.counts = collections.Counter()
         self.rankings, self.rolls = rankings, rolls
-        self.boards = [self.watched(board, i) for i, board in enumerate(model.boards(prefix))]
+        self.boards = [self.watched(board, i) for i, board in enumerate(model.boards(prefix, facets))]
         self.connections = [Connection(self, server, port) for server, port in enumerate(ports) for _ in range(connections)]
         self.is_disturbed = False
         self.is_ending = False
@@ -219,7 +219,7 @@ class Checker:
         unsettled = [w for w in self.boards if w.unsettled] if self.is_disturbed else ()
         if unsettled:
             watched = self.random.choice(unsettled)
-            reads.append(self.read_of(connection.server, watched, watched.unsettled))
+            reads.append(self.read_of(connection.server, watched, self.random.choice(watched.unsettled)))
         connection.send(reads)
 
     # ---- reading ----
@@ -280,13 +280,14 @@ class Checker:
             evidence = lambda: self.evidence(read, answer, status, body, floor, ceiling, source)  # noqa: E731
             if ceiling == watched.last:
                 raise Violation(evidence())
-            watched.undecided.append((query, status, body, floor, ceiling, source, periods, evidence, read.server if is_redis else None))
-        elif is_redis and found > watched.seen[read.server]:
-            watched.seen[read.server] = found
+            watched.undecided.append((query, status, body, floor, ceiling, source, periods, evidence,
+                                      (read.server, query.facet) if is_redis else None))
+        elif is_redis and found > watched.seen[read.server, query.facet]:
+            watched.seen[read.server, query.facet] = found
         if watched.unsettled and periods and periods[0] > (watched.periods[watched.last] or 0):
-            watched.unsettled = None  # nobody asks for that one any more
-        if watched.unsettled is query and source == "redis" and watched.begun == watched.last and found == watched.last:
-            watched.unsettled = None
+            watched.unsettled.clear()  # nobody asks for that one any more
+        if query in watched.unsettled and source == "redis" and watched.begun == watched.last and found == watched.last:
+            watched.unsettled.remove(query)
         if answer.status == 200 and not is_copied:
             if len(watched.copies) > 300:
                 watched.copies.clear()
@@ -306,7 +307,7 @@ class Checker:
         view = "/range" if "/range" in query.path else "/top"
         pair_max = query.pair_max if isinstance(query, model.After) else None
         watched.hot[self.random.randrange(len(watched.hot))] = model.After(
-            board, view, page["next"], key + (last["player"],), pair_max, self.random.choice((1, 3, 10)), ranking=query.ranking)
+            board, view, page["next"], key + (last["player"],), pair_max, self.random.choice((1, 3, 10)), ranking=query.ranking, facet=query.facet)
 
     def periods_of(self, read, body):
         """The periods that an answer may be about: the one that it names, if that was current; or those that were. None: no periods."""
@@ -349,7 +350,7 @@ class Checker:
         if body == text + end:
             return True
         # A page of PostgreSQL's need not know how many there are.
-        return query.total and source not in ("memory", "redis") and body == text.replace(',"total":%d' % len(state.rows), "") + end
+        return query.total and source not in ("memory", "redis") and body == text.replace(',"total":%d' % len(state.of(query.facet).rows), "") + end
 
     def evidence(self, read, answer, status, body, floor, ceiling, source):
         watched = read.watched
@@ -386,6 +387,9 @@ class Checker:
         if random.random() < 0.2:
             self.serial += 1
             wanted["metadata"] = {"n": self.serial}
+        if watched.board.facets and random.random() < 0.4:
+            name = random.choice(tuple(watched.board.facets))
+            wanted["facets"] = {name: random.choice(watched.board.facets[name] + (None,))}
         if random.random() < 0.3 and not watched.board.rolls:
             # Two at the same instant: the id decides.
             if not self.clock or random.random() < 0.5:
@@ -467,19 +471,28 @@ class Checker:
         if period != watched.periods.get(watched.last):
             before = EMPTY  # a new one
         after, old, new = board.submit(before, wanted["player"], wanted["score"], wanted.get("subscore", 0), at,
-                                       None if metadata is None else model.text_of(metadata))
+                                       None if metadata is None else model.text_of(metadata), wanted.get("facets"))
         watched.push(after, period)
         told = (entry["score"], entry["subscore"], entry["metadata"] and model.text_of(entry["metadata"]), result["improved"])
-        right = (new.score, new.subscore, new.metadata, after is not before)
+        right = (new.score, new.subscore, new.metadata, new is not old)
         told_old = result["previous"] and (result["previous"]["score"], result["previous"]["subscore"])
         if has_ranks:
             told += (entry["rank"],)
             right += (after.index(new) + 1,)
+            told += (result.get("facets"),)
+            right += (self.facets_of(board, after, new),)
             told_old = told_old and told_old + (result["previous"]["rank"],)
         right_old = old and (old.score, old.subscore) + ((before.index(old) + 1,) if has_ranks else ())
-        if told != right or told_old != right_old or at != new.at or ("at" in wanted and after is not before and old is None
+        if told != right or told_old != right_old or at != new.at or ("at" in wanted and new is not old and old is None
                                                                      and entry["achieved_at"] != wanted["at"]):
             raise Violation(f"{board.name} {board.order} {board.operator}: {wanted} was answered {result}, right is {right}, before {right_old}")
+
+    @staticmethod
+    def facets_of(board, state, entry):
+        """What an answer says of the player's facets."""
+        values = state.values.get(entry.player, {})
+        return {name: values.get(name) and {"value": values[name], "rank": state.of(f"{name}:{values[name]}").index(entry) + 1}
+                for name in board.facets} if board.facets else None
 
     def settle(self, watched, first, answer):
         """
@@ -488,10 +501,12 @@ class Checker:
         """
         if not self.is_disturbed or answer.field(b"Server-Timing").startswith("redis"):
             return
-        old, new = watched.states[first].entries, watched.states[watched.last].entries
-        changed = [player for player in old.keys() | new.keys() if old.get(player) is not new.get(player)]
-        if changed:
-            watched.unsettled = model.Player(watched.board, changed[0])
+        facets = [f"{name}:{value}" for name, values in watched.board.facets.items() for value in values]
+        for facet in [None, *facets]:
+            old, new = watched.states[first].of(facet).entries, watched.states[watched.last].of(facet).entries
+            changed = [player for player in old.keys() | new.keys() if old.get(player) is not new.get(player)]
+            if changed:
+                watched.unsettled.append(model.Player(watched.board, changed[0], facet=facet))
 
     def acknowledge(self, watched, server, token, answer):
         self.settle(watched, max(watched.acknowledged), answer)

@@ -52,6 +52,17 @@ def periods(stack, game, window=None):
                                         "and p.state = 'open' and (%s::text is null or p.window_kind::text = %s)", game, window, window)]
 
 
+def mirrored(stack, game):
+    """The standings of facets, in PostgreSQL, have the entries of the whole board's of the players who have the value; how many."""
+    of_board = ("select e.*, p.facet, p.board_id from ladder.entry e join ladder.period p on p.id = e.period_id join ladder.board b on b.id = p.board_id "
+                "join ladder.game g on g.id = b.game_id where g.name = %s and p.state = 'open' and not e.removed")
+    wanted = stack.sql(f"select window_kind, period_start, h, e.player, k1, k2, k3, metadata::text from ({of_board}) e join ladder.player_facet f "
+                       "on f.board_id = e.board_id and f.player = e.player cross join unnest(f.facets) h where e.facet = '' and h not like '%%:'", game)
+    found = stack.sql(f"select window_kind, period_start, facet, player, k1, k2, k3, metadata::text from ({of_board}) e where facet <> ''", game)
+    assert sorted(wanted, key=str) == sorted(found, key=str)
+    return len(found)
+
+
 def same(stack, game, window=None):
     """Redis holds every open standing of the game, or of one of its windows, exactly as PostgreSQL does."""
     try:

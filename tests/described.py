@@ -106,7 +106,7 @@ def from_text(text, schema):
     """What a parameter's text means, as its schema reads it."""
     kinds = schema.get("type", "string")
     if kinds == "array":
-        return text.split(",") if text else []
+        return [from_text(item, schema.get("items", {})) for item in text.split(",")] if text else []
     if "integer" in kinds and re.fullmatch(r"-?\d+", text):
         return int(text)
     if kinds == "number":

@@ -104,11 +104,11 @@ def run(stack, servers, game, key, operations, worker=None, processes=2, seed=1,
     return counts, violations, disturber.counts if disturber else {}
 
 
-def boards_make(stack, client, processes, seed, rolls):
+def boards_make(stack, client, processes, seed, rolls, facets=model.FACETS):
     for i in range(processes):
-        for board in model.boards(f"b{seed}-{i}-"):
+        for board in model.boards(f"b{seed}-{i}-", facets):
             client.put_board(board.name, order=board.order, operator=board.operator, tie=board.tie, max_staleness_ms=board.max_staleness_ms,
-                             windows=["hourly"] if board.rolls else ["all"])
+                             windows=["hourly"] if board.rolls else ["all"], facets=list(board.facets))
             if board.rolls:
                 periods_make(stack, client.game, board.name, rolls)
             yield board.name
@@ -162,7 +162,7 @@ class Setting:
     def check(self, operations, seed=1, processes=2, **options):
         """-> what was counted, violations. worker=… where it is to be disturbed."""
         rolls = model.Rolls(time.time_ns() // 1000 - 1000000, 1500000, 400)
-        self.boards = list(boards_make(self.stack, self.here, processes, seed, rolls))
+        self.boards = list(boards_make(self.stack, self.here, processes, seed, rolls, options.get("facets", model.FACETS)))
         return run(self.stack, self.servers, self.game, self.key, operations, processes=processes, seed=seed, rolls=rolls, **options)
 
     def remembered(self, path, **parameters):

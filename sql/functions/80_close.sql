@@ -13,16 +13,6 @@ as $$
 $$;
 comment on function ladder.final_rank_of(bigint, text) is 'The final rank of a player in a closed period.';
 
--- period_is_whole: is it the standing of the whole board, and not of one value of a facet?
-create or replace function ladder.period_is_whole(p ladder.period)
-    returns boolean
-    language sql
-    stable
-as $$
-    select coalesce(to_jsonb(p) ->> 'facet', '') = ''
-$$;
-comment on function ladder.period_is_whole(ladder.period) is 'Is it the standing of a whole board?';
-
 -- period_close: the last step. All that a closed period has, its state too, comes with one transaction: a worker that dies
 -- before its end has done nothing, and the next does it. Returns how many entries it has; null: it was done before, or is
 -- not settled.
@@ -65,7 +55,7 @@ begin
     join ladder.webhook w on w.game_id = b.game_id
     where b.id = p.board_id
       and b.deleted_at is null
-      and ladder.period_is_whole(p)
+      and p.facet = ''
       -- One that closed before there were ranks, or before somebody asked to be told, is no news.
       and p.closed_at = now()
       and p.closed_at >= w.created_at;

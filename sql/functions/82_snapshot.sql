@@ -21,7 +21,7 @@ begin
     select r.revision into v_since from ladder.snapshot_run r where r.board_id = p_board order by r.at desc limit 1;
     select p.id into v_period
     from ladder.period p
-    where p.board_id = p_board and p.window_kind = 'all' and ladder.period_is_whole(p);
+    where p.board_id = p_board and p.window_kind = 'all' and p.facet = '';
     if v_period is null then
         return null;
     end if;

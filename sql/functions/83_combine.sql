@@ -98,7 +98,7 @@ begin
 
     if v_is_whole or v_players <> '{}' then
         perform ladder.period_ensure(array[p_board], array[v_now]);
-        select p.id into v_period from ladder.period p where p.board_id = p_board and p.window_kind = 'all' and ladder.period_is_whole(p);
+        select p.id into v_period from ladder.period p where p.board_id = p_board and p.window_kind = 'all' and p.facet = '';
         with part as (
             select e.player,
                    (case s.ordering when 'desc' then ~e.k1 else e.k1 end)::numeric * s.weight as score,
@@ -107,7 +107,7 @@ begin
             from (select q.weight, o.ordering, o.tie, p.id as period_id
                   from ladder.combination_source q
                   join ladder.board o on o.id = q.source_id
-                  join ladder.period p on p.board_id = o.id and p.window_kind = 'all' and ladder.period_is_whole(p)
+                  join ladder.period p on p.board_id = o.id and p.window_kind = 'all' and p.facet = ''
                   where q.board_id = p_board) s
             join ladder.entry e on e.period_id = s.period_id and e.window_kind = 'all' and e.period_start = '-infinity' and not e.removed
             where v_is_whole or e.player = any (v_players)
@@ -163,6 +163,10 @@ begin
             from gone g
         )
         select (select count(*) from written) + (select count(*) from gone) into v_changed;
+        -- Its events say nothing of moves: until the tally has counted it again, readers count for themselves.
+        if v_changed > 0 then
+            insert into ladder.tally_recount (period_id) values (v_period);
+        end if;
     end if;
     update ladder.combination q set snapshot = v_snapshot, caught_up_at = v_now, epoch = v_epoch where q.board_id = p_board;
     return coalesce(v_changed, 0);

@@ -31,7 +31,9 @@ grant usage on schema ladder to ladder_app, ladder_worker;
 grant select on ladder.game, ladder.api_key to ladder_app;
 grant select, insert, update on ladder.board, ladder.entry, ladder.idempotency_key to ladder_app;
 grant select, insert on ladder.epoch, ladder.period to ladder_app;
-grant insert on ladder.edge_purge to ladder_app;
+grant insert on ladder.edge_purge, ladder.facet_drop to ladder_app;
+grant select, insert, update, delete on ladder.player_facet to ladder_app; -- delete: removing a player
+grant select, insert on ladder.facet_value to ladder_app;
 grant select, insert, delete on ladder.score_event to ladder_app; -- delete: erasing a player
 -- What is final is never updated, by nobody.
 grant select, delete on ladder.final_rank, ladder.standing_snapshot to ladder_app;
@@ -44,7 +46,8 @@ grant select on ladder.game, ladder.schema_migration to ladder_worker;
 grant select, delete on ladder.board, ladder.idempotency_key to ladder_worker;
 grant select, insert on ladder.epoch to ladder_worker;
 grant select, delete on ladder.edge_purge to ladder_worker;
-grant select, insert, update, delete on ladder.period, ladder.entry, ladder.job_run, ladder.import_run, ladder.popularity to ladder_worker;
+grant select, delete on ladder.facet_drop to ladder_worker;
+grant select, insert, update, delete on ladder.period, ladder.player_facet, ladder.facet_value, ladder.entry, ladder.job_run, ladder.import_run, ladder.popularity to ladder_worker;
 
 grant select, insert, delete on ladder.final_rank, ladder.final_gap, ladder.standing_snapshot, ladder.snapshot_run to ladder_worker;
 grant select on ladder.webhook to ladder_worker;
@@ -71,6 +74,7 @@ $$;
 
 grant select on sequence ladder.revision to ladder_worker; -- snapshot_due
 grant usage on sequence ladder.revision, ladder.score_event_id to ladder_app, ladder_worker;
+grant usage on sequence ladder.facet_id to ladder_app;
 
 -- A function runs with its caller's rights, so that it gives nobody more; but for those that make and drop partitions
 -- with their owner's.

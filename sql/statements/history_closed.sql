@@ -5,11 +5,11 @@ with scanned as (
     select p.id, p.window_kind, p.starts_at, p.ends_at, p.final_count
     from ladder.period p
     where p.board_id = $1::bigint
+      and p.facet = ''
       and p.window_kind = $3::ladder.window_kind
       and p.starts_at < ladder.time_of($4::bigint)
       and p.state = 'closed'
       and p.final_count is not null
-      and ladder.period_is_whole(p)
     order by p.starts_at desc
     limit 1000
 ),

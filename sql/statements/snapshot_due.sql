@@ -8,5 +8,5 @@ where b.deleted_at is null
   and b.windows @> '{all}'
   and b.created_at < s.starts_at
   and not exists (select from ladder.snapshot_run q where q.board_id = b.id and q.at >= s.starts_at)
-  and exists (select from ladder.period p where p.board_id = b.id and p.window_kind = 'all')
+  and exists (select from ladder.period p where p.board_id = b.id and p.facet = '' and p.window_kind = 'all')
 limit $1::int

@@ -1,4 +1,4 @@
--- hall_of_fame: ten index entries a period.
+-- hall_of_fame: ten index entries a period of a whole board.
 create materialized view ladder.hall_of_fame as
 select p.id as period_id, g.name as game, b.name as board, p.window_kind, p.starts_at, p.ends_at, x.rank, x.player,
        case b.ordering when 'desc' then ~x.k1 else x.k1 end as score,
@@ -14,6 +14,7 @@ cross join lateral (
     order by e.k1, e.k2, e.k3, e.player
     limit 10) x
 where p.closed_at is not null
+  and p.facet = ''
   and b.deleted_at is null
   and (p.window_kind <> 'hourly' or p.ends_at > now() - interval '7 days')
 with no data;
@@ -21,7 +22,7 @@ create unique index hall_of_fame_period_id_rank_uq on ladder.hall_of_fame (perio
 comment on index ladder.hall_of_fame_period_id_rank_uq is 'One period''s; REFRESH … CONCURRENTLY.';
 create index hall_of_fame_game_board_idx on ladder.hall_of_fame (game, board, window_kind, starts_at);
 comment on index ladder.hall_of_fame_game_board_idx is 'A board''s hall of fame.';
-comment on materialized view ladder.hall_of_fame is 'The first ten of every closed period; hourly ones for a week. Asked for by hall of fame pages and reports. Refreshed at most every 60 s, and only after a period has closed or a player was erased; how long that takes is in docs/performance.md.';
+comment on materialized view ladder.hall_of_fame is 'The first ten of every closed period of a whole board; hourly ones for a week. Asked for by hall of fame pages and reports. Refreshed at most every 60 s, and only after a period has closed or a player was erased; how long that takes is in docs/performance.md.';
 comment on column ladder.hall_of_fame.period_id is 'The standing.';
 comment on column ladder.hall_of_fame.game is 'Name of the game.';
 comment on column ladder.hall_of_fame.board is 'Name of the board.';

@@ -10,6 +10,7 @@ left join (select e.player, p.board_id,
            from ladder.entry e
            join ladder.period p on p.id = e.period_id
            where e.window_kind = 'all'
+             and p.facet = ''
              and not e.removed) r on r.player = t.player and r.board_id = t.board_id
 where b.deleted_at is null
 group by g.id, g.name, t.player

@@ -8,6 +8,7 @@ join ladder.board b on b.id = p.board_id
 join ladder.game g on g.id = b.game_id
 cross join lateral ladder.standing_statistics(p.window_kind, p.starts_at, p.id, '{50,90,99}', '', 0) s
 where p.state <> 'closed'
+  and p.facet = ''
   and b.deleted_at is null
   and s.entries > 0
 with no data;
@@ -15,7 +16,7 @@ create unique index standing_statistics_period_id_uq on ladder.standing_statisti
 comment on index ladder.standing_statistics_period_id_uq is 'One standing; REFRESH … CONCURRENTLY.';
 create index standing_statistics_game_board_idx on ladder.standing_statistics (game, board);
 comment on index ladder.standing_statistics_game_board_idx is 'The standings of a board.';
-comment on materialized view ladder.standing_statistics is 'Every open standing in numbers. Asked for by dashboards and reports (one board''s numbers of this moment: GET …/stats). Refreshed at most every 15 s; how long that takes is in docs/performance.md.';
+comment on materialized view ladder.standing_statistics is 'Every open standing of a whole board in numbers. Asked for by dashboards and reports (one board''s numbers of this moment: GET …/stats). Refreshed at most every 15 s; how long that takes is in docs/performance.md.';
 comment on column ladder.standing_statistics.period_id is 'The standing.';
 comment on column ladder.standing_statistics.game is 'Name of the game.';
 comment on column ladder.standing_statistics.board is 'Name of the board.';

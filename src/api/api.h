@@ -43,7 +43,7 @@ struct api_route {
 };
 
 /* What every read of a standing knows. */
-#define API_STANDING_PARAMETERS "window period ranking fields integers source "
+#define API_STANDING_PARAMETERS "window period facet ranking fields integers source "
 
 struct api_call {
     struct api *api;

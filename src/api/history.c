@@ -315,7 +315,7 @@ static void on_now(void *context, const struct period *period, const struct erro
     if (asking->window == WINDOW_ALL)
         compare_send(asking);
     else
-        store_period_find(call->store, &call->board, asking->window, asking->with, on_then, asking);
+        store_period_find(call->store, &call->board, asking->window, asking->with, "", on_then, asking);
 }
 
 void api_compare(struct api_call *call)
@@ -336,5 +336,5 @@ void api_compare(struct api_call *call)
         return;
     }
     http_hold(call->http);
-    store_period_find(call->store, &call->board, asking->window, SLICE("current"), on_now, asking);
+    store_period_find(call->store, &call->board, asking->window, SLICE("current"), "", on_now, asking);
 }

@@ -118,6 +118,7 @@ static void place_ask(struct place *place)
         .period = place->period,
         .freshness = gathering->freshness,
         .k1_max = INT64_MAX,
+        .with_total = true,
         .players = &gathering->call->player,
         .player_count = 1,
     };

@@ -370,5 +370,5 @@ void reading_start(struct reading *reading, const struct error *error)
     }
     if (asked->id)
         period = (struct slice){start, period_text(asked, start)}; /* it may have been closed since */
-    store_period_find(call->store, &call->board, reading->window, period, on_period, reading);
+    store_period_find(call->store, &call->board, reading->window, period, reading->facet_key, on_period, reading);
 }

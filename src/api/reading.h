@@ -17,6 +17,8 @@ struct reading {
     struct api_call *call;
     enum view view;
     enum window window;
+    struct slice facet; /* "country:BR"; "": the whole board */
+    char facet_key[FACET_KEY_MAX];
     struct standing_query query;
     struct api_entry_view fields;
     bool shows_total, shows_percentile;

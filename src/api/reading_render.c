@@ -31,6 +31,7 @@ static void cursor_render(struct reading *reading, struct jsonw *json, const str
         .k1_max = reading->query.kind == STANDING_AFTER ? reading->query.k1_max : INT64_MAX,
         .player_size = last->player.size,
     };
+    memcpy(cursor.facet, reading->facet.data, reading->facet.size);
     memcpy(cursor.player, last->player.data, last->player.size);
     cursor_encode(&cursor, api_cursor_key(reading->call->api), text);
     jsonw_text(json, text);
@@ -48,6 +49,10 @@ void reading_head(struct reading *reading, struct jsonw *json)
     period_text(period, text);
     jsonw_key(json, "period");
     jsonw_text(json, text);
+    if (reading->facet.size) {
+        jsonw_key(json, "facet");
+        jsonw_string(json, reading->facet);
+    }
     if (reading->call->board.is_combined) {
         jsonw_key(json, "combined_at");
         if (reading->call->board.combined_us)

@@ -30,6 +30,13 @@ void api_render_board(struct jsonw *json, const struct board *board)
     jsonw_int64(json, board->score_max);
     jsonw_key(json, "public");
     jsonw_bool(json, board->is_public);
+    jsonw_key(json, "facets");
+    jsonw_array_open(json);
+    for (int i = 0; i < board->facet_count; i++)
+        jsonw_text(json, board->facets[i].name);
+    jsonw_array_close(json);
+    jsonw_key(json, "facet_values_max");
+    jsonw_number(json, board->facet_values_max);
     for (int i = 0; i < BOARD_CACHING_COUNT; i++) {
         jsonw_key(json, board_caching_fields[i].name);
         jsonw_number(json, board_caching_get(&board->caching, i));
@@ -106,6 +113,30 @@ static void window_render(struct jsonw *json, const struct board *board, const s
     jsonw_text(json, text);
 }
 
+/* Every facet that the board declares: the player's value and his rank in its standing of the first window. */
+static void facets_render(struct jsonw *json, const struct board *board, const struct submit_result *result)
+{
+    jsonw_key(json, "facets");
+    jsonw_object_open(json);
+    for (int i = 0; i < board->facet_count; i++) {
+        const struct submit_facet *found = NULL;
+        for (int j = 0; j < result->facet_count && !found; j++)
+            if (slice_is(result->facets[j].name, board->facets[i].name))
+                found = &result->facets[j];
+        jsonw_key(json, board->facets[i].name);
+        if (!found) {
+            jsonw_null(json);
+            continue;
+        }
+        jsonw_object_open(json);
+        jsonw_key(json, "value");
+        jsonw_string(json, found->value);
+        render_rank(json, found->place->rank);
+        jsonw_object_close(json);
+    }
+    jsonw_object_close(json);
+}
+
 void api_render_result(struct api_call *call, struct jsonw *json, const struct submission *submission, const struct submit_result *result)
 {
     const struct board *board = &submission->board;
@@ -154,6 +185,8 @@ void api_render_result(struct api_call *call, struct jsonw *json, const struct s
         jsonw_object_close(json);
     }
     jsonw_object_close(json);
+    if (board->facet_count > 0)
+        facets_render(json, board, result);
     if (call->shows_source) {
         jsonw_key(json, "source");
         jsonw_text(json, source_name(result->source));

@@ -53,7 +53,7 @@ static const struct api_route routes[] = {
     {HTTP_GET, BOARD "/top", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "limit offset cursor", api_top},
     {HTTP_GET, BOARD "/range", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "min max limit cursor", api_range},
     {HTTP_GET, BOARD "/at", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "rank score subscore percentile", api_at},
-    {HTTP_GET, BOARD "/stats", SCOPE_READ, API_NEEDS_BOARD, "window period integers source p histogram bins", api_statistics},
+    {HTTP_GET, BOARD "/stats", SCOPE_READ, API_NEEDS_BOARD, "window period facet integers source p histogram bins", api_statistics},
     {HTTP_GET, BOARD "/stats/history", SCOPE_READ, API_NEEDS_BOARD, "from to bucket integers", api_stats_history},
     {HTTP_GET, BOARD "/periods", SCOPE_READ, API_NEEDS_BOARD, "window limit cursor", api_periods},
     {HTTP_GET, BOARD "/compare", SCOPE_READ, API_NEEDS_BOARD, "window with limit integers", api_compare},

@@ -39,12 +39,16 @@ bool reading_common(struct reading *reading, struct error *error)
     struct api_call *call = reading->call;
     struct slice window = api_text(call, "window");
     struct slice ranking = api_text(call, "ranking");
+    struct slice facet = api_text(call, "facet");
 
     reading->window = call->board.windows[0];
     if (window.data && !window_parse(window, &reading->window))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "window", "must be one of all, monthly, weekly, daily, hourly");
     if (!board_has_window(&call->board, reading->window))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "window", "the board has no window %s", window_name(reading->window));
+    if (facet.data && !board_facet_key(&call->board, facet, reading->facet_key, error))
+        return false;
+    reading->facet = facet.data ? facet : SLICE("");
     if (ranking.data && !ranking_parse(ranking, &reading->query.ranking))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "ranking", "must be one of ordinal, competition, dense");
     return fields_check(call, error);
@@ -65,6 +69,11 @@ static bool cursor_read(struct reading *reading, struct error *error)
         return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of another board");
     if (api_text(call, "window").data && cursor.window != reading->window)
         return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of the window %s", window_name(cursor.window));
+    if (api_text(call, "facet").data && !slice_is(reading->facet, cursor.facet))
+        return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of %s%s", cursor.facet[0] ? "the facet " : "the whole board", cursor.facet);
+    if (cursor.facet[0] && !board_facet_key(&call->board, slice_of(cursor.facet), reading->facet_key, error))
+        return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of %s, which the board has no more", cursor.facet);
+    reading->facet = arena_copy(call->arena, slice_of(cursor.facet));
     static const char *const places[] = {"offset", "period", "min", "max"};
     for (size_t i = 0; i < ARRAY_SIZE(places); i++)
         if (api_text(call, places[i]).data)

@@ -151,7 +151,8 @@ static void bins_render(struct reading *reading, struct jsonw *json, const struc
     jsonw_array_close(json);
 }
 
-static void activity_render(struct jsonw *json, const char *name, const struct statistics_activity *activity)
+/* Which submissions were of players who have the value of a facet, nobody notes. */
+static void activity_render(struct jsonw *json, const char *name, const struct statistics_activity *activity, bool has_facet)
 {
     jsonw_key(json, name);
     if (activity->since_us == 0) {
@@ -162,7 +163,7 @@ static void activity_render(struct jsonw *json, const char *name, const struct s
     jsonw_key(json, "since");
     jsonw_time(json, activity->since_us);
     jsonw_key(json, "submissions");
-    decimal_render(json, activity->submissions);
+    decimal_render(json, has_facet ? SLICE("") : activity->submissions);
     jsonw_key(json, "new_entries");
     decimal_render(json, activity->arrivals);
     jsonw_object_close(json);
@@ -192,8 +193,8 @@ void statistics_render(struct reading *reading, struct jsonw *json, const struct
         return;
     jsonw_key(json, "last");
     jsonw_object_open(json);
-    activity_render(json, "minute", &statistics->minute);
-    activity_render(json, "hour", &statistics->hour);
-    activity_render(json, "day", &statistics->day);
+    activity_render(json, "minute", &statistics->minute, reading->facet.size > 0);
+    activity_render(json, "hour", &statistics->hour, reading->facet.size > 0);
+    activity_render(json, "day", &statistics->day, reading->facet.size > 0);
     jsonw_object_close(json);
 }

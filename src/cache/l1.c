@@ -189,19 +189,19 @@ bool l1_holds(struct l1 *l1, struct l1_entry *entry, int64_t now_us)
     return true;
 }
 
-struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slice key, size_t label, int64_t as_of, const struct span *span,
-                        void *value, size_t bytes, int64_t now_us)
+struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slice key, size_t label, int64_t changed, int64_t as_of,
+                        const struct span *span, void *value, size_t bytes, int64_t now_us)
 {
     struct l1_standing *standing = watch->standing;
     size_t size = bytes + sizeof(struct node) + key.size;
 
     if (watch->era != l1->era || key.size > L1_KEY_MAX || size > l1->bytes_max / 8)
         return NULL;
-    /* Without entries, nothing is lost by beginning to listen at this answer. */
-    size_t watches = standing->uses;
+    /* Without entries, nothing is lost by beginning to listen at the last change that the answer has. Not at its as_of: the next
+       one's may be less. */
     struct node *old = node_find(l1, key);
-    if (watches == 1 && as_of > standing->moves.last)
-        moves_init(&standing->moves, as_of);
+    if (standing->uses == 1 && changed > standing->moves.last)
+        moves_init(&standing->moves, changed);
     if (moves_touch(&standing->moves, span, as_of) || (old && old->entry.as_of > as_of))
         return NULL;
     if (old)

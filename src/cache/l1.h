@@ -72,11 +72,11 @@ struct l1_watch {
 struct l1_watch l1_watch(struct l1 *l1, int64_t standing);
 void l1_unwatch(struct l1 *l1, struct l1_watch *watch);
 /*
- * Keeps the answer of a fetch, in place of an older one of the same key. label: under which it is counted. bytes: the value's. Takes the value, unless it
+ * Keeps the answer of a fetch, in place of an older one of the same key. label: under which it is counted. changed: the standing's last change that it contains. bytes: the value's. Takes the value, unless it
  * returns NULL: too large, too old already, or of an era that is over.
  */
-struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slice key, size_t label, int64_t as_of, const struct span *span,
-                        void *value, size_t bytes, int64_t now_us);
+struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slice key, size_t label, int64_t changed, int64_t as_of,
+                        const struct span *span, void *value, size_t bytes, int64_t now_us);
 void l1_resize(struct l1 *l1, struct l1_entry *entry, size_t bytes); /* may evict others, not this one */
 
 /* Each entry, the newest first. */

@@ -19,6 +19,7 @@ static const struct {
 } commands[] = {
     {"cache", cmd_cache, "purge --tag TAG | stats: the second cache"},
     {"config", cmd_config, "check | show: the settings"},
+    {"db", cmd_db, "explain | indexes | analyze | slow: how the database does"},
     {"export", cmd_export, "write a standing as CSV or NDJSON"},
     {"game", cmd_game, "create NAME | list | webhook …: the tenants"},
     {"import", cmd_import, "submit the rows of a CSV file"},

@@ -32,7 +32,8 @@
 --
 --     standing (8 bytes), v (8), v before (8), then for each row: lowest rank (4), highest rank (4)
 --
--- all big-endian, ranks from 0, ALL for "to the end". Without rows: anything may have changed.
+-- all big-endian, ranks from 0, ALL for "to the end". Without rows: anything may have changed. An empty message, from the tail: in
+-- any standing.
 
 local REVISION = 6 -- bytes, big-endian
 local MOVES = 'ladder:moves'

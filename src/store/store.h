@@ -75,7 +75,7 @@ void store_board_forget(struct store *store, struct slice game, struct slice nam
 void store_board_forget_all(struct store *store, struct slice game, struct slice name);
 
 /* Reads a board's columns as the board_* statements give them, from a column on; what follows them is at + BOARD_COLUMNS. */
-enum { BOARD_COLUMNS = 13 + BOARD_CACHING_COUNT };
+enum { BOARD_COLUMNS = 13 + BOARD_CACHING_COUNT + 3 };
 void store_board_read(struct board *board, struct db_rows rows, int row, int column);
 
 /* ---- periods (periods.c) ---- */
@@ -93,8 +93,9 @@ enum { PERIOD_TEXT_MAX = 40 };
 size_t period_text(const struct period *period, char out[static PERIOD_TEXT_MAX]);
 
 typedef void store_period_fn(void *context, const struct period *period, const struct error *error);
-/* text: "" or "current", "previous", or an id. ERROR_PERIOD_NOT_FOUND. */
-void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,
+/* text: "" or "current", "previous", or an id. facet: a key (board_facet_key): the period's standing of that value; "": of the
+ * whole board. ERROR_PERIOD_NOT_FOUND. */
+void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text, const char *facet,
                        store_period_fn *done, void *context);
 
 #endif

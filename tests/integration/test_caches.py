@@ -64,6 +64,7 @@ RANDOM = {
     "seen": (SLOW, {}),
     "lost": ({"delays": ((0, 5), (0, 0))}, {"which": ["stream"]}),
     "date": ({}, {}),
+    "forgotten": ({}, {"which": ["flush"], "pause": (0.8, 1.5)}),
     "staleness": ({"delays": ((0, 5), (0, 30))}, {}),
     "period-end": ({}, {}),
     "period-since": ({"delays": ((0, 10), (-4, 2))}, {}),
@@ -76,7 +77,7 @@ def test_a_broken_rule_is_found(stack, fault):
     if "which" in options:
         options = dict(options, worker=modelrun.workers(stack)[0])
     with modelrun.Setting(stack, fault, **settings) as setting:
-        counts, violations, _ = setting.check(10**6, seed=7, seconds=90, **options)
+        counts, violations, _ = setting.check(10**6, seed=7, seconds=90, facets={}, **options)
         assert violations, counts
 
 

@@ -204,7 +204,7 @@ def test_the_lines_for_cron_run(stack, tmp_path):
     setting = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"[A-Z_]+=", line))
     setting["PATH"] = f"{pathlib.Path(BINARY).parent}:" + setting["PATH"]
     lines = [line.split(None, 6) for line in text.splitlines() if re.match(r"[\d*]", line)]
-    assert [re.search(r"ladder (\w+)", words[6]).group(1) for words in lines] == ["roll", "snapshot", "partitions", "purge"]
+    assert [re.search(r"ladder (\w+)", words[6]).group(1) for words in lines] == ["roll", "snapshot", "partitions", "purge", "refresh"]
     for words in lines:
         assert len(words[:5]) == 5 and words[5] == "root"
         done = subprocess.run(["sh", "-c", words[6]], env=setting, capture_output=True, text=True, timeout=60)

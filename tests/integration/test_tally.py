@@ -63,7 +63,7 @@ def check_tally(stack, board):
         from ladder.period p join ladder.tally_slot s on s.period_id = p.id where p.board_id = %s and s.width_s = 60 order by 1, 2""", board) == \
         stack.sql("""
         select x.id, date_trunc('minute', x.submitted_at), sum(x.submissions), sum(x.changes), sum(x.arrivals), sum(x.departures)
-        from (select p.id, e.submitted_at, (e.kind = 'submit' and e.achieved_at >= p.starts_at and e.achieved_at < p.ends_at)::int as submissions,
+        from (select p.id, e.submitted_at, (e.kind = 'submit' and p.facet = '' and e.achieved_at >= p.starts_at and e.achieved_at < p.ends_at)::int as submissions,
                      (e.kind = 'submit' and u.nth is not null)::int as changes,
                      (u.nth is not null and e.moves[u.nth][1] is null and e.moves[u.nth][4] is not null)::int as arrivals,
                      (u.nth is not null and e.moves[u.nth][1] is not null and e.moves[u.nth][4] is null)::int as departures
@@ -77,24 +77,31 @@ def check_tally(stack, board):
 
 def test_it_adds_up(stack, client, board):
     random.seed(7)
+    client.put_board("b", windows=["all", "daily"], facets=["country"])
     players = [f"p{n}" for n in range(60)]
     for _ in range(8):
         rows = [{"board": "b", "player": random.choice(players), "score": random.choice([-2**63, 2**63 - 1, random.randint(-1000, 1000)])} for _ in range(150)]
         rows += [{"board": "b", "player": random.choice(players), "score": random.randint(-9, 9),
                   "at": f"2026-{random.randint(1, 10):02d}-{random.randint(1, 28):02d}T{random.randint(0, 23):02d}:00:00Z"} for _ in range(50)]
+        for row in random.sample(rows, 60):
+            row["facets"] = {"country": random.choice(("BR", "AR", None))}
         assert all(r["status"] == 200 for r in client.submit_many(rows))
         client.request("DELETE", f"/boards/b/players/{random.choice(players)}")
         fold(stack)
         check_tally(stack, board)
+    assert stack.sql("select count(*) > 1 from ladder.period p join ladder.tally t on t.period_id = p.id where p.board_id = %s and p.facet <> '' "
+                     "and t.entries > 0", board) == [(True,)]
 
 
 def test_an_erasure_takes_all(stack, client, board):
     """Also when the events are erased before they were added."""
+    client.put_board("b", windows=["all", "daily"], facets=["country"])
     for turn in range(5):
         client.submit_many([{"board": "b", "player": f"q{n}", "score": n * turn} for n in range(50)])
         if turn % 2:
             fold(stack)
-        client.submit("b", "q7", 1000 + turn)
+        client.submit("b", "q7", 1000 + turn, facets={"country": "BR"})
+        client.submit("b", "q9", 1000 + turn, facets={"country": "BRA"[turn % 2:][:2]})
         assert client.request("DELETE", "/players/q7").status_code < 300
         client.submit("b", "q8", 1000 + turn)
         fold(stack)

@@ -221,7 +221,7 @@ static bool put(struct l1 *l1, const char *key, int64_t standing, int64_t as_of,
 {
     struct l1_watch watch = l1_watch(l1, standing);
     void *value = malloc(1);
-    struct l1_entry *entry = l1_put(l1, &watch, slice_of(key), 0, as_of, &TOP, value, bytes, 0);
+    struct l1_entry *entry = l1_put(l1, &watch, slice_of(key), 0, as_of, as_of, &TOP, value, bytes, 0);
 
     l1_unwatch(l1, &watch);
     if (!entry)
@@ -269,11 +269,25 @@ static void test_a_fetch_of_an_older_era_makes_no_entry(void **context)
     assert_true(put(l1, "a", 1, 10, 100));
     l1_forget(l1);
     assert_null(l1_find(l1, slice_of("a")));
-    assert_null(l1_put(l1, &watch, slice_of("a"), 0, 50, &TOP, value, 100, 0));
+    assert_null(l1_put(l1, &watch, slice_of("a"), 0, 50, 50, &TOP, value, 100, 0));
     free(value);
     l1_unwatch(l1, &watch);
     assert_true(put(l1, "a", 1, 60, 100));
     assert_true(has(l1, "a"));
+    l1_free(&l1);
+}
+
+/* One answer may say of a later moment than the next that nothing has changed: both are kept. */
+static void test_answers_come_in_any_order(void **context)
+{
+    struct l1 *l1 = l1_new(100000, count_free);
+    struct l1_watch watch = l1_watch(l1, 1);
+
+    (void)context;
+    assert_non_null(l1_put(l1, &watch, slice_of("a"), 0, 20, 50, &TOP, malloc(1), 100, 0));
+    assert_non_null(l1_put(l1, &watch, slice_of("b"), 0, 20, 30, &TOP, malloc(1), 100, 0));
+    assert_true(has(l1, "a") && has(l1, "b"));
+    l1_unwatch(l1, &watch);
     l1_free(&l1);
 }
 
@@ -442,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_a_gap_forgets_all),
         cmocka_unit_test(test_entries_hold_until_they_are_touched),
         cmocka_unit_test(test_a_fetch_of_an_older_era_makes_no_entry),
+        cmocka_unit_test(test_answers_come_in_any_order),
         cmocka_unit_test(test_memory_is_bounded_and_what_is_asked_for_stays),
         cmocka_unit_test(test_compressed_bodies_come_back),
         cmocka_unit_test(test_a_value_comes_back),
