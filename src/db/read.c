@@ -220,7 +220,9 @@ static enum placed place_on_standby(struct db_read *read, bool is_desperate, int
                         !server->line.is_drained;
         if (!is_share && !db_server_is_fit(server, is_desperate, now_us))
             continue;
-        if (server->id == read->failed && !is_desperate)
+        /* One that has failed once is nobody's trial. */
+        bool is_risky = server->id == read->failed || (read->retries > 0 && server->breaker.state != BREAKER_CLOSED);
+        if (is_risky && !is_desperate)
             continue;
         if (is_share || may_cover(read, server))
             candidates[count++] = candidate_of(server, now_us);

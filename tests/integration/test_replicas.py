@@ -349,7 +349,7 @@ def test_promotion_and_the_old_primary_back(trio, serve, game, key):
     for number, (score, token) in before.items():
         answer = client.request("GET", f"/boards/failover/players/w{number}", headers={"Ladder-Token": token})
         assert answer.status_code == 200 and answer.json()["score"] >= score, (answer.text, score)
-    assert servers(server)["first"]["role"] == "primary"
+    wait_until(lambda: servers(server)["first"]["role"] == "primary", 5, "it is shown as the primary")
     wait_until(lambda: servers(server)["second"]["state"] == "late", 10, "the one that follows the old timeline is not believed")
     # The old primary does not know that it was replaced.
     trio.sql("alter system set synchronous_standby_names = ''", url=trio.url(trio.replica_port))
