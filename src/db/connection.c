@@ -135,13 +135,19 @@ static void ticket_result(struct db_connection *c, PGresult *result)
     ExecStatusType status = PQresultStatus(result);
 
     ASSERT(ticket != NULL); /* D1 */
-    if (status == PGRES_PIPELINE_SYNC) {
-        ASSERT(ticket->kind == TICKET_SYNC);
+    if ((status == PGRES_PIPELINE_SYNC) != (ticket->kind == TICKET_SYNC)) {
+        /* A server that ends says so wherever it is, in place of a sync too. */
+        struct error because;
+        error_set(&because, ERROR_UNAVAILABLE, "%s", status == PGRES_PIPELINE_SYNC ? "out of step" : PQresultErrorMessage(result));
+        PQclear(result);
+        connection_break(c, because.message);
+        return;
+    }
+    if (ticket->kind == TICKET_SYNC) {
         PQclear(result);
         ticket_settle(c);
         return;
     }
-    ASSERT(ticket->kind != TICKET_SYNC);
     ticket->has_result = true;
     bool is_ok = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
     if (ticket->kind == TICKET_PREPARE) {

@@ -249,7 +249,7 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
         *ret_was_touched = true;
     }
     HASH_FIND(hh, answers->flights, query->key.data, query->key.size, flight);
-    if (flight && entry && query->freshness->version == 0 && query->max_staleness_us > 0 &&
+    if (flight && entry && query->freshness->shown_lsn == 0 && query->max_staleness_us > 0 &&
         (clock_monotonic_us() - entry->checked_us <= query->max_staleness_us || fault_is("staleness"))) {
         *ret_entry = entry;
         return ANSWERS_STALE;
