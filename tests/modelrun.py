@@ -179,4 +179,4 @@ class Setting:
             for board in self.boards:
                 self.here.get(f"/boards/{board}/top", offset=100, limit=1)
             return compare.same(self.stack, self.game, "all")
-        wait_until(is_same, 15, "Redis equals PostgreSQL")
+        wait_until(is_same, 60, "Redis equals PostgreSQL")
