@@ -22,7 +22,7 @@ API = f"{URL}/v1/games/loadtest"
 PAGE = f"{API}/boards/large/top?limit=100"
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REDIS_PORT = int(re.search(r"redis=(\d+)", (RUN / "ports").read_text())[1])
-ROUNDS, SECONDS, WRITERS = 5, 4, 4
+ROUNDS, THROUGH_ROUNDS, SECONDS, WRITERS = 5, 9, 4, 4
 TICKS = os.sysconf("SC_CLK_TCK")
 children = []
 
@@ -302,7 +302,7 @@ def through_redis():
     conf.write_text(json.dumps({"redis_host": "127.0.0.1", "redis_port": REDIS_PORT, "http_host": "127.0.0.1", "http_port": port, "threads": 1,
                                 "pool_size": 8, "daemonize": False, "verbosity": 0, "logfile": str(RUN / "webdis.log"),
                                 "acl": [{"disabled": ["DEBUG"]}]}))
-    start("webdis", conf)
+    webdis = start("webdis", conf)
     import redis
     client = redis.Redis(port=REDIS_PORT)
     plain = [(f"player{i:06}", i) for i in range(100000)]
@@ -318,22 +318,41 @@ def through_redis():
         except OSError:
             time.sleep(0.1)
     assert "redis" in anonymous(page)[0]["Server-Timing"]
-    rates = {"ladder": [], "webdis": []}
-    for _ in range(ROUNDS):
-        # Different pages, or the requests under way at the same time would share one fetch.
-        rates["ladder"].append(wrk(page, "-s", str(ROOT / "loadtest/pages.lua"))["rate"])
-        rates["webdis"].append(wrk(peer)["rate"])
+    # Different pages, or the requests under way at the same time would share one fetch.
+    script = ["-s", str(ROOT / "loadtest/pages.lua")]
+    sides = {"top?limit=100&offset=…": (server.pid, page, script),
+             "the same with fields=player,score": (server.pid, page + "&fields=player,score", script),
+             "webdis": (webdis.pid, peer, [])}
+    redis_pid = int((RUN / "redis.pid").read_text())
+    taken = {name: [] for name in sides}
+    for _ in range(THROUGH_ROUNDS):
+        for name, (pid, target, more) in sides.items():
+            before, redis_before = cpu_seconds(pid), cpu_seconds(redis_pid)
+            done = wrk(target, *more)
+            assert done["failed"] == 0, done
+            taken[name].append((done["rate"], (cpu_seconds(pid) - before) / done["requests"] * 1e6,
+                                (cpu_seconds(redis_pid) - redis_before) / done["requests"] * 1e6))
+    sizes = {name: len(anonymous(target)[1]) for name, (_, target, _) in sides.items()}
     server.terminate()
     server.wait()
     client.delete("peer")
-    ratios = [a / b for a, b in zip(rates["ladder"], rates["webdis"])]
-    say(f"Pages of 100 that are not remembered (one loop, nothing kept, no two alike), against webdis on the same Redis, medians of {ROUNDS}:")
+    say(f"Pages of 100 that are not remembered (one loop, nothing kept, no two alike), against webdis on the same Redis (one thread), "
+        f"medians of {THROUGH_ROUNDS} rounds in turn, at a load average of {os.getloadavg()[0]:.1f} at the end:")
     say()
-    say("| | requests/s |")
-    say("|---|---|")
-    say(f"| ladder, `top?limit=100&offset=…` | {statistics.median(rates['ladder']):,.0f} |")
-    say(f"| webdis, `ZREVRANGE … 0 99 WITHSCORES` | {statistics.median(rates['webdis']):,.0f} |")
-    say(f"| ratio | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |")
+    say("| | bytes | requests/s | CPU a request | of Redis |")
+    say("|---|---|---|---|---|")
+    for name, rows in taken.items():
+        rate, cpu, redis_cpu = (statistics.median(row[i] for row in rows) for i in range(3))
+        title = "webdis, `ZREVRANGE … 0 99 WITHSCORES`" if name == "webdis" else f"ladder, `{name}`" if "?" in name else f"ladder, {name}"
+        say(f"| {title} | {sizes[name]:,} | {rate:,.0f} | {cpu:.1f} µs | {redis_cpu:.1f} µs |")
+    for name, rows in taken.items():
+        if name == "webdis":
+            continue
+        cells = []
+        for i in range(3):
+            ratios = [row[i] / peer_row[i] for row, peer_row in zip(rows, taken["webdis"])]
+            cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        say(f"| ratio to webdis, {'whole rows' if '?' in name else 'these fields'} | | {' | '.join(cells)} |")
     say()
 
 

@@ -1,6 +1,10 @@
 -- wrk: first pages of 100, no two at the same time alike: or requests that are under way together would share one fetch.
-local offset = 0
+-- Spelled once, so that wrk has no more to do than with one address.
+local requests, next_one = {}, 0
+init = function()
+    for offset = 0, 63 do requests[offset] = wrk.format("GET", wrk.path .. "&offset=" .. offset) end
+end
 request = function()
-    offset = (offset + 1) % 64
-    return wrk.format("GET", wrk.path .. "&offset=" .. offset)
+    next_one = (next_one + 1) % 64
+    return requests[next_one]
 end

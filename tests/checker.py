@@ -7,6 +7,9 @@ exactly what the model gives for one state between two bounds:
               shows; seen before in an answer of the same server (no client goes back in time)
     ceiling   the newest change that had been sent when the answer came
 
+Where the board has a max_staleness_ms, an answer that says that it is stale may be of a state that was the newest so long before.
+Where its period ends, the answer says which one it is of: one that was current while the read was under way.
+
 One process has one event loop, many connections to every server, and boards of its own: so before and after are certain.
 """
 import collections
@@ -24,6 +27,9 @@ import model
 
 FIELD = re.compile(rb"\r\n([^:\r]+): ([^\r]*)")
 STATES_KEPT = 400
+PERIOD = re.compile(r'"window":"hourly","period":"([^"]+)"')
+EMPTY = model.State([], {})
+CLOCKS_S = 0.005  # by which the clocks of two processes may differ where the machine is a virtual one
 BURST_MAX = 4
 
 
@@ -104,12 +110,16 @@ class Watched:
         self.last = 0                   # the newest state that is known
         self.begun = 0                  # the newest that a write under way may make
         self.acknowledged = [0] * servers
-        self.seen = [0] * servers
+        self.seen = collections.Counter()  # by server and standing: of several, one may be brought to Redis before another
         self.tokens = collections.deque([(0, None)], 4)  # (state, token), the newest last
         self.undecided = []             # answers that only a write under way can explain
-        self.hot = [self.draw() for _ in range(8)]
-        self.unsettled = None           # the question that shows the last change, which may not be in Redis yet
+        # What is stale is given out only while somebody else asks for the same.
+        self.hot = [self.draw() for _ in range(2 if board.max_staleness_ms else 8)]
+        self.unsettled = []             # the questions that show the last change, which may not be in Redis yet
         self.copies = {}                # path -> (etag, modified, body), some client's
+        self.history = [collections.deque([(0, 0)]) for _ in range(servers)]  # (when, the newest acknowledged by then)
+        self.periods = {0: None}        # state -> the period it is of, where they roll
+        self.ends = {}                  # period -> its newest state
 
     @property
     def is_free(self):
@@ -118,35 +128,53 @@ class Watched:
     def draw(self):
         return model.draw(self.board, self.players, self.scores, self.random, self.rankings)
 
-    def push(self, state):
+    def push(self, state, period=None):
         self.last += 1
         self.states[self.last] = state
         self.states.pop(self.last - STATES_KEPT, None)
+        if self.board.rolls:
+            self.periods[self.last] = period
+            self.ends[period] = self.last
+
+    def view(self, number, period):
+        """What a state is to who asks for a period; None: it is too long ago."""
+        if not self.board.rolls:
+            return self.states.get(number)
+        its = self.periods[number]
+        if its is None or its < period:
+            return EMPTY
+        return self.states.get(number if its == period else self.ends[period]) if period in self.ends else EMPTY
+
+    def acknowledged_before(self, server, when):
+        """The newest state that this server had acknowledged by then."""
+        return next((number for at, number in reversed(self.history[server]) if at <= when), 0)
 
 
 class Read:
-    __slots__ = ("watched", "server", "query", "floor", "acknowledged", "copy", "condition")
+    __slots__ = ("watched", "server", "query", "floor", "acknowledged", "copy", "condition", "sent_at", "has_token")
 
     def __init__(self, watched, server, query, has_token):
-        self.watched, self.server, self.query, self.copy = watched, server, query, None
+        self.watched, self.server, self.query, self.copy, self.has_token = watched, server, query, None, has_token
+        self.sent_at = time.time()
         self.acknowledged = max(watched.acknowledged[server], watched.tokens[-1][0] if has_token else 0)
-        self.floor = max(self.acknowledged, watched.seen[server])
+        self.floor = max(self.acknowledged, watched.seen[server, query.facet])
 
 
 class Checker:
-    def __init__(self, ports, game, key, seed, prefix, boards=6, connections=6, writes=0.08, rankings=model.RANKINGS):
+    def __init__(self, ports, game, key, seed, prefix, rolls, connections=6, writes=0.08, rankings=model.RANKINGS, facets=model.FACETS):
         self.random = random_module.Random(seed)
         self.selector = selectors.DefaultSelector()
         self.game, self.ports, self.writes = game, ports, writes
         self.head = f" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
         self.counts = collections.Counter()
-        self.rankings = rankings
-        self.boards = [self.watched(board, i) for i, board in enumerate(model.boards(prefix, boards))]
+        self.rankings, self.rolls = rankings, rolls
+        self.boards = [self.watched(board, i) for i, board in enumerate(model.boards(prefix, facets))]
         self.connections = [Connection(self, server, port) for server, port in enumerate(ports) for _ in range(connections)]
         self.is_disturbed = False
         self.is_ending = False
         self.serial = 0
         self.clock = 0
+        self.latest = None
 
     def watched(self, board, i):
         count = (5, 12, 200, 40, 80, 25)[i % 6]
@@ -191,7 +219,7 @@ class Checker:
         unsettled = [w for w in self.boards if w.unsettled] if self.is_disturbed else ()
         if unsettled:
             watched = self.random.choice(unsettled)
-            reads.append(self.read_of(connection.server, watched, watched.unsettled))
+            reads.append(self.read_of(connection.server, watched, self.random.choice(watched.unsettled)))
         connection.send(reads)
 
     # ---- reading ----
@@ -234,29 +262,41 @@ class Checker:
             status, body = 200, read.copy[2]
         else:
             status, body = answer.status, answer.whole().decode()
+        self.counts[source] += 1
         # What PostgreSQL says is ahead of Redis, or, on a replica, behind what other servers wrote.
-        is_redis = source in ("memory", "redis") or (source.startswith("total") and query.is_from_redis and not self.is_disturbed)
+        is_redis = source in ("memory", "redis")
         floor = read.floor if is_redis or source == "primary" else read.acknowledged
+        if answer.field(b"Ladder-Cache") == "stale":
+            if not watched.board.max_staleness_ms or read.has_token:
+                raise Violation(f"{query.path} was answered with what is stale; asked with a token: {bool(read.has_token)}")
+            is_redis = False
+            floor = watched.acknowledged_before(read.server, read.sent_at - watched.board.max_staleness_ms / 1000)
         ceiling = watched.begun
-        found = self.find(watched, query, status, body, floor, min(ceiling, watched.last), source)
+        periods = self.periods_of(read, body)
+        if periods:
+            body = PERIOD.sub('"window":"all","period":"all"', body, count=1)
+        found = self.find(watched, query, status, body, floor, min(ceiling, watched.last), source, periods)
         if found is None:
             evidence = lambda: self.evidence(read, answer, status, body, floor, ceiling, source)  # noqa: E731
             if ceiling == watched.last:
                 raise Violation(evidence())
-            watched.undecided.append((query, status, body, floor, ceiling, source, evidence, read.server if is_redis else None))
-        elif is_redis and found > watched.seen[read.server]:
-            watched.seen[read.server] = found
-        if watched.unsettled is query and source == "redis" and watched.begun == watched.last and found == watched.last:
-            watched.unsettled = None
+            watched.undecided.append((query, status, body, floor, ceiling, source, periods, evidence,
+                                      (read.server, query.facet) if is_redis else None))
+        elif is_redis and found > watched.seen[read.server, query.facet]:
+            watched.seen[read.server, query.facet] = found
+        if watched.unsettled and periods and periods[0] > (watched.periods[watched.last] or 0):
+            watched.unsettled.clear()  # nobody asks for that one any more
+        if query in watched.unsettled and source == "redis" and watched.begun == watched.last and found == watched.last:
+            watched.unsettled.remove(query)
         if answer.status == 200 and not is_copied:
             if len(watched.copies) > 300:
                 watched.copies.clear()
-            watched.copies[query.path] = (answer.field(b"ETag"), answer.field(b"Last-Modified"), body)
+            watched.copies[query.path] = (answer.field(b"ETag"), answer.field(b"Last-Modified"), answer.whole().decode())
             self.cursor_follow(watched, query, body, source)
 
     def cursor_follow(self, watched, query, body, source):
         """Sometimes a cursor of what was read becomes a question of its own."""
-        if not isinstance(query, (model.Top, model.After)) or self.random.random() > 0.02 or not body.endswith('"}'):
+        if watched.board.rolls or not isinstance(query, (model.Top, model.After)) or self.random.random() > 0.02 or not body.endswith('"}'):
             return
         page = json.loads(body)
         last = page["entries"][-1]
@@ -267,16 +307,32 @@ class Checker:
         view = "/range" if "/range" in query.path else "/top"
         pair_max = query.pair_max if isinstance(query, model.After) else None
         watched.hot[self.random.randrange(len(watched.hot))] = model.After(
-            board, view, page["next"], key + (last["player"],), pair_max, self.random.choice((1, 3, 10)), ranking=query.ranking)
+            board, view, page["next"], key + (last["player"],), pair_max, self.random.choice((1, 3, 10)), ranking=query.ranking, facet=query.facet)
 
-    def find(self, watched, query, status, body, floor, ceiling, source):
+    def periods_of(self, read, body):
+        """The periods that an answer may be about: the one that it names, if that was current; or those that were. None: no periods."""
+        if not read.watched.board.rolls:
+            return None
+        current = range(self.rolls.at(int((read.sent_at - CLOCKS_S) * 1e6)), self.rolls.at(int((time.time() + CLOCKS_S) * 1e6)) + 1)
+        named = PERIOD.search(body)
+        if not named:
+            return current
+        start = model.time_us(named.group(1))
+        if start not in [self.rolls.start(period) for period in current]:
+            raise Violation(f"{read.query.path} at {read.sent_at}: period {named.group(1)} is not among {list(current)} of {vars(self.rolls)}")
+        self.counts["rolled"] += current[-1] > (self.latest or current[-1])
+        self.latest = current[-1]
+        return [self.rolls.at(start)]
+
+    def find(self, watched, query, status, body, floor, ceiling, source, periods):
         """The oldest allowed state of which this is the answer; None: there is none."""
         for number in range(floor, ceiling + 1):
-            state = watched.states.get(number)
-            if state is None:
-                raise Violation(f"{watched.board.name}: {STATES_KEPT} states are not enough")
-            if self.matches(query, state, status, body, source):
-                return number
+            for period in periods or (None,):
+                state = watched.view(number, period)
+                if state is None:
+                    raise Violation(f"{watched.board.name}: {STATES_KEPT} states are not enough")
+                if self.matches(query, state, status, body, source):
+                    return number
         return None
 
     @staticmethod
@@ -294,7 +350,7 @@ class Checker:
         if body == text + end:
             return True
         # A page of PostgreSQL's need not know how many there are.
-        return query.total and source not in ("memory", "redis") and body == text.replace(',"total":%d' % len(state.rows), "") + end
+        return query.total and source not in ("memory", "redis") and body == text.replace(',"total":%d' % len(state.of(query.facet).rows), "") + end
 
     def evidence(self, read, answer, status, body, floor, ceiling, source):
         watched = read.watched
@@ -331,7 +387,10 @@ class Checker:
         if random.random() < 0.2:
             self.serial += 1
             wanted["metadata"] = {"n": self.serial}
-        if random.random() < 0.3:
+        if watched.board.facets and random.random() < 0.4:
+            name = random.choice(tuple(watched.board.facets))
+            wanted["facets"] = {name: random.choice(watched.board.facets[name] + (None,))}
+        if random.random() < 0.3 and not watched.board.rolls:
             # Two at the same instant: the id decides.
             if not self.clock or random.random() < 0.5:
                 self.clock = time.time_ns() // 1000 - 1000000
@@ -343,7 +402,7 @@ class Checker:
         watched = random.choice(free)
         state = watched.states[watched.last]
         chance = random.random()
-        if chance < 0.12 and state.rows:
+        if chance < 0.12 and state.rows and not watched.board.rolls:
             self.remove(connection, watched, random.choice(watched.players))
         elif chance < 0.75:
             self.submit(connection, watched, self.submission(watched))
@@ -408,20 +467,32 @@ class Checker:
         entry = result["entry"]
         metadata = wanted.get("metadata")
         at = model.time_us(entry["achieved_at"])
+        period = self.rolls.at(at) if board.rolls else None
+        if period != watched.periods.get(watched.last):
+            before = EMPTY  # a new one
         after, old, new = board.submit(before, wanted["player"], wanted["score"], wanted.get("subscore", 0), at,
-                                       None if metadata is None else model.text_of(metadata))
-        watched.push(after)
+                                       None if metadata is None else model.text_of(metadata), wanted.get("facets"))
+        watched.push(after, period)
         told = (entry["score"], entry["subscore"], entry["metadata"] and model.text_of(entry["metadata"]), result["improved"])
-        right = (new.score, new.subscore, new.metadata, after is not before)
+        right = (new.score, new.subscore, new.metadata, new is not old)
         told_old = result["previous"] and (result["previous"]["score"], result["previous"]["subscore"])
         if has_ranks:
             told += (entry["rank"],)
             right += (after.index(new) + 1,)
+            told += (result.get("facets"),)
+            right += (self.facets_of(board, after, new),)
             told_old = told_old and told_old + (result["previous"]["rank"],)
         right_old = old and (old.score, old.subscore) + ((before.index(old) + 1,) if has_ranks else ())
-        if told != right or told_old != right_old or at != new.at or ("at" in wanted and after is not before and old is None
+        if told != right or told_old != right_old or at != new.at or ("at" in wanted and new is not old and old is None
                                                                      and entry["achieved_at"] != wanted["at"]):
             raise Violation(f"{board.name} {board.order} {board.operator}: {wanted} was answered {result}, right is {right}, before {right_old}")
+
+    @staticmethod
+    def facets_of(board, state, entry):
+        """What an answer says of the player's facets."""
+        values = state.values.get(entry.player, {})
+        return {name: values.get(name) and {"value": values[name], "rank": state.of(f"{name}:{values[name]}").index(entry) + 1}
+                for name in board.facets} if board.facets else None
 
     def settle(self, watched, first, answer):
         """
@@ -430,20 +501,25 @@ class Checker:
         """
         if not self.is_disturbed or answer.field(b"Server-Timing").startswith("redis"):
             return
-        old, new = watched.states[first].entries, watched.states[watched.last].entries
-        changed = [player for player in old.keys() | new.keys() if old.get(player) is not new.get(player)]
-        if changed:
-            watched.unsettled = model.Player(watched.board, changed[0])
+        facets = [f"{name}:{value}" for name, values in watched.board.facets.items() for value in values]
+        for facet in [None, *facets]:
+            old, new = watched.states[first].of(facet).entries, watched.states[watched.last].of(facet).entries
+            changed = [player for player in old.keys() | new.keys() if old.get(player) is not new.get(player)]
+            if changed:
+                watched.unsettled.append(model.Player(watched.board, changed[0], facet=facet))
 
     def acknowledge(self, watched, server, token, answer):
         self.settle(watched, max(watched.acknowledged), answer)
         watched.acknowledged[server] = watched.last
+        watched.history[server].append((time.time(), watched.last))
+        while len(watched.history[server]) > STATES_KEPT:
+            watched.history[server].popleft()
         watched.tokens.append((watched.last, token))
         if watched.begun != watched.last:
             raise Violation(f"{watched.board.name}: {watched.begun} states were begun, {watched.last} made")
         undecided, watched.undecided = watched.undecided, []
-        for query, status, body, floor, ceiling, source, evidence, server_seen in undecided:
-            found = self.find(watched, query, status, body, floor, min(ceiling, watched.last), source)
+        for query, status, body, floor, ceiling, source, periods, evidence, server_seen in undecided:
+            found = self.find(watched, query, status, body, floor, min(ceiling, watched.last), source, periods)
             if found is None:
                 raise Violation(evidence())
             if server_seen is not None and found > watched.seen[server_seen]:

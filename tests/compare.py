@@ -46,15 +46,26 @@ def in_redis(stack, period):
     return rows
 
 
-def periods(stack, game):
+def periods(stack, game, window=None):
     return [row[0] for row in stack.sql("select p.id from ladder.period p join ladder.board b on b.id = p.board_id "
                                         "join ladder.game g on g.id = b.game_id where g.name = %s and b.deleted_at is null "
-                                        "and p.state = 'open'", game)]
+                                        "and p.state = 'open' and (%s::text is null or p.window_kind::text = %s)", game, window, window)]
 
 
-def same(stack, game):
-    """Redis holds every open standing of the game exactly as PostgreSQL does."""
+def mirrored(stack, game):
+    """The standings of facets, in PostgreSQL, have the entries of the whole board's of the players who have the value; how many."""
+    of_board = ("select e.*, p.facet, p.board_id from ladder.entry e join ladder.period p on p.id = e.period_id join ladder.board b on b.id = p.board_id "
+                "join ladder.game g on g.id = b.game_id where g.name = %s and p.state = 'open' and not e.removed")
+    wanted = stack.sql(f"select window_kind, period_start, h, e.player, k1, k2, k3, metadata::text from ({of_board}) e join ladder.player_facet f "
+                       "on f.board_id = e.board_id and f.player = e.player cross join unnest(f.facets) h where e.facet = '' and h not like '%%:'", game)
+    found = stack.sql(f"select window_kind, period_start, facet, player, k1, k2, k3, metadata::text from ({of_board}) e where facet <> ''", game)
+    assert sorted(wanted, key=str) == sorted(found, key=str)
+    return len(found)
+
+
+def same(stack, game, window=None):
+    """Redis holds every open standing of the game, or of one of its windows, exactly as PostgreSQL does."""
     try:
-        return all(in_redis(stack, p) == in_postgres(stack, p) for p in periods(stack, game))
+        return all(in_redis(stack, p) == in_postgres(stack, p) for p in periods(stack, game, window))
     except (AssertionError, KeyError, redis_module.exceptions.RedisError):
         return False

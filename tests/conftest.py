@@ -14,11 +14,25 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+stacks = []
+
+
 @pytest.fixture(scope="session")
 def stack():
     stack = Stack()
+    stacks.append(stack)
     yield stack
     stack.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_worker_stays():
+    """A worker that a file leaves behind would lead where the next file's own should."""
+    yield
+    for child in [child for stack in stacks for child in stack.children]:
+        if child.command[1:2] == ["work"] and child.is_alive():
+            child.send(signal.SIGCONT)
+            child.stop()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 All are direct children, waited for, with every setting on the command line, under one temporary directory and on free
 loopback ports. Nothing here sleeps for luck: wait_until polls a condition with a bound.
 """
+import contextlib
 import hashlib
 import json
 import os
@@ -19,6 +20,8 @@ import urllib.parse
 import psycopg2
 import redis
 import requests
+
+import described
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("LADDER_BIN", str(ROOT / "build" / "test" / "ladder"))
@@ -92,18 +95,25 @@ class Process:
         if self.is_alive():
             self.child.send_signal(number)
 
+    def wait(self, timeout=None):
+        """Until it has ended; with it what it had started (Varnish's child outlives a killed parent)."""
+        status = self.child.wait(timeout)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return status
+
     def kill(self):
         self.was_killed = True
         self.send(signal.SIGKILL)
-        self.child.wait()
+        self.wait()
 
     def stop(self, number=signal.SIGTERM, timeout=20):
         self.send(number)
         try:
-            return self.child.wait(timeout)
+            return self.wait(timeout)
         except subprocess.TimeoutExpired:
             self.child.kill()
-            self.child.wait()
+            self.wait()
             raise AssertionError(f"{self.command[0:2]} did not stop:\n{self.log()[-2000:]}")
 
     def check_clean(self):
@@ -136,7 +146,15 @@ class Client:
             sent["Content-Type"] = "application/json"
             body = json.dumps(body).encode()
         sent.update(headers or {})
-        return self.session.request(method, url, data=body, headers=sent, timeout=30)
+        answer = self.session.request(method, url, data=body, headers=sent, timeout=30)
+        self.check_described(answer)
+        return answer
+
+    def check_described(self, answer):
+        """Every answer that a test gets is one that the description has."""
+        sent = answer.request
+        body = sent.body.encode() if isinstance(sent.body, str) else sent.body if isinstance(sent.body, bytes) else b""
+        described.check(sent.method, sent.path_url, sent.headers, body, answer.status_code, answer.headers, answer.content)
 
     def get(self, path, **parameters):
         return self.request("GET", path, **parameters)
@@ -235,7 +253,7 @@ class Stack:
 
     def postgres_start(self, name, port):
         wait_until(lambda: not is_in_use(self.data / name), 20, f"the earlier PostgreSQL {name} is gone")
-        settings = dict(listen_addresses="127.0.0.1", port=port, unix_socket_directories=self.data, max_connections=200,
+        settings = dict(listen_addresses="127.0.0.1", port=port, cluster_name=name, unix_socket_directories=self.data, max_connections=200,
                         shared_buffers="128MB", max_wal_size="4GB", wal_compression="lz4", hot_standby_feedback="on",
                         deadlock_timeout="100ms", jit="off", max_standby_streaming_delay="10s", **self.postgres_settings)
         options = [x for key, value in settings.items() for x in ("-c", f"{key}={value}")]
@@ -248,9 +266,12 @@ class Stack:
         return process
 
     def replica_make(self):
+        self.replica = self.standby_make("replica", self.replica_port)
+
+    def standby_make(self, name, port):
         self.run(as_postgres([PG + "pg_basebackup", "-h", "127.0.0.1", "-p", str(self.primary_port), "-U", "ladder", "-D",
-                              str(self.data / "replica"), "-R", "-c", "fast", "-C", "-S", "replica"]))
-        self.replica = self.postgres_start("replica", self.replica_port)
+                              str(self.data / name), "-R", "-c", "fast", "-C", "-S", name]))
+        return self.postgres_start(name, port)
 
     def redis_start(self):
         self.redis_process = self.spawn(
@@ -371,7 +392,7 @@ class Stack:
             child.send(child.end)
         for child in self.children:
             try:
-                child.child.wait(20)
+                child.wait(20)
             except subprocess.TimeoutExpired:
                 child.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -384,12 +405,15 @@ class Database:
     def __init__(self, stack, name, directory, owner="ladder"):
         self.stack, self.name, self.directory = stack, name, directory
         stack.sql(f"create database {name} owner {owner}")
-        for part in ("migrations", "sql/functions"):
+        for part in ("migrations", "sql/functions", "sql/views"):
             shutil.copytree(ROOT / part, directory / part)
-        self.version = max(int(file.name[:4]) for file in (directory / "migrations").glob("*.up.sql"))
+        self.version = self.versions()[-1]
 
     def url(self, login="ladder"):
         return f"postgresql://{login}@127.0.0.1:{self.stack.primary_port}/{self.name}"
+
+    def versions(self):
+        return sorted(int(file.name[:4]) for file in (self.directory / "migrations").glob("*.up.sql"))
 
     def migrate(self, *words, status=0, login="ladder"):
         return self.stack.cli("migrate", *words, "--directory", self.directory, status=status, database_url=self.url(login))

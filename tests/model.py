@@ -63,12 +63,23 @@ class Entry:
 
 
 class State:
-    """The board after so many changes. rows: (k1, k2, k3, player) in rank order."""
-    __slots__ = ("rows", "entries", "ranks", "answers")
+    """The board after so many changes. rows: (k1, k2, k3, player) in rank order. values: player -> {facet: value}."""
+    __slots__ = ("rows", "entries", "values", "ranks", "answers", "facets")
 
-    def __init__(self, rows, entries):
-        self.rows, self.entries = rows, entries
-        self.ranks, self.answers = {}, {}
+    def __init__(self, rows, entries, values=None):
+        self.rows, self.entries, self.values = rows, entries, values or {}
+        self.ranks, self.answers, self.facets = {}, {}, {}
+
+    def of(self, facet):
+        """The standing of a facet's value, "country:BR"; None: of the whole board."""
+        if facet is None:
+            return self
+        made = self.facets.get(facet)
+        if made is None:
+            name, value = facet.split(":", 1)
+            has = {player for player, values in self.values.items() if values.get(name) == value}
+            made = self.facets[facet] = State([row for row in self.rows if row[3] in has], {p: e for p, e in self.entries.items() if p in has})
+        return made
 
     def ranked(self, ranking):
         """The rank of every row."""
@@ -87,8 +98,16 @@ class State:
 
 
 class Board:
-    def __init__(self, name, order, operator, tie):
-        self.name, self.order, self.operator, self.tie = name, order, operator, tie
+    """
+    facets: the values of each, by name.
+
+    max_staleness_ms, and rolls, are as the service has them; rolls: a window that ends every few seconds. What a period holds is a
+    state like any other, and `head` that of a board without: who compares an answer takes its period out first.
+    """
+
+    def __init__(self, name, order, operator, tie, facets=None, max_staleness_ms=0, rolls=False):
+        self.name, self.order, self.operator, self.tie, self.facets = name, order, operator, tie, facets or {}
+        self.max_staleness_ms, self.rolls = max_staleness_ms, rolls
         self.head = '"board":%s,"window":"all","period":"all"' % text_of(name)
 
     def pair(self, score, subscore):
@@ -97,8 +116,11 @@ class Board:
     def key(self, score, subscore, at):
         return self.pair(score, subscore) + (~at if self.tie == "last" else at,)
 
-    def submit(self, state, player, score, subscore, at, metadata):
+    def submit(self, state, player, score, subscore, at, metadata, facets=None):
         """-> the next state (the same one when nothing changes), the entry before and after."""
+        values = {**state.values.get(player, {}), **(facets or {})}
+        if values != state.values.get(player, {}):
+            state = State(state.rows, state.entries, {**state.values, player: values})
         old = state.entries.get(player)
         if old and self.operator == "sum":
             if score == 0 and subscore == 0:
@@ -115,6 +137,8 @@ class Board:
 
     def remove(self, state, player):
         old = state.entries.get(player)
+        if player in state.values:
+            state = State(state.rows, state.entries, {p: v for p, v in state.values.items() if p != player})
         return (self.replaced(state, player, old, None) if old else state), old
 
     @staticmethod
@@ -126,7 +150,7 @@ class Board:
         if new:
             bisect.insort(rows, new.key + (player,))
             entries[player] = new
-        return State(rows, entries)
+        return State(rows, entries, state.values)
 
 
 # ---- questions ----
@@ -134,14 +158,17 @@ class Board:
 class Query:
     """A path, and what it must answer: (status, text, has it a next page: None where the answer has no such field)."""
 
-    def __init__(self, board, path, ranking="ordinal", fields="", **parameters):
-        self.board, self.ranking = board, ranking
+    def __init__(self, board, path, ranking="ordinal", fields="", facet=None, **parameters):
+        self.board, self.ranking, self.facet = board, ranking, facet
+        self.board_head = board.head + (',"facet":%s' % text_of(facet) if facet else "")
         self.subscore, self.achieved_at, self.metadata, self.percentile, self.total = FIELDS[fields]
         words = {k.rstrip("_"): v for k, v in parameters.items() if v is not None}
         if ranking != "ordinal":
             words["ranking"] = ranking
         if fields:
             words["fields"] = fields
+        if facet:
+            words["facet"] = urllib.parse.quote(facet)
         self.path = f"/boards/{board.name}{path}" + ("?" if words else "") + "&".join(f"{k}={v}" for k, v in words.items())
         self.parameters = parameters
         self.is_from_redis = ranking != "dense"  # if Redis is well
@@ -149,7 +176,7 @@ class Query:
     def expected(self, state):
         known = state.answers.get(self.path)
         if known is None:
-            known = state.answers[self.path] = self.answer(state)
+            known = state.answers[self.path] = self.answer(state.of(self.facet))
         return known
 
     def rows(self, state, start, stop):
@@ -159,7 +186,7 @@ class Query:
                         for rank, row in zip(ranks[start:stop], state.rows[start:stop]))
 
     def head(self, state, has_total=True):
-        return "{" + self.board.head + (',"total":%d' % len(state.rows) if self.total and has_total else "")
+        return "{" + self.board_head + (',"total":%d' % len(state.rows) if self.total and has_total else "")
 
     def page(self, state, start, stop, has_next=None):
         return 200, self.head(state) + ',"entries":[' + self.rows(state, start, stop) + "]", has_next
@@ -218,7 +245,7 @@ class Player(Query):
             text += ',"percentile":' + number(100.0 if total <= 1 else 100.0 * (total - at - 1) / (total - 1))
         if self.total:
             text += ',"total":%d' % total
-        return 200, text + "," + self.board.head, None
+        return 200, text + "," + self.board_head, None
 
 
 class Around(Query):
@@ -261,7 +288,7 @@ class At(Query):
         total = len(state.rows)
         start = self.rank - 1 if self.rank else total - math.ceil(self.at_percentile * (total - 1) / 100.0 - 1e-6) - 1 if total else 0
         row = self.rows(state, start, start + 1) or "null"
-        return 200, "{" + self.board.head + ',"entry":' + row + (',"total":%d' % total if self.total else ""), None
+        return 200, "{" + self.board_head + ',"entry":' + row + (',"total":%d' % total if self.total else ""), None
 
 
 class AtScore(Query):
@@ -273,7 +300,7 @@ class AtScore(Query):
     def answer(self, state):
         pair = self.board.pair(self.score, 0)
         before = bisect.bisect_left(state.rows, pair + ((MIN,) if self.board.tie == "last" else (MAX, "\U0010ffff")))
-        text = "{" + self.board.head + ',"score":%d,"rank":%d' % (self.score, before + 1)
+        text = "{" + self.board_head + ',"score":%d,"rank":%d' % (self.score, before + 1)
         return 200, text + (',"total":%d' % len(state.rows) if self.total else ""), None
 
 
@@ -284,6 +311,8 @@ def draw(board, players, scores, random, rankings=RANKINGS):
     """A question at random. scores: low and high of what is usual on this board."""
     ranking = random.choice(rankings)
     common = dict(ranking=ranking, fields=random.choice(tuple(FIELDS)))
+    if board.facets and random.random() < 0.6:
+        common["facet"] = facet_draw(board, random)
     kind = random.randrange(12)
     low, high = scores
     if kind < 3:
@@ -306,10 +335,40 @@ def draw(board, players, scores, random, rankings=RANKINGS):
         if random.random() < 0.5:
             return At(board, rank=random.choice((1, 2, 3, 10, 100)), **common)
         return At(board, percentile=random.choice((0, 10, 50, 90, 99.5, 100)), **common)
-    return AtScore(board, random.randint(low - 1, high + 1), fields=common["fields"])
+    return AtScore(board, random.randint(low - 1, high + 1), fields=common["fields"], facet=common.get("facet"))
 
 
-def boards(prefix, count):
-    """Every combination of the rules in turn."""
-    rules = itertools.cycle(itertools.product(("desc", "asc"), ("last", "best", "sum"), ("first", "last")))
-    return [Board(f"{prefix}{i}", *rule) for i, rule in zip(range(count), rules)]
+def facet_draw(board, random):
+    name = random.choice(tuple(board.facets))
+    return f"{name}:{random.choice(board.facets[name])}"
+
+
+FACETS = {"country": ("BR", "AR", "ÅX"), "clan": ("red", "1:2")}
+BOARDS = 8
+
+
+def boards(prefix, facets=FACETS):
+    """
+    Combinations of the rules in turn; every second of the first six has facets; of the last two, one may be answered with what is
+    old, and one has periods that end.
+    """
+    rules = itertools.product(("desc", "asc"), ("last", "best", "sum"), ("first", "last"))
+    return [Board(f"{prefix}{i}", *rule, facets=facets if i < 6 and i % 2 else None, max_staleness_ms=150 if i == 6 else 0, rolls=i == 7)
+            for i, rule in zip(range(BOARDS), rules)]
+
+
+class Rolls:
+    """Periods one behind the other, `length_us` long, so many; the last is long enough for everything behind."""
+
+    def __init__(self, from_us, length_us, count):
+        self.from_us, self.length_us, self.count = from_us, length_us, count
+
+    def start(self, n):
+        return self.from_us + n * self.length_us
+
+    def at(self, us):
+        """The number of the period that holds an instant."""
+        return min((us - self.from_us) // self.length_us, self.count - 1)
+
+    def end(self, n):
+        return self.start(n + 1) if n < self.count - 1 else self.start(n) + 86400 * 1000000

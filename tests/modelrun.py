@@ -72,13 +72,13 @@ class Disturber:
         self.counts[what] += 1
 
 
-def run(stack, servers, game, key, operations, worker=None, processes=2, seed=1, seconds=600, progress=None, which=None, pause=(0.3, 1.1), **options):
+def run(stack, servers, game, key, operations, worker=None, processes=2, seed=1, seconds=600, progress=None, which=None, pause=(0.3, 1.1), rolls=None, **options):
     """-> (what was counted, violations, disturbances). worker: to be disturbed, with Redis; None: nothing is."""
     fork = multiprocessing.get_context("fork")
     children = []
     for i in range(processes):
         here, there = fork.Pipe(False)
-        arguments = dict(ports=[s.port for s in servers], game=game, key=key, seed=seed * 1000 + i, prefix=f"b{seed}-{i}-", **options)
+        arguments = dict(ports=[s.port for s in servers], game=game, key=key, seed=seed * 1000 + i, prefix=f"b{seed}-{i}-", rolls=rolls, **options)
         process = fork.Process(target=child, args=(there, arguments, operations // processes, seconds, worker is not None), daemon=True)
         process.start()
         there.close()
@@ -104,11 +104,26 @@ def run(stack, servers, game, key, operations, worker=None, processes=2, seed=1,
     return counts, violations, disturber.counts if disturber else {}
 
 
-def boards_make(client, processes, seed, boards=6):
+def boards_make(stack, client, processes, seed, rolls, facets=model.FACETS):
     for i in range(processes):
-        for board in model.boards(f"b{seed}-{i}-", boards):
-            client.put_board(board.name, order=board.order, operator=board.operator, tie=board.tie)
+        for board in model.boards(f"b{seed}-{i}-", facets):
+            client.put_board(board.name, order=board.order, operator=board.operator, tie=board.tie, max_staleness_ms=board.max_staleness_ms,
+                             windows=["hourly"] if board.rolls else ["all"], facets=list(board.facets))
+            if board.rolls:
+                periods_make(stack, client.game, board.name, rolls)
             yield board.name
+
+
+def periods_make(stack, game, board, rolls):
+    """Hours that are seconds long. Every other one is made ready beforehand, as the worker makes the next hour ready."""
+    stack.sql("delete from ladder.period where board_id = (select b.id from ladder.board b join ladder.game g on g.id = b.game_id "
+              "where g.name = %s and b.name = %s)", game, board)
+    made = stack.sql("insert into ladder.period (board_id, window_kind, starts_at, ends_at, created_at) "
+                     "select b.id, 'hourly', ladder.time_of(s), ladder.time_of(e), ladder.time_of(s) from ladder.board b "
+                     "join ladder.game g on g.id = b.game_id, unnest(%s::bigint[], %s::bigint[]) as x (s, e) "
+                     "where g.name = %s and b.name = %s returning id", [rolls.start(n) for n in range(rolls.count)],
+                     [rolls.end(n) for n in range(rolls.count)], game, board)
+    stack.redis.zadd("ladder:wanted", {id_: 1 for id_, in made[::2]})
 
 
 def workers(stack):
@@ -146,8 +161,9 @@ class Setting:
 
     def check(self, operations, seed=1, processes=2, **options):
         """-> what was counted, violations. worker=… where it is to be disturbed."""
-        self.boards = list(boards_make(self.here, processes, seed))
-        return run(self.stack, self.servers, self.game, self.key, operations, processes=processes, seed=seed, **options)
+        rolls = model.Rolls(time.time_ns() // 1000 - 1000000, 1500000, 400)
+        self.boards = list(boards_make(self.stack, self.here, processes, seed, rolls, options.get("facets", model.FACETS)))
+        return run(self.stack, self.servers, self.game, self.key, operations, processes=processes, seed=seed, rolls=rolls, **options)
 
     def remembered(self, path, **parameters):
         """Reads until the answer comes from every server's memory: so none believes that Redis lacks something. That answer."""
@@ -162,5 +178,5 @@ class Setting:
         def is_same():
             for board in self.boards:
                 self.here.get(f"/boards/{board}/top", offset=100, limit=1)
-            return compare.same(self.stack, self.game)
+            return compare.same(self.stack, self.game, "all")
         wait_until(is_same, 60, "Redis equals PostgreSQL")

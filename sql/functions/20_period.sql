@@ -71,7 +71,7 @@ end
 $$;
 comment on function ladder.period_bounds(ladder.window_kind, text, timestamptz) is 'The period of a window that holds an instant, [starts_at, ends_at).';
 
--- period_of: the row of that period, if it exists.
+-- period_of: the row of that period, of the whole board, if it exists.
 create or replace function ladder.period_of(board_id bigint, window_kind ladder.window_kind, at timestamptz)
     returns setof ladder.period
     language sql
@@ -81,6 +81,7 @@ as $$
     from (select q.*
           from ladder.period q
           where q.board_id = period_of.board_id
+            and q.facet = ''
             and q.window_kind = period_of.window_kind
             and q.starts_at <= at
           order by q.starts_at desc
@@ -104,7 +105,7 @@ as $$
     where b.deleted_at is null
       and not exists (select from ladder.period_of(b.id, w.kind, s.at))
     order by 1, 2, 3
-    on conflict (board_id, window_kind, starts_at) do nothing
+    on conflict (board_id, facet, window_kind, starts_at) do nothing
     returning id
 $$;
 comment on function ladder.period_ensure(bigint[], timestamptz[]) is 'Makes the periods that submissions at these instants need; returns the new ones.';

@@ -16,16 +16,25 @@
 -- I1 (of the protocol with Redis): revision is drawn in DO UPDATE's SET, which runs under the row's lock, so a row's
 -- revisions increase in commit order; and the event that tells the tail is inserted by the same transaction.
 --
+-- One clock says when a submission came, and so in which period it counts: this database's, when it takes the batch, whatever
+-- the servers' clocks show. Where it is told (an import's `at`), p_achieved_us has it; null is now, in the order of arrival.
+--
 -- A submission is refused whole: if one of its windows cannot take it (closed, overflow), none does.
 --
--- outcome: 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key
+-- p_facets: the facets that a submission names, as JSON, or null; empty: none of them names any. On a board that declares
+-- facets each round is mirrored into their standings (25_facet.sql): those entries follow the windows' in the answer, with
+-- `facet` as "country:BR"; without k1, and `facet` empty, the player left that standing.
+--
+-- outcome: 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key, 7 made of others,
+-- 8 too many values of a facet, 9 no such facet
+drop function if exists ladder.submit(bigint[], text[], bigint[], bigint[], bigint[], text[], integer[], integer[], bigint[], bytea[], bytea[]);
 create or replace function ladder.submit(
     p_board bigint[], p_player text[], p_score bigint[], p_subscore bigint[], p_achieved_us bigint[],
     p_metadata text[], p_round integer[], p_claim integer[],
-    p_claim_game bigint[], p_claim_key bytea[], p_claim_hash bytea[])
+    p_claim_game bigint[], p_claim_key bytea[], p_claim_hash bytea[], p_facets text[] default '{}')
     returns table (item integer, window_kind ladder.window_kind, period_id bigint, outcome smallint, revision bigint,
                    k1 bigint, k2 bigint, k3 bigint, metadata text, old_k1 bigint, old_k2 bigint, old_k3 bigint,
-                   period_start_us bigint)
+                   period_start_us bigint, facet text)
     language plpgsql
     set search_path = pg_catalog
     set plan_cache_mode = force_generic_plan
@@ -37,6 +46,7 @@ as $$
 #variable_conflict use_column
 declare
     v_round_max integer := (select coalesce(max(r), 0) from unnest(p_round) r);
+    v_now bigint := ladder.us_of(clock_timestamp());
     v_repeated integer[] := '{}';
     v_pass integer;
     -- The open results of a round: (item, window index) pairs that lost a race and are decided again.
@@ -50,10 +60,19 @@ declare
     r_metadata text[] := '{}';
     r_old1 bigint[] := '{}';     r_old2 bigint[] := '{}';             r_old3 bigint[] := '{}';
     r_window integer[] := '{}';  r_start timestamptz[] := '{}';
+    v_refused integer[] := '{}'; v_refusal smallint[];
+    v_has_facets boolean;
+    v_facet_rows ladder.facet_row[] := '{}';
     s record;
 begin
     -- Before any look at a period's state: closing one waits for the transactions that have an id (work/roll.c).
     perform pg_current_xact_id();
+
+    if array_position(p_achieved_us, null) is not null then
+        -- Not one later than now: a microsecond apart, so that among equals the first is the first.
+        p_achieved_us := (select array_agg(coalesce(i.us, v_now - cardinality(p_achieved_us) + i.item) order by i.item)
+                          from unnest(p_achieved_us) with ordinality as i (us, item));
+    end if;
 
     -- Lock class 1: idempotency keys, in order. A key that exists takes its submissions out of the batch; of a key that is
     -- here twice, the first has it.
@@ -80,6 +99,24 @@ begin
           from unnest(p_board, p_achieved_us, p_claim) as i (board_id, achieved_us, claim)
           where i.claim <> all (v_repeated)) x;
 
+    -- Lock class 2 too: values of facets.
+    if cardinality(p_facets) > 0 then
+        select coalesce(array_agg(a.item), '{}'), array_agg(a.outcome) into v_refused, v_refusal
+        from ladder.facet_admit(p_board, p_facets) a
+        where p_claim[a.item] <> all (v_repeated);
+        if v_refused <> '{}' then
+            r_item := v_refused;                             r_outcome := v_refusal;
+            r_window := array_fill(1, array[cardinality(v_refused)]);
+            r_kind := array_fill(null::ladder.window_kind, array[cardinality(v_refused)]);
+            r_period := array_fill(null::bigint, array[cardinality(v_refused)]);
+            r_revision := r_period;
+            r_k1 := r_period;   r_k2 := r_period;   r_k3 := r_period;
+            r_old1 := r_period; r_old2 := r_period; r_old3 := r_period;
+            r_metadata := array_fill(null::text, array[cardinality(v_refused)]);
+            r_start := array_fill(null::timestamptz, array[cardinality(v_refused)]);
+        end if;
+    end if;
+
     -- Lock class 3: entries. With repeats in the batch, a later round may lock what an earlier one left alone:
     -- take all that exist first, in order.
     if v_round_max > 0 then
@@ -101,6 +138,7 @@ begin
         v_again_item := null;
         v_again_window := null;
         v_has_raced := false;
+        v_has_facets := false;
         for v_pass in 1..4 loop
             with input as (
                 select i.*, ladder.time_of(i.achieved_us) as achieved_at
@@ -108,6 +146,7 @@ begin
                      with ordinality as i (board_id, player, score, subscore, achieved_us, metadata, round, claim, item)
                 where i.round = v_round
                   and i.claim <> all (v_repeated)
+                  and i.item <> all (v_refused)
                   and (v_again_item is null or i.item = any (v_again_item))
             ),
             target as (
@@ -120,10 +159,12 @@ begin
                        p.id as period_id, p.starts_at, p.state,
                        e.k1 as old_k1, e.k2 as old_k2, e.k3 as old_k3,
                        e.metadata::text as old_metadata, e.revision as old_revision,
-                       e.period_id is not null and not e.removed as is_old
+                       e.period_id is not null and not e.removed as is_old,
+                       b.facet_ids <> '{}' as has_facets
                 from input i
                 cross join lateral (select q.* from ladder.board q
-                                    where q.id = i.board_id and q.deleted_at is null offset 0) b
+                                    where q.id = i.board_id and q.deleted_at is null
+                                      and not exists (select from ladder.combination c where c.board_id = q.id) offset 0) b
                 cross join lateral unnest(b.windows) with ordinality as w (kind, ordinality)
                 left join lateral ladder.period_of(b.id, w.kind, i.achieved_at) p on true
                 left join lateral (select q.* from ladder.entry q
@@ -206,7 +247,8 @@ begin
                        case when d.verdict = 1 then d.metadata else d.old_metadata end as metadata,
                        case when d.is_old then d.old_k1 end as old_k1,
                        case when d.is_old then d.old_k2 end as old_k2,
-                       case when d.is_old then d.old_k3 end as old_k3
+                       case when d.is_old then d.old_k3 end as old_k3,
+                       d.has_facets
                 from decided d
                 left join written w on w.period_id = d.period_id and w.player = d.player
             )
@@ -217,11 +259,13 @@ begin
                    array_agg(t.old_k1) as old_k1, array_agg(t.old_k2) as old_k2, array_agg(t.old_k3) as old_k3,
                    coalesce(bool_or(t.outcome = -1), false) as lacks_period,
                    coalesce(bool_or(t.outcome = -2), false) as lost_race,
-                   coalesce(bool_or(t.outcome > 1), false) as is_refused
+                   coalesce(bool_or(t.outcome > 1), false) as is_refused,
+                   coalesce(bool_or(t.has_facets), false) as has_facets
             into s
             from told t;
 
             exit when s.item is null;
+            v_has_facets := v_has_facets or s.has_facets;
             if v_has_raced and s.is_refused then
                 -- One of its windows is written, this one now refuses: the whole batch starts again.
                 raise exception 'a submission raced with another' using errcode = 'serialization_failure';
@@ -263,17 +307,45 @@ begin
                 exit;
             end if;
         end loop;
+
+        -- Lock class 4: the players' rows in player_facet; below them, their entries in the standings of facets.
+        if v_has_facets then
+            v_facet_rows := v_facet_rows || array(
+                select m
+                from (select array_agg(i.item) as items, array_agg(p_board[i.item]) as boards, array_agg(p_player[i.item]) as players,
+                             array_agg(p_facets[i.item]) as facets
+                      from (select y.item
+                            from unnest(r_item, r_outcome) as y (item, outcome)
+                            where p_round[y.item] = v_round
+                            group by y.item
+                            having max(y.outcome) <= 1) i) x
+                cross join lateral ladder.facet_mirror(x.items, x.boards, x.players, x.facets, r_item, r_window, r_period) m);
+        end if;
     end loop;
 
-    insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids)
-    select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids
-    from (select x.item, array_agg(x.period_id) filter (where x.outcome = 1) as period_ids
-          from unnest(r_item, r_period, r_outcome) as x (item, period_id, outcome)
+    insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
+    select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids, r.moves
+    from (select x.item, array_agg(x.period_id) filter (where x.outcome = 1) as period_ids,
+                 array_agg(array[x.old_k1, x.old_k2, x.old_k3, x.k1, x.k2, x.k3]) filter (where x.outcome = 1) as moves
+          from (select *
+                from unnest(r_item, r_period, r_outcome, r_old1, r_old2, r_old3, r_k1, r_k2, r_k3)
+                union all
+                select f.item, f.period_id, f.outcome, f.old_k1, f.old_k2, f.old_k3, f.k1, f.k2, f.k3
+                from unnest(v_facet_rows) f
+                where f.k1 is not null) as x (item, period_id, outcome, old_k1, old_k2, old_k3, k1, k2, k3)
           group by x.item
           having max(x.outcome) <= 1
           order by x.item) r
     join unnest(p_board, p_player, p_score, p_subscore, p_achieved_us)
          with ordinality as i (board_id, player, score, subscore, achieved_us, item) on i.item = r.item;
+    if v_facet_rows <> '{}' then
+        insert into ladder.score_event (board_id, kind, player, period_ids, moves)
+        select p_board[f.item], 'remove', p_player[f.item], array_agg(f.period_id),
+               array_agg(array[f.old_k1, f.old_k2, f.old_k3, f.k1, f.k2, f.k3])
+        from unnest(v_facet_rows) f
+        where f.k1 is null
+        group by f.item;
+    end if;
 
     if cardinality(p_claim_key) > 0 then
         update ladder.idempotency_key k
@@ -282,10 +354,15 @@ begin
                      json_agg(json_build_object(
                          'item', x.item - c.first + 1, 'window_kind', x.window_kind, 'period_id', x.period_id, 'outcome', x.outcome,
                          'k1', x.k1, 'k2', x.k2, 'k3', x.k3, 'metadata', x.metadata,
-                         'old_k1', x.old_k1, 'old_k2', x.old_k2, 'old_k3', x.old_k3, 'period_start_us', ladder.us_of(x.starts_at))
-                         order by x.item, x.window_index) as outcome
-              from unnest(r_item, r_kind, r_period, r_outcome, r_k1, r_k2, r_k3, r_metadata, r_old1, r_old2, r_old3, r_window, r_start)
-                   as x (item, window_kind, period_id, outcome, k1, k2, k3, metadata, old_k1, old_k2, old_k3, window_index, starts_at)
+                         'old_k1', x.old_k1, 'old_k2', x.old_k2, 'old_k3', x.old_k3, 'period_start_us', ladder.us_of(x.starts_at),
+                         'facet', x.facet)
+                         order by x.item, x.facet is not null, x.window_index) as outcome
+              from (select *, null from unnest(r_item, r_kind, r_period, r_outcome, r_k1, r_k2, r_k3, r_metadata, r_old1, r_old2, r_old3,
+                                               r_window, r_start)
+                    union all
+                    select f.item, f.window_kind, f.period_id, f.outcome, f.k1, f.k2, f.k3, f.metadata, f.old_k1, f.old_k2, f.old_k3,
+                           f.window_index, f.starts_at, f.facet from unnest(v_facet_rows) f)
+                   as x (item, window_kind, period_id, outcome, k1, k2, k3, metadata, old_k1, old_k2, old_k3, window_index, starts_at, facet)
               join unnest(p_claim) with ordinality as i (claim, item) on i.item = x.item
               join (select c.claim, c.game_id, c.key, (select min(n.item) from unnest(p_claim) with ordinality as n (claim, item)
                                                        where n.claim = c.claim) as first
@@ -296,20 +373,30 @@ begin
 
     return query
     select x.item, x.window_kind, x.period_id, x.outcome, x.revision, x.k1, x.k2, x.k3, x.metadata,
-           x.old_k1, x.old_k2, x.old_k3, ladder.us_of(x.starts_at)
+           x.old_k1, x.old_k2, x.old_k3, ladder.us_of(x.starts_at), null::text
     from unnest(r_item, r_kind, r_period, r_outcome, r_revision, r_k1, r_k2, r_k3, r_metadata, r_old1, r_old2, r_old3, r_window, r_start)
          as x (item, window_kind, period_id, outcome, revision, k1, k2, k3, metadata, old_k1, old_k2, old_k3, window_index, starts_at)
     order by x.item, x.window_index;
-    -- Submissions without a row in the answer: their board is gone (5), or their key was used before (6).
+    if v_facet_rows <> '{}' then
+        return query
+        select f.item, f.window_kind, f.period_id, f.outcome, f.revision, f.k1, f.k2, f.k3, f.metadata,
+               f.old_k1, f.old_k2, f.old_k3, ladder.us_of(f.starts_at), f.facet
+        from unnest(v_facet_rows) f
+        order by f.item, f.window_index;
+    end if;
+    -- Submissions without a row in the answer: their board is gone (5) or made of others (7), or their key was used before (6).
     if (select count(distinct x) from unnest(r_item) x) < cardinality(p_board) then
         return query
         select i.item::integer, null::ladder.window_kind, null::bigint,
-               case when i.claim = any (v_repeated) then 6 else 5 end::smallint, null::bigint,
-               null::bigint, null::bigint, null::bigint, null::text, null::bigint, null::bigint, null::bigint, null::bigint
+               case when i.claim = any (v_repeated) then 6
+                    when exists (select from ladder.combination c where c.board_id = i.board_id) then 7
+                    else 5
+               end::smallint, null::bigint,
+               null::bigint, null::bigint, null::bigint, null::text, null::bigint, null::bigint, null::bigint, null::bigint, null::text
         from unnest(p_board, p_claim) with ordinality as i (board_id, claim, item)
         where not exists (select from unnest(r_item) x where x = i.item);
     end if;
 end
 $$;
-comment on function ladder.submit(bigint[], text[], bigint[], bigint[], bigint[], text[], integer[], integer[], bigint[], bytea[], bytea[])
+comment on function ladder.submit(bigint[], text[], bigint[], bigint[], bigint[], text[], integer[], integer[], bigint[], bytea[], bytea[], text[])
     is 'Takes a batch of submissions in one transaction and returns every entry''s state, before and after.';

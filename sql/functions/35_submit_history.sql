@@ -7,14 +7,19 @@
 --
 --     rows -> their periods -> the entries as they are -> each row's state before -> changed or not -> one upsert a place
 --
+-- p_facets: as of ladder.submit. What the rows of a player say of his facets is what the last of them says of each; on a board
+-- that declares facets the fold's outcome is mirrored into their standings as there.
+--
 -- I1 holds as in ladder.submit: keys in order, the revision drawn under the row's lock, the event in the same transaction.
 -- The states in between were never visible, so they draw no revision. A race with another transaction fails the batch with
 -- a serialization_failure: the caller sends it again, with p_locks, which takes the entries' locks first.
 --
 -- What a fold can't say goes through ladder.submit: a sum that leaves its bounds on the way (a submission that is refused
 -- counts nothing for those behind it), a period that period_ensure did not foresee.
+drop function if exists ladder.submit_history(bigint, text[], bigint[], bigint[], bigint[], boolean);
 create or replace function ladder.submit_history(
-    p_board bigint, p_player text[], p_score bigint[], p_subscore bigint[], p_achieved_us bigint[], p_locks boolean)
+    p_board bigint, p_player text[], p_score bigint[], p_subscore bigint[], p_achieved_us bigint[], p_locks boolean,
+    p_facets text[] default '{}')
     returns table (changed bigint, refused bigint)
     language plpgsql
     set search_path = pg_catalog
@@ -28,8 +33,12 @@ as $$
 declare
     b ladder.board;
     s record;
+    v_refused integer[] := '{}';
+    v_facet_rows ladder.facet_row[];
 begin
-    select * into b from ladder.board q where q.id = p_board and q.deleted_at is null;
+    perform pg_current_xact_id(); -- as in submit
+    select * into b from ladder.board q where q.id = p_board and q.deleted_at is null
+        and not exists (select from ladder.combination c where c.board_id = q.id);
     if not found then
         return query select 0::bigint, cardinality(p_player)::bigint;
         return;
@@ -37,6 +46,10 @@ begin
 
     perform ladder.period_ensure(array_agg(p_board), array_agg(ladder.time_of(x.us)))
     from (select distinct on (us / 900000000) us from unnest(p_achieved_us) us) x;
+
+    if cardinality(p_facets) > 0 then
+        v_refused := array(select a.item from ladder.facet_admit(array_fill(p_board, array[cardinality(p_player)]), p_facets) a);
+    end if;
 
     if p_locks then
         perform 1
@@ -68,6 +81,7 @@ begin
         from unnest(p_player, p_score, p_subscore, p_achieved_us) with ordinality as i (player, score, subscore, us, item)
         join moment m on m.us = i.us
         where not coalesce(m.is_refused, false)
+          and i.item <> all (v_refused)
           and (b.operator = 'sum' or i.score between b.score_min and b.score_max)
     ),
     place as materialized (
@@ -114,19 +128,19 @@ begin
                       or j.subtotal not between -9223372036854775808 and 9223372036854775807) as is_there
     ),
     final as materialized (
-        select distinct on (j.period_id, j.player) j.*
+        select distinct on (j.period_id, j.player) j.*,
+               case when b.operator <> 'sum' then j.k1 when b.ordering = 'desc' then ~j.total::bigint else j.total::bigint end as new_k1,
+               case when b.operator <> 'sum' then j.k2 when b.ordering = 'desc' then ~j.subtotal::bigint else j.subtotal::bigint end as new_k2,
+               -- The same pair again, with other metadata: reached when it first was.
+               case when b.operator = 'last' and j.nth = 1 and j.is_old and (j.k1, j.k2) = (j.old_k1, j.old_k2)
+                    then j.old_k3 else j.k3 end as new_k3
         from judged j
         where j.has_changed and not (select is_there from trouble)
         order by j.period_id, j.player, j.item desc
     ),
     written as (
         insert into ladder.entry as e (period_id, player, window_kind, period_start, k1, k2, k3, revision, removed, metadata)
-        select f.period_id, f.player, f.window_kind, f.starts_at,
-               case when b.operator <> 'sum' then f.k1 when b.ordering = 'desc' then ~f.total::bigint else f.total::bigint end,
-               case when b.operator <> 'sum' then f.k2 when b.ordering = 'desc' then ~f.subtotal::bigint else f.subtotal::bigint end,
-               -- The same pair again, with other metadata: reached when it first was.
-               case when b.operator = 'last' and f.nth = 1 and f.is_old and (f.k1, f.k2) = (f.old_k1, f.old_k2)
-                    then f.old_k3 else f.k3 end,
+        select f.period_id, f.player, f.window_kind, f.starts_at, f.new_k1, f.new_k2, f.new_k3,
                coalesce(f.old_revision, nextval('ladder.revision')), false, null
         from final f
         order by f.period_id, f.player
@@ -140,21 +154,36 @@ begin
             where e.revision = excluded.revision
         returning 1
     ),
+    taken as materialized (
+        select j.item, array_agg(j.period_id) filter (where j.has_changed) as period_ids,
+               -- The last change of a place says from where to where all of them went.
+               array_agg(case when f.item is not null
+                              then array[case when f.is_old then f.old_k1 end, case when f.is_old then f.old_k2 end,
+                                         case when f.is_old then f.old_k3 end, f.new_k1, f.new_k2, f.new_k3]
+                              else array[null, null, null, null, null, null]::bigint[] end) filter (where j.has_changed) as moves
+        from judged j
+        left join final f on f.item = j.item and f.period_id = j.period_id
+        where not (select is_there from trouble)
+        group by j.item
+    ),
     told as (
-        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids)
-        select p_board, p_player[j.item], p_score[j.item], p_subscore[j.item], ladder.time_of(p_achieved_us[j.item]), j.period_ids
-        from (select item, array_agg(period_id) filter (where has_changed) as period_ids
-              from judged
-              where not (select is_there from trouble)
-              group by item
-              order by item) j
-        returning period_ids is not null as has_changed
+        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
+        select p_board, p_player[j.item], p_score[j.item], p_subscore[j.item], ladder.time_of(p_achieved_us[j.item]), j.period_ids, j.moves
+        from taken j
+        where b.facet_ids = '{}'
+        order by j.item
     )
     select (select is_there from trouble) as is_troubled,
            (select count(*) from final) as wanted,
            (select count(*) from written) as written,
-           (select count(*) from told) as taken,
-           (select count(*) filter (where t.has_changed) from told t) as changed
+           (select count(*) from taken) as taken,
+           (select count(*) from taken t where t.period_ids is not null) as changed,
+           -- On a board with facets the events are inserted below, when the mirrored entries are known.
+           case when b.facet_ids <> '{}' then (select array_agg(t.item) from taken t) end as items,
+           case when b.facet_ids <> '{}' then (select array_agg(t.period_ids::text) from taken t) end as item_periods,
+           case when b.facet_ids <> '{}' then (select array_agg(t.moves::text) from taken t) end as item_moves,
+           case when b.facet_ids <> '{}' then (select array_agg(j.item) from judged j) end as touched_by,
+           case when b.facet_ids <> '{}' then (select array_agg(j.period_id) from judged j) end as touched
     into s;
 
     if s.is_troubled then
@@ -166,15 +195,53 @@ begin
                                  (select array_agg(i.round order by i.item)
                                   from (select n.item, (row_number() over (partition by n.player order by n.item) - 1)::integer as round
                                         from unnest(p_player) with ordinality as n (player, item)) i),
-                                 array_fill(0, array[cardinality(p_player)]), '{}', '{}', '{}') x
+                                 array_fill(0, array[cardinality(p_player)]), '{}', '{}', '{}', p_facets) x
+              where x.facet is null
               group by x.item) r;
         return;
     end if;
     if s.written <> s.wanted then
         raise exception 'the batch raced with another transaction' using errcode = 'serialization_failure';
     end if;
+
+    -- One mirror for each player, in the name of his last row.
+    if s.items is not null then
+        v_facet_rows := array(
+            with player as (
+                select x.player, max(x.item)::integer as item,
+                       jsonb_object_agg(g.key, g.value order by x.item) filter (where g.key is not null) as facets
+                from (select i.item, p_player[i.item] as player from unnest(s.items) as i (item)) x
+                left join lateral jsonb_each(p_facets[x.item]::jsonb) g on true
+                group by x.player
+            ),
+            touched as (
+                select distinct p.item, t.period_id
+                from unnest(s.touched_by, s.touched) as t (item, period_id)
+                join player p on p.player = p_player[t.item]
+            )
+            select m
+            from (select array_agg(item) as items, array_agg(p_board) as boards, array_agg(player) as players, array_agg(facets::text) as facets
+                  from player) x
+            cross join (select array_agg(item) as items, array_agg(1) as windows, array_agg(period_id) as periods from touched) y
+            cross join lateral ladder.facet_mirror(x.items, x.boards, x.players, x.facets, y.items, y.windows, y.periods) m);
+        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
+        select p_board, p_player[i.item], p_score[i.item], p_subscore[i.item], ladder.time_of(p_achieved_us[i.item]),
+               i.period_ids::bigint[] || f.period_ids, i.moves::bigint[] || f.moves
+        from unnest(s.items, s.item_periods, s.item_moves) as i (item, period_ids, moves)
+        left join (select item, array_agg(period_id) as period_ids, array_agg(array[old_k1, old_k2, old_k3, k1, k2, k3]) as moves
+                   from unnest(v_facet_rows)
+                   where outcome = 1 and k1 is not null
+                   group by item) f on f.item = i.item
+        order by i.item;
+        insert into ladder.score_event (board_id, kind, player, period_ids, moves)
+        select p_board, 'remove', p_player[f.item], array_agg(f.period_id),
+               array_agg(array[f.old_k1, f.old_k2, f.old_k3, f.k1, f.k2, f.k3])
+        from unnest(v_facet_rows) f
+        where f.k1 is null
+        group by f.item;
+    end if;
     return query select s.changed, cardinality(p_player) - s.taken;
 end
 $$;
-comment on function ladder.submit_history(bigint, text[], bigint[], bigint[], bigint[], boolean)
+comment on function ladder.submit_history(bigint, text[], bigint[], bigint[], bigint[], boolean, text[])
     is 'Takes a batch of an import in one transaction; returns how many submissions changed an entry and how many were refused.';

@@ -23,7 +23,7 @@ begin
     execute format('create table ladder.%I (like ladder.%I including all, constraint %I check (%s)) with (fillfactor = %s, '
                    'autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05)',
                    p_name, p_parent, p_name || '_bounds_ck', v_check,
-                   case when p_parent = 'score_event' then 100 else 90 end);
+                   case when p_parent in ('score_event', 'standing_snapshot') then 100 else 90 end);
     execute format('alter table ladder.%I attach partition ladder.%I for values from (%s) to (%L)', p_parent, p_name,
                    case when p_from = '-infinity' then 'minvalue' else quote_literal(p_from) end, p_to);
     execute format('alter table ladder.%I drop constraint %I', p_name, p_name || '_bounds_ck');
@@ -53,7 +53,8 @@ begin
                      ('entry_monthly', 'period_start', interval '1 year', 'year', 'YYYY'),
                      ('entry_weekly', 'period_start', interval '1 year', 'year', 'YYYY'),
                      ('entry_daily', 'period_start', interval '3 months', 'quarter', 'YYYY"q"Q'),
-                     ('entry_hourly', 'period_start', interval '1 month', 'month', 'YYYYMM'))
+                     ('entry_hourly', 'period_start', interval '1 month', 'month', 'YYYYMM'),
+                     ('standing_snapshot', 'at', interval '1 month', 'month', 'YYYYMM'))
              as k (parent, range_column, step, unit, suffix)
     loop
         -- The first partition ever also takes all of the past: imports bring periods of long ago.

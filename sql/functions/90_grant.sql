@@ -31,20 +31,56 @@ grant usage on schema ladder to ladder_app, ladder_worker;
 grant select on ladder.game, ladder.api_key to ladder_app;
 grant select, insert, update on ladder.board, ladder.entry, ladder.idempotency_key to ladder_app;
 grant select, insert on ladder.epoch, ladder.period to ladder_app;
-grant insert on ladder.edge_purge to ladder_app;
+grant insert on ladder.edge_purge, ladder.facet_drop to ladder_app;
+grant select, insert, update, delete on ladder.player_facet to ladder_app; -- delete: removing a player
+grant select, insert on ladder.facet_value to ladder_app;
 grant select, insert, delete on ladder.score_event to ladder_app; -- delete: erasing a player
+-- What is final is never updated, by nobody.
+grant select, delete on ladder.final_rank, ladder.standing_snapshot to ladder_app;
+grant select, insert on ladder.final_gap to ladder_app;
+grant select on ladder.snapshot_run to ladder_app;
+grant select, insert, update, delete on ladder.combination, ladder.combination_source to ladder_app;
 
 -- Its own: score_event (docs/decisions/0010).
 grant select on ladder.game, ladder.schema_migration to ladder_worker;
 grant select, delete on ladder.board, ladder.idempotency_key to ladder_worker;
 grant select, insert on ladder.epoch to ladder_worker;
 grant select, delete on ladder.edge_purge to ladder_worker;
-grant select, insert, update, delete on ladder.period, ladder.entry, ladder.job_run, ladder.import_run, ladder.popularity to ladder_worker;
+grant select, delete on ladder.facet_drop to ladder_worker;
+grant select, insert, update, delete on ladder.period, ladder.player_facet, ladder.facet_value, ladder.entry, ladder.job_run, ladder.import_run, ladder.popularity to ladder_worker;
 
+grant select, insert, delete on ladder.final_rank, ladder.final_gap, ladder.standing_snapshot, ladder.snapshot_run to ladder_worker;
+grant select on ladder.webhook to ladder_worker;
+grant select, update on ladder.combination to ladder_worker;
+grant select, delete on ladder.combination_source to ladder_worker;
+grant select, insert, update, delete on ladder.webhook_delivery to ladder_worker;
+-- What the worker tallies, serve reads; erasing a player takes his part away.
+grant select on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tally_slot, ladder.tally_day, ladder.tally_player,
+    ladder.tally_recount, ladder.refresh_state to ladder_app;
+grant insert on ladder.tally_recount to ladder_app;
+grant delete on ladder.tally_player to ladder_app;
+grant select, insert, update, delete on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tally_slot, ladder.tally_day,
+    ladder.tally_player, ladder.tally_recount, ladder.refresh_source, ladder.refresh_state, ladder.refresh_run to ladder_worker;
+-- The materialized views are the worker's own, who refreshes them (docs/decisions/0040).
+do $$
+declare
+    v_view name;
+begin
+    for v_view in select c.relname from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relkind = 'm' loop
+        execute format('grant select on ladder.%I to ladder_app', v_view);
+    end loop;
+end
+$$;
+
+grant select on sequence ladder.revision to ladder_worker; -- snapshot_due
 grant usage on sequence ladder.revision, ladder.score_event_id to ladder_app, ladder_worker;
+grant usage on sequence ladder.facet_id to ladder_app;
 
--- A function runs with its caller's rights, so that it gives nobody more; but for the two that make and drop partitions
+-- A function runs with its caller's rights, so that it gives nobody more; but for those that make and drop partitions
 -- with their owner's.
 grant execute on all functions in schema ladder to ladder_app, ladder_worker;
 revoke execute on function ladder.partition_add(text, text, text, timestamptz, timestamptz) from ladder_app, ladder_worker;
-revoke execute on function ladder.partition_ensure(integer), ladder.partition_drop(text) from ladder_app;
+revoke execute on function ladder.partition_ensure(integer), ladder.partition_drop(text), ladder.snapshot_expire(integer) from ladder_app;
+revoke execute on function ladder.refresh_register(text, bigint) from ladder_app, ladder_worker;
+revoke execute on function ladder.refresh_view(text) from ladder_app;
+grant execute on procedure ladder.refresh_due(integer) to ladder_worker;

@@ -7,22 +7,35 @@
 #include "api/api.h"
 #include "api/page.h"
 #include "base/clock.h"
+#include "base/put.h"
 #include "base/text.h"
 
 /* ---- ends ---- */
 
 void api_timing_text(const struct api_call *call, char timing[static API_TIMING_MAX])
 {
-    double total_ms = (double)(clock_monotonic_us() - call->http->started_us) / 1000.0;
+    int64_t total_us = clock_monotonic_us() - call->http->started_us;
+    const char *source = source_name(call->source);
+    char *at = timing;
 
     if (call->source != SOURCE_NONE)
-        snprintf(timing, API_TIMING_MAX, "%s, total;dur=%.2f", source_name(call->source), total_ms);
-    else
-        snprintf(timing, API_TIMING_MAX, "total;dur=%.2f", total_ms);
+        at = put_literal(put_bytes(at, source, strlen(source)), ", ");
+    /* Milliseconds to two places, without printf, which takes its time over them. */
+    at = put_byte(put_int64(put_literal(at, "total;dur="), total_us / 1000), '.');
+    *put_two_digits(at, (int)(total_us % 1000 / 10)) = 0;
+}
+
+void api_timing_header(const struct api_call *call)
+{
+    char timing[API_TIMING_MAX];
+
+    api_timing_text(call, timing);
+    http_reply_header(call->http, "Server-Timing", timing);
 }
 
 void api_fail(struct api_call *call, const struct error *error)
 {
+    api_timing_header(call);
     http_reply_error(call->http, error);
 }
 
@@ -38,18 +51,15 @@ static void answer_send(struct api_call *call, int status, struct buf *body, con
 {
     if (token[0])
         http_reply_header(call->http, "Ladder-Token", token);
-    char timing[API_TIMING_MAX];
-
-    if (call->route->flags & API_TAGS_WRITES && status < 300 && body->size > 0) {
+    /* Not after a PUT: what is stored has more than what was sent, so that its tag would lie (RFC 9110, 9.3.4). */
+    if (call->route->flags & API_CONDITIONAL && call->route->method == HTTP_PATCH && status < 300 && body->size > 0) {
         char tag[PAGE_TAG_MAX], quoted[PAGE_TAG_MAX + 2];
         page_tag(buf_slice(body), tag);
         snprintf(quoted, sizeof(quoted), "\"%s\"", tag);
         http_reply_header(call->http, "ETag", quoted);
     }
-    api_timing_text(call, timing);
-    http_reply_header(call->http, "Server-Timing", timing);
+    api_timing_header(call);
     http_reply_header(call->http, "Cache-Control", "private, no-store");
-    http_reply_header(call->http, "Ladder-Cache", "bypass");
     http_reply(call->http, status, body->size == 0 ? NULL : status >= 400 ? "application/problem+json" : "application/json", body);
 }
 

@@ -18,10 +18,20 @@ struct api_call;
 
 typedef void api_handler_fn(struct api_call *call);
 
-enum { API_NEEDS_BOARD = 1, API_OPEN = 2 /* no key */, API_TAGS_WRITES = 4 /* a write answers with the new state and its tag */, API_ANSWER_BYTES_MAX = 4 << 20 };
+enum { API_NEEDS_BOARD = 1, API_OPEN = 2 /* no key */, API_CONDITIONAL = 4 /* a write that knows If-Match and If-None-Match */, API_ANSWER_BYTES_MAX = 4 << 20 };
 
-/* How an answer came about, as Ladder-Cache says it. */
-enum api_cache { API_CACHE_HIT, API_CACHE_STALE, API_CACHE_MISS, API_CACHE_JOINED, API_CACHE_BYPASS, API_CACHE_L2, API_CACHE_COUNT };
+/* How an answer came about: see outcomes in page.c for how Ladder-Cache and Cache-Status say it. */
+enum api_cache {
+    API_CACHE_HIT,
+    API_CACHE_STALE,
+    API_CACHE_MISS,
+    API_CACHE_TOUCHED, /* a miss: there was one, of which a change touched the ranks */
+    API_CACHE_JOINED,
+    API_CACHE_BYPASS,
+    API_CACHE_L2,
+    API_CACHE_JOINED_L2, /* somebody else's question to the second cache had it */
+    API_CACHE_COUNT
+};
 
 struct api_route {
     enum http_method method;
@@ -33,7 +43,7 @@ struct api_route {
 };
 
 /* What every read of a standing knows. */
-#define API_STANDING_PARAMETERS "window period ranking fields integers source "
+#define API_STANDING_PARAMETERS "window period facet ranking fields integers source "
 
 struct api_call {
     struct api *api;
@@ -48,6 +58,7 @@ struct api_call {
     struct token token;
     bool integers_as_strings;
     bool shows_source;
+    bool is_final; /* the answer is of a closed period, asked for by its id: nothing but an erasure changes it */
     enum source source;
     /* Idempotency-Key: */
     bool has_claim;
@@ -65,8 +76,12 @@ struct api_settings {
     int64_t l1_bytes;
     const char *l2_url;
     int64_t l2_ttl_ms;
+    int64_t closed_max_age_s;
     int heartbeat_ms;
 };
+
+/* Every route there is, in the order in which a request is compared with them; static. */
+const struct api_route *api_routes(size_t *ret_count);
 
 struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_settings *settings);
 void api_free(struct api **api);
@@ -81,14 +96,18 @@ const struct crypto_key *api_cursor_key(const struct api *api);
 const struct crypto_key *api_token_key(const struct api *api);
 const struct api_settings *api_settings_of(const struct api *api);
 bool api_is_draining(const struct api *api);
+struct documents *api_documents(const struct api *api);
 void api_metrics_render(struct api *api, struct buf *body);
 
-void api_count(struct api_call *call, enum api_cache outcome);
+size_t api_route_index(const struct api_call *call);
+/* age_us: how long ago what is sent was made; counted for what a cache had. */
+void api_count(struct api_call *call, enum api_cache outcome, int64_t age_us);
 /* The second cache did not have it; or has it, and it is refreshed. */
 void api_count_l2(struct api_call *call, bool is_refresh);
 /* Server-Timing: who answered, how long it took. */
-enum { API_TIMING_MAX = 64 };
+enum { API_TIMING_MAX = 128 };
 void api_timing_text(const struct api_call *call, char timing[static API_TIMING_MAX]);
+void api_timing_header(const struct api_call *call); /* for what is answered next */
 
 void api_fail(struct api_call *call, const struct error *error);
 void api_fail_with(struct api_call *call, enum error_code code, const char *message);
@@ -114,11 +133,18 @@ api_handler_fn api_board_put, api_board_get, api_board_list, api_board_patch, ap
     api_board_deleted;                                                                                     /* boards.c */
 api_handler_fn api_score_post, api_scores_post;                                                            /* scores.c */
 api_handler_fn api_top, api_range, api_player, api_around, api_players, api_at;                            /* standings.c */
+api_handler_fn api_compare, api_player_history;                                                            /* history.c */
+api_handler_fn api_combination_put, api_combination_get, api_combination_delete;                           /* combination.c */
+api_handler_fn api_player_boards;                                                                          /* player_boards.c */
+api_handler_fn api_statistics;                                                                             /* statistics.c */
+api_handler_fn api_stats_history;                                                                          /* stats_history.c */
 api_handler_fn api_periods;                                                                                /* periods.c */
 api_handler_fn api_player_remove, api_player_erase;                                                        /* removal.c */
 api_handler_fn api_cache_purge;                                                                            /* purging.c */
 api_handler_fn api_query;                                                                                  /* query.c */
+api_handler_fn api_description, api_docs;                                                              /* document.c */
 api_handler_fn api_healthz, api_readyz, api_metrics, api_version;                                          /* health.c */
+api_handler_fn api_performance, api_alerts, api_servers_change;                                            /* servers.c */
 
 /* The streamed form of POST /scores (stream.c). */
 bool api_stream_data(struct api_call *call, struct slice bytes);

@@ -39,6 +39,19 @@ static const char *windows_literal(struct api_call *call, const struct board *bo
     return arena_strdup(call->arena, text);
 }
 
+static const char *facets_literal(struct api_call *call, const struct board *board)
+{
+    char text[FACETS_MAX * (FACET_NAME_BYTES_MAX + 1) + 3] = "{";
+
+    for (int i = 0; i < board->facet_count; i++) {
+        if (i)
+            strcat(text, ",");
+        strcat(text, board->facets[i].name);
+    }
+    strcat(text, "}");
+    return arena_strdup(call->arena, text);
+}
+
 static const char *number(struct api_call *call, int64_t value)
 {
     return arena_printf(call->arena, "%lld", (long long)value);
@@ -80,7 +93,7 @@ static void refusal_answer(struct api_call *call, const struct error *error)
 
 static void page_answer(struct api_call *call, struct buf *body, int64_t changed_us)
 {
-    struct page *page = page_new(call, 200, body, changed_us, INT64_MAX);
+    struct page *page = page_new(call, 200, body, changed_us, INT64_MAX, INT64_MAX);
 
     page_send(call, page, API_CACHE_BYPASS);
     page_free(page);
@@ -303,6 +316,8 @@ static void patch_send(struct change *change)
     for (int i = 0; i < BOARD_CACHING_COUNT; i++)
         parameter(&write, definition->has_caching[i] ? number(call, board_caching_get(&board->caching, i)) : NULL);
     parameter(&write, change->version);
+    parameter(&write, definition->has_facets ? facets_literal(call, board) : NULL);
+    parameter(&write, definition->has_facet_values ? number(call, board->facet_values_max) : NULL);
     write_send(call, &write, on_patch);
 }
 
@@ -316,6 +331,7 @@ static void put_send(struct change *change)
     if (change->exists) {
         /* Not an insertion that may turn out to be a change: it must not make a board again that is deleted meanwhile. */
         definition->has_windows = definition->has_min = definition->has_max = definition->has_public = true;
+        definition->has_facets = definition->has_facet_values = true;
         for (int i = 0; i < BOARD_CACHING_COUNT; i++)
             definition->has_caching[i] = true;
         patch_send(change);
@@ -334,6 +350,8 @@ static void put_send(struct change *change)
     for (int i = 0; i < BOARD_CACHING_COUNT; i++)
         parameter(&write, number(call, board_caching_get(&board->caching, i)));
     parameter(&write, change->must_be_new ? "true" : "false");
+    parameter(&write, facets_literal(call, board));
+    parameter(&write, number(call, board->facet_values_max));
     write_send(call, &write, on_put);
 }
 
@@ -355,7 +373,8 @@ static void definition_start(struct api_call *call, const struct board *before, 
 
 void api_board_put(struct api_call *call)
 {
-    const struct board fresh = {.window_count = 1, .time_zone = "UTC", .score_min = INT64_MIN, .score_max = INT64_MAX};
+    const struct board fresh = {.window_count = 1, .time_zone = "UTC", .score_min = INT64_MIN, .score_max = INT64_MAX,
+                                .facet_values_max = FACET_VALUES_DEFAULT};
 
     definition_start(call, &fresh, false);
 }

@@ -67,6 +67,46 @@ static bool read_windows(const struct json_object *object, struct definition *de
     return true;
 }
 
+static bool read_facets(const struct json_object *object, struct definition *definition, struct error *error)
+{
+    struct board *board = &definition->board;
+    size_t count;
+
+    definition->has_facets = json_has(object, "facets");
+    if (!definition->has_facets)
+        return true;
+    if (!json_read_array(object, "facets", FACETS_MAX, &count, error))
+        return false;
+    board->facet_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct slice name;
+        if (!json_array_text(object, "facets", i, &name, error))
+            return false;
+        if (!facet_name_is_valid(name))
+            return error_set_field(error, ERROR_INVALID_BODY, "/facets",
+                                   "a facet's name is a small letter, then up to 31 of small letters, digits, '_'");
+        for (int j = 0; j < board->facet_count; j++)
+            if (slice_is(name, board->facets[j].name))
+                return error_set_field(error, ERROR_INVALID_BODY, "/facets", "holds %s twice", board->facets[j].name);
+        struct board_facet *facet = &board->facets[board->facet_count++];
+        *facet = (struct board_facet){.id = 0};
+        memcpy(facet->name, name.data, name.size);
+    }
+    return true;
+}
+
+static bool read_facet_values(const struct json_object *object, struct definition *definition, struct error *error)
+{
+    int64_t *value = &definition->board.facet_values_max;
+
+    if (!json_read_int64(object, "facet_values_max", false, value, error))
+        return false;
+    definition->has_facet_values = json_has(object, "facet_values_max");
+    if (*value < 1 || *value > FACET_VALUES_MAX)
+        return error_set_field(error, ERROR_INVALID_BODY, "/facet_values_max", "must be an integer from 1 to %d", FACET_VALUES_MAX);
+    return true;
+}
+
 static bool read_caching(const struct json_object *object, struct definition *definition, struct error *error)
 {
     for (int i = 0; i < BOARD_CACHING_COUNT; i++) {
@@ -106,7 +146,7 @@ bool definition_fixed_check(const struct board *before, const struct board *afte
 
 bool definition_read(struct api_call *call, struct definition *definition, bool is_patch, struct error *error)
 {
-    static const char *const names[] = {"name",      "order",  "operator",   "tie",        "windows", "time_zone", "score_min",
+    static const char *const names[] = {"name",      "order",  "operator",   "tie",        "windows", "time_zone", "score_min", "facets", "facet_values_max",
                                         "score_max", "public", "created_at", "updated_at", CACHING,   NULL};
     struct json_document document;
     struct json_object object;
@@ -125,7 +165,8 @@ bool definition_read(struct api_call *call, struct definition *definition, bool 
         read_windows(&object, definition, error) && json_read_text(&object, "time_zone", false, &zone, error) &&
         json_read_int64(&object, "score_min", false, &board->score_min, error) &&
         json_read_int64(&object, "score_max", false, &board->score_max, error) &&
-        json_read_bool(&object, "public", false, &board->is_public, error) && read_caching(&object, definition, error);
+        json_read_bool(&object, "public", false, &board->is_public, error) && read_facets(&object, definition, error) &&
+        read_facet_values(&object, definition, error) && read_caching(&object, definition, error);
     definition->has_min = is_ok && json_has(&object, "score_min");
     definition->has_max = is_ok && json_has(&object, "score_max");
     definition->has_public = is_ok && json_has(&object, "public");

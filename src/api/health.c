@@ -7,6 +7,7 @@
 
 static void text_answer(struct api_call *call, int status, struct buf *body, const char *type)
 {
+    api_timing_header(call);
     http_reply_header(call->http, "Cache-Control", "no-store");
     http_reply(call->http, status, type, body);
 }

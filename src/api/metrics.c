@@ -1,8 +1,10 @@
 #include "api/metrics.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 
+#include "api/servers.h"
 #include "base/assert.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -12,11 +14,21 @@ static struct metrics left; /* of loops that have ended */
 static const int64_t bounds_us[METRICS_BUCKETS] = {250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 1000000, 5000000};
 static const char *const bounds_text[METRICS_BUCKETS] = {"0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "1", "5"};
 
+static const int64_t ages_us[METRICS_AGES] = {100000, 1000000, 10000000, 60000000, 600000000, 3600000000, 86400000000};
+static const char *const ages_text[METRICS_AGES] = {"0.1", "1", "10", "60", "600", "3600", "86400"};
+
 static void add(_Atomic uint64_t *sum, const _Atomic uint64_t *counter)
 {
     uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
 
     atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + value, memory_order_relaxed);
+}
+
+static void ages_add(struct metrics_ages *sum, const struct metrics_ages *ages)
+{
+    for (int i = 0; i <= METRICS_AGES; i++)
+        add(&sum->buckets[i], &ages->buckets[i]);
+    add(&sum->total_us, &ages->total_us);
 }
 
 static void counters_add(struct metrics *sum, const struct metrics *metrics)
@@ -32,19 +44,25 @@ static void counters_add(struct metrics *sum, const struct metrics *metrics)
             add(&sum->routes[r].outcomes[i], &metrics->routes[r].outcomes[i]);
         add(&sum->routes[r].l2_misses, &metrics->routes[r].l2_misses);
         add(&sum->routes[r].l2_refreshes, &metrics->routes[r].l2_refreshes);
+        ages_add(&sum->routes[r].l1_ages, &metrics->routes[r].l1_ages);
+        ages_add(&sum->routes[r].l2_ages, &metrics->routes[r].l2_ages);
         for (int i = 0; i <= METRICS_BUCKETS; i++)
             add(&sum->routes[r].buckets[i], &metrics->routes[r].buckets[i]);
         add(&sum->routes[r].total_us, &metrics->routes[r].total_us);
+        struct l1_count *of = &sum->noted.l1.labels[r];
+        const struct l1_count *more = &metrics->noted.l1.labels[r];
+        of->evicted += more->evicted;
+        of->invalidated += more->invalidated;
+        of->forgotten += more->forgotten;
     }
-    sum->noted.l1.evicted += metrics->noted.l1.evicted;
-    sum->noted.l1.invalidated += metrics->noted.l1.invalidated;
-    sum->noted.l1.forgotten += metrics->noted.l1.forgotten;
 }
 
 static void gauges_add(struct metrics_noted *sum, const struct metrics_noted *noted)
 {
-    sum->l1.bytes += noted->l1.bytes;
-    sum->l1.entries += noted->l1.entries;
+    for (int r = 0; r < METRICS_ROUTES_MAX; r++) {
+        sum->l1.labels[r].bytes += noted->l1.labels[r].bytes;
+        sum->l1.labels[r].entries += noted->l1.labels[r].entries;
+    }
     sum->l1.standings += noted->l1.standings;
     sum->submit_queue += noted->submit_queue;
     sum->loops++;
@@ -98,6 +116,22 @@ static void metrics_sum(struct metrics *sum)
         gauges_add(&sum->noted, &metrics->noted);
     }
     pthread_mutex_unlock(&mutex);
+}
+
+void metrics_answered(struct metrics *metrics, size_t route, enum api_cache outcome, int64_t age_us)
+{
+    bool is_l1 = outcome == API_CACHE_HIT || outcome == API_CACHE_STALE, is_l2 = outcome == API_CACHE_L2 || outcome == API_CACHE_JOINED_L2;
+    struct metrics_ages *ages = is_l2 ? &metrics->routes[route].l2_ages : &metrics->routes[route].l1_ages;
+    int bucket = 0;
+
+    http_count(&metrics->routes[route].outcomes[outcome]);
+    if (!is_l1 && !is_l2)
+        return;
+    age_us = age_us > 0 ? age_us : 0;
+    while (bucket < METRICS_AGES && age_us > ages_us[bucket])
+        bucket++;
+    http_count(&ages->buckets[bucket]);
+    atomic_store_explicit(&ages->total_us, atomic_load_explicit(&ages->total_us, memory_order_relaxed) + (uint64_t)age_us, memory_order_relaxed);
 }
 
 void metrics_took(struct metrics *metrics, size_t route, int64_t took_us)
@@ -163,24 +197,80 @@ static void answers_render(struct buf *body, const char *layer, const char *rout
                    (unsigned long long)count);
 }
 
+static void age_render(struct buf *body, const char *layer, const char *route, const struct metrics_ages *ages)
+{
+    uint64_t so_far = 0;
+
+    for (int i = 0; i <= METRICS_AGES; i++)
+        so_far += ages->buckets[i];
+    if (so_far == 0)
+        return;
+    so_far = 0;
+    for (int i = 0; i <= METRICS_AGES; i++) {
+        so_far += ages->buckets[i];
+        buf_printf(body, "ladder_cache_age_seconds_bucket{layer=\"%s\",route=\"%s\",le=\"%s\"} %llu\n", layer, route,
+                   i < METRICS_AGES ? ages_text[i] : "+Inf", (unsigned long long)so_far);
+    }
+    buf_printf(body, "ladder_cache_age_seconds_sum{layer=\"%s\",route=\"%s\"} %.6f\n", layer, route, (double)ages->total_us / 1e6);
+    buf_printf(body, "ladder_cache_age_seconds_count{layer=\"%s\",route=\"%s\"} %llu\n", layer, route, (unsigned long long)so_far);
+}
+
+static void ages_render(struct buf *body, const struct metrics *sum, const struct api_route *routes, size_t count)
+{
+    head(body, "ladder_cache_age_seconds", "histogram", "How long ago answers that a cache had were made, when they were sent.");
+    for (size_t r = 0; r < count; r++) {
+        age_render(body, "l1", routes[r].path, &sum->routes[r].l1_ages);
+        age_render(body, "l2", routes[r].path, &sum->routes[r].l2_ages);
+    }
+}
+
+/* What memory counts by route. */
+static const struct {
+    const char *name, *type, *help;
+    size_t at;
+} labelled[] = {
+    {"ladder_cache_invalidated_total", "counter", "Remembered answers found touched by a move when they were asked for.", offsetof(struct l1_count, invalidated)},
+    {"ladder_cache_evicted_total", "counter", "Remembered answers that left to make room.", offsetof(struct l1_count, evicted)},
+    {"ladder_cache_forgotten_total", "counter", "Remembered answers that left because changes may have been missed.", offsetof(struct l1_count, forgotten)},
+    {"ladder_cache_bytes", "gauge", "Memory that remembered answers take.", offsetof(struct l1_count, bytes)},
+    {"ladder_cache_entries", "gauge", "Remembered answers.", offsetof(struct l1_count, entries)},
+};
+
+static bool is_asked(const struct metrics *sum, size_t route)
+{
+    for (int i = 0; i < API_CACHE_COUNT; i++)
+        if (i != API_CACHE_BYPASS && sum->routes[route].outcomes[i])
+            return true;
+    return false;
+}
+
 static void caches_render(struct buf *body, const struct metrics *sum, const struct api_route *routes, size_t count)
 {
-    static const char *const names[API_CACHE_L2] = {"hit", "stale", "miss", "coalesced", "bypass"};
+    static const char *const names[API_CACHE_L2] = {"hit", "stale", "miss", "invalidated", "coalesced", "bypass"};
 
     head(body, "ladder_cache_answers_total", "counter", "Answers about standings, by cache, route and how they came about.");
     for (size_t r = 0; r < count; r++) {
-        for (int i = 0; i < API_CACHE_L2; i++) /* what L2 has, L1 did not */
-            answers_render(body, "l1", routes[r].path, names[i],
-                           sum->routes[r].outcomes[i] + (i == API_CACHE_MISS ? sum->routes[r].outcomes[API_CACHE_L2] : 0));
+        for (int i = 0; i < API_CACHE_L2; i++) { /* what L2 has, L1 did not */
+            uint64_t answers = sum->routes[r].outcomes[i];
+            if (i == API_CACHE_MISS)
+                answers += sum->routes[r].outcomes[API_CACHE_L2];
+            if (i == API_CACHE_JOINED)
+                answers += sum->routes[r].outcomes[API_CACHE_JOINED_L2];
+            answers_render(body, "l1", routes[r].path, names[i], answers);
+        }
         answers_render(body, "l2", routes[r].path, "hit", sum->routes[r].outcomes[API_CACHE_L2]);
         answers_render(body, "l2", routes[r].path, "miss", sum->routes[r].l2_misses);
         answers_render(body, "l2", routes[r].path, "refresh", sum->routes[r].l2_refreshes);
     }
-    metric(body, "ladder_cache_invalidated_total", "counter", "Remembered answers found touched by a move when they were asked for.", sum->noted.l1.invalidated);
-    metric(body, "ladder_cache_evicted_total", "counter", "Remembered answers that left to make room.", sum->noted.l1.evicted);
-    metric(body, "ladder_cache_forgotten_total", "counter", "Remembered answers that left because changes may have been missed.", sum->noted.l1.forgotten);
-    metric(body, "ladder_cache_bytes", "gauge", "Memory that remembered answers take.", sum->noted.l1.bytes);
-    metric(body, "ladder_cache_entries", "gauge", "Remembered answers.", sum->noted.l1.entries);
+    ages_render(body, sum, routes, count);
+    for (size_t i = 0; i < ARRAY_SIZE(labelled); i++) {
+        head(body, labelled[i].name, labelled[i].type, labelled[i].help);
+        for (size_t r = 0; r < count; r++) {
+            const uint64_t *value = (const uint64_t *)(const void *)((const char *)&sum->noted.l1.labels[r] + labelled[i].at);
+            if (is_asked(sum, r))
+                buf_printf(body, "%s{layer=\"l1\",route=\"%s\"} %llu\n", labelled[i].name, routes[r].path, (unsigned long long)*value);
+        }
+    }
     metric(body, "ladder_cache_standings", "gauge", "Standings whose changes are followed.", sum->noted.l1.standings);
 }
 
@@ -200,5 +290,6 @@ void metrics_render(struct buf *body, const struct api_route *routes, size_t cou
     metric(body, "ladder_database_writable", "gauge", "1: the primary takes writes, from every loop.", sum->noted.can_write == sum->noted.loops);
     metric(body, "ladder_redis_trusted", "gauge", "1: Redis is believed, by every loop.", sum->noted.is_redis_trusted == sum->noted.loops);
     metric(body, "ladder_cache_trusted", "gauge", "1: every loop hears of all changes, and so may answer from memory.", sum->noted.is_memory_trusted == sum->noted.loops);
+    servers_metrics_render(body);
     free(sum);
 }

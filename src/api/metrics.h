@@ -11,13 +11,20 @@
 #include "cache/l1.h"
 #include "http/server.h"
 
-enum { METRICS_ROUTES_MAX = 64, METRICS_BUCKETS = 12 };
+enum { METRICS_ROUTES_MAX = 64, METRICS_BUCKETS = 12, METRICS_AGES = 7 };
+
+/* How old what caches had was when it was sent. */
+struct metrics_ages {
+    _Atomic uint64_t buckets[METRICS_AGES + 1];
+    _Atomic uint64_t total_us;
+};
 
 struct metrics {
     struct http_counters http;
     struct {
         _Atomic uint64_t outcomes[API_CACHE_COUNT];    /* answers from the caches and past them */
         _Atomic uint64_t l2_misses, l2_refreshes;      /* its hits are an outcome */
+        struct metrics_ages l1_ages, l2_ages;
         _Atomic uint64_t buckets[METRICS_BUCKETS + 1]; /* by time taken; the last: longer than all */
         _Atomic uint64_t total_us;
     } routes[METRICS_ROUTES_MAX];
@@ -33,6 +40,8 @@ struct metrics {
 struct metrics *metrics_join(void);
 void metrics_leave(struct metrics **metrics); /* what the loop counted stays in the sum */
 void metrics_note(struct metrics *metrics, const struct metrics_noted *noted);
+/* age_us: see api_count. */
+void metrics_answered(struct metrics *metrics, size_t route, enum api_cache outcome, int64_t age_us);
 void metrics_took(struct metrics *metrics, size_t route, int64_t took_us);
 
 /* routes: their paths and methods, in the order of the indices. */

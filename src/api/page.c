@@ -3,8 +3,7 @@
  *
  * Validators. The entity tag is a hash of the body, and of nothing else: the same bytes have the same tag on every server.
  * Each coding has a tag of its own (RFC 9110, 8.8.3.3). Last-Modified is rounded up to a whole second, though never past
- * the instant at which the page was true (by Redis's clock, like the change's), nor past now; and 304 is given only to a
- * date at or past the rounded one: so a client that got its copy in the second of a change, and may have the older one, is
+ * now; and 304 is given only to a date at or past the rounded one: so a client that got its copy in the second of a change, and may have the older one, is
  * never told that it is current.
  */
 #include "api/page.h"
@@ -18,12 +17,13 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/hash.h"
+#include "base/put.h"
 #include "base/text.h"
 #include "cache/compress.h"
 #include "http/condition.h"
 #include "http/negotiate.h"
 
-enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, SECOND_US = 1000000 };
+enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, FORM_BYTES = 512 /* of header fields, about */, SECOND_US = 1000000, BEATS_LATE = 4 };
 
 struct form {
     char tag[PAGE_TAG_MAX]; /* without quotes */
@@ -33,8 +33,10 @@ struct form {
 
 struct page {
     int status;
-    struct buf body;
+    struct http_body *body;
+    struct http_body *brotli; /* compressed already; NULL: not */
     int64_t valid_since_us; /* the change, rounded up to a second */
+    int64_t until_us;       /* no date from here on */
     bool is_young; /* that second is not over: last_modified is still short of it */
     char last_modified[CLOCK_TEXT_MAX];
     char cache_control[CACHE_CONTROL_MAX];
@@ -44,6 +46,8 @@ struct page {
     struct form forms[HTTP_CODING_COUNT];
     size_t bytes;
     uint64_t reads;
+    int64_t made_us; /* monotonic */
+    enum source source;
     char name[]; /* '+' or '-', then the target: see kv/keys.h */
 };
 
@@ -60,7 +64,7 @@ int64_t page_valid_since(int64_t changed_us)
     return (changed_us + (fault_is("date") ? 0 : SECOND_US - 1)) / SECOND_US * SECOND_US;
 }
 
-struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us)
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us, int64_t until_us)
 {
     static const char *const suffixes[] = {"", "-gzip", "-br"};
     struct slice target = call->http->target;
@@ -70,10 +74,14 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     int64_t latest_us = as_of_us < now_us ? as_of_us : now_us;
 
     ASSERT(page != NULL);
+    if (latest_us >= until_us)
+        latest_us = until_us - 1;
+    page->until_us = until_us;
     page->status = status;
-    page->body = *body;
-    buf_init(body, body->bytes_max);
-    page_tag(buf_slice(&page->body), tag);
+    page->made_us = clock_monotonic_us();
+    page->source = call->source;
+    page->body = http_body_new(body);
+    page_tag(http_body_slice(page->body), tag);
     for (int i = 0; i < HTTP_CODING_COUNT; i++)
         strcat(strcpy(page->forms[i].tag, tag), suffixes[i]);
     if (changed_us > 0 && changed_us <= latest_us) {
@@ -81,11 +89,11 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
         page->is_young = page->valid_since_us > latest_us;
         clock_format_http(page->is_young ? latest_us : page->valid_since_us, page->last_modified);
     }
-    cache_control_texts(call, page->cache_control, page->edge_control);
+    cache_control_texts(call, status, page->cache_control, page->edge_control);
     cache_tags_texts(call, page->surrogate_key, page->cache_tag);
     page->name[0] = call->key.scope == SCOPE_NONE ? '+' : '-';
     memcpy(page->name + 1, target.data, target.size);
-    page->bytes = sizeof(*page) + target.size + page->body.size;
+    page->bytes = sizeof(*page) + target.size + http_body_slice(page->body).size;
     return page;
 }
 
@@ -102,13 +110,26 @@ void page_free(void *value)
     struct page *page = value;
 
     forms_free(page);
-    buf_done(&page->body);
+    http_body_free(&page->body);
+    http_body_free(&page->brotli);
     free(page);
 }
 
 size_t page_bytes(const struct page *page)
 {
     return page->bytes;
+}
+
+void page_set_kept(struct page *page, int64_t age_us, struct buf *brotli)
+{
+    page->made_us -= age_us;
+    if (brotli->size > 0)
+        page->brotli = http_body_new(brotli);
+}
+
+enum source page_source(const struct page *page)
+{
+    return page->source;
 }
 
 uint64_t page_reads_take(struct page *page, char *name, size_t name_max)
@@ -141,7 +162,8 @@ static void field_add(struct fields *fields, const char *name, const char *value
 static void fields_make(const struct page *page, enum http_coding coding, bool is_whole, struct fields *fields)
 {
     fields->count = 0;
-    snprintf(fields->tag, sizeof(fields->tag), "\"%s\"", page->forms[coding].tag);
+    const char *tag = page->forms[coding].tag;
+    strcpy(put_bytes(put_byte(fields->tag, '"'), tag, strlen(tag)), "\"");
     if (is_whole) {
         field_add(fields, "Content-Type", page->status >= 400 ? "application/problem+json" : "application/json");
         field_add(fields, "Content-Encoding", coding == HTTP_IDENTITY ? "" : http_coding_name(coding));
@@ -175,107 +197,137 @@ static enum http_verdict page_verdict(const struct api_call *call, const struct 
     return verdict;
 }
 
-static enum http_coding coding_choose(const struct api_call *call, const struct page *page)
+/* is_hit: others will take the same form, so it may be made; else only one that is there. */
+static enum http_coding coding_choose(const struct api_call *call, const struct page *page, bool is_hit)
 {
-    struct slice accept = http_header(call->http, "Accept-Encoding");
-    enum http_coding best = HTTP_IDENTITY;
+    const bool is_useless[HTTP_CODING_COUNT] = {
+        [HTTP_GZIP] = page->forms[HTTP_GZIP].is_useless || !is_hit,
+        [HTTP_BROTLI] = page->forms[HTTP_BROTLI].is_useless || !(is_hit || page->brotli)};
 
-    if (!accept.data || page->body.size < COMPRESS_BYTES_MIN)
+    if (http_body_slice(page->body).size < COMPRESS_BYTES_MIN)
         return HTTP_IDENTITY;
-    int best_weight = http_coding_weight(accept, HTTP_IDENTITY);
-    for (int coding = HTTP_GZIP; coding < HTTP_CODING_COUNT; coding++) {
-        int weight = http_coding_weight(accept, (enum http_coding)coding);
-        if (weight > 0 && weight >= best_weight && !page->forms[coding].is_useless) {
-            best = (enum http_coding)coding;
-            best_weight = weight;
-        }
-    }
-    return best;
+    return http_coding_best(http_header(call->http, "Accept-Encoding"), is_useless);
 }
 
 /* ---- sending ---- */
 
-static const char *const outcome_names[API_CACHE_COUNT] = {"hit", "stale", "miss", "miss", "bypass", "hit"};
-/* RFC 9211. */
-static const char *const outcome_status[API_CACHE_COUNT] = {
-    "ladder; hit", "ladder; hit; ttl=-1", "ladder; fwd=miss; stored", "ladder; fwd=miss; collapsed", "ladder; fwd=bypass",
-    "ladder; hit; detail=l2"};
+/* Ladder-Cache; Cache-Status (RFC 9211); is it of a cache, so that Server-Timing says when it was made? */
+static const struct {
+    const char *name, *status;
+    bool is_kept;
+} outcomes[API_CACHE_COUNT] = {
+    [API_CACHE_HIT] = {"hit", "ladder; hit", true},
+    [API_CACHE_STALE] = {"stale", "ladder; hit; ttl=-1", true},
+    [API_CACHE_MISS] = {"miss", "ladder; fwd=miss; stored", false},
+    [API_CACHE_TOUCHED] = {"miss", "ladder; fwd=stale; stored; detail=interval", false},
+    [API_CACHE_JOINED] = {"miss", "ladder; fwd=miss; collapsed", false},
+    [API_CACHE_BYPASS] = {"bypass", "ladder; fwd=bypass", false},
+    [API_CACHE_L2] = {"hit", "ladder; hit; detail=l2", true},
+    [API_CACHE_JOINED_L2] = {"hit", "ladder; hit; detail=l2", true},
+};
 
-/* A form's body; false: compressed, it is of no use. smaller: the caller's, to be freed. */
-static bool form_body(const struct page *page, enum http_coding coding, struct buf *smaller, struct slice *ret_body)
+/* Server-Timing: who has it, and since when; that, unlike its age, stays what it is. */
+static void timing_make(const struct api_call *call, const struct page *page, enum api_cache outcome, char timing[static API_TIMING_MAX])
 {
-    *ret_body = buf_slice(&page->body);
-    if (coding == HTTP_IDENTITY)
-        return true;
-    if (!compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, *ret_body, smaller))
-        return false;
-    *ret_body = buf_slice(smaller);
-    return true;
+    char made[CLOCK_TEXT_MAX];
+
+    strcpy(timing, "memory");
+    if (outcome != API_CACHE_HIT && outcome != API_CACHE_STALE)
+        api_timing_text(call, timing);
+    if (!outcomes[outcome].is_kept)
+        return;
+    size_t size = strlen(timing);
+    clock_format(clock_realtime_us() - (clock_monotonic_us() - page->made_us), made);
+    snprintf(timing + size, API_TIMING_MAX - size, ", made;desc=\"%s\"", made);
+}
+
+/* The body compressed; NULL: it is of no use. */
+static struct http_body *body_compress(const struct page *page, enum http_coding coding)
+{
+    struct buf smaller = {.data = NULL};
+    bool is_smaller = compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, http_body_slice(page->body), &smaller);
+    struct http_body *body = is_smaller ? http_body_new(&smaller) : NULL;
+
+    buf_done(&smaller);
+    return body;
 }
 
 /* timing: what only this answer's Server-Timing says. NULL: the form is of no use. */
 static struct http_shared *form_make(struct page *page, enum http_coding coding, bool is_whole, enum api_cache outcome, const char *timing)
 {
-    struct buf smaller = {.data = NULL};
+    struct http_body *body = page->body, *smaller = NULL;
     struct http_shared *shared = NULL;
     struct fields fields;
-    struct slice body;
 
-    if (form_body(page, coding, &smaller, &body)) {
+    if (coding == HTTP_BROTLI && page->brotli)
+        body = page->brotli;
+    else if (coding != HTTP_IDENTITY)
+        body = smaller = body_compress(page, coding);
+    if (body) {
         fields_make(page, coding, is_whole, &fields);
-        field_add(&fields, "Ladder-Cache", outcome_names[outcome]);
-        field_add(&fields, "Cache-Status", outcome_status[outcome]);
+        field_add(&fields, "Ladder-Cache", outcomes[outcome].name);
+        field_add(&fields, "Cache-Status", outcomes[outcome].status);
         field_add(&fields, "Server-Timing", timing);
         shared = http_shared_new(is_whole ? page->status : 304, fields.items, fields.count, body);
         if (outcome == API_CACHE_HIT)
-            page->bytes += 512 + (is_whole ? body.size : 0);
+            page->bytes += FORM_BYTES + (is_whole && smaller ? http_body_slice(smaller).size : 0);
     } else {
         page->forms[coding].is_useless = true;
     }
-    buf_done(&smaller);
+    http_body_free(&smaller);
     return shared;
 }
 
-/* From the second after the change on, Last-Modified is a date that a client may ask with. */
-static void page_age(struct page *page)
+/*
+ * Once that second is over, Last-Modified is a date that a client may ask with. But what is remembered may have been overtaken in
+ * that very second by a change whose message is on its way: as late as the stream may be before it is not believed any more
+ * (three beats), and Redis's clock may be a little behind ours.
+ */
+static void page_age(const struct api_call *call, struct page *page)
 {
-    if (!page->is_young || clock_realtime_us() < page->valid_since_us)
+    int64_t late_us = fault_is("late-date") ? 0 : BEATS_LATE * 1000LL * api_settings_of(call->api)->heartbeat_ms + SECOND_US;
+
+    if (!page->is_young || page->valid_since_us >= page->until_us || clock_realtime_us() < page->valid_since_us + late_us)
         return;
     page->is_young = false;
     clock_format_http(page->valid_since_us, page->last_modified);
     forms_free(page);
-    page->bytes = sizeof(*page) + page->body.size;
+    page->bytes = sizeof(*page) + strlen(page->name) + http_body_slice(page->body).size;
 }
 
 void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
 {
-    page_age(page);
+    page_age(call, page);
     enum http_coding coding = HTTP_IDENTITY;
     enum http_verdict verdict = page_verdict(call, page, &coding);
     bool is_whole = verdict != HTTP_NOT_MODIFIED;
     bool is_hit = outcome == API_CACHE_HIT;
     struct http_shared *once = NULL, **shared;
-    char timing[API_TIMING_MAX] = "memory";
+    char timing[API_TIMING_MAX];
 
-    api_count(call, outcome);
+    api_count(call, outcome, call->http->started_us - page->made_us);
     page->reads += !http_is_internal(call->http);
     if (verdict == HTTP_FAILED) {
         api_fail_with(call, ERROR_PRECONDITION_FAILED, "the answer is not the one that was asked for");
         return;
     }
-    if (!is_hit)
-        api_timing_text(call, timing);
     /* What may be gone the next moment is not worth compressing. */
-    if (is_hit && is_whole)
-        coding = coding_choose(call, page);
+    if (is_whole)
+        coding = coding_choose(call, page, is_hit);
     for (;;) {
         struct form *form = &page->forms[coding];
         shared = !is_hit ? &once : is_whole ? &form->whole : &form->not_modified;
-        if (!*shared)
+        if (!*shared) {
+            timing_make(call, page, outcome, timing);
             *shared = form_make(page, coding, is_whole, outcome, timing);
-        if (*shared)
+        }
+        if (*shared || coding == HTTP_IDENTITY)
             break;
         coding = HTTP_IDENTITY; /* compressed, it is of no use */
+    }
+    if (!*shared) {
+        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
+        return;
     }
     http_reply_shared(call->http, *shared);
     http_shared_free(&once);

@@ -20,11 +20,16 @@ int64_t page_valid_since(int64_t changed_us);
 
 /*
  * body: taken. changed_us: when it last changed, as far as is known; 0: not known. as_of_us: the instant at which it was true.
- * Both realtime, as Redis reads it.
+ * until_us: from there on the question may mean something else, so that no date from there on is given; INT64_MAX: never.
+ * All realtime, as Redis reads it.
  */
-struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us);
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us, int64_t until_us);
 void page_free(void *page);
 size_t page_bytes(const struct page *page);
+/* It was made that long ago, by whoever kept it, and compressed already: taken; empty: it is not. */
+void page_set_kept(struct page *page, int64_t age_us, struct buf *brotli);
+/* Who answered when it was made. */
+enum source page_source(const struct page *page);
 
 /* How often it was sent since this was last asked, and what was asked for: "" where that is too long to tell. */
 uint64_t page_reads_take(struct page *page, char *name, size_t name_max);

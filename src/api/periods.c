@@ -57,6 +57,12 @@ static void on_periods(void *context, const struct db_outcome *outcome, enum db_
             jsonw_time(&json, period.end_us);
         jsonw_key(&json, "state");
         jsonw_text(&json, strcmp(db_text(rows, i, 4), "closed") == 0 ? "closed" : "open");
+        if (!db_is_null(rows, i, 5)) {
+            jsonw_key(&json, "entries");
+            jsonw_number(&json, db_int64(rows, i, 5));
+            jsonw_key(&json, "closed_at");
+            jsonw_time(&json, db_int64(rows, i, 6));
+        }
         jsonw_object_close(&json);
     }
     jsonw_array_close(&json);
@@ -98,7 +104,8 @@ void api_periods(struct api_call *call)
     for (int i = 0; i < 4; i++)
         read.parameters[read.parameter_count++] = (struct db_parameter){.data = texts[i], .format = DB_TEXT};
     http_hold(call->http);
-    if (!db_read(store_db(call->store), &read, db_lsn(store_db(call->store)), on_periods, listing)) {
+    const struct db_wish wish = {.lsn = db_lsn(store_db(call->store))};
+    if (!db_read_with(store_db(call->store), &read, &wish, on_periods, listing)) {
         api_fail_with(call, ERROR_UNAVAILABLE, "the database is not reachable");
         http_release(call->http);
     }

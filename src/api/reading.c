@@ -6,6 +6,8 @@
  *                                        +--------- FETCH --------> closed? l2_find -- hit --> page_send, flight_land
  *                                                                       | miss
  *                                                                   standing_read -> render -> page_send, flight_land, l2_keep
+ *
+ * An open standing that Redis turns out not to hold is looked for in the second cache too, before PostgreSQL is asked.
  */
 #include "api/reading.h"
 
@@ -13,6 +15,9 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
+#include "base/hash.h"
+#include "db/primary_clock.h"
 
 /* ---- the key ---- */
 
@@ -20,9 +25,10 @@
 struct key_head {
     int64_t standing, board_version, offset, k1, k2, k3, k1_max, at_score;
     double percentile;
-    int32_t limit, above, below, player_size;
+    int32_t limit, above, below, player_size, bins;
     uint8_t view, kind, ranking, absent, at_kind, is_public;
-    uint8_t subscore, achieved_at, metadata, total, of_percentile, texts;
+    uint8_t bin_kind;
+    uint8_t subscore, achieved_at, metadata, total, of_percentile, texts, names_period;
 };
 
 /* Returns its size, or 0: too long to be remembered. */
@@ -47,6 +53,8 @@ static size_t key_make(const struct reading *reading, char out[static L1_KEY_MAX
     head.above = query->above;
     head.below = query->below;
     head.player_size = (int32_t)query->player.size;
+    head.bins = query->statistics.bins;
+    head.bin_kind = query->statistics.bin_kind ? (uint8_t)query->statistics.bin_kind[0] : 0;
     head.view = (uint8_t)reading->view;
     head.kind = (uint8_t)query->kind;
     head.ranking = (uint8_t)query->ranking;
@@ -59,10 +67,18 @@ static size_t key_make(const struct reading *reading, char out[static L1_KEY_MAX
     head.total = reading->shows_total;
     head.of_percentile = reading->shows_percentile;
     head.texts = call->integers_as_strings;
+    head.names_period = reading->names_period; /* what it tells the caches differs */
     memcpy(out, &head, sizeof(head));
     if (query->player.size) {
         memcpy(out + size, query->player.data, query->player.size);
         size += query->player.size;
+    }
+    if (query->statistics.percentiles) {
+        struct slice percentiles = slice_of(query->statistics.percentiles);
+        if (size + percentiles.size > L1_KEY_MAX)
+            return 0;
+        memcpy(out + size, percentiles.data, percentiles.size);
+        size += percentiles.size;
     }
     for (size_t i = 0; i < query->player_count; i++) {
         struct slice id = query->players[i];
@@ -87,12 +103,19 @@ static void reading_fail(struct reading *reading, const struct error *error)
     http_release(http);
 }
 
-/* body: taken. */
-static void reading_end(struct reading *reading, const struct standing_answer *answer, int status, struct buf *body, enum api_cache outcome)
+/* What was changed then was so then, at least. */
+static struct page *reading_page(struct reading *reading, int status, struct buf *body, int64_t changed_us, int64_t until_us)
+{
+    struct api_call *call = reading->call;
+
+    call->is_final = call->is_final && status == 200;
+    return page_new(call, status, body, changed_us, changed_us, until_us);
+}
+
+static void reading_end(struct reading *reading, const struct standing_answer *answer, struct page *page, enum api_cache outcome)
 {
     struct api_call *call = reading->call;
     struct http_request *http = call->http;
-    struct page *page = page_new(call, status, body, answer->as_of ? answer->version : 0, answer->as_of);
 
     page_send(call, page, outcome);
     if (reading->flight)
@@ -100,6 +123,20 @@ static void reading_end(struct reading *reading, const struct standing_answer *a
     else
         page_free(page);
     http_release(http);
+}
+
+/*
+ * When the answer last became another one: with the standing's last change, or when its period began. A period may have been made
+ * ready long before it is what the question means, and its page is a new one all the same. And no page bears a date at which
+ * the next period had begun, however late it was sent.
+ */
+static int64_t changed_at(const struct reading *reading, const struct standing_answer *answer)
+{
+    int64_t start_us = reading->query.period.start_us;
+
+    if (answer->as_of == 0)
+        return 0;
+    return start_us > answer->version && !fault_is("period-since") ? start_us : answer->version;
 }
 
 static void reading_land(struct reading *reading, const struct standing_answer *answer)
@@ -116,39 +153,50 @@ static void reading_land(struct reading *reading, const struct standing_answer *
         reading_fail(reading, &error);
         return;
     }
-    if (reading->ticket)
+    if (reading->ticket && answer->lsn < reading->query.freshness.lsn)
+        l2_drop(reading->ticket); /* it lacks what only a server that is gone had */
+    else if (reading->ticket)
         l2_keep(reading->ticket, status, buf_slice(&body));
-    reading_end(reading, answer, status, &body, reading->flight ? API_CACHE_MISS : API_CACHE_BYPASS);
+    enum api_cache outcome = !reading->flight && !reading->is_refresh ? API_CACHE_BYPASS : reading->was_touched ? API_CACHE_TOUCHED : API_CACHE_MISS;
+    struct page *page = reading_page(reading, status, &body, changed_at(reading, answer), reading->query.period.end_us);
+    reading_end(reading, answer, page, outcome);
 }
 
-/* What the second cache has. */
-static void reading_land_kept(struct reading *reading, int status, struct buf *body)
+/* What the second cache has; its buffers are taken. */
+static void reading_land_kept(struct reading *reading, struct l2_found *found)
 {
     const struct standing_answer answer = {.lsn = reading->query.freshness.lsn};
 
     reading->call->source = SOURCE_L2;
-    reading_end(reading, &answer, status, body, API_CACHE_L2);
+    struct page *page = reading_page(reading, found->status, &found->body, 0, INT64_MAX);
+    page_set_kept(page, found->age_us, &found->brotli);
+    reading_end(reading, &answer, page, API_CACHE_L2);
 }
 
 /* ---- fetching ---- */
+
+static void reading_cold(struct reading *reading);
 
 static void on_answer(void *context, const struct standing_answer *found)
 {
     struct reading *reading = context;
     struct standing_answer answer = *found;
 
+    if (answer.is_cold) {
+        reading_cold(reading);
+        return;
+    }
     reading->call->source = answer.source;
     if (answer.error.code != ERROR_NONE && answer.error.code != ERROR_PLAYER_NOT_FOUND) {
-        struct buf body;
-        int status;
-        if (reading->ticket && l2_spare(reading->ticket, &status, &body))
-            reading_land_kept(reading, status, &body);
+        struct l2_found spare;
+        if (reading->ticket && l2_spare(reading->ticket, &spare))
+            reading_land_kept(reading, &spare);
         else
             reading_fail(reading, &answer.error);
         return;
     }
     if (reading->shows_total || reading->shows_percentile)
-        answer.span.total = answer.total;
+        answer.span.is_of_total = true;
     reading_land(reading, &answer);
 }
 
@@ -157,21 +205,36 @@ static void reading_fetch(struct reading *reading)
     standing_read(reading->call->store, reading->call->arena, &reading->query, on_answer, reading);
 }
 
+/* The second cache has one, which we were drawn to fetch anew: those who joined us need not wait for that. */
+static void others_answer(struct reading *reading, const struct l2_found *found)
+{
+    const struct standing_answer answer = {.lsn = reading->query.freshness.lsn};
+    struct buf body;
+
+    buf_init(&body, API_ANSWER_BYTES_MAX);
+    buf_append_slice(&body, buf_slice(&found->body));
+    reading->call->source = SOURCE_L2;
+    struct page *page = reading_page(reading, found->status, &body, 0, INT64_MAX);
+    flight_land(reading->flight, &answer, page, page_bytes(page));
+    reading->flight = NULL;
+    reading->is_refresh = true;
+}
+
 static void on_kept(void *context, struct l2_found *found)
 {
     struct reading *reading = context;
     struct freshness *freshness = &reading->query.freshness;
 
+    /* What may be kept for others covers every change that there was when the period was seen closed. */
+    reading->call->is_final = reading->names_period && reading->query.period.is_closed && (found->is_hit || found->ticket);
     if (found->is_hit) {
-        struct buf body = found->body;
-        buf_init(&found->body, body.bytes_max);
-        reading_land_kept(reading, found->status, &body);
+        reading_land_kept(reading, found);
         return;
     }
     if (found->ticket)
         api_count_l2(reading->call, found->is_refresh);
     if (found->is_refresh)
-        flight_close(reading->flight); /* the others need not wait: there is a value */
+        others_answer(reading, found);
     reading->ticket = found->ticket;
     if (found->lsn > freshness->lsn)
         freshness->lsn = found->lsn;
@@ -179,19 +242,47 @@ static void on_kept(void *context, struct l2_found *found)
 }
 
 /* What only PostgreSQL can answer may be in the second cache. */
-static void reading_find(struct reading *reading, struct slice key)
+static void reading_find(struct reading *reading, bool is_open)
 {
     struct api_call *call = reading->call;
-    const struct l2_query query = {
-        .key = key, .game = call->game, .board = slice_of(call->board.name), .standing = reading->query.period.id};
+    char key[L1_KEY_MAX];
+    const struct l2_query query = {.key = {key, key_make(reading, key)},
+                                   .game = call->game,
+                                   .board = slice_of(call->board.name),
+                                   .standing = reading->query.period.id,
+                                   .is_open = is_open};
 
-    if (!reading->query.period.is_closed || !l2_find(call->store, &query, on_kept, reading))
+    if (!l2_find(call->store, &query, on_kept, reading))
         reading_fetch(reading);
+}
+
+/* Redis does not hold it: from here on it is PostgreSQL's, or what somebody has kept of it since the last change. */
+static void reading_cold(struct reading *reading)
+{
+    reading->query.tells_cold = false;
+    reading->query.freshness.skips_redis = true;
+    reading_find(reading, true);
 }
 
 /* ---- asking ---- */
 
 static void reading_ask(struct reading *reading);
+
+/* Who asks, for a choice of replica that sticks to him: a session if he names one, else whose key it is. */
+static uint64_t client_of(const struct api_call *call)
+{
+    struct slice name = http_header(call->http, "Ladder-Session");
+
+    if (!name.data)
+        name = http_header(call->http, "Authorization");
+    if (!name.data)
+        return 0;
+    uint8_t hash[HASH_SIZE];
+    uint64_t client;
+    hash_bytes(name, hash); /* every server's is the same */
+    memcpy(&client, hash, sizeof(client));
+    return client;
+}
 
 static void on_joined(void *context, void *value, const struct error *error)
 {
@@ -202,10 +293,12 @@ static void on_joined(void *context, void *value, const struct error *error)
         reading_ask(reading);
         return;
     }
-    if (error)
+    if (error) {
         api_fail(reading->call, error);
-    else
-        page_send(reading->call, value, API_CACHE_JOINED);
+    } else {
+        reading->call->source = page_source(value);
+        page_send(reading->call, value, page_source(value) == SOURCE_L2 ? API_CACHE_JOINED_L2 : API_CACHE_JOINED);
+    }
     http_release(http);
 }
 
@@ -217,17 +310,22 @@ static void reading_ask(struct reading *reading)
     char key[L1_KEY_MAX];
 
     query->freshness = store_freshness(call->store, call->has_token ? &call->token : NULL);
+    query->freshness.client = client_of(call);
     size_t size = key_make(reading, key);
-    bool may_share = size > 0 && query->period.id > 0 && !call->shows_source && !query->freshness.needs_primary && !query->freshness.skips_redis;
+    bool may_share = size > 0 && query->period.id > 0 && !call->shows_source && !call->board.is_combined /* its age is of now */ && !query->freshness.needs_primary && !query->freshness.skips_redis;
     if (!may_share) {
         reading_fetch(reading);
         return;
     }
     const struct answers_query asked = {
-        .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->has_token ? 0 : call->board.caching.max_staleness_ms * 1000LL};
-    enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight);
+        .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->board.caching.max_staleness_ms * 1000LL, .label = api_route_index(call)};
+    enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight, &reading->was_touched);
     if (outcome == ANSWERS_FETCH) {
-        reading_find(reading, asked.key);
+        query->tells_cold = !query->period.is_closed && l2_is_on(call->store);
+        if (query->period.is_closed)
+            reading_find(reading, false);
+        else
+            reading_fetch(reading);
     } else if (outcome != ANSWERS_JOINED) {
         size_t bytes = page_bytes(entry->value);
         page_send(call, entry->value, outcome == ANSWERS_HIT ? API_CACHE_HIT : API_CACHE_STALE);
@@ -265,11 +363,12 @@ void reading_start(struct reading *reading, const struct error *error)
     const struct period *asked = &reading->query.period; /* by a cursor */
     char start[PERIOD_TEXT_MAX];
     struct slice period = api_text(call, "period");
-    if (asked->id && asked->end_us > clock_realtime_us()) {
+    reading->names_period = asked->id || (period.size > 0 && period.data[0] >= '0' && period.data[0] <= '9');
+    if (asked->id && asked->end_us > primary_clock_us()) {
         reading_ask(reading);
         return;
     }
     if (asked->id)
         period = (struct slice){start, period_text(asked, start)}; /* it may have been closed since */
-    store_period_find(call->store, &call->board, reading->window, period, on_period, reading);
+    store_period_find(call->store, &call->board, reading->window, period, reading->facet_key, on_period, reading);
 }

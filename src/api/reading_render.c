@@ -8,6 +8,8 @@
 #include "base/assert.h"
 #include "board/cursor.h"
 
+enum { HEAD_BYTES = 1024, ROW_BYTES = 128 };
+
 static void cursor_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
 {
     char text[CURSOR_TEXT_MAX];
@@ -29,12 +31,13 @@ static void cursor_render(struct reading *reading, struct jsonw *json, const str
         .k1_max = reading->query.kind == STANDING_AFTER ? reading->query.k1_max : INT64_MAX,
         .player_size = last->player.size,
     };
+    memcpy(cursor.facet, reading->facet.data, reading->facet.size);
     memcpy(cursor.player, last->player.data, last->player.size);
     cursor_encode(&cursor, api_cursor_key(reading->call->api), text);
     jsonw_text(json, text);
 }
 
-static void head_render(struct reading *reading, struct jsonw *json)
+void reading_head(struct reading *reading, struct jsonw *json)
 {
     const struct period *period = &reading->query.period;
     char text[PERIOD_TEXT_MAX];
@@ -46,6 +49,17 @@ static void head_render(struct reading *reading, struct jsonw *json)
     period_text(period, text);
     jsonw_key(json, "period");
     jsonw_text(json, text);
+    if (reading->facet.size) {
+        jsonw_key(json, "facet");
+        jsonw_string(json, reading->facet);
+    }
+    if (reading->call->board.is_combined) {
+        jsonw_key(json, "combined_at");
+        if (reading->call->board.combined_us)
+            jsonw_time(json, reading->call->board.combined_us);
+        else
+            jsonw_null(json);
+    }
     if (reading->call->shows_source) {
         jsonw_key(json, "source");
         jsonw_text(json, source_name(reading->call->source));
@@ -103,7 +117,7 @@ static void total_render(const struct reading *reading, struct jsonw *json, cons
 
 static void page_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
 {
-    head_render(reading, json);
+    reading_head(reading, json);
     total_render(reading, json, answer);
     rows_render(reading, json, answer);
     if (reading->view == VIEW_TOP || reading->view == VIEW_RANGE)
@@ -120,13 +134,13 @@ static void player_render(struct reading *reading, struct jsonw *json, const str
         jsonw_double(json, percentile_of(answer->rows[0].ordinal, answer->total));
     }
     total_render(reading, json, answer);
-    head_render(reading, json);
+    reading_head(reading, json);
 }
 
 /* What stands at a rank or percentile; or where a score would stand. */
 static void at_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
 {
-    head_render(reading, json);
+    reading_head(reading, json);
     if (reading->at_kind == AT_SCORE) {
         jsonw_key(json, "score");
         jsonw_int64(json, reading->at_score);
@@ -151,6 +165,7 @@ int reading_render(struct reading *reading, const struct standing_answer *answer
     struct jsonw json;
 
     buf_init(body, API_ANSWER_BYTES_MAX);
+    buf_reserve(body, HEAD_BYTES + answer->count * ROW_BYTES); /* what most answers take, so that they grow once */
     jsonw_init(&json, body);
     json.integers_as_strings = reading->call->integers_as_strings;
     if (is_absent) {
@@ -164,6 +179,8 @@ int reading_render(struct reading *reading, const struct standing_answer *answer
         player_render(reading, &json, answer);
     else if (reading->view == VIEW_AT)
         at_render(reading, &json, answer);
+    else if (reading->view == VIEW_STATISTICS)
+        statistics_render(reading, &json, answer);
     else
         page_render(reading, &json, answer);
     jsonw_object_close(&json);

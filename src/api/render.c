@@ -3,6 +3,9 @@
  */
 #include "api/api.h"
 
+#include "base/clock.h"
+#include "base/put.h"
+
 void api_render_board(struct jsonw *json, const struct board *board)
 {
     jsonw_object_open(json);
@@ -27,6 +30,13 @@ void api_render_board(struct jsonw *json, const struct board *board)
     jsonw_int64(json, board->score_max);
     jsonw_key(json, "public");
     jsonw_bool(json, board->is_public);
+    jsonw_key(json, "facets");
+    jsonw_array_open(json);
+    for (int i = 0; i < board->facet_count; i++)
+        jsonw_text(json, board->facets[i].name);
+    jsonw_array_close(json);
+    jsonw_key(json, "facet_values_max");
+    jsonw_number(json, board->facet_values_max);
     for (int i = 0; i < BOARD_CACHING_COUNT; i++) {
         jsonw_key(json, board_caching_fields[i].name);
         jsonw_number(json, board_caching_get(&board->caching, i));
@@ -47,31 +57,34 @@ struct api_entry_view api_entry_view_of(const struct api_call *call, bool metada
     };
 }
 
+enum { ROW_BYTES_MAX = 256 }; /* names and integers; without the player and the metadata */
+
+static char *put_score(char *at, int64_t value, bool is_quoted)
+{
+    return is_quoted ? put_byte(put_int64(put_byte(at, '"'), value), '"') : put_int64(at, value);
+}
+
+/* A page has a hundred of these, most of its cost: so in one stretch, not piece by piece. */
 void api_render_row(struct jsonw *json, const struct board *board, const struct standing_row *row, struct api_entry_view view)
 {
-    if (row->rank > 0) {
-        jsonw_key(json, "rank");
-        jsonw_number(json, row->rank);
-    }
-    jsonw_key(json, "player");
-    jsonw_string(json, row->player);
-    jsonw_key(json, "score");
-    jsonw_int64(json, board_score(board, &row->key));
-    if (view.subscore) {
-        jsonw_key(json, "subscore");
-        jsonw_int64(json, board_subscore(board, &row->key));
-    }
+    struct slice metadata = row->metadata.data ? row->metadata : SLICE("null");
+    char *at = jsonw_members_begin(json, ROW_BYTES_MAX + PUT_JSON_MAX(row->player.size) + metadata.size);
+
+    if (!at)
+        return;
+    if (row->rank > 0)
+        at = put_byte(put_int64(put_literal(at, "\"rank\":"), row->rank), ',');
+    at = put_json_string(put_literal(at, "\"player\":"), row->player);
+    at = put_score(put_literal(at, ",\"score\":"), board_score(board, &row->key), json->integers_as_strings);
+    if (view.subscore)
+        at = put_score(put_literal(at, ",\"subscore\":"), board_subscore(board, &row->key), json->integers_as_strings);
     if (view.achieved_at) {
-        jsonw_key(json, "achieved_at");
-        jsonw_time(json, board_achieved_us(board, &row->key));
+        at = put_literal(at, ",\"achieved_at\":\"");
+        at = put_byte(at + clock_format(board_achieved_us(board, &row->key), at), '"');
     }
-    if (view.metadata) {
-        jsonw_key(json, "metadata");
-        if (row->metadata.data)
-            jsonw_raw(json, row->metadata);
-        else
-            jsonw_null(json);
-    }
+    if (view.metadata)
+        at = put_bytes(put_literal(at, ",\"metadata\":"), metadata.data, metadata.size);
+    jsonw_members_end(json, at);
 }
 
 static void render_rank(struct jsonw *json, int64_t rank)
@@ -98,6 +111,30 @@ static void window_render(struct jsonw *json, const struct board *board, const s
     jsonw_bool(json, window->is_changed);
     jsonw_key(json, "period");
     jsonw_text(json, text);
+}
+
+/* Every facet that the board declares: the player's value and his rank in its standing of the first window. */
+static void facets_render(struct jsonw *json, const struct board *board, const struct submit_result *result)
+{
+    jsonw_key(json, "facets");
+    jsonw_object_open(json);
+    for (int i = 0; i < board->facet_count; i++) {
+        const struct submit_facet *found = NULL;
+        for (int j = 0; j < result->facet_count && !found; j++)
+            if (slice_is(result->facets[j].name, board->facets[i].name))
+                found = &result->facets[j];
+        jsonw_key(json, board->facets[i].name);
+        if (!found) {
+            jsonw_null(json);
+            continue;
+        }
+        jsonw_object_open(json);
+        jsonw_key(json, "value");
+        jsonw_string(json, found->value);
+        render_rank(json, found->place->rank);
+        jsonw_object_close(json);
+    }
+    jsonw_object_close(json);
 }
 
 void api_render_result(struct api_call *call, struct jsonw *json, const struct submission *submission, const struct submit_result *result)
@@ -148,6 +185,8 @@ void api_render_result(struct api_call *call, struct jsonw *json, const struct s
         jsonw_object_close(json);
     }
     jsonw_object_close(json);
+    if (board->facet_count > 0)
+        facets_render(json, board, result);
     if (call->shows_source) {
         jsonw_key(json, "source");
         jsonw_text(json, source_name(result->source));

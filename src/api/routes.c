@@ -6,15 +6,19 @@
  * A key that opens another game gets 403 whatever exists there, so names of other tenants can't be probed.
  */
 #include <ev.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "api/api.h"
+#include "api/checks.h"
+#include "api/document.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "api/metrics.h"
 #include "api/page.h"
@@ -30,18 +34,31 @@ static const struct api_route routes[] = {
     {HTTP_GET, "/readyz", SCOPE_NONE, API_OPEN, "", api_readyz},
     {HTTP_GET, "/metrics", SCOPE_NONE, API_OPEN, "", api_metrics},
     {HTTP_GET, "/version", SCOPE_NONE, API_OPEN, "", api_version},
+    {HTTP_GET, "/monitoring/performance", SCOPE_NONE, API_OPEN, "", api_performance},
+    {HTTP_GET, "/monitoring/alerts", SCOPE_NONE, API_OPEN, "", api_alerts},
+    {HTTP_POST, "/monitoring/servers", SCOPE_NONE, API_OPEN, "", api_servers_change},
+    {HTTP_GET, "/openapi.json", SCOPE_NONE, API_OPEN, "", api_description},
+    {HTTP_GET, "/docs", SCOPE_NONE, API_OPEN, "", api_docs},
     {HTTP_GET, GAME "/boards", SCOPE_READ, 0, "limit cursor", api_board_list},
-    {HTTP_PUT, BOARD, SCOPE_ADMIN, API_TAGS_WRITES, "", api_board_put},
+    {HTTP_PUT, BOARD, SCOPE_ADMIN, API_CONDITIONAL, "", api_board_put},
     {HTTP_GET, BOARD, SCOPE_READ, API_NEEDS_BOARD, "", api_board_get},
-    {HTTP_PATCH, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD | API_TAGS_WRITES, "", api_board_patch},
-    {HTTP_DELETE, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD | API_TAGS_WRITES, "", api_board_delete},
+    {HTTP_PATCH, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD | API_CONDITIONAL, "", api_board_patch},
+    {HTTP_DELETE, BOARD, SCOPE_ADMIN, API_NEEDS_BOARD | API_CONDITIONAL, "", api_board_delete},
+    {HTTP_PUT, BOARD "/combination", SCOPE_ADMIN, API_NEEDS_BOARD, "", api_combination_put},
+    {HTTP_GET, BOARD "/combination", SCOPE_READ, API_NEEDS_BOARD, "", api_combination_get},
+    {HTTP_DELETE, BOARD "/combination", SCOPE_ADMIN, API_NEEDS_BOARD, "", api_combination_delete},
     {HTTP_POST, BOARD "/scores", SCOPE_WRITE, API_NEEDS_BOARD, "integers source", api_score_post},
     {HTTP_POST, GAME "/scores", SCOPE_WRITE, 0, "integers source", api_scores_post},
     {HTTP_POST, GAME "/query", SCOPE_NONE, API_OPEN, "", api_query},
     {HTTP_GET, BOARD "/top", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "limit offset cursor", api_top},
     {HTTP_GET, BOARD "/range", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "min max limit cursor", api_range},
     {HTTP_GET, BOARD "/at", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "rank score subscore percentile", api_at},
+    {HTTP_GET, BOARD "/stats", SCOPE_READ, API_NEEDS_BOARD, "window period facet integers source p histogram bins", api_statistics},
+    {HTTP_GET, BOARD "/stats/history", SCOPE_READ, API_NEEDS_BOARD, "from to bucket integers", api_stats_history},
     {HTTP_GET, BOARD "/periods", SCOPE_READ, API_NEEDS_BOARD, "window limit cursor", api_periods},
+    {HTTP_GET, BOARD "/compare", SCOPE_READ, API_NEEDS_BOARD, "window with limit integers", api_compare},
+    {HTTP_GET, BOARD "/players/{player}/history", SCOPE_READ, API_NEEDS_BOARD, "window limit cursor integers", api_player_history},
+    {HTTP_GET, GAME "/players/{player}/boards", SCOPE_READ, 0, "window limit cursor integers", api_player_boards},
     {HTTP_GET, BOARD "/players", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "ids", api_players},
     {HTTP_GET, BOARD "/players/{player}", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS, api_player},
     {HTTP_GET, BOARD "/players/{player}/around", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "above below absent", api_around},
@@ -60,19 +77,31 @@ struct api {
     struct ev_loop *loop;
     ev_timer look;
     struct warming *warming;
+    struct documents *documents;
 };
 
-_Static_assert(ARRAY_SIZE(routes) <= METRICS_ROUTES_MAX, "metrics.h has room for each");
-
-void api_count(struct api_call *call, enum api_cache outcome)
+const struct api_route *api_routes(size_t *ret_count)
 {
-    http_count(&call->api->metrics->routes[call->route - routes].outcomes[outcome]);
+    *ret_count = ARRAY_SIZE(routes);
+    return routes;
+}
+
+_Static_assert(ARRAY_SIZE(routes) <= METRICS_ROUTES_MAX && (int)METRICS_ROUTES_MAX <= (int)L1_LABELS_MAX, "there is room for each");
+
+size_t api_route_index(const struct api_call *call)
+{
+    return (size_t)(call->route - routes);
+}
+
+void api_count(struct api_call *call, enum api_cache outcome, int64_t age_us)
+{
+    metrics_answered(call->api->metrics, api_route_index(call), outcome, age_us);
 }
 
 void api_count_l2(struct api_call *call, bool is_refresh)
 {
     struct metrics *metrics = call->api->metrics;
-    size_t route = (size_t)(call->route - routes);
+    size_t route = api_route_index(call);
 
     http_count(is_refresh ? &metrics->routes[route].l2_refreshes : &metrics->routes[route].l2_misses);
 }
@@ -90,11 +119,22 @@ static void metrics_look(struct api *api)
     metrics_note(api->metrics, &noted);
 }
 
+/* What is only kept goes first; then the reserve is set aside again, and requests are let in again. */
+static void memory_recover(struct api *api)
+{
+    answers_forget(api->store);
+    malloc_trim(0);
+    if (memory_reserve())
+        log_warn("memory-short", LOG_TEXT("what", "new requests were refused for a moment, and what was kept in memory is gone"));
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     (void)loop;
     (void)events;
     struct api *api = watcher->data;
+    if (memory_is_short())
+        memory_recover(api);
     metrics_look(api);
     warming_look(api->warming);
 }
@@ -170,102 +210,6 @@ static bool parts_take(struct api_call *call, const struct segments *path, struc
         if (parts.items[i].data[0] == '{' && !part_take(call, parts.items[i], path->items[i], error))
             return false;
     return true;
-}
-
-static bool parameter_is_known(const char *known, struct slice name)
-{
-    while (*known) {
-        size_t size = strcspn(known, " ");
-        if (slice_equal((struct slice){known, size}, name))
-            return true;
-        known += size + (known[size] == ' ');
-    }
-    return false;
-}
-
-/* "a b c " as people read it: "a, b, c". */
-static void parameters_list(const char *known, char *out, size_t size)
-{
-    size_t at = 0;
-
-    for (; *known && at + 2 < size; known++) {
-        bool is_space = *known == ' ';
-        if (is_space && !known[1])
-            break;
-        if (is_space)
-            out[at++] = ',';
-        out[at++] = *known;
-    }
-    out[at] = 0;
-}
-
-static bool parameters_check(struct api_call *call, struct error *error)
-{
-    const struct http_request *http = call->http;
-
-    for (int i = 0; i < http->parameter_count; i++)
-        if (!parameter_is_known(call->route->parameters, http->parameters[i].name)) {
-            char field[ERROR_FIELD_MAX], known[ERROR_MESSAGE_MAX];
-            snprintf(field, sizeof(field), "%.60s", http->parameters[i].name.data);
-            parameters_list(call->route->parameters, known, sizeof(known));
-            return error_set_field(error, ERROR_INVALID_PARAMETER, field, "there is no such query parameter here%s%s",
-                                   known[0] ? "; there are " : "", known);
-        }
-    struct slice integers = api_text(call, "integers");
-    if (integers.data && !slice_is(integers, "string") && !slice_is(integers, "number"))
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "integers", "must be number or string");
-    call->integers_as_strings = slice_is(integers, "string");
-    struct slice source = api_text(call, "source");
-    if (source.data && !slice_is(source, "true") && !slice_is(source, "false"))
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "source", "must be true or false");
-    call->shows_source = slice_is(source, "true");
-    return true;
-}
-
-static bool token_check(struct api_call *call, struct error *error)
-{
-    struct slice text = http_header(call->http, "Ladder-Token");
-
-    if (!text.data)
-        return true;
-    call->has_token = true;
-    return token_decode(text, &call->api->token_key, &call->token, error);
-}
-
-static bool claim_check(struct api_call *call, struct error *error)
-{
-    struct slice key = http_header(call->http, "Idempotency-Key");
-    struct buf text;
-
-    if (!key.data || call->http->method == HTTP_GET || call->http->method == HTTP_HEAD)
-        return true;
-    /* The draft wants a quoted string; bare ones are common. */
-    if (key.size >= 2 && key.data[0] == '"' && key.data[key.size - 1] == '"')
-        key = (struct slice){key.data + 1, key.size - 2};
-    if (key.size < 1 || key.size > 255)
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "Idempotency-Key", "the key has 1 to 255 characters, not %zu", key.size);
-    call->has_claim = true;
-    buf_init(&text, 1024);
-    buf_printf(&text, "%lld\n", (long long)call->key.game_id);
-    buf_append_slice(&text, key);
-    crypto_digest(buf_slice(&text), call->claim.key);
-    buf_done(&text);
-    buf_init(&text, 128 << 20);
-    buf_printf(&text, "%s %s\n", http_method_name(call->http->method), call->http->target.data);
-    buf_append_slice(&text, buf_slice(&call->http->body));
-    crypto_digest(buf_slice(&text), call->claim.hash);
-    buf_done(&text);
-    return true;
-}
-
-/* Writes that compare nothing must not be made when the caller wants them to (RFC 9110, 13.1.1). */
-static bool conditions_check(struct api_call *call, struct error *error)
-{
-    bool is_read = call->http->method == HTTP_GET || call->http->method == HTTP_HEAD;
-
-    if (is_read || call->route->flags & API_TAGS_WRITES || (!http_header(call->http, "If-Match").data && !http_header(call->http, "If-None-Match").data))
-        return true;
-    return error_set(error, ERROR_PRECONDITION_FAILED, "only boards can be changed conditionally; the request was not carried out");
 }
 
 /* ---- the steps ---- */
@@ -474,9 +418,10 @@ static void on_handle(void *context, struct http_request *http)
         if (error.code == ERROR_METHOD_NOT_ALLOWED && http->method == HTTP_OPTIONS) {
             struct buf none;
             buf_init(&none, 1);
+            api_timing_header(call);
             http_reply(http, 204, NULL, &none);
         } else {
-            http_reply_error(http, &error);
+            api_fail(call, &error);
         }
         return;
     }
@@ -504,6 +449,7 @@ struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_
     api->loop = loop;
     api->metrics = metrics_join();
     api->warming = warming_new(loop, store);
+    api->documents = documents_new();
     ev_timer_init(&api->look, on_look, 0.5, 0.5);
     api->look.data = api;
     ev_timer_start(loop, &api->look);
@@ -519,6 +465,7 @@ void api_free(struct api **api)
 {
     ev_timer_stop((*api)->loop, &(*api)->look);
     warming_free(&(*api)->warming);
+    documents_free(&(*api)->documents);
     metrics_leave(&(*api)->metrics);
     free(*api);
     *api = NULL;
@@ -541,8 +488,16 @@ struct http_counters *api_http_counters(struct api *api)
 
 struct http_application api_application(struct api *api)
 {
-    return (struct http_application){
-        .context = api, .begin = on_begin, .data = on_data, .handle = on_handle, .end = on_end, .gone = on_gone};
+    static const struct http_field past_caches[] = {{"Ladder-Cache", "bypass"}, {"Cache-Status", "ladder; fwd=bypass"}};
+
+    return (struct http_application){.context = api,
+                                     .begin = on_begin,
+                                     .data = on_data,
+                                     .handle = on_handle,
+                                     .end = on_end,
+                                     .gone = on_gone,
+                                     .fields = past_caches,
+                                     .field_count = ARRAY_SIZE(past_caches)};
 }
 
 const struct crypto_key *api_cursor_key(const struct api *api)
@@ -558,6 +513,11 @@ const struct crypto_key *api_token_key(const struct api *api)
 const struct api_settings *api_settings_of(const struct api *api)
 {
     return &api->settings;
+}
+
+struct documents *api_documents(const struct api *api)
+{
+    return api->documents;
 }
 
 bool api_is_draining(const struct api *api)

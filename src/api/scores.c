@@ -9,24 +9,45 @@
 #include "api/intake.h"
 #include "api/stream.h"
 #include "base/clock.h"
+#include "db/primary_clock.h"
 #include "http/json.h"
 
-enum { FUTURE_US_MAX = 60 * 1000000 };
+enum { FUTURE_US_MAX = 60 * 1000000, FACETS_BYTES_MAX = 4096 };
+
+/* Whether there are such facets, the transaction says: it knows the board as it is. */
+static bool facets_read(const struct json_object *object, struct arena *arena, struct slice *ret_facets, struct error *error)
+{
+    struct slice names[FACETS_MAX], values[FACETS_MAX];
+    char field[ERROR_FIELD_MAX];
+    size_t count;
+
+    if (!json_read_texts(object, "facets", FACETS_MAX, names, values, &count, error))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        snprintf(field, sizeof(field), "%.20s/facets/%.30s", object->pointer, facet_name_is_valid(names[i]) ? names[i].data : "");
+        if (values[i].data && !facet_value_check(values[i], field, error)) {
+            error->code = ERROR_INVALID_BODY;
+            return false;
+        }
+    }
+    return json_read_raw_object(object, "facets", FACETS_BYTES_MAX, arena, ret_facets, error);
+}
 
 /* Copies what a submission keeps, so that the document may go. */
 bool api_read_submission(struct api_call *call, const struct json_object *object, bool has_board, struct arena *arena,
                          struct submission *ret_submission, struct slice *ret_board, struct error *error)
 {
-    static const char *const names[] = {"player", "score", "subscore", "metadata", "at", "board", NULL};
-    static const char *const names_here[] = {"player", "score", "subscore", "metadata", "at", NULL};
+    static const char *const names[] = {"player", "score", "subscore", "metadata", "facets", "at", "board", NULL};
+    static const char *const names_here[] = {"player", "score", "subscore", "metadata", "facets", "at", NULL};
     struct slice player = {NULL, 0}, at = {NULL, 0}, board = {NULL, 0};
     struct submission *s = ret_submission;
     char field[ERROR_FIELD_MAX];
 
-    *s = (struct submission){.at_us = clock_realtime_us()};
+    *s = (struct submission){.at_us = SUBMIT_NOW};
     if (!json_object_only(object, has_board ? names : names_here, error) || !json_read_text(object, "player", true, &player, error) ||
         !json_read_int64(object, "score", true, &s->score, error) || !json_read_int64(object, "subscore", false, &s->subscore, error) ||
         !json_read_raw_object(object, "metadata", METADATA_BYTES_MAX, arena, &s->metadata, error) ||
+        !facets_read(object, arena, &s->facets, error) ||
         !json_read_text(object, "at", false, &at, error) || (has_board && !json_read_text(object, "board", true, &board, error)))
         return false;
     snprintf(field, sizeof(field), "%.50s/player", object->pointer);
@@ -41,11 +62,10 @@ bool api_read_submission(struct api_call *call, const struct json_object *object
         return error_set(error, ERROR_OVERLOADED, "out of memory");
     if (!at.data)
         return true;
-    int64_t now_us = s->at_us;
     snprintf(field, sizeof(field), "%.50s/at", object->pointer);
     if (call->key.scope != SCOPE_ADMIN)
         return error_set_field(error, ERROR_FORBIDDEN, field, "only a key of scope admin may say when a score was reached");
-    if (!clock_parse(at, &s->at_us) || s->at_us > now_us + FUTURE_US_MAX)
+    if (!clock_parse(at, &s->at_us) || s->at_us > primary_clock_us() + FUTURE_US_MAX)
         return error_set_field(error, ERROR_INVALID_BODY, field, "must be an RFC 3339 time that is not in the future");
     return true;
 }

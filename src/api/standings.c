@@ -34,17 +34,21 @@ static bool fields_check(const struct api_call *call, struct error *error)
     return true;
 }
 
-static bool common_read(struct reading *reading, struct error *error)
+bool reading_common(struct reading *reading, struct error *error)
 {
     struct api_call *call = reading->call;
     struct slice window = api_text(call, "window");
     struct slice ranking = api_text(call, "ranking");
+    struct slice facet = api_text(call, "facet");
 
     reading->window = call->board.windows[0];
     if (window.data && !window_parse(window, &reading->window))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "window", "must be one of all, monthly, weekly, daily, hourly");
     if (!board_has_window(&call->board, reading->window))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "window", "the board has no window %s", window_name(reading->window));
+    if (facet.data && !board_facet_key(&call->board, facet, reading->facet_key, error))
+        return false;
+    reading->facet = facet.data ? facet : SLICE("");
     if (ranking.data && !ranking_parse(ranking, &reading->query.ranking))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "ranking", "must be one of ordinal, competition, dense");
     return fields_check(call, error);
@@ -65,6 +69,11 @@ static bool cursor_read(struct reading *reading, struct error *error)
         return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of another board");
     if (api_text(call, "window").data && cursor.window != reading->window)
         return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of the window %s", window_name(cursor.window));
+    if (api_text(call, "facet").data && !slice_is(reading->facet, cursor.facet))
+        return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of %s%s", cursor.facet[0] ? "the facet " : "the whole board", cursor.facet);
+    if (cursor.facet[0] && !board_facet_key(&call->board, slice_of(cursor.facet), reading->facet_key, error))
+        return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of %s, which the board has no more", cursor.facet);
+    reading->facet = arena_copy(call->arena, slice_of(cursor.facet));
     static const char *const places[] = {"offset", "period", "min", "max"};
     for (size_t i = 0; i < ARRAY_SIZE(places); i++)
         if (api_text(call, places[i]).data)
@@ -82,7 +91,7 @@ static bool cursor_read(struct reading *reading, struct error *error)
     return true;
 }
 
-static struct reading *reading_new(struct api_call *call, enum view view)
+struct reading *reading_new(struct api_call *call, enum view view)
 {
     struct reading *reading = arena_calloc(call->arena, 1, sizeof(*reading));
 
@@ -113,7 +122,7 @@ void api_top(struct api_call *call)
     if (!reading)
         return;
     reading->query.kind = STANDING_PAGE;
-    bool is_ok = common_read(reading, &error) && api_int(call, "limit", 1, STANDING_ROWS_MAX, &limit, &error) &&
+    bool is_ok = reading_common(reading, &error) && api_int(call, "limit", 1, STANDING_ROWS_MAX, &limit, &error) &&
                  api_int(call, "offset", 0, OFFSET_MAX, &offset, &error) && cursor_read(reading, &error);
     reading->query.limit = (int)limit;
     reading->query.offset = offset;
@@ -128,7 +137,7 @@ void api_range(struct api_call *call)
 
     if (!reading)
         return;
-    bool is_ok = common_read(reading, &error) && api_int(call, "limit", 1, STANDING_ROWS_MAX, &limit, &error) &&
+    bool is_ok = reading_common(reading, &error) && api_int(call, "limit", 1, STANDING_ROWS_MAX, &limit, &error) &&
                  api_int(call, "min", INT64_MIN, INT64_MAX, &min, &error) && api_int(call, "max", INT64_MIN, INT64_MAX, &max, &error);
     if (is_ok && min > max)
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "min", "must not be above max");
@@ -153,7 +162,7 @@ void api_at(struct api_call *call)
     if (!reading)
         return;
     reading->query.limit = 1;
-    bool is_ok = common_read(reading, &error) && api_int(call, "rank", 1, OFFSET_MAX, &rank, &error) &&
+    bool is_ok = reading_common(reading, &error) && api_int(call, "rank", 1, OFFSET_MAX, &rank, &error) &&
                  api_int(call, "score", INT64_MIN, INT64_MAX, &reading->at_score, &error) &&
                  api_int(call, "subscore", INT64_MIN, INT64_MAX, &subscore, &error);
     if (is_ok && has_rank + has_score + (percentile.data != NULL) != 1)
@@ -246,7 +255,7 @@ void api_players(struct api_call *call)
 
     if (!reading || !ids_room(reading))
         return;
-    bool is_ok = common_read(reading, &error) && ids_read(reading, api_text(call, "ids"), &error);
+    bool is_ok = reading_common(reading, &error) && ids_read(reading, api_text(call, "ids"), &error);
     reading->query.kind = STANDING_PLAYERS;
     reading->query.players = reading->ids;
     reading_start(reading, is_ok ? NULL : &error);
@@ -259,7 +268,7 @@ void api_player(struct api_call *call)
 
     if (!reading)
         return;
-    bool is_ok = common_read(reading, &error);
+    bool is_ok = reading_common(reading, &error);
     reading->query.kind = STANDING_PLAYERS;
     reading->query.players = &call->player;
     reading->query.player_count = 1;
@@ -275,7 +284,7 @@ void api_around(struct api_call *call)
 
     if (!reading)
         return;
-    bool is_ok = common_read(reading, &error) && api_int(call, "above", 0, 500, &above, &error) && api_int(call, "below", 0, 499, &below, &error);
+    bool is_ok = reading_common(reading, &error) && api_int(call, "above", 0, 500, &above, &error) && api_int(call, "below", 0, 499, &below, &error);
     if (is_ok && absent.data) {
         if (slice_is(absent, "top"))
             reading->query.absent = ABSENT_TOP;

@@ -107,9 +107,10 @@ static void stream_finish(struct stream *stream)
         stream_spool(stream);
     }
     if (stream->is_failed) {
-        http_reply_error(call->http, &stream->error);
+        api_fail(call, &stream->error);
         close(stream->fd);
     } else {
+        api_timing_header(call);
         http_reply_header(call->http, "Cache-Control", "private, no-store");
         http_reply_file(call->http, 200, "application/json", stream->fd, stream->spooled);
     }

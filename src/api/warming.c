@@ -99,7 +99,7 @@ void warming_look(struct warming *warming)
 {
     bool is_trusted = warming->server && answers_are_trusted(warming->store);
 
-    uint64_t forgotten = answers_counters(warming->store)->forgotten;
+    uint64_t forgotten = answers_counters(warming->store)->all.forgotten;
 
     if (is_trusted && (!warming->was_trusted || forgotten != warming->forgotten)) {
         warming->asked = 0;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BLOCK_BYTES = 4096, ALIGNMENT = 16 };
+enum { BLOCK_BYTES = 4096, KEPT_BYTES_MAX = 65536, ALIGNMENT = 16 };
 
 struct arena_block {
     struct arena_block *next; /* older */
@@ -36,13 +36,18 @@ void arena_done(struct arena *arena)
 
 void arena_reset(struct arena *arena)
 {
-    if (arena->head) {
-        free_from(arena->head->next);
-        arena->head->next = NULL;
-        arena->head->used = 0;
+    struct arena_block *newest = arena->head;
+    size_t bytes_max = arena->bytes_max;
+
+    if (newest && newest->size <= KEPT_BYTES_MAX) {
+        free_from(newest->next);
+        newest->next = NULL;
+        newest->used = 0;
+    } else {
+        free_from(newest);
+        newest = NULL;
     }
-    arena->used_bytes = 0;
-    arena->is_exhausted = false;
+    *arena = (struct arena){.head = newest, .bytes_max = bytes_max};
 }
 
 void *arena_alloc(struct arena *arena, size_t size)
@@ -59,7 +64,12 @@ void *arena_alloc(struct arena *arena, size_t size)
         return NULL;
     }
     if (!arena->head || arena->head->size - arena->head->used < rounded) {
-        size_t block_size = rounded > BLOCK_BYTES ? rounded : BLOCK_BYTES;
+        /* Each twice the last, which is kept: so an arena that is used again soon needs no more of them. */
+        size_t block_size = arena->head ? 2 * arena->head->size : BLOCK_BYTES;
+        if (block_size > KEPT_BYTES_MAX)
+            block_size = KEPT_BYTES_MAX;
+        if (block_size < rounded)
+            block_size = rounded;
         struct arena_block *block = malloc(sizeof(*block) + block_size);
         if (!block) {
             arena->is_exhausted = true;

@@ -24,7 +24,7 @@ struct arena {
 
 void arena_init(struct arena *arena, size_t bytes_max);
 void arena_done(struct arena *arena);  /* frees all; the arena may be initialised again */
-void arena_reset(struct arena *arena); /* frees all but one block */
+void arena_reset(struct arena *arena); /* frees all but one block, if it is not a large one */
 
 /* 16-byte aligned, not zeroed. NULL when exhausted. size 0 gives a valid pointer. */
 void *arena_alloc(struct arena *arena, size_t size) __attribute__((malloc));

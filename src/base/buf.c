@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/put.h"
+
 enum { FIRST_BYTES = 256 };
 
 void buf_init(struct buf *buf, size_t bytes_max)
@@ -25,7 +27,7 @@ void buf_reset(struct buf *buf)
         buf->data[0] = 0;
 }
 
-char *buf_reserve(struct buf *buf, size_t size)
+char *buf_grow(struct buf *buf, size_t size)
 {
     if (buf->is_overflown || size > buf->bytes_max || buf->size > buf->bytes_max - size) {
         buf->is_overflown = true;
@@ -36,6 +38,8 @@ char *buf_reserve(struct buf *buf, size_t size)
         size_t capacity = buf->capacity ? buf->capacity * 2 : FIRST_BYTES;
         if (capacity < needed)
             capacity = needed;
+        if (capacity > buf->bytes_max + 1)
+            capacity = buf->bytes_max + 1;
         char *data = realloc(buf->data, capacity);
         if (!data) {
             buf->is_overflown = true;
@@ -74,28 +78,18 @@ void buf_append_byte(struct buf *buf, char byte)
     buf_append(buf, &byte, 1);
 }
 
-static void append_digits(struct buf *buf, bool is_negative, uint64_t magnitude)
-{
-    char digits[21];
-    size_t at = sizeof(digits);
-
-    do {
-        digits[--at] = (char)('0' + magnitude % 10);
-        magnitude /= 10;
-    } while (magnitude);
-    if (is_negative)
-        digits[--at] = '-';
-    buf_append(buf, digits + at, sizeof(digits) - at);
-}
-
 void buf_append_int64(struct buf *buf, int64_t value)
 {
-    append_digits(buf, value < 0, value < 0 ? -(uint64_t)value : (uint64_t)value);
+    char digits[PUT_INTEGER_MAX];
+
+    buf_append(buf, digits, (size_t)(put_int64(digits, value) - digits));
 }
 
 void buf_append_uint64(struct buf *buf, uint64_t value)
 {
-    append_digits(buf, false, value);
+    char digits[PUT_INTEGER_MAX];
+
+    buf_append(buf, digits, (size_t)(put_uint64(digits, value) - digits));
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

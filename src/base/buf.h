@@ -16,7 +16,7 @@
 struct buf {
     char *data; /* owned; NULL while nothing was appended */
     size_t size;
-    size_t capacity;
+    size_t capacity; /* at most bytes_max, and the NUL */
     size_t bytes_max;
     bool is_overflown; /* sticky until buf_reset */
 };
@@ -25,8 +25,10 @@ void buf_init(struct buf *buf, size_t bytes_max);
 void buf_done(struct buf *buf);  /* frees; the buf is empty and usable again */
 void buf_reset(struct buf *buf); /* size 0, keeps the memory, clears is_overflown */
 
-/* Room for `size` more bytes at the end: NULL on overflow. Follow with buf.size += what was written. */
-char *buf_reserve(struct buf *buf, size_t size);
+/* Room for `size` more bytes at the end: NULL on overflow. Follow with buf.size += what was written, or buf_written. */
+static inline char *buf_reserve(struct buf *buf, size_t size);
+/* Everything up to `end`, in the room that was reserved, is part of it now. */
+static inline void buf_written(struct buf *buf, char *end);
 
 void buf_append(struct buf *buf, const void *bytes, size_t size);
 void buf_append_slice(struct buf *buf, struct slice bytes);
@@ -39,5 +41,18 @@ void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(
 struct slice buf_slice(const struct buf *buf);
 /* The memory changes hands: the caller frees it with free(). The buf is empty afterwards. */
 char *buf_take(struct buf *buf);
+
+char *buf_grow(struct buf *buf, size_t size); /* buf_reserve's long way */
+
+static inline char *buf_reserve(struct buf *buf, size_t size)
+{
+    return !buf->is_overflown && size < buf->capacity - buf->size ? buf->data + buf->size : buf_grow(buf, size);
+}
+
+static inline void buf_written(struct buf *buf, char *end)
+{
+    buf->size = (size_t)(end - buf->data);
+    *end = 0;
+}
 
 #endif

@@ -4,9 +4,10 @@
  */
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#include "base/put.h"
 
 enum { SECOND_US = 1000000 };
 
@@ -75,32 +76,33 @@ static void split(int64_t time_us, int64_t *ret_days, int64_t *ret_second, int *
     }
 }
 
-/* A page has a hundred times, and printf takes a quarter of a microsecond for each. Returns the place behind `end`. */
-static char *put_digits(char *at, int value, int count, char end)
+/* A page has a hundred times, and printf takes a quarter of a microsecond for each. */
+static char *put_pair(char *at, int value, char end)
 {
-    for (int i = count - 1; i >= 0; i--) {
-        at[i] = (char)('0' + value % 10);
-        value /= 10;
-    }
-    at[count] = end;
-    return at + count + 1;
+    return put_byte(put_two_digits(at, value), end);
 }
 
 size_t clock_format(int64_t time_us, char text[static CLOCK_TEXT_MAX])
 {
+    static _Thread_local int64_t known_days = INT64_MIN;
+    static _Thread_local char date[sizeof("2026-01-01T") - 1];
     int64_t days, second;
-    int year, month, day, us;
+    int us;
 
     split(time_us, &days, &second, &us);
-    civil_from_days(days, &year, &month, &day);
-    char *at = put_digits(text, year, 4, '-');
-    at = put_digits(at, month, 2, '-');
-    at = put_digits(at, day, 2, 'T');
-    at = put_digits(at, (int)(second / 3600), 2, ':');
-    at = put_digits(at, (int)(second / 60 % 60), 2, ':');
-    at = put_digits(at, (int)(second % 60), 2, us ? '.' : 'Z');
+    /* The times of one page are mostly of few days, so the date of the last is kept. */
+    if (days != known_days) {
+        int year, month, day;
+        civil_from_days(days, &year, &month, &day);
+        put_pair(put_pair(put_pair(put_two_digits(date, year / 100), year % 100, '-'), month, '-'), day, 'T');
+        known_days = days;
+    }
+    char *at = put_bytes(text, date, sizeof(date));
+    at = put_pair(at, (int)(second / 3600), ':');
+    at = put_pair(at, (int)(second / 60 % 60), ':');
+    at = put_pair(at, (int)(second % 60), us ? '.' : 'Z');
     if (us) {
-        at = put_digits(at, us, 6, 'Z') - 1;
+        at = put_two_digits(put_two_digits(put_two_digits(at, us / 10000), us / 100 % 100), us % 100);
         while (at[-1] == '0')
             at--;
         *at++ = 'Z';
@@ -119,9 +121,15 @@ size_t clock_format_http(int64_t time_us, char text[static CLOCK_TEXT_MAX])
 
     split(time_us, &days, &second, &us);
     civil_from_days(days, &year, &month, &day);
-    return (size_t)snprintf(text, CLOCK_TEXT_MAX, "%s, %02d %s %04d %02d:%02d:%02d GMT", day_names[(days % 7 + 7) % 7],
-                            day, month_names[month - 1], year, (int)(second / 3600), (int)(second / 60 % 60),
-                            (int)(second % 60));
+    char *at = put_literal(put_bytes(text, day_names[(days % 7 + 7) % 7], 3), ", ");
+    at = put_pair(at, day, ' ');
+    at = put_byte(put_bytes(at, month_names[month - 1], 3), ' ');
+    at = put_pair(put_two_digits(at, year / 100), year % 100, ' ');
+    at = put_pair(at, (int)(second / 3600), ':');
+    at = put_pair(at, (int)(second / 60 % 60), ':');
+    at = put_literal(put_two_digits(at, (int)(second % 60)), " GMT");
+    *at = 0;
+    return (size_t)(at - text);
 }
 
 /* Exactly `count` digits at *at. */

@@ -50,6 +50,18 @@ void crypto_mac(const struct crypto_key *key, struct slice bytes, uint8_t out[st
     crypto_generichash(out, CRYPTO_MAC_SIZE, (const uint8_t *)bytes.data, bytes.size, key->bytes, sizeof(key->bytes));
 }
 
+void crypto_hmac_sha256(struct slice key, const struct slice *parts, size_t count,
+                        uint8_t out[static CRYPTO_HMAC_SHA256_SIZE])
+{
+    crypto_auth_hmacsha256_state state;
+
+    _Static_assert(CRYPTO_HMAC_SHA256_SIZE == crypto_auth_hmacsha256_BYTES, "HMAC-SHA256");
+    crypto_auth_hmacsha256_init(&state, (const uint8_t *)key.data, key.size);
+    for (size_t i = 0; i < count; i++)
+        crypto_auth_hmacsha256_update(&state, (const uint8_t *)parts[i].data, parts[i].size);
+    crypto_auth_hmacsha256_final(&state, out);
+}
+
 bool crypto_equal(const void *a, const void *b, size_t size)
 {
     return sodium_memcmp(a, b, size) == 0;

@@ -10,7 +10,7 @@
 
 #include "base/slice.h"
 
-enum { CRYPTO_HASH_SIZE = 32, CRYPTO_KEY_SIZE = 32, CRYPTO_MAC_SIZE = 16 };
+enum { CRYPTO_HASH_SIZE = 32, CRYPTO_KEY_SIZE = 32, CRYPTO_MAC_SIZE = 16, CRYPTO_HMAC_SHA256_SIZE = 32 };
 
 struct crypto_key {
     uint8_t bytes[CRYPTO_KEY_SIZE];
@@ -23,6 +23,9 @@ void crypto_digest(struct slice bytes, uint8_t out[static CRYPTO_HASH_SIZE]); /*
 /* Key from the configured secret, one a purpose ("cursor", "token"): BLAKE2b keyed derivation. */
 void crypto_derive(struct crypto_key *key, struct slice secret, const char *purpose);
 void crypto_mac(const struct crypto_key *key, struct slice bytes, uint8_t out[static CRYPTO_MAC_SIZE]);
+/* For messages to others, who have it in every language's library; the key may have any length. */
+void crypto_hmac_sha256(struct slice key, const struct slice *parts, size_t count,
+                        uint8_t out[static CRYPTO_HMAC_SHA256_SIZE]);
 /* SipHash under a key drawn at the start: for hash tables whose keys strangers choose. */
 uint64_t crypto_hash_short(const void *bytes, size_t size);
 bool crypto_equal(const void *a, const void *b, size_t size); /* constant time */

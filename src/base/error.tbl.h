@@ -29,6 +29,7 @@ ERROR(UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type", "The body has an un
 ERROR(EXPECTATION_FAILED, 417, "expectation-failed", "The expectation cannot be met")
 ERROR(SCORE_OUT_OF_RANGE, 422, "score-out-of-range", "The score is outside the board's bounds")
 ERROR(SCORE_OVERFLOW, 422, "score-overflow", "The sum leaves the range of a 64-bit integer")
+ERROR(TOO_MANY_FACET_VALUES, 422, "too-many-facet-values", "The board's facets have no room for another value")
 ERROR(IDEMPOTENCY_MISMATCH, 422, "idempotency-mismatch", "The Idempotency-Key was used for another request")
 ERROR(TOO_MANY_REQUESTS, 429, "too-many-requests", "The limit of requests is reached")
 ERROR(HEADERS_TOO_LARGE, 431, "headers-too-large", "The header fields are larger than the limit")

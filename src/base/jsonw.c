@@ -6,31 +6,39 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/put.h"
 
 void jsonw_init(struct jsonw *json, struct buf *buf)
 {
     *json = (struct jsonw){.buf = buf};
 }
 
-/* What stands before a value: a comma, unless it is the first or follows its key. */
-static void value_begin(struct jsonw *json)
+/* What stands before a value, a comma unless it is the first or follows its key; and room for it. NULL on overflow. */
+static char *value_begin(struct jsonw *json, size_t bytes_max)
 {
     ASSERT(json->is_after_key || !json->is_object[json->depth]);
     ASSERT(json->depth > 0 || !json->has_items[0]);
-    if (json->is_after_key)
-        json->is_after_key = false;
-    else if (json->has_items[json->depth])
-        buf_append_byte(json->buf, ',');
+    bool needs_comma = !json->is_after_key && json->has_items[json->depth];
+    json->is_after_key = false;
     json->has_items[json->depth] = true;
+    char *at = buf_reserve(json->buf, bytes_max + 1);
+    return at && needs_comma ? put_byte(at, ',') : at;
+}
+
+static void value_write(struct jsonw *json, struct slice value)
+{
+    char *at = value_begin(json, value.size);
+
+    if (at)
+        buf_written(json->buf, put_bytes(at, value.data, value.size));
 }
 
 static void open_with(struct jsonw *json, char bracket)
 {
-    value_begin(json);
+    value_write(json, (struct slice){&bracket, 1});
     ASSERT(json->depth < JSONW_DEPTH_MAX);
     json->has_items[++json->depth] = false;
     json->is_object[json->depth] = bracket == '{';
-    buf_append_byte(json->buf, bracket);
 }
 
 static void close_with(struct jsonw *json, char bracket)
@@ -60,41 +68,37 @@ void jsonw_array_close(struct jsonw *json)
     close_with(json, ']');
 }
 
-void jsonw_key(struct jsonw *json, const char *key)
+char *jsonw_members_begin(struct jsonw *json, size_t bytes_max)
 {
     ASSERT(json->is_object[json->depth] && !json->is_after_key);
-    if (json->has_items[json->depth])
-        buf_append_byte(json->buf, ',');
+    char *at = buf_reserve(json->buf, bytes_max + 1);
+    if (at && json->has_items[json->depth])
+        at = put_byte(at, ',');
     json->has_items[json->depth] = true;
+    return at;
+}
+
+void jsonw_members_end(struct jsonw *json, char *end)
+{
+    buf_written(json->buf, end);
+}
+
+void jsonw_key(struct jsonw *json, const char *key)
+{
+    size_t size = strlen(key);
+    char *at = jsonw_members_begin(json, size + 3);
+
+    if (at)
+        jsonw_members_end(json, put_literal(put_bytes(put_byte(at, '"'), key, size), "\":"));
     json->is_after_key = true;
-    buf_append_byte(json->buf, '"');
-    buf_append_text(json->buf, key);
-    buf_append(json->buf, "\":", 2);
 }
 
 void jsonw_string(struct jsonw *json, struct slice text)
 {
-    static const char hex[] = "0123456789abcdef";
-    size_t plain = 0;
+    char *at = value_begin(json, put_json_size(text));
 
-    value_begin(json);
-    buf_append_byte(json->buf, '"');
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
-            continue;
-        buf_append(json->buf, text.data + plain, i - plain);
-        plain = i + 1;
-        if (c == '"' || c == '\\') {
-            char escape[2] = {'\\', (char)c};
-            buf_append(json->buf, escape, 2);
-        } else {
-            char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-            buf_append(json->buf, escape, 6);
-        }
-    }
-    buf_append(json->buf, text.data + plain, text.size - plain);
-    buf_append_byte(json->buf, '"');
+    if (at)
+        buf_written(json->buf, put_json_string(at, text));
 }
 
 void jsonw_text(struct jsonw *json, const char *text)
@@ -104,27 +108,29 @@ void jsonw_text(struct jsonw *json, const char *text)
 
 void jsonw_int64(struct jsonw *json, int64_t value)
 {
-    value_begin(json);
+    char text[PUT_INTEGER_MAX + 2] = "\"";
+    char *end = put_int64(text + 1, value);
+
     if (json->integers_as_strings)
-        buf_append_byte(json->buf, '"');
-    buf_append_int64(json->buf, value);
-    if (json->integers_as_strings)
-        buf_append_byte(json->buf, '"');
+        value_write(json, (struct slice){text, (size_t)(put_byte(end, '"') - text)});
+    else
+        value_write(json, (struct slice){text + 1, (size_t)(end - text - 1)});
 }
 
 void jsonw_number(struct jsonw *json, int64_t value)
 {
-    value_begin(json);
-    buf_append_int64(json->buf, value);
+    char *at = value_begin(json, PUT_INTEGER_MAX);
+
+    if (at)
+        buf_written(json->buf, put_int64(at, value));
 }
 
 void jsonw_double(struct jsonw *json, double value)
 {
     char text[40];
 
-    value_begin(json);
     if (!isfinite(value)) {
-        buf_append_text(json->buf, "null");
+        jsonw_null(json);
         return;
     }
     for (int digits = 15; digits <= 17; digits++) {
@@ -135,34 +141,29 @@ void jsonw_double(struct jsonw *json, double value)
     for (char *c = text; *c; c++)
         if (*c == ',')
             *c = '.';
-    buf_append_text(json->buf, text);
+    value_write(json, slice_of(text));
 }
 
 void jsonw_bool(struct jsonw *json, bool value)
 {
-    value_begin(json);
-    buf_append_text(json->buf, value ? "true" : "false");
+    value_write(json, slice_of(value ? "true" : "false"));
 }
 
 void jsonw_null(struct jsonw *json)
 {
-    value_begin(json);
-    buf_append_text(json->buf, "null");
+    value_write(json, SLICE("null"));
 }
 
 void jsonw_time(struct jsonw *json, int64_t time_us)
 {
-    char text[CLOCK_TEXT_MAX + 2];
+    char text[CLOCK_TEXT_MAX + 2] = "\"";
     size_t size = clock_format(time_us, text + 1);
 
-    text[0] = '"'; /* nothing in it needs an escape */
-    text[size + 1] = '"';
-    value_begin(json);
-    buf_append(json->buf, text, size + 2);
+    text[size + 1] = '"'; /* nothing in it needs an escape */
+    value_write(json, (struct slice){text, size + 2});
 }
 
 void jsonw_raw(struct jsonw *json, struct slice value)
 {
-    value_begin(json);
-    buf_append_slice(json->buf, value);
+    value_write(json, value);
 }

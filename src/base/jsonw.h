@@ -42,4 +42,11 @@ void jsonw_null(struct jsonw *json);
 void jsonw_time(struct jsonw *json, int64_t time_us);   /* RFC 3339 UTC string, see base/clock.h */
 void jsonw_raw(struct jsonw *json, struct slice value); /* already JSON: copied as it is */
 
+/*
+ * Members of the open object in one stretch, by hand (base/put.h): room for bytes_max bytes, NULL on overflow; then the place
+ * behind them. There is at least one member, a comma between any two, and none around them.
+ */
+char *jsonw_members_begin(struct jsonw *json, size_t bytes_max);
+void jsonw_members_end(struct jsonw *json, char *end);
+
 #endif

@@ -188,6 +188,36 @@ bool text_base64url_decode(struct slice text, void *out, size_t out_max, size_t 
     return (group & ((1u << bits) - 1)) == 0;
 }
 
+size_t text_base64_encode(const void *bytes, size_t size, char *out)
+{
+    size_t length = text_base64url_encode(bytes, size, out);
+
+    for (size_t i = 0; i < length; i++)
+        out[i] = out[i] == '-' ? '+' : out[i] == '_' ? '/' : out[i];
+    while (length % 4)
+        out[length++] = '=';
+    out[length] = 0;
+    return length;
+}
+
+bool text_base64_decode(struct slice text, void *out, size_t out_max, size_t *ret_size)
+{
+    char url[1024];
+    size_t size = text.size;
+
+    if (size % 4 || size > sizeof(url))
+        return false;
+    for (int i = 0; i < 2 && size && text.data[size - 1] == '='; i++)
+        size--;
+    for (size_t i = 0; i < size; i++) {
+        char c = text.data[i];
+        if (c == '-' || c == '_')
+            return false;
+        url[i] = c == '+' ? '-' : c == '/' ? '_' : c;
+    }
+    return text_base64url_decode((struct slice){url, size}, out, out_max, ret_size);
+}
+
 void text_hex_encode(const void *bytes, size_t size, char *out)
 {
     static const char hex[] = "0123456789abcdef";

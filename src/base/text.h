@@ -27,6 +27,10 @@ size_t text_base64url_size(size_t bytes_size);
 size_t text_base64url_encode(const void *bytes, size_t size, char *out);
 bool text_base64url_decode(struct slice text, void *out, size_t out_max, size_t *ret_size);
 
+/* The other base64 (RFC 4648 section 4): '+' and '/', padded to fours. encode: out holds (size + 2) / 3 * 4 + 1. */
+size_t text_base64_encode(const void *bytes, size_t size, char *out);
+bool text_base64_decode(struct slice text, void *out, size_t out_max, size_t *ret_size);
+
 /* Lower-case hex; out holds 2 * size + 1. */
 void text_hex_encode(const void *bytes, size_t size, char *out);
 

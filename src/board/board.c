@@ -1,6 +1,8 @@
 #include "board/board.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/text.h"
@@ -116,6 +118,51 @@ bool player_check(struct slice player, const char *field, struct error *error)
     if (text_has_control(player))
         return error_set_field(error, ERROR_INVALID_PARAMETER, field, "a player id has no control characters");
     return true;
+}
+
+bool facet_name_is_valid(struct slice name)
+{
+    if (name.size < 1 || name.size > FACET_NAME_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        bool is_letter = c >= 'a' && c <= 'z';
+        if (!is_letter && (i == 0 || ((c < '0' || c > '9') && c != '_')))
+            return false;
+    }
+    return true;
+}
+
+bool facet_value_check(struct slice value, const char *field, struct error *error)
+{
+    if (value.size < 1 || value.size > FACET_VALUE_BYTES_MAX)
+        return error_set_field(error, ERROR_INVALID_PARAMETER, field, "a facet's value has 1 to %d bytes, not %zu",
+                               FACET_VALUE_BYTES_MAX, value.size);
+    if (!text_is_utf8(value) || text_has_control(value))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, field,
+                               "a facet's value is UTF-8 without control characters");
+    return true;
+}
+
+bool board_facet_key(const struct board *board, struct slice text, char ret_key[static FACET_KEY_MAX],
+                     struct error *error)
+{
+    const char *colon = memchr(text.data, ':', text.size);
+
+    if (!colon)
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "facet",
+                               "must be a facet of the board, a colon and a value, as in country:BR");
+    struct slice name = {text.data, (size_t)(colon - text.data)};
+    struct slice value = {colon + 1, text.size - name.size - 1};
+    if (!facet_value_check(value, "facet", error))
+        return false;
+    for (int i = 0; i < board->facet_count; i++)
+        if (slice_is(name, board->facets[i].name)) {
+            snprintf(ret_key, FACET_KEY_MAX, "%lld:%.*s", (long long)board->facets[i].id, (int)value.size, value.data);
+            return true;
+        }
+    return error_set_field(error, ERROR_INVALID_PARAMETER, "facet", "the board has no facet \"%.*s\"",
+                           name.size < FACET_NAME_BYTES_MAX ? (int)name.size : FACET_NAME_BYTES_MAX, name.data);
 }
 
 bool board_has_window(const struct board *board, enum window window)

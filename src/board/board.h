@@ -15,6 +15,18 @@
 #include "board/sort_key.h"
 
 enum { NAME_BYTES_MAX = 64, TIME_ZONE_BYTES_MAX = 63, METADATA_BYTES_MAX = 2048, WINDOW_COUNT = 5 };
+enum {
+    FACETS_MAX = 4,
+    FACET_NAME_BYTES_MAX = 32,
+    FACET_VALUE_BYTES_MAX = 64,
+    FACET_VALUES_MAX = 1000000,
+    FACET_VALUES_DEFAULT = 10000
+};
+/* With the NUL: "country:BR" as callers say it, "17:BR" as PostgreSQL keeps it. */
+enum {
+    FACET_TEXT_MAX = FACET_NAME_BYTES_MAX + FACET_VALUE_BYTES_MAX + 2,
+    FACET_KEY_MAX = 20 + FACET_VALUE_BYTES_MAX + 2
+};
 
 enum score_order { ORDER_DESC, ORDER_ASC };
 enum score_operator { OPERATOR_BEST, OPERATOR_LAST, OPERATOR_SUM };
@@ -41,6 +53,12 @@ struct board_caching_field {
 };
 extern const struct board_caching_field board_caching_fields[BOARD_CACHING_COUNT];
 
+/* A value that splits a board: each value has its own standing. */
+struct board_facet {
+    char name[FACET_NAME_BYTES_MAX + 1];
+    int64_t id; /* declared again, it is another */
+};
+
 struct board {
     int64_t id; /* 0: none */
     int64_t game_id;
@@ -54,6 +72,11 @@ struct board {
     int64_t score_min;
     int64_t score_max;
     bool is_public;
+    struct board_facet facets[FACETS_MAX];
+    int facet_count;
+    int64_t facet_values_max; /* of all facets together */
+    bool is_combined;         /* made of others (known where a board was found by its name) */
+    int64_t combined_us;      /* then: it has what they had then, at least; 0: not made yet */
     struct board_caching caching;
     int64_t created_us;
     int64_t updated_us;
@@ -76,6 +99,14 @@ bool scope_parse(struct slice text, enum scope *ret_scope);
 bool name_is_valid(struct slice name);
 /* Player ids: 1 to PLAYER_BYTES_MAX bytes of UTF-8 without control characters. Fills *error, naming `field`. */
 bool player_check(struct slice player, const char *field, struct error *error);
+
+/* Facet names: a small letter, then up to 31 of small letters, digits, '_'. */
+bool facet_name_is_valid(struct slice name);
+/* Facet values: 1 to FACET_VALUE_BYTES_MAX bytes of UTF-8 without control characters. Fills *error, naming `field`. */
+bool facet_value_check(struct slice value, const char *field, struct error *error);
+/* "country:BR" as PostgreSQL keeps it. false: the board has no such facet, or it is no value; *error names `facet`. */
+bool board_facet_key(const struct board *board, struct slice text, char ret_key[static FACET_KEY_MAX],
+                     struct error *error);
 
 int64_t *board_caching_value(struct board_caching *caching, int field);
 int64_t board_caching_get(const struct board_caching *caching, int field);

@@ -3,7 +3,7 @@
  *
  * A cursor names its board, its period and the last entry of the page by its whole sort key: the next page starts after
  * that key, wherever it now stands, so no entry that did not move is skipped or shown twice; and because it names the
- * period, it goes on in the old one after a reset. base64url of a version byte, the fields, and a MAC.
+ * period, it goes on in the old one after a reset; one of a facet's standing names the facet too. base64url of a version byte, the fields, and a MAC.
  */
 #ifndef BOARD_CURSOR_H
 #define BOARD_CURSOR_H
@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "board/board.h"
 
-enum { CURSOR_TEXT_MAX = 256 };
+enum { CURSOR_TEXT_MAX = 384 };
 
 struct cursor {
     int64_t board_id;
@@ -27,6 +27,7 @@ struct cursor {
     int64_t k1_max;      /* entries beyond it do not belong (INT64_MAX: none) */
     char player[PLAYER_BYTES_MAX + 1];
     size_t player_size;
+    char facet[FACET_TEXT_MAX]; /* "country:BR"; "": the whole board */
 };
 
 /* Returns the length; out is NUL-terminated. */

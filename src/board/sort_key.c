@@ -35,13 +35,14 @@ static bool integer_decode(struct slice bytes, size_t *at, int64_t *ret_value)
 
     if (count > 8 || bytes.size - *at < count)
         return false;
-    uint64_t value = is_negative ? UINT64_MAX : 0;
-    for (size_t i = 0; i < count; i++)
-        value = value << 8 | (uint8_t)bytes.data[(*at)++];
+    uint64_t sign = is_negative ? UINT64_MAX : 0, value = sign;
+    for (const char *byte = bytes.data + *at, *end = byte + count; byte < end; byte++)
+        value = value << 8 | (uint8_t)*byte;
+    *at += count;
     *ret_value = (int64_t)value;
     /* One value has one coding: a longer one, or the other sign's, is not ours. */
-    uint8_t again[SORT_KEY_INTEGER_MAX];
-    return sort_key_encode_integer(*ret_value, again) == count + 1 && again[0] == head;
+    uint64_t magnitude = value ^ sign;
+    return magnitude <= INT64_MAX && (count == 0 || magnitude >> (8 * (count - 1)) != 0);
 }
 
 bool sort_key_decode(struct slice member, struct sort_key *ret_key, size_t *ret_size)

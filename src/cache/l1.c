@@ -22,6 +22,7 @@ struct node {
     struct l1_standing *standing;
     struct node *newer, *older;
     bool is_marked;
+    uint8_t label;
     UT_hash_handle hh;
     char key[];
 };
@@ -68,14 +69,14 @@ static void standing_drop(struct l1 *l1, struct l1_standing *standing)
     free(standing);
 }
 
-void l1_hear(struct l1 *l1, int64_t standing, int64_t version, int64_t before, int64_t total, const struct move *items, size_t count)
+void l1_hear(struct l1 *l1, int64_t standing, int64_t version, int64_t before, const struct move *items, size_t count)
 {
     struct l1_standing *known = standing_find(l1, standing);
 
     if (version > l1->heard)
         l1->heard = version;
     if (known)
-        moves_add(&known->moves, version, before, total, items, count);
+        moves_add(&known->moves, version, before, items, count);
 }
 
 void l1_reach(struct l1 *l1, int64_t version)
@@ -120,6 +121,9 @@ void l1_unwatch(struct l1 *l1, struct l1_watch *watch)
 
 /* ---- entries ---- */
 
+/* One of the counts, for all and for its label. */
+#define COUNT(l1, node, field, delta) ((l1)->counters.all.field += (delta), (l1)->counters.labels[(node)->label].field += (delta))
+
 static void node_drop(struct l1 *l1, struct node *node)
 {
     if (l1->hand == node)
@@ -127,8 +131,8 @@ static void node_drop(struct l1 *l1, struct node *node)
     *(node->newer ? &node->newer->older : &l1->newest) = node->older;
     *(node->older ? &node->older->newer : &l1->oldest) = node->newer;
     HASH_DEL(l1->nodes, node);
-    l1->counters.bytes -= node->entry.bytes;
-    l1->counters.entries--;
+    COUNT(l1, node, bytes, -node->entry.bytes);
+    COUNT(l1, node, entries, -(uint64_t)1);
     standing_drop(l1, node->standing);
     l1->value_free(node->entry.value);
     free(node);
@@ -137,9 +141,9 @@ static void node_drop(struct l1 *l1, struct node *node)
 /* The hand's walk, until there is room. `keep` is not evicted. */
 static void room_make(struct l1 *l1, const struct node *keep)
 {
-    while (l1->counters.bytes > l1->bytes_max) {
+    while (l1->counters.all.bytes > l1->bytes_max) {
         struct node *node = l1->hand ? l1->hand : l1->oldest;
-        if (!node || (node == keep && l1->counters.entries == 1))
+        if (!node || (node == keep && l1->counters.all.entries == 1))
             return;
         if (node->is_marked || node == keep) {
             node->is_marked = false;
@@ -147,8 +151,8 @@ static void room_make(struct l1 *l1, const struct node *keep)
             continue;
         }
         l1->hand = node;
+        COUNT(l1, node, evicted, 1);
         node_drop(l1, node);
-        l1->counters.evicted++;
     }
 }
 
@@ -172,11 +176,11 @@ struct l1_entry *l1_find(struct l1 *l1, struct slice key)
 
 bool l1_holds(struct l1 *l1, struct l1_entry *entry, int64_t now_us)
 {
-    struct node *node = (struct node *)entry;
+    const struct node *node = (struct node *)entry;
     const struct moves *moves = &node->standing->moves;
 
     if (moves_touch(moves, &node->span, entry->as_of)) {
-        l1->counters.invalidated++;
+        COUNT(l1, node, invalidated, 1);
         return false;
     }
     if (moves->last > entry->as_of)
@@ -185,25 +189,26 @@ bool l1_holds(struct l1 *l1, struct l1_entry *entry, int64_t now_us)
     return true;
 }
 
-struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slice key, int64_t as_of, const struct span *span,
-                        void *value, size_t bytes, int64_t now_us)
+struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slice key, size_t label, int64_t changed, int64_t as_of,
+                        const struct span *span, void *value, size_t bytes, int64_t now_us)
 {
     struct l1_standing *standing = watch->standing;
     size_t size = bytes + sizeof(struct node) + key.size;
 
     if (watch->era != l1->era || key.size > L1_KEY_MAX || size > l1->bytes_max / 8)
         return NULL;
-    /* Without entries, nothing is lost by beginning to listen at this answer. */
-    size_t watches = standing->uses;
+    /* Without entries, nothing is lost by beginning to listen at the last change that the answer has. Not at its as_of: the next
+       one's may be less. */
     struct node *old = node_find(l1, key);
-    if (watches == 1 && as_of > standing->moves.last)
-        moves_init(&standing->moves, as_of);
+    if (standing->uses == 1 && changed > standing->moves.last)
+        moves_init(&standing->moves, changed);
     if (moves_touch(&standing->moves, span, as_of) || (old && old->entry.as_of > as_of))
         return NULL;
     if (old)
         node_drop(l1, old);
     struct node *node = calloc(1, sizeof(*node) + key.size);
-    ASSERT(node != NULL);
+    ASSERT(node != NULL && label < L1_LABELS_MAX);
+    node->label = (uint8_t)label;
     node->entry = (struct l1_entry){.value = value, .as_of = as_of, .checked_us = now_us, .bytes = size};
     node->span = *span;
     node->standing = standing;
@@ -213,8 +218,8 @@ struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slic
     node->older = l1->newest;
     *(l1->newest ? &l1->newest->newer : &l1->oldest) = node;
     l1->newest = node;
-    l1->counters.bytes += size;
-    l1->counters.entries++;
+    COUNT(l1, node, bytes, size);
+    COUNT(l1, node, entries, 1);
     room_make(l1, node);
     return &node->entry;
 }
@@ -224,7 +229,7 @@ void l1_resize(struct l1 *l1, struct l1_entry *entry, size_t bytes)
     struct node *node = (struct node *)entry;
     size_t size = bytes + sizeof(*node) + node->hh.keylen;
 
-    l1->counters.bytes += size - entry->bytes;
+    COUNT(l1, node, bytes, size - entry->bytes);
     entry->bytes = size;
     room_make(l1, node);
 }
@@ -233,9 +238,10 @@ void l1_resize(struct l1 *l1, struct l1_entry *entry, size_t bytes)
 
 void l1_forget(struct l1 *l1)
 {
-    l1->counters.forgotten += l1->counters.entries;
-    while (l1->oldest)
+    while (l1->oldest) {
+        COUNT(l1, l1->oldest, forgotten, 1);
         node_drop(l1, l1->oldest);
+    }
     l1->hand = NULL;
     l1->era++;
     l1->heard = 0;

@@ -22,7 +22,7 @@
 struct l1;
 struct l1_standing;
 
-enum { L1_KEY_MAX = 1024 };
+enum { L1_KEY_MAX = 1024, L1_LABELS_MAX = 64 };
 
 struct l1_entry {
     void *value;
@@ -31,11 +31,16 @@ struct l1_entry {
     size_t bytes;       /* what it counts for; change it by l1_resize */
 };
 
-struct l1_counters {
+struct l1_count {
     uint64_t evicted;     /* to make room */
     uint64_t invalidated; /* found touched by a move */
     uint64_t forgotten;   /* with an era */
-    size_t bytes, entries, standings;
+    uint64_t bytes, entries;
+};
+
+struct l1_counters {
+    struct l1_count all, labels[L1_LABELS_MAX]; /* a label: whatever its user tells apart (routes) */
+    size_t standings;
 };
 
 struct l1 *l1_new(size_t bytes_max, void (*value_free)(void *value));
@@ -44,7 +49,7 @@ void l1_free(struct l1 **l1);
 /* ---- what happens in Redis ---- */
 
 /* A change of a standing, as moves_add takes it. */
-void l1_hear(struct l1 *l1, int64_t standing, int64_t version, int64_t before, int64_t total, const struct move *items, size_t count);
+void l1_hear(struct l1 *l1, int64_t standing, int64_t version, int64_t before, const struct move *items, size_t count);
 void l1_reach(struct l1 *l1, int64_t version); /* everything up to it was heard */
 int64_t l1_heard(const struct l1 *l1); /* the newest version heard of, of any standing, in this era */
 /* Changes may have been missed: a new era begins, without entries. */
@@ -67,11 +72,11 @@ struct l1_watch {
 struct l1_watch l1_watch(struct l1 *l1, int64_t standing);
 void l1_unwatch(struct l1 *l1, struct l1_watch *watch);
 /*
- * Keeps the answer of a fetch, in place of an older one of the same key. bytes: the value's. Takes the value, unless it
+ * Keeps the answer of a fetch, in place of an older one of the same key. label: under which it is counted. changed: the standing's last change that it contains. bytes: the value's. Takes the value, unless it
  * returns NULL: too large, too old already, or of an era that is over.
  */
-struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slice key, int64_t as_of, const struct span *span,
-                        void *value, size_t bytes, int64_t now_us);
+struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slice key, size_t label, int64_t changed, int64_t as_of,
+                        const struct span *span, void *value, size_t bytes, int64_t now_us);
 void l1_resize(struct l1 *l1, struct l1_entry *entry, size_t bytes); /* may evict others, not this one */
 
 /* Each entry, the newest first. */

@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "cache/compress.h"
 
-enum { FORMAT = 1, HEAD_SIZE = 22 + L2_TAGS * L2_NONCE_SIZE, TOOK_MS_MAX = 60000 };
+enum { FORMAT = 2, HEAD_SIZE = 30 + L2_TAGS * L2_NONCE_SIZE, TOOK_MS_MAX = 60000 };
 enum coding { CODING_NONE, CODING_BROTLI };
 
 static void put(uint8_t *at, uint64_t value, int size)
@@ -62,9 +62,10 @@ bool l2_encode(const struct crypto_key *key, const char *name, const struct l2_v
     head[3] = is_smaller ? CODING_BROTLI : CODING_NONE;
     put(head + 4, (uint64_t)value->status, 2);
     put(head + 6, (uint64_t)value->until_ms, 8);
-    put(head + 14, (uint64_t)took_ms, 4);
-    put(head + 18, body.size, 4);
-    memcpy(head + 22, value->nonces, sizeof(value->nonces));
+    put(head + 14, (uint64_t)value->made_ms, 8);
+    put(head + 22, (uint64_t)took_ms, 4);
+    put(head + 26, body.size, 4);
+    memcpy(head + 30, value->nonces, sizeof(value->nonces));
     buf_append(out, (const char *)head, sizeof(head));
     buf_append_slice(out, is_smaller ? buf_slice(&smaller) : body);
     mac_make(key, name, buf_slice(out), mac);
@@ -74,25 +75,32 @@ bool l2_encode(const struct crypto_key *key, const char *name, const struct l2_v
     return !out->is_overflown;
 }
 
-bool l2_decode(const struct crypto_key *key, const char *name, struct slice bytes, struct l2_value *ret_value, struct buf *body)
+bool l2_decode(const struct crypto_key *key, const char *name, struct slice bytes, struct l2_value *ret_value, struct buf *body,
+               struct slice *ret_brotli)
 {
     const uint8_t *at = (const uint8_t *)bytes.data;
     uint8_t mac[CRYPTO_MAC_SIZE];
 
     buf_init(body, L2_BODY_BYTES_MAX + 1);
+    *ret_brotli = (struct slice){bytes.data, 0};
     if (bytes.size < HEAD_SIZE + CRYPTO_MAC_SIZE || bytes.size > HEAD_SIZE + L2_BODY_BYTES_MAX + CRYPTO_MAC_SIZE || at[0] != 'L' ||
         at[1] != '2' || at[2] != FORMAT)
         return false;
     struct slice signed_part = {bytes.data, bytes.size - CRYPTO_MAC_SIZE};
     struct slice coded = {bytes.data + HEAD_SIZE, signed_part.size - HEAD_SIZE};
-    size_t size = get(at + 18, 4);
+    size_t size = get(at + 26, 4);
     mac_make(key, name, signed_part, mac);
     if (!crypto_equal(mac, at + signed_part.size, sizeof(mac)) || size > L2_BODY_BYTES_MAX)
         return false;
-    *ret_value = (struct l2_value){.status = (int)get(at + 4, 2), .until_ms = (int64_t)get(at + 6, 8), .took_ms = (int64_t)get(at + 14, 4)};
-    memcpy(ret_value->nonces, at + 22, sizeof(ret_value->nonces));
-    if (at[3] == CODING_BROTLI)
+    *ret_value = (struct l2_value){.status = (int)get(at + 4, 2),
+                                   .until_ms = (int64_t)get(at + 6, 8),
+                                   .made_ms = (int64_t)get(at + 14, 8),
+                                   .took_ms = (int64_t)get(at + 22, 4)};
+    memcpy(ret_value->nonces, at + 30, sizeof(ret_value->nonces));
+    if (at[3] == CODING_BROTLI) {
+        *ret_brotli = coded;
         return compress_restore(coded, size, body);
+    }
     if (at[3] != CODING_NONE || coded.size != size)
         return false;
     buf_append_slice(body, coded);

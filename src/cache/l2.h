@@ -4,9 +4,10 @@
  *     0  "L2", format, coding (0: as it is, 1: brotli)
  *     4  status (2)
  *     6  until (8)      when it expires, in ms by Redis's clock
- *    14  took (4)       ms that its fetch took
- *    18  size (4)       of the body
- *    22  nonces (16 each, L2_TAGS): of its tags, from before its fetch began
+ *    14  made (8)       when it was fetched, likewise
+ *    22  took (4)       ms that its fetch took
+ *    26  size (4)       of the body
+ *    30  nonces (16 each, L2_TAGS): of its tags, from before its fetch began
  *        body, coded
  *        MAC (16)       over the value's name and all before it
  *
@@ -30,6 +31,7 @@ struct l2_nonce {
 struct l2_value {
     int status;
     int64_t until_ms;
+    int64_t made_ms;
     int64_t took_ms;
     struct l2_nonce nonces[L2_TAGS];
 };
@@ -39,8 +41,10 @@ void l2_name(const struct crypto_key *key, struct slice scope, struct slice quer
 
 /* False: the body is too long to be kept. out: initialised here, the caller's. */
 bool l2_encode(const struct crypto_key *key, const char *name, const struct l2_value *value, struct slice body, struct buf *out);
-/* False: it is no value of this name. body: initialised here, the caller's; empty then. */
-bool l2_decode(const struct crypto_key *key, const char *name, struct slice bytes, struct l2_value *ret_value, struct buf *body);
+/* False: it is no value of this name. body: initialised here, the caller's; empty then. *ret_brotli: the body's compressed form, within
+ * `bytes`; size 0: it has none. */
+bool l2_decode(const struct crypto_key *key, const char *name, struct slice bytes, struct l2_value *ret_value, struct buf *body,
+               struct slice *ret_brotli);
 
 /*
  * Should this reader fetch it again before it expires? XFetch (Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic

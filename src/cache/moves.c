@@ -6,7 +6,6 @@
 void moves_init(struct moves *moves, int64_t version)
 {
     moves->base = moves->last = moves->ring_from = version;
-    moves->total = -1;
     moves->opened = version;
     moves->ring_count = moves->ring_next = moves->stack_count = 0;
 }
@@ -39,13 +38,12 @@ static void stack_add(struct moves *moves, int64_t version, int64_t low)
     moves->stack_count++;
 }
 
-void moves_add(struct moves *moves, int64_t version, int64_t before, int64_t total, const struct move *items, size_t count)
+void moves_add(struct moves *moves, int64_t version, int64_t before, const struct move *items, size_t count)
 {
     if (version <= moves->last)
         return;
     if (count == 0 || (before > moves->last && !fault_is("gap"))) {
         moves_init(moves, version);
-        moves->total = count == 0 ? -1 : total;
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -56,7 +54,6 @@ void moves_add(struct moves *moves, int64_t version, int64_t before, int64_t tot
             moves->opened = version;
     }
     moves->last = version;
-    moves->total = total;
 }
 
 /* The lowest rank touched after a version. */
@@ -95,7 +92,7 @@ bool moves_touch(const struct moves *moves, const struct span *span, int64_t ver
     if (version < moves->base && !fault_is("base"))
         return true;
     /* A total that came back to what it was is touched all the same: whoever saw it meanwhile has another copy, of a later date. */
-    if (moves->opened > version && ((span->is_of_absence && !fault_is("absence")) || (span->total >= 0 && !fault_is("total"))))
+    if (moves->opened > version && ((span->is_of_absence && !fault_is("absence")) || (span->is_of_total && !fault_is("total"))))
         return true;
     if (span->low > span->high || lowest_after(moves, version) > span->high)
         return false;

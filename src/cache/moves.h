@@ -28,7 +28,7 @@ enum { MOVES_RING = 128, MOVES_STACK = 64 };
 /* What an answer was made from. */
 struct span {
     int64_t low, high;  /* ranks; low > high: none */
-    int64_t total;      /* it shows how many entries there are; -1: it does not */
+    bool is_of_total;   /* it depends on how many entries there are */
     bool is_of_absence; /* it says that somebody has no entry */
 };
 
@@ -39,7 +39,6 @@ struct move {
 struct moves {
     int64_t base;   /* all changes after this version are known */
     int64_t last;   /* the newest change */
-    int64_t total;  /* entries after it; -1: not known */
     int64_t opened; /* the newest version at which an entry came or went */
     int64_t ring_from; /* all changes after this version are in the ring */
     int ring_count, ring_next;
@@ -59,9 +58,9 @@ void moves_init(struct moves *moves, int64_t version);
 
 /*
  * A change: its version, that of the change before it in this standing (unless that one is known, everything before is
- * forgotten), entries after it, and the intervals that it touched (none: all). A version that is known already is ignored.
+ * forgotten), and the intervals that it touched (none: all). A version that is known already is ignored.
  */
-void moves_add(struct moves *moves, int64_t version, int64_t before, int64_t total, const struct move *items, size_t count);
+void moves_add(struct moves *moves, int64_t version, int64_t before, const struct move *items, size_t count);
 
 /* May an answer that was true at `version` be untrue now? */
 bool moves_touch(const struct moves *moves, const struct span *span, int64_t version);

@@ -10,11 +10,13 @@
 
 #include "conf/settings.h"
 #include "db/blocking.h"
+#include "db/db.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef int command_fn(int argc, char **argv);
-command_fn cmd_cache, cmd_config, cmd_export, cmd_game, cmd_import, cmd_key, cmd_migrate, cmd_partitions, cmd_purge, cmd_roll, cmd_serve, cmd_warm, cmd_work;
+command_fn cmd_cache, cmd_config, cmd_db, cmd_export, cmd_game, cmd_import, cmd_key, cmd_migrate, cmd_partitions, cmd_purge, cmd_refresh,
+    cmd_roll, cmd_routes, cmd_serve, cmd_servers, cmd_snapshot, cmd_warm, cmd_work;
 
 /* One option of a command: `--name VALUE`, or a flag when text is NULL and flag is not. Given twice, the last counts; an
  * option that may be given several times has that many rows, one behind the other, and fills them in turn. */
@@ -31,6 +33,8 @@ struct option_row {
 bool command_start(int *argc, char **argv, const char *usage, const struct option_row *options, struct settings *settings,
                    int *ret_status);
 
+/* The file that the settings were read from; NULL: none. */
+const char *command_config(void);
 /* Of a command that takes no other words: prints which one is too many. */
 bool command_is_alone(int argc, char **argv);
 
@@ -40,7 +44,9 @@ bool setting_check(const char *section, const char *name, const char *value, str
 /* Prints `ladder COMMAND: message` and returns EXIT_FAILED. */
 int command_fail(const struct error *error);
 
-/* The database of the settings, as the command called name. */
+/* The servers of the settings, and how reads are spread over them. ERROR_CONFIG. */
+bool command_servers(const struct settings *settings, struct db_settings *out, struct error *error);
+/* The database of the settings, whichever server leads, as the command called name. */
 struct dbb *command_database(const struct settings *settings, const char *name, struct error *error);
 /* The id of a game by name. */
 bool command_game(struct dbb *db, const char *name, int64_t *ret_id, struct error *error);

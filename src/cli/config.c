@@ -44,13 +44,21 @@ static bool edge_check(const char *text, struct error *error)
     return error->code == ERROR_NONE;
 }
 
+static bool server_check(const char *text, struct error *error)
+{
+    static struct db_line lines[DB_SERVERS_MAX];
+    int count = 0;
+
+    return db_line_parse(text, "primary", lines, &count, error);
+}
+
 bool setting_check(const char *section, const char *name, const char *value, struct error *error)
 {
     static const struct {
         const char *section, *name;
         bool (*check)(const char *text, struct error *error);
     } checks[] = {
-        {"server", "listen", address_check}, {"database", "url", dbb_conninfo_check}, {"redis", "url", redis_check},
+        {"server", "listen", address_check}, {"database", "url", server_check}, {"redis", "url", redis_check},
         {"cache", "l2_url", l2_check},    {"edge", "servers", edge_check},         {"log", "level", level_check},
     };
 
@@ -76,6 +84,10 @@ int cmd_config(int argc, char **argv)
         fprintf(stderr, "usage: ladder config check|show [--config FILE]\n");
         return EXIT_USAGE;
     }
+    static struct db_settings database;
+    struct error error;
+    if (!command_servers(&settings, &database, &error))
+        return command_fail(&error);
     printf("ok\n");
     return EXIT_DONE;
 }

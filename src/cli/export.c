@@ -84,14 +84,15 @@ static bool on_row(void *context, const struct dbb_field *fields, size_t count, 
     return true;
 }
 
-static bool standing_export(struct export *export, struct dbb *db, int64_t board_id, const char *window, const char *period, struct error *error)
+static bool standing_export(struct export *export, struct dbb *db, int64_t board_id, const char *window, const char *period, const char *facet,
+                            struct error *error)
 {
     char board[24], query[512];
-    const char *parameters[] = {board, window, period};
+    const char *parameters[] = {board, window, period, facet};
     struct dbb_result *result;
 
     snprintf(board, sizeof(board), "%lld", (long long)board_id);
-    if (!dbb_query(db, statement_text(STATEMENT_export_find), 3, parameters, &result, error))
+    if (!dbb_query(db, statement_text(STATEMENT_export_find), 4, parameters, &result, error))
         return false;
     bool is_there = dbb_rows(result) == 1;
     if (is_there) {
@@ -104,7 +105,7 @@ static bool standing_export(struct export *export, struct dbb *db, int64_t board
     }
     dbb_result_free(&result);
     if (!is_there)
-        return error_set(error, ERROR_PERIOD_NOT_FOUND, "the board has no such window or period");
+        return error_set(error, ERROR_PERIOD_NOT_FOUND, "the board has no such window, period or facet");
     if (!export->is_ndjson)
         printf("rank,player,score,subscore,achieved_at,metadata\n");
     if (!dbb_copy_out(db, query, on_row, export, error))
@@ -115,28 +116,30 @@ static bool standing_export(struct export *export, struct dbb *db, int64_t board
 int cmd_export(int argc, char **argv)
 {
     static struct settings settings;
-    const char *game = NULL, *board = NULL, *window = NULL, *period = "current", *format = "csv";
+    const char *game = NULL, *board = NULL, *window = NULL, *period = "current", *facet = "", *format = "csv";
     const struct option_row options[] = {{"game", &game, NULL},     {"board", &board, NULL},   {"window", &window, NULL},
-                                         {"period", &period, NULL}, {"format", &format, NULL}, {NULL, NULL, NULL}};
+                                         {"period", &period, NULL}, {"facet", &facet, NULL},   {"format", &format, NULL},
+                                         {NULL, NULL, NULL}};
     static struct export export;
     struct error error;
     int64_t board_id;
     int status;
 
     if (!command_start(&argc, argv,
-                       "export --game G --board B [--window W] [--period current|previous|FIRST-INSTANT] [--format csv|ndjson]\n\n"
+                       "export --game G --board B [--window W] [--period current|previous|FIRST-INSTANT] [--facet NAME:VALUE]\n"
+                       "                     [--format csv|ndjson]\n\n"
                        "Writes a standing to standard output, best first.",
                        options, &settings, &status))
         return status;
     export.is_ndjson = strcmp(format, "ndjson") == 0;
     if (argc != 1 || !game || !board || (!export.is_ndjson && strcmp(format, "csv") != 0)) {
-        fprintf(stderr, "usage: ladder export --game G --board B [--window W] [--period P] [--format csv|ndjson]\n");
+        fprintf(stderr, "usage: ladder export --game G --board B [--window W] [--period P] [--facet F] [--format csv|ndjson]\n");
         return EXIT_USAGE;
     }
     signal(SIGPIPE, SIG_DFL); /* `| head` is no failure */
     buf_init(&export.line, 65536);
     struct dbb *db = command_database(&settings, "ladder export", &error);
-    bool is_ok = db && command_board(db, game, board, &board_id, &error) && standing_export(&export, db, board_id, window, period, &error);
+    bool is_ok = db && command_board(db, game, board, &board_id, &error) && standing_export(&export, db, board_id, window, period, facet, &error);
     dbb_close(&db);
     buf_done(&export.line);
     return is_ok ? EXIT_DONE : command_fail(&error);

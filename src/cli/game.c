@@ -3,6 +3,7 @@
 
 #include "board/board.h"
 #include "cli/command.h"
+#include "cli/game_webhook.h"
 
 static bool game_create(struct dbb *db, const char *name, struct error *error)
 {
@@ -29,21 +30,46 @@ static bool game_list(struct dbb *db, struct error *error)
     return true;
 }
 
+/* `game webhook …`; its words are argv[2] and on. */
+static bool webhook(struct dbb *db, int argc, char **argv, const struct webhook_options *options, struct error *error)
+{
+    if (argc == 5 && strcmp(argv[2], "set") == 0)
+        return game_webhook_set(db, argv[3], argv[4], options, error);
+    if (argc == 4 && strcmp(argv[2], "show") == 0)
+        return game_webhook_show(db, argv[3], error);
+    if (argc == 4 && strcmp(argv[2], "clear") == 0)
+        return game_webhook_clear(db, argv[3], error);
+    return game_webhook_test(db, argv[3], error);
+}
+
+static bool is_webhook(int argc, char **argv)
+{
+    return argc >= 4 && strcmp(argv[1], "webhook") == 0 &&
+           (strcmp(argv[2], "set") == 0 ? argc == 5
+                                        : argc == 4 && (strcmp(argv[2], "show") == 0 || strcmp(argv[2], "clear") == 0 || strcmp(argv[2], "test") == 0));
+}
+
+#define USAGE "game create NAME | game list | game webhook set NAME URL [--top N] [--secret whsec_…] | game webhook show|clear|test NAME"
+
 int cmd_game(int argc, char **argv)
 {
     static struct settings settings;
+    struct webhook_options webhook_options = {NULL, NULL};
+    const struct option_row options[] = {{"top", &webhook_options.top, NULL}, {"secret", &webhook_options.secret, NULL}, {NULL, NULL, NULL}};
     struct error error;
     int status;
 
-    if (!command_start(&argc, argv, "game create NAME | game list", NULL, &settings, &status))
+    if (!command_start(&argc, argv, USAGE, options, &settings, &status))
         return status;
-    bool is_create = argc == 3 && strcmp(argv[1], "create") == 0;
-    if (!is_create && !(argc == 2 && strcmp(argv[1], "list") == 0)) {
-        fprintf(stderr, "usage: ladder game create NAME | ladder game list\n");
+    bool is_create = argc == 3 && strcmp(argv[1], "create") == 0, is_list = argc == 2 && strcmp(argv[1], "list") == 0;
+    if (!is_create && !is_list && !is_webhook(argc, argv)) {
+        fprintf(stderr, "usage: ladder " USAGE "\n");
         return EXIT_USAGE;
     }
     struct dbb *db = command_database(&settings, "ladder game", &error);
-    bool is_ok = db && (is_create ? game_create(db, argv[2], &error) : game_list(db, &error));
+    bool is_ok = db && (is_create ? game_create(db, argv[2], &error)
+                        : is_list ? game_list(db, &error)
+                                  : webhook(db, argc, argv, &webhook_options, &error));
     dbb_close(&db);
     return is_ok ? EXIT_DONE : command_fail(&error);
 }

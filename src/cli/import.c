@@ -21,7 +21,9 @@
 #include "cli/command.h"
 #include "cli/import_lane.h"
 #include "cli/import_source.h"
+#include "db/statements.h"
 
+enum { BOARD_FIND_FACETS = 19 }; /* its column in the statement board_find */
 enum { PROGRESS_US = 2000000, PROGRESS_TERMINAL_US = 200000, PROGRESS_ROWS = 1000 };
 
 struct import {
@@ -138,12 +140,36 @@ static bool rows_import(struct import *import, struct error *error)
     return is_ok;
 }
 
+/* A row with a facet that the board does not have would be refused, and the file be in. */
+static bool facets_check(const struct import *import, struct dbb *db, const char *game, const char *board, struct error *error)
+{
+    const char *parameters[] = {game, board};
+    struct dbb_result *result;
+    bool is_ok = true;
+
+    if (import->source.options.facet_count == 0)
+        return true;
+    if (!dbb_query(db, statement_text(STATEMENT_board_find), 2, parameters, &result, error))
+        return false;
+    for (size_t i = 0; i < import->source.options.facet_count && is_ok; i++) {
+        const char *name = import->source.facets[i].name, *at = dbb_text(result, 0, BOARD_FIND_FACETS);
+        size_t size = strlen(name);
+        while (*at && !(strncmp(at, name, size) == 0 && (at[size] == ',' || at[size] == 0)))
+            at += strcspn(at, ",") + (at[strcspn(at, ",")] == ',');
+        if (!*at)
+            is_ok = error_set(error, ERROR_INVALID_PARAMETER, "--facet: the board has no facet \"%s\"", name);
+    }
+    dbb_result_free(&result);
+    return is_ok;
+}
+
 static bool lanes_open(struct import *import, const struct settings *settings, const char *game, const char *board,
                        size_t batch_rows, struct error *error)
 {
     struct dbb *db = command_database(settings, "ladder import", error);
     int64_t board_id;
-    bool is_ok = db && command_board(db, game, board, &board_id, error);
+    bool is_ok = db && command_board(db, game, board, &board_id, error) &&
+                 facets_check(import, db, game, board, error);
 
     dbb_close(&db);
     import->rows_done = INT64_MAX;
@@ -169,7 +195,7 @@ int cmd_import(int argc, char **argv)
     static struct settings settings;
     static struct import import;
     struct source_options from = {NULL};
-    const char *game = NULL, *board = NULL, *batch = NULL, *one_too_many = NULL;
+    const char *game = NULL, *board = NULL, *batch = NULL, *one_too_many = NULL, *facet_too_many = NULL;
     const struct option_row options[] = {{"game", &game, NULL},
                                          {"board", &board, NULL},
                                          {"player", &from.player, NULL},
@@ -188,6 +214,11 @@ int cmd_import(int argc, char **argv)
                                          {"where", &from.where[6], NULL},
                                          {"where", &from.where[7], NULL},
                                          {"where", &one_too_many, NULL},
+                                         {"facet", &from.facet[0], NULL},
+                                         {"facet", &from.facet[1], NULL},
+                                         {"facet", &from.facet[2], NULL},
+                                         {"facet", &from.facet[3], NULL},
+                                         {"facet", &facet_too_many, NULL},
                                          {"dry-run", NULL, &import.is_dry},
                                          {"skip-bad", NULL, &import.skips_bad},
                                          {NULL, NULL, NULL}};
@@ -199,7 +230,7 @@ int cmd_import(int argc, char **argv)
                        "import FILE.csv|- --game G --board B --player COLUMN --score COLUMN|NUMBER [--subscore "
                        "COLUMN|NUMBER] [--at COLUMN]\n"
                        "                     [--from TIME] [--until TIME] [--where COLUMN=VALUE | --where "
-                       "COLUMN!=VALUE]... [--batch ROWS]\n"
+                       "COLUMN!=VALUE]... [--facet NAME=COLUMN]... [--batch ROWS]\n"
                        "                     [--skip-bad] [--dry-run]\n\n"
                        "Submits the rows of a CSV file with a header row. Run again, it goes on where it was cut, or "
                        "does nothing.\n"
@@ -217,6 +248,10 @@ int cmd_import(int argc, char **argv)
     _Static_assert(LANE_BATCH_ROWS_MAX == 50000, "as the message says");
     if (one_too_many)
         return usage("at most 8 --where");
+    if (facet_too_many)
+        return usage("at most 4 --facet");
+    while (from.facet_count < ARRAY_SIZE(from.facet) && from.facet[from.facet_count])
+        from.facet_count++;
     from.path = argv[1];
     while (from.where_count < ARRAY_SIZE(from.where) && from.where[from.where_count])
         from.where_count++;

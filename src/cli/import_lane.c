@@ -11,7 +11,7 @@
 enum { RETRIES_MAX = 10, ARRAY_BYTES_MAX = 64 << 20 };
 
 struct batch {
-    struct buf arrays[4]; /* players, scores, subscores, times: PostgreSQL's array literals, not yet closed */
+    struct buf arrays[5]; /* players, scores, subscores, times, facets: PostgreSQL's array literals, not yet closed */
     size_t rows;
     int64_t rows_until; /* of the file: this lane's rows up to there are in this batch or an earlier one */
 };
@@ -69,12 +69,14 @@ static void append_text(struct buf *buf, struct slice text)
 static void batch_add(struct batch *batch, const struct submission *row)
 {
     if (batch->rows++ > 0)
-        for (size_t i = 0; i < ARRAY_SIZE(batch->arrays); i++)
+        for (size_t i = 0; i < ARRAY_SIZE(batch->arrays) - !row->facets.data; i++)
             buf_append_byte(&batch->arrays[i], ',');
     append_text(&batch->arrays[0], row->player);
     buf_append_int64(&batch->arrays[1], row->score);
     buf_append_int64(&batch->arrays[2], row->subscore);
     buf_append_int64(&batch->arrays[3], row->at_us);
+    if (row->facets.data)
+        append_text(&batch->arrays[4], row->facets);
 }
 
 /* ---- the lane's thread ---- */
@@ -85,7 +87,8 @@ static bool batch_try(struct lane *lane, const struct batch *batch, bool locks, 
     char from[24], until[24];
     const char *mark[] = {lane->board, lane->hash, until, from};
     const char *submit[] = {lane->board,           batch->arrays[0].data, batch->arrays[1].data,
-                            batch->arrays[2].data, batch->arrays[3].data, locks ? "true" : "false"};
+                            batch->arrays[2].data, batch->arrays[3].data, locks ? "true" : "false",
+                            batch->arrays[4].data};
     struct dbb_result *result = NULL, *marked = NULL;
 
     snprintf(from, sizeof(from), "%lld", (long long)lane->rows_marked);
@@ -97,7 +100,7 @@ static bool batch_try(struct lane *lane, const struct batch *batch, bool locks, 
             error_set(error, ERROR_CONFLICT, "the rows behind %s went in from elsewhere: run the import again", from);
     is_ok =
         is_ok &&
-        (batch->rows == 0 || dbb_query(lane->db, statement_text(STATEMENT_import_submit), 6, submit, &result, error)) &&
+        (batch->rows == 0 || dbb_query(lane->db, statement_text(STATEMENT_import_submit), 7, submit, &result, error)) &&
         dbb_commit(lane->db, error);
     if (is_ok && result)
         *ret_totals = (struct lane_totals){dbb_int64(result, 0, 0), dbb_int64(result, 0, 1)};

@@ -5,8 +5,8 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/jsonw.h"
 #include "base/text.h"
-#include "board/board.h"
 
 static bool file_fail(const struct source *source, const char *what, struct error *error)
 {
@@ -39,6 +39,17 @@ static bool time_parse(const struct source_options *options, const char *option,
            error_set(error, ERROR_INVALID_PARAMETER, "--%s: \"%.60s\" is no RFC 3339 time or date", option, text);
 }
 
+static bool facet_parse(const char *text, struct source_facet *facet, struct error *error)
+{
+    const char *equals = strchr(text, '=');
+
+    if (!equals || !facet_name_is_valid((struct slice){text, (size_t)(equals - text)}))
+        return error_set(error, ERROR_INVALID_PARAMETER, "--facet: \"%.60s\" is not NAME=COLUMN", text);
+    snprintf(facet->name, sizeof(facet->name), "%.*s", (int)(equals - text), text);
+    facet->column_name = equals + 1;
+    return true;
+}
+
 static bool options_take(struct source *source, struct error *error)
 {
     const struct source_options *options = &source->options;
@@ -47,6 +58,9 @@ static bool options_take(struct source *source, struct error *error)
     source->until_us = INT64_MAX;
     for (size_t i = 0; i < options->where_count; i++)
         if (!condition_parse(options->where[i], &source->conditions[i], error))
+            return false;
+    for (size_t i = 0; i < options->facet_count; i++)
+        if (!facet_parse(options->facet[i], &source->facets[i], error))
             return false;
     return time_parse(options, "from", options->from, &source->from_us, error) &&
            time_parse(options, "until", options->until, &source->until_us, error);
@@ -101,6 +115,9 @@ static bool header_read(struct source *source, struct error *error)
         return false;
     for (size_t i = 0; i < options->where_count; i++)
         if (!column_need(csv, "where", source->conditions[i].column_name, &source->conditions[i].column, error))
+            return false;
+    for (size_t i = 0; i < options->facet_count; i++)
+        if (!column_need(csv, "facet", slice_of(source->facets[i].column_name), &source->facets[i].column, error))
             return false;
     return origin_find(csv, "score", options->score, &source->score, error) &&
            origin_find(csv, "subscore", options->subscore ? options->subscore : "0", &source->subscore, error);
@@ -158,6 +175,8 @@ static bool hash_make(struct source *source, struct error *error)
                options->until ? options->until : "");
     for (size_t i = 0; i < options->where_count; i++)
         buf_printf(&text, "|%s", options->where[i]);
+    for (size_t i = 0; i < options->facet_count; i++)
+        buf_printf(&text, "|facet %s", options->facet[i]);
     crypto_digest(buf_slice(&text), hash);
     buf_done(&text);
     text_hex_encode(hash, sizeof(hash), source->hash);
@@ -167,6 +186,7 @@ static bool hash_make(struct source *source, struct error *error)
 bool source_open(struct source *source, const struct source_options *options, struct error *error)
 {
     *source = (struct source){.options = *options, .now_us = clock_realtime_us()};
+    buf_init(&source->facets_text, 65536);
     return options_take(source, error) && file_open(source, error) && hash_make(source, error) &&
            source_rewind(source, error);
 }
@@ -174,6 +194,7 @@ bool source_open(struct source *source, const struct source_options *options, st
 void source_close(struct source *source)
 {
     csv_done(&source->csv);
+    buf_done(&source->facets_text);
     if (source->file)
         fclose(source->file);
     source->file = NULL;
@@ -217,7 +238,35 @@ static bool number_read(const struct source *source, const struct source_origin 
     return false;
 }
 
-static enum source_outcome row_read(const struct source *source, struct submission *ret_row, struct error *error)
+/* The row's facets as POST scores has them. */
+static bool facets_read(struct source *source, struct submission *ret_row, struct error *error)
+{
+    struct jsonw json;
+
+    if (source->options.facet_count == 0)
+        return true;
+    buf_reset(&source->facets_text);
+    jsonw_init(&json, &source->facets_text);
+    jsonw_object_open(&json);
+    for (size_t i = 0; i < source->options.facet_count; i++) {
+        const struct source_facet *facet = &source->facets[i];
+        struct slice value = csv_field(&source->csv, (size_t)facet->column);
+        struct error reason;
+        if (value.size == 0)
+            continue;
+        if (!facet_value_check(value, "facet", &reason)) {
+            bad_value(source, facet->column_name, value, reason.message, error);
+            return false;
+        }
+        jsonw_key(&json, facet->name);
+        jsonw_string(&json, value);
+    }
+    jsonw_object_close(&json);
+    ret_row->facets = buf_slice(&source->facets_text);
+    return true;
+}
+
+static enum source_outcome row_read(struct source *source, struct submission *ret_row, struct error *error)
 {
     const struct source_options *options = &source->options;
     const struct csv *csv = &source->csv;
@@ -248,6 +297,8 @@ static enum source_outcome row_read(const struct source *source, struct submissi
         if (!clock_parse(at, &ret_row->at_us))
             return bad_value(source, options->at, at, "is no RFC 3339 time or date", error);
     }
+    if (!facets_read(source, ret_row, error))
+        return SOURCE_BAD_ROW;
     return ret_row->at_us >= source->from_us && ret_row->at_us < source->until_us ? SOURCE_ROW : SOURCE_UNWANTED;
 }
 

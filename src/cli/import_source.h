@@ -7,7 +7,9 @@
 #ifndef CLI_IMPORT_SOURCE_H
 #define CLI_IMPORT_SOURCE_H
 
+#include "base/buf.h"
 #include "base/crypto.h"
+#include "board/board.h"
 #include "cli/csv.h"
 
 enum { SOURCE_CONDITIONS_MAX = 8, SOURCE_HASH_TEXT = 2 * CRYPTO_HASH_SIZE + 1 };
@@ -16,6 +18,7 @@ enum { SOURCE_CONDITIONS_MAX = 8, SOURCE_HASH_TEXT = 2 * CRYPTO_HASH_SIZE + 1 };
 struct submission {
     struct slice player;
     int64_t score, subscore, at_us;
+    struct slice facets; /* a JSON object, borrowed as player is; data NULL: no --facet is given */
 };
 
 /* What the caller says. Strings are borrowed; NULL: not given. */
@@ -28,6 +31,8 @@ struct source_options {
     const char *from, *until;                 /* RFC 3339 time or date: rows of [from, until) are wanted */
     const char *where[SOURCE_CONDITIONS_MAX]; /* COLUMN=VALUE or COLUMN!=VALUE: rows that meet all are wanted */
     size_t where_count;
+    const char *facet[FACETS_MAX]; /* NAME=COLUMN; where the column is empty, a row says nothing of it */
+    size_t facet_count;
 };
 
 /* Where a value comes from: a column, or a constant. */
@@ -42,6 +47,12 @@ struct source_condition {
     int column;
 };
 
+struct source_facet {
+    char name[FACET_NAME_BYTES_MAX + 1];
+    const char *column_name; /* of the option */
+    int column;
+};
+
 struct source {
     struct source_options options;
     FILE *file;
@@ -50,6 +61,8 @@ struct source {
     int player_column, at_column;
     struct source_origin score, subscore;
     struct source_condition conditions[SOURCE_CONDITIONS_MAX];
+    struct source_facet facets[FACETS_MAX];
+    struct buf facets_text; /* of the row */
     int64_t from_us, until_us;
     int64_t now_us;              /* of rows without a time: one for the whole import */
     int64_t size_bytes;          /* of the file */

@@ -1,5 +1,5 @@
 /*
- * jobs.c -- `ladder roll`, `ladder partitions`, `ladder purge`: the worker's jobs once, from cron or by hand. One line says
+ * jobs.c -- `ladder roll`, `ladder partitions`, `ladder snapshot`, `ladder purge`: the worker's jobs once, from cron or by hand. One line says
  * what came of it.
  */
 #include <stdio.h>
@@ -40,6 +40,11 @@ int cmd_partitions(int argc, char **argv)
 {
     return once(argc, argv, "partitions [--config FILE]\n\nMakes the coming partitions and drops expired ones, once.", &partitions_job,
                 "partitions made or dropped");
+}
+
+int cmd_snapshot(int argc, char **argv)
+{
+    return once(argc, argv, "snapshot [--config FILE]\n\nNotes the standings whose midnight has come, once.", &snapshot_job, "places noted");
 }
 
 int cmd_purge(int argc, char **argv)

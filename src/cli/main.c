@@ -19,20 +19,26 @@ static const struct {
 } commands[] = {
     {"cache", cmd_cache, "purge --tag TAG | stats: the second cache"},
     {"config", cmd_config, "check | show: the settings"},
+    {"db", cmd_db, "explain | indexes | analyze | slow: how the database does"},
     {"export", cmd_export, "write a standing as CSV or NDJSON"},
-    {"game", cmd_game, "create NAME | list: the tenants"},
+    {"game", cmd_game, "create NAME | list | webhook …: the tenants"},
     {"import", cmd_import, "submit the rows of a CSV file"},
     {"key", cmd_key, "create | list | revoke: API keys"},
     {"migrate", cmd_migrate, "up | down | status | verify: the schema"},
     {"partitions", cmd_partitions, "make partitions ahead, drop expired ones"},
     {"purge", cmd_purge, "delete what is no longer needed"},
+    {"refresh", cmd_refresh, "refresh materialized views"},
     {"roll", cmd_roll, "open the coming periods, close those that ended"},
+    {"routes", cmd_routes, "print what paths there are, for whom, with which parameters"},
     {"serve", cmd_serve, "answer HTTP"},
+    {"servers", cmd_servers, "the database servers of a running serve; drain | undrain | add | remove"},
+    {"snapshot", cmd_snapshot, "note the standings of the day"},
     {"warm", cmd_warm, "load standings into Redis at once"},
     {"work", cmd_work, "run the background jobs"},
 };
 
 static const char *command_name = "";
+static const char *command_path; /* of the settings; NULL: none */
 
 static void help_print(FILE *out)
 {
@@ -53,6 +59,11 @@ int command_fail(const struct error *error)
 {
     fprintf(stderr, "ladder %s: %s\n", command_name, error->message);
     return EXIT_FAILED;
+}
+
+const char *command_config(void)
+{
+    return command_path;
 }
 
 static bool option_take(const struct option_row *options, const char *name, char **argv, int argc, int *at, int *ret_status)
@@ -100,7 +111,8 @@ bool command_start(int *argc, char **argv, const char *usage, const struct optio
     }
     *argc = words;
     argv[words] = NULL;
-    if (!settings_load(settings, config ? config : settings_default_path(), setting_check, &error)) {
+    command_path = config ? config : settings_default_path();
+    if (!settings_load(settings, command_path, setting_check, &error)) {
         *ret_status = command_fail(&error);
         return false;
     }
@@ -108,11 +120,6 @@ bool command_start(int *argc, char **argv, const char *usage, const struct optio
     log_level_parse(slice_of(settings->log_level), &level);
     log_set_level(level);
     return true;
-}
-
-struct dbb *command_database(const struct settings *settings, const char *name, struct error *error)
-{
-    return dbb_open(settings->database_url, name, 0, error);
 }
 
 bool command_game(struct dbb *db, const char *name, int64_t *ret_id, struct error *error)

@@ -3,7 +3,8 @@
  *
  * A migration is a pair NNNN_name.up.sql and .down.sql; what was applied is kept in ladder.schema_migration with the
  * file's checksum, and a file that changed afterwards is refused. Functions and grants live in sql/functions: they are
- * replaced whenever one of them changed. One runner at a time (an advisory lock); each migration is one transaction with
+ * replaced whenever one of them changed. Each materialized view has a file of its name in sql/views: when that changed, or the
+ * view is gone, it is made anew, empty, and the next refresh fills it. One runner at a time (an advisory lock); each migration is one transaction with
  * its bookkeeping row, and waits for locks no longer than two seconds, then tries again, so that it never makes others
  * queue; after --lock-wait seconds it gives up, and nothing has changed.
  *
@@ -171,7 +172,7 @@ static bool ledger_prepare(struct dbb *db, struct error *error)
                       "comment on column ladder.schema_migration.program is 'The version of ladder.';"
                       "create table ladder.schema_function ("
                       "  file text primary key, checksum text not null, applied_at timestamptz not null default now());"
-                      "comment on table ladder.schema_function is 'The files of sql/functions as they were last applied.';"
+                      "comment on table ladder.schema_function is 'The files of sql/functions, and of sql/views as views/…, as they were last applied.';"
                       "comment on column ladder.schema_function.file is 'Its name.';"
                       "comment on column ladder.schema_function.checksum is 'BLAKE2b-256 of it.';"
                       "comment on column ladder.schema_function.applied_at is 'When.'",
@@ -309,7 +310,7 @@ static bool functions_differ(struct dbb *db, const struct files *functions, bool
         return false;
     if (!exists)
         return true;
-    if (!dbb_query(db, "select file, checksum from ladder.schema_function order by file collate \"C\"", 0, NULL, &result, error))
+    if (!dbb_query(db, "select file, checksum from ladder.schema_function where file not like 'views/%' order by file collate \"C\"", 0, NULL, &result, error))
         return false;
     *ret_differ = dbb_rows(result) != functions->count;
     for (size_t i = 0; i < functions->count && !*ret_differ; i++)
@@ -329,7 +330,7 @@ static bool functions_apply(struct dbb *db, const struct files *functions, struc
     if (!differ)
         return true;
     buf_init(&text, 64 << 20);
-    buf_append_text(&text, "delete from ladder.schema_function;");
+    buf_append_text(&text, "delete from ladder.schema_function where file not like 'views/%';");
     for (size_t i = 0; i < functions->count; i++) {
         buf_append_text(&text, functions->items[i].text);
         buf_printf(&text, ";\ninsert into ladder.schema_function (file, checksum) values ('%s', '%s');\n", functions->items[i].name,
@@ -342,7 +343,80 @@ static bool functions_apply(struct dbb *db, const struct files *functions, struc
     return is_ok;
 }
 
-static bool migrate_up(struct dbb *db, const struct files *ups, const struct files *functions, struct error *error)
+/* "standing_statistics.sql" */
+static void view_name(const struct file *file, char name[static 128])
+{
+    snprintf(name, 128, "%.*s", (int)(strlen(file->name) - strlen(".sql")), file->name);
+}
+
+/* Is the view there, made from this very file? Before the first migration there is none. */
+static bool view_differs(struct dbb *db, const struct file *file, bool *ret_differs, struct error *error)
+{
+    char name[128];
+    bool exists;
+    struct dbb_result *result;
+
+    *ret_differs = true;
+    if (!ledger_exists(db, &exists, error))
+        return false;
+    if (!exists)
+        return true;
+    view_name(file, name);
+    const char *parameters[] = {name, file->checksum};
+    if (!dbb_query(db,
+                   "select not exists (select from ladder.schema_function f where f.file = 'views/' || $1::text || "
+                   "'.sql' and f.checksum = $2::text) "
+                   "or to_regclass('ladder.' || quote_ident($1::text)) is null",
+                   2, parameters, &result, error))
+        return false;
+    *ret_differs = dbb_bool(result, 0, 0);
+    dbb_result_free(&result);
+    return true;
+}
+
+static bool views_differ(struct dbb *db, const struct files *views, bool *ret_differ, struct error *error)
+{
+    *ret_differ = false;
+    for (size_t i = 0; i < views->count && !*ret_differ; i++)
+        if (!view_differs(db, &views->items[i], ret_differ, error))
+            return false;
+    return true;
+}
+
+static bool views_apply(struct dbb *db, const struct files *views, struct error *error)
+{
+    for (size_t i = 0; i < views->count; i++) {
+        const struct file *file = &views->items[i];
+        struct buf text;
+        char name[128];
+        bool differs;
+        if (!view_differs(db, file, &differs, error))
+            return false;
+        if (!differs)
+            continue;
+        view_name(file, name);
+        const char *parameters[] = {name, file->checksum};
+        buf_init(&text, FILE_BYTES_MAX + 1024);
+        buf_printf(&text, "drop materialized view if exists ladder.\"%s\";\n", name);
+        buf_append_text(&text, file->text);
+        bool is_ok =
+            !text.is_overflown &&
+            run_in_transaction(
+                db, text.data,
+                "insert into ladder.schema_function (file, checksum) values ('views/' || $1::text || '.sql', $2) "
+                "on conflict (file) do update set checksum = excluded.checksum, applied_at = now()",
+                2, parameters, error);
+        buf_done(&text);
+        if (!is_ok) {
+            fprintf(stderr, "the view %s was not made\n", name);
+            return false;
+        }
+        printf("made view %s\n", name);
+    }
+    return true;
+}
+
+static bool migrate_up(struct dbb *db, const struct files *ups, const struct files *functions, const struct files *views, struct error *error)
 {
     int version;
 
@@ -357,6 +431,8 @@ static bool migrate_up(struct dbb *db, const struct files *ups, const struct fil
         fprintf(stderr, "the functions of sql/functions were not replaced\n");
         return false;
     }
+    if (!views_apply(db, views, error))
+        return false;
     if (!run_in_transaction(db, "select ladder.partition_ensure(7)", "select 1", 0, NULL, error))
         return false;
     printf("up to date: version %04d\n", ups->count ? version_of(&ups->items[ups->count - 1]) : 0);
@@ -394,36 +470,41 @@ static bool migrate_down(struct dbb *db, const struct files *ups, const struct f
     return true;
 }
 
-static bool migrate_status(struct dbb *db, const struct files *ups, const struct files *functions, struct error *error)
+static bool migrate_status(struct dbb *db, const struct files *ups, const struct files *functions, const struct files *views, struct error *error)
 {
     size_t differences = 0;
-    bool differ;
+    bool differ, views_are_other;
     int version;
 
-    if (!ledger_check(db, ups, &version, &differences, error) || !functions_differ(db, functions, &differ, error))
+    if (!ledger_check(db, ups, &version, &differences, error) || !functions_differ(db, functions, &differ, error) ||
+        !views_differ(db, views, &views_are_other, error))
         return false;
     for (size_t i = 0; i < ups->count; i++)
         printf("%-9s %s\n", version_of(&ups->items[i]) <= version ? "applied" : "pending", ups->items[i].name);
     printf("%-9s %zu files of functions\n", differ ? "pending" : "applied", functions->count);
+    printf("%-9s %zu files of views\n", views_are_other ? "pending" : "applied", views->count);
     return true;
 }
 
-static bool migrate_verify(struct dbb *db, const struct files *ups, const struct files *functions, struct error *error)
+static bool migrate_verify(struct dbb *db, const struct files *ups, const struct files *functions, const struct files *views, struct error *error)
 {
     size_t differences = 0;
-    bool differ;
+    bool differ, views_are_other;
     int version;
 
-    if (!ledger_check(db, ups, &version, &differences, error) || !functions_differ(db, functions, &differ, error))
+    if (!ledger_check(db, ups, &version, &differences, error) || !functions_differ(db, functions, &differ, error) ||
+        !views_differ(db, views, &views_are_other, error))
         return false;
     if (differ)
         printf("the functions in the database are not those of sql/functions\n");
+    if (views_are_other)
+        printf("the views in the database are not those of sql/views\n");
     for (size_t i = 0; i < ups->count; i++)
         if (version_of(&ups->items[i]) > version) {
             printf("migration %s is not applied\n", ups->items[i].name);
             differences++;
         }
-    if (differ || differences)
+    if (differ || views_are_other || differences)
         return error_set(error, ERROR_CONFLICT, "the schema differs from the files");
     printf("ok: version %04d\n", version);
     return true;
@@ -449,7 +530,7 @@ static const char *share_directory(char path[static PATH_BYTES])
 int cmd_migrate(int argc, char **argv)
 {
     static struct settings settings;
-    static struct files ups, downs, functions;
+    static struct files ups, downs, functions, views;
     static char share[PATH_BYTES];
     const char *directory = getenv("LADDER_SHARE_DIRECTORY"), *url = NULL, *lock_wait = NULL;
     bool allow_down = false;
@@ -464,7 +545,7 @@ int cmd_migrate(int argc, char **argv)
 
     if (!command_start(&argc, argv,
                        "migrate up | down [STEPS] --allow-down | status | verify [--directory DIR] [--database-url URL] [--lock-wait SECONDS]\n\n"
-                       "DIR holds migrations/ and sql/functions/. A lock that another session holds is waited for 60 seconds,\n"
+                       "DIR holds migrations/, sql/functions/ and sql/views/. A lock that another session holds is waited for 60 seconds,\n"
                        "or SECONDS, in steps of two, so that nobody queues behind us for long.",
                        options, &settings, &status))
         return status;
@@ -484,16 +565,18 @@ int cmd_migrate(int argc, char **argv)
     if (!directory)
         directory = share_directory(share);
     if (!files_load(directory, "migrations", ".up.sql", &ups, &error) || !files_load(directory, "migrations", ".down.sql", &downs, &error) ||
-        !files_load(directory, "sql/functions", ".sql", &functions, &error) || !versions_check(&ups, &error) || !versions_check(&downs, &error))
+        !files_load(directory, "sql/functions", ".sql", &functions, &error) || !files_load(directory, "sql/views", ".sql", &views, &error) ||
+        !versions_check(&ups, &error) || !versions_check(&downs, &error))
         return command_fail(&error);
     struct dbb *db = dbb_open(url ? url : settings.database_url, "ladder migrate", 0, &error);
     bool is_ok = db && (is_down                       ? ledger_prepare(db, &error) && migrate_down(db, &ups, &downs, steps, &error)
-                        : strcmp(verb, "up") == 0     ? ledger_prepare(db, &error) && migrate_up(db, &ups, &functions, &error)
-                        : strcmp(verb, "status") == 0 ? migrate_status(db, &ups, &functions, &error)
-                                                      : migrate_verify(db, &ups, &functions, &error));
+                        : strcmp(verb, "up") == 0     ? ledger_prepare(db, &error) && migrate_up(db, &ups, &functions, &views, &error)
+                        : strcmp(verb, "status") == 0 ? migrate_status(db, &ups, &functions, &views, &error)
+                                                      : migrate_verify(db, &ups, &functions, &views, &error));
     dbb_close(&db);
     files_free(&ups);
     files_free(&downs);
     files_free(&functions);
+    files_free(&views);
     return is_ok ? EXIT_DONE : command_fail(&error);
 }

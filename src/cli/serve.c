@@ -18,10 +18,13 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "cli/command.h"
+#include "db/plan.h"
 
 struct serve_loop {
     const struct settings *settings;
+    const struct db_settings *database;
     pthread_t thread;
     struct ev_loop *ev;
     ev_async stop;
@@ -62,21 +65,10 @@ static void on_stop(struct ev_loop *ev, ev_async *watcher, int events)
     ev_timer_start(ev, &loop->drain);
 }
 
-static struct store_settings store_settings_of(const struct settings *s, struct db_settings *db)
+static struct store_settings store_settings_of(const struct settings *s, const struct db_settings *db)
 {
-    *db = (struct db_settings){
-        .primary = s->database_url,
-        .replica_count = (int)s->database_replicas.count,
-        .write_connections = (int)s->database_write_connections,
-        .read_connections = (int)s->database_read_connections,
-        .connect_timeout_ms = (int)s->database_connect_timeout_ms,
-        .statement_timeout_ms = (int)s->database_statement_timeout_ms,
-        .reconnect_max_ms = (int)s->database_reconnect_max_ms,
-    };
-    for (int i = 0; i < db->replica_count; i++)
-        db->replicas[i] = s->database_replicas.items[i];
     return (struct store_settings){
-        .db = *db,
+        .db = db,
         .kv = {.url = s->redis_url,
                .command_timeout_ms = (int)s->redis_command_timeout_ms,
                .pending_max = (int)s->redis_pending_max,
@@ -124,11 +116,10 @@ static void *loop_run(void *context)
 {
     struct serve_loop *loop = context;
     const struct settings *s = loop->settings;
-    struct db_settings db;
-    struct store_settings store = store_settings_of(s, &db);
+    struct store_settings store = store_settings_of(s, loop->database);
     const struct api_settings api = {
         .secret = slice_of(s->server_secret), .spool_directory = s->server_spool_directory, .line_bytes_max = s->server_body_bytes_max,
-        .l1_bytes = s->cache_l1_bytes, .l2_url = s->cache_l2_url, .l2_ttl_ms = s->cache_l2_ttl_s * 1000, .heartbeat_ms = (int)s->cache_heartbeat_ms};
+        .l1_bytes = s->cache_l1_bytes, .l2_url = s->cache_l2_url, .l2_ttl_ms = s->cache_l2_ttl_s * 1000, .closed_max_age_s = s->cache_closed_max_age_s, .heartbeat_ms = (int)s->cache_heartbeat_ms};
 
     loop->store = store_new(loop->ev, &store);
     loop->api = api_new(loop->ev, loop->store, &api);
@@ -164,9 +155,9 @@ static bool loops_listen(struct serve_loop *loops, int count, const struct setti
 /* Every connection is a descriptor, and a shell's limit is often 1,024: take as many as we are allowed and need. */
 static void descriptors_raise(const struct settings *settings, int loops)
 {
-    int64_t servers = 1 + (int64_t)settings->database_replicas.count;
+    int64_t servers = 2 + (int64_t)settings->database_replicas.count; /* one may come while it runs */
     int64_t per_loop = settings->server_connections_max + settings->database_write_connections +
-                       servers * settings->database_read_connections + 16;
+                       servers * (settings->database_read_connections + 2) + 16;
     rlim_t wanted = (rlim_t)(loops * per_loop + 64);
     struct rlimit limit;
 
@@ -178,9 +169,25 @@ static void descriptors_raise(const struct settings *settings, int loops)
         log_warn("few-descriptors", LOG_INT("limit", limit.rlim_cur), LOG_INT("wanted", wanted));
 }
 
+/* SIGHUP: the database servers, and how reads are spread over them, from the settings as they are now. */
+static void settings_reload(const char *path)
+{
+    static struct settings settings;
+    static struct db_settings database;
+    struct error error;
+
+    if (!settings_load(&settings, path, setting_check, &error) || !command_servers(&settings, &database, &error)) {
+        log_error("reload-failed", LOG_TEXT("because", error.message));
+        return;
+    }
+    plan_replace(&database);
+    log_info("reloaded", LOG_INT("servers", database.server_count));
+}
+
 int cmd_serve(int argc, char **argv)
 {
     static struct settings settings;
+    static struct db_settings database;
     struct error error;
     sigset_t signals;
     int status, port, signal;
@@ -189,6 +196,8 @@ int cmd_serve(int argc, char **argv)
         return status;
     if (!command_is_alone(argc, argv))
         return EXIT_USAGE;
+    if (!command_servers(&settings, &database, &error))
+        return command_fail(&error);
     if (!settings.server_secret[0]) {
         fprintf(stderr, "ladder serve: server.secret is not set: it signs cursors and tokens (16 bytes or more, the same on every server)\n");
         return EXIT_FAILED;
@@ -199,13 +208,16 @@ int cmd_serve(int argc, char **argv)
     ASSERT(loops != NULL);
     if (!loops_listen(loops, count, &settings, &port, &error))
         return command_fail(&error);
+    memory_reserve(); /* without it, small allocations may fail as large ones do */
     hash_seed(slice_of(settings.server_secret));
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     for (int i = 0; i < count; i++) {
         loops[i].settings = &settings;
+        loops[i].database = &database;
         loops[i].ev = ev_loop_new(EVFLAG_NOSIGMASK | EVBACKEND_EPOLL);
         ASSERT(loops[i].ev != NULL);
         ev_async_init(&loops[i].stop, on_stop);
@@ -215,7 +227,8 @@ int cmd_serve(int argc, char **argv)
     }
     log_info("listening", LOG_TEXT("address", settings.server_listen), LOG_INT("port", port), LOG_INT("loops", count), LOG_INT("pid", getpid()),
              LOG_TEXT("version", LADDER_VERSION));
-    sigwait(&signals, &signal);
+    while (sigwait(&signals, &signal) == 0 && signal == SIGHUP)
+        settings_reload(command_config());
     log_info("stopping", LOG_INT("signal", signal));
     /* From here a second signal ends the process, as it would any other. */
     pthread_sigmask(SIG_UNBLOCK, &signals, NULL);

@@ -27,10 +27,43 @@ INT(server, idle_timeout_ms, 60000, 1000, 3600000, "ms", "A kept-alive connectio
 INT(server, drain_timeout_ms, 10000, 0, 600000, "ms", "At a graceful stop, how long accepted requests may take.")
 TEXT(server, spool_directory, "/tmp", "Where the answers to long NDJSON streams wait (unlinked files).")
 SECRET(server, secret, "Signs cursors and consistency tokens; 16 bytes or more, the same on every server.")
-TEXT(database, url, "postgresql:///ladder", "Connection string of the PostgreSQL primary.")
-LIST(database, replicas, "Connection strings of the read replicas.")
+TEXT(database, url, "postgresql:///ladder",
+     "The PostgreSQL primary: a connection string, of several hosts if it may be any of them, and before it words "
+     "about the "
+     "server (docs/replicas.md).")
+LIST(database, replicas, "The read replicas, each the same way.")
+TEXT(database, balance, "latency",
+     "How reads are spread over replicas: round_robin, least_connections, weighted, client_hash or latency.")
+TEXT(database, zone, "", "Where this process stands: replicas of that zone come first.")
+BOOL(database, primary_reads, false, "The primary takes its share of the reads, not only what nobody else can answer.")
+TEXT(database, synchronous_commit, "",
+     "When a write counts as done: local, remote_write, on or remote_apply (docs/replicas.md); empty: as the server "
+     "has it.")
 INT(database, write_connections, 2, 1, 64, "connections", "To the primary, per loop, for submissions.")
-INT(database, read_connections, 2, 1, 64, "connections", "To each server, per loop, for everything else.")
+INT(database, read_connections, 4, 1, 64, "connections", "To each server, per loop, for everything else, at most.")
+INT(database, read_connections_min, 1, 0, 64, "connections", "The same, at least.")
+INT(database, pipeline_max, 8, 1, 1000, "reads", "On one connection at a time; more wait for a free one.")
+INT(database, connection_idle_s, 60, 0, 86400, "s", "A connection for reads not used for so long is closed; 0: never.")
+INT(database, connection_lifetime_s, 3600, 0, 604800, "s", "One that is older is replaced; 0: never.")
+INT(database, tcp_user_timeout_ms, 3000, 0, 600000, "ms", "Until bytes that are not acknowledged break a connection.")
+INT(database, read_queue_max, 2000, 0, 1000000, "reads", "Reads waiting for a server, per loop; more get 503.")
+INT(database, read_queue_timeout_ms, 1000, 1, 60000, "ms", "How long one of them waits before it gets 503.")
+INT(database, wait_ms, 50, 0, 10000, "ms",
+    "How long a read waits for a replica to catch up before the primary is asked.")
+INT(database, max_lag_bytes, 67108864, 0, 1099511627776, "bytes",
+    "A replica further behind gets no reads while others can; 0: no limit.")
+INT(database, max_lag_ms, 30000, 0, 86400000, "ms", "The same, in time; 0: no limit.")
+INT(database, health_interval_ms, 5000, 100, 600000, "ms", "Between two questions to each server how it is.")
+INT(database, health_timeout_ms, 2000, 10, 60000, "ms", "Until such a question counts as failed.")
+INT(database, unhealthy_after, 3, 1, 100, "questions", "So many failed in a row, and the server gets no reads.")
+INT(database, healthy_after, 2, 1, 100, "questions", "So many answered in a row, and it gets reads again.")
+INT(database, breaker_failures, 5, 1, 1000, "reads",
+    "So many failed in a row, and the server is left alone for a while.")
+INT(database, breaker_pause_ms, 1000, 10, 600000, "ms", "For how long the first time; twice as long each time after.")
+INT(database, breaker_pause_max_ms, 60000, 10, 3600000, "ms", "At most so long.")
+INT(database, stall_ms, 1000, 10, 60000, "ms",
+    "A read not answered for so long is asked of another server, and this one left alone.")
+INT(database, retry_percent, 10, 0, 100, "percent", "Of all reads, how many may be asked a second time.")
 INT(database, connect_timeout_ms, 2000, 50, 60000, "ms", "Until a connection attempt is given up.")
 INT(database, statement_timeout_ms, 2000, 10, 600000, "ms", "Until the server cancels one of our statements.")
 INT(database, queue_max, 20000, 1, 1000000, "submissions",
@@ -43,6 +76,9 @@ INT(redis, pending_max, 20000, 1, 1000000, "commands", "Commands in flight per l
 INT(redis, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two connection attempts.")
 INT(cache, l1_bytes, 67108864, 0, 68719476736, "bytes", "Memory for finished answers, per loop; 0 keeps none.")
 TEXT(cache, l2_url, "", "Redis of the second cache (docs/caching.md); empty: that of the standings.")
+INT(cache, closed_max_age_s, 3600, 0, 31536000, "s",
+    "How long any HTTP cache may use a closed period's answer of a public board: so long an erased player may still be "
+    "in it.")
 INT(cache, l2_ttl_s, 3600, 0, 2592000, "s", "How long such a page is kept there, at most; 0 keeps none.")
 INT(cache, heartbeat_ms, 100, 10, 10000, "ms",
     "Between two proofs that changes are still heard; after three missed, memory is not trusted.")
@@ -51,11 +87,17 @@ INT(cache, key_ttl_ms, 1000, 0, 60000, "ms",
     "How long a loop trusts its copy of an API key; a revoked key dies within it.")
 INT(worker, tail_busy_ms, 20, 1, 10000, "ms", "Pause between two looks at new events while there are some.")
 INT(worker, tail_idle_ms, 200, 1, 60000, "ms", "The same while there are none.")
+INT(worker, tally_ms, 500, 10, 60000, "ms", "Pause between two additions of new events to the statistics.")
+INT(worker, refresh_memory_mb, 256, 1, 65536, "MiB", "work_mem of a refresh of a materialized view.")
+INT(worker, refresh_timeout_ms, 600000, 1000, 86400000, "ms", "Until a refresh is given up, to be tried again later.")
 INT(worker, partitions_ahead, 7, 1, 366, "days", "How far ahead partitions are made.")
 INT(worker, event_retention_days, 400, 1, 36500, "days", "Score events older than this are dropped, by partition.")
 INT(worker, tombstone_hours, 24, 1, 8760, "hours", "How long a removed entry's tombstone is kept.")
 INT(worker, close_grace_ms, 5000, 0, 3600000, "ms",
     "After its end, how long a period still takes submissions that were on their way.")
+INT(worker, snapshot_top, 1000, 0, 1000000, "players",
+    "How many of the best a daily snapshot notes, besides those who moved since the last one.")
+INT(worker, snapshot_retention_days, 400, 1, 36500, "days", "Daily snapshots older than this are dropped, by month.")
 LIST(edge, servers,
      "HTTP caches in front of us that are told of changes: a URL and how (docs/caching.md); varnish+http://host:port "
      "is one.")
@@ -64,4 +106,12 @@ INT(edge, settle_ms, 2000, 0, 600000, "ms",
     "After a purge, until it is repeated for what was on its way to the edge just then.")
 INT(edge, timeout_ms, 2000, 10, 60000, "ms", "Until a purge that is not answered is given up, to be tried again.")
 INT(edge, retry_max_ms, 30000, 100, 3600000, "ms", "Longest pause between two tries.")
+INT(webhook, timeout_ms, 5000, 100, 60000, "ms",
+    "Until a game's server that does not answer a message is given up, to be tried again.")
+INT(webhook, retry_max_s, 21600, 1, 86400, "s",
+    "Longest pause between two tries; the first is 5 s, each next one four times as long.")
+INT(webhook, give_up_h, 72, 0, 720, "hours", "After its period closed, how long a message is tried.")
+BOOL(webhook, allow_private, false,
+     "Whether messages may go to addresses of this machine and of private networks. Those who may set a game's URL "
+     "reach them then.")
 TEXT(log, level, "info", "debug, info, warn or error.")

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "db/line.h"
 
 struct dbb {
     PGconn *pg;
@@ -25,7 +26,8 @@ static bool fail(struct dbb *db, const PGresult *result, struct error *error)
     snprintf(db->sqlstate, sizeof(db->sqlstate), "%s", state ? state : "");
     if (PQstatus(db->pg) == CONNECTION_BAD)
         return error_set(error, ERROR_UNAVAILABLE, "the database connection is gone: %.150s", PQerrorMessage(db->pg));
-    return error_set(error, ERROR_INTERNAL, "%.180s (SQLSTATE %s)", message ? message : PQerrorMessage(db->pg), state ? state : "?");
+    return error_set(error, ERROR_INTERNAL, "%.180s (SQLSTATE %s)", message ? message : PQerrorMessage(db->pg),
+                     state ? state : "?");
 }
 
 static void on_notice(void *context, const PGresult *result)
@@ -34,21 +36,8 @@ static void on_notice(void *context, const PGresult *result)
     log_debug("database-notice", LOG_TEXT("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
 }
 
-bool dbb_conninfo_check(const char *conninfo, struct error *error)
-{
-    char *reason = NULL;
-    PQconninfoOption *options = PQconninfoParse(conninfo, &reason);
-    bool is_ok = options != NULL;
-
-    if (!is_ok)
-        error_set(error, ERROR_CONFIG, "%.*s (allowed: postgresql://... or key=value words)",
-                  reason ? (int)strcspn(reason, "\n") : 0, reason ? reason : "");
-    PQconninfoFree(options);
-    PQfreemem(reason);
-    return is_ok;
-}
-
-struct dbb *dbb_open(const char *conninfo, const char *application_name, int statement_timeout_ms, struct error *error)
+static struct dbb *connect_to(const char *conninfo, const char *application_name, int statement_timeout_ms,
+                              struct error *error)
 {
     char options[192];
     struct dbb *db = calloc(1, sizeof(*db));
@@ -56,10 +45,12 @@ struct dbb *dbb_open(const char *conninfo, const char *application_name, int sta
     ASSERT(db != NULL);
     /* The server notices within a second when we are gone, even in the middle of a statement: our locks go to the next. */
     snprintf(options, sizeof(options),
-             "-c statement_timeout=%d -c plan_cache_mode=force_custom_plan -c jit=off -c client_connection_check_interval=1000",
+             "-c statement_timeout=%d -c plan_cache_mode=force_custom_plan -c jit=off -c "
+             "client_connection_check_interval=1000",
              statement_timeout_ms);
-    const char *keywords[] = {"dbname", "application_name", "options", "client_encoding", "connect_timeout", "keepalives_idle",
-                              "keepalives_interval", "tcp_user_timeout", "gssencmode", NULL};
+    const char *keywords[] = {
+        "dbname",          "application_name",    "options",          "client_encoding", "connect_timeout",
+        "keepalives_idle", "keepalives_interval", "tcp_user_timeout", "gssencmode",      NULL};
     const char *values[] = {conninfo, application_name, options, "UTF8", "3", "5", "2", "5000", "disable", NULL};
     db->pg = PQconnectdbParams(keywords, values, 1);
     if (PQstatus(db->pg) != CONNECTION_OK) {
@@ -69,6 +60,67 @@ struct dbb *dbb_open(const char *conninfo, const char *application_name, int sta
     }
     PQsetNoticeReceiver(db->pg, on_notice, NULL);
     return db;
+}
+
+/* 0: a standby. */
+static int timeline_of(struct dbb *db)
+{
+    struct dbb_result *result;
+    struct error error;
+    int timeline = 0;
+
+    if (dbb_query(db,
+                  "select case when pg_is_in_recovery() then 0 else ('x' || "
+                  "substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int end",
+                  0, NULL, &result, &error)) {
+        timeline = (int)dbb_int64(result, 0, 0);
+        dbb_result_free(&result);
+    }
+    return timeline;
+}
+
+struct dbb *dbb_open_primary(const char *url, const char *const *others, int count, const char *application_name,
+                             int statement_timeout_ms, struct error *error)
+{
+    struct db_line lines[DB_SERVERS_MAX];
+    struct dbb *best = NULL;
+    int line_count = 0, best_timeline = 0;
+    bool is_one_there = false;
+    struct error why;
+
+    if (!db_line_parse(url, "primary", lines, &line_count, error))
+        return NULL;
+    for (int i = 0; i < count; i++) {
+        char name[DB_NAME_MAX];
+        snprintf(name, sizeof(name), "replica-%d", i + 1);
+        if (!db_line_parse(others[i], name, lines, &line_count, error))
+            return NULL;
+    }
+    if (line_count == 1)
+        return connect_to(lines[0].conninfo, application_name, statement_timeout_ms, error);
+    for (int i = 0; i < line_count; i++) {
+        struct dbb *db =
+            connect_to(lines[i].conninfo, application_name, statement_timeout_ms, is_one_there || i > 0 ? &why : error);
+        if (!db)
+            continue;
+        is_one_there = true;
+        int timeline = timeline_of(db);
+        if (timeline > best_timeline) {
+            dbb_close(&best);
+            best = db;
+            best_timeline = timeline;
+        } else {
+            dbb_close(&db);
+        }
+    }
+    if (!best && is_one_there)
+        error_set(error, ERROR_UNAVAILABLE, "cannot connect to the database: none of the servers takes writes");
+    return best;
+}
+
+struct dbb *dbb_open(const char *url, const char *application_name, int statement_timeout_ms, struct error *error)
+{
+    return dbb_open_primary(url, NULL, 0, application_name, statement_timeout_ms, error);
 }
 
 void dbb_close(struct dbb **db)
@@ -105,8 +157,8 @@ static bool take(struct dbb *db, PGresult *pg, struct dbb_result **ret_result, s
     return true;
 }
 
-bool dbb_query(struct dbb *db, const char *sql, size_t count, const char *const *parameters, struct dbb_result **ret_result,
-               struct error *error)
+bool dbb_query(struct dbb *db, const char *sql, size_t count, const char *const *parameters,
+               struct dbb_result **ret_result, struct error *error)
 {
     ASSERT(count <= DBB_PARAMETERS_MAX);
     return take(db, PQexecParams(db->pg, sql, (int)count, NULL, parameters, NULL, NULL, 0), ret_result, error);
@@ -226,7 +278,8 @@ int64_t dbb_field_int64(const struct dbb_field *field)
     return (int64_t)value;
 }
 
-static bool copy_row(const char *data, int size, bool is_first, dbb_row_fn *row, void *context, bool *ret_is_end, struct error *error)
+static bool copy_row(const char *data, int size, bool is_first, dbb_row_fn *row, void *context, bool *ret_is_end,
+                     struct error *error)
 {
     struct dbb_field fields[COPY_FIELDS_MAX];
     const char *end = data + size;

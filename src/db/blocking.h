@@ -20,10 +20,11 @@ struct dbb_result; /* rows of one statement */
 
 enum { DBB_PARAMETERS_MAX = 16 };
 
-/* Whether libpq can read it; *error says why not. */
-bool dbb_conninfo_check(const char *conninfo, struct error *error);
-/* conninfo as libpq takes it; sets client_encoding, application_name, keepalives, statement_timeout (0: none). */
-struct dbb *dbb_open(const char *conninfo, const char *application_name, int statement_timeout_ms, struct error *error);
+/* url: a server's line (line.h). Sets client_encoding, application_name, keepalives, statement_timeout (0: none). */
+struct dbb *dbb_open(const char *url, const char *application_name, int statement_timeout_ms, struct error *error);
+/* The same, to whichever of these takes writes; of two, to the one of the newer timeline. With one line only, whatever it is. */
+struct dbb *dbb_open_primary(const char *url, const char *const *others, int count, const char *application_name,
+                             int statement_timeout_ms, struct error *error);
 void dbb_close(struct dbb **db);
 bool dbb_is_broken(const struct dbb *db);
 
@@ -41,9 +42,9 @@ size_t dbb_rows(const struct dbb_result *result);
 bool dbb_is_null(const struct dbb_result *result, size_t row, size_t column);
 const char *dbb_text(const struct dbb_result *result, size_t row, size_t column); /* "" for null; NUL-terminated */
 size_t dbb_size(const struct dbb_result *result, size_t row, size_t column);
-int64_t dbb_int64(const struct dbb_result *result, size_t row, size_t column);    /* 0 for null */
+int64_t dbb_int64(const struct dbb_result *result, size_t row, size_t column); /* 0 for null */
 bool dbb_bool(const struct dbb_result *result, size_t row, size_t column);
-int64_t dbb_touched(const struct dbb_result *result);                             /* rows that an insert, update or delete touched */
+int64_t dbb_touched(const struct dbb_result *result); /* rows that an insert, update or delete touched */
 void dbb_result_free(struct dbb_result **result);
 
 /* COPY (query) TO STDOUT (FORMAT binary): each row's fields are borrowed until the row function returns; returning false

@@ -27,9 +27,8 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
-#include "base/text.h"
 
-enum { RETRY_FIRST_MS = 20, DEADLINE_SLACK_MS = 1000, TICK_MS = 100 };
+enum { RETRY_FIRST_MS = 20, DEADLINE_SLACK_MS = 1000, TICK_MS = 100, HURRY_MS = 50 };
 
 enum state { STATE_DOWN, STATE_CONNECTING, STATE_READY };
 
@@ -63,8 +62,10 @@ struct db_connection {
     ev_timer retry;
     ev_timer tick; /* deadlines */
     int64_t connect_deadline_us;
-    int failures; /* in a row */
-    int pending;  /* groups */
+    int64_t dialled_us; /* when the last try began */
+    int64_t failed_us;  /* when the last one that failed began */
+    int failures;       /* in a row */
+    int pending;        /* groups */
     struct ticket *head;
     struct ticket **tail;
     bool is_prepared[STATEMENT_COUNT];
@@ -309,6 +310,8 @@ static void connection_break(struct db_connection *c, const char *because)
 
     if (c->is_breaking)
         return;
+    if (!was_ready)
+        c->failed_us = c->dialled_us;
     c->is_breaking = true;
     if (!c->is_closing && (was_ready || c->failures == 0)) {
         struct error line; /* libpq's has several */
@@ -342,14 +345,33 @@ static void connection_break(struct db_connection *c, const char *because)
 
 static void connection_dial(struct db_connection *c)
 {
-    char timeout[128];
+    char options[256], patience_ms[16];
+    int size;
 
-    snprintf(timeout, sizeof(timeout), "-c statement_timeout=%d -c plan_cache_mode=force_custom_plan -c jit=off",
-             c->settings.statement_timeout_ms);
-    const char *keywords[] = {"dbname",   "application_name",   "options",         "client_encoding", "keepalives_idle",
-                              "keepalives_interval", "tcp_user_timeout", "gssencmode", NULL};
-    const char *values[] = {c->settings.conninfo, "ladder serve", timeout, "UTF8", "5", "2", "3000", "disable", NULL};
+    if (!c->settings.conninfo)
+        return;
+    size = snprintf(options, sizeof(options), "-c statement_timeout=%d -c plan_cache_mode=force_custom_plan -c jit=off",
+                    c->settings.statement_timeout_ms);
+    if (c->settings.synchronous_commit && c->settings.synchronous_commit[0])
+        snprintf(options + size, sizeof(options) - (size_t)size, " -c synchronous_commit=%s",
+                 c->settings.synchronous_commit);
+    snprintf(patience_ms, sizeof(patience_ms), "%d", c->settings.tcp_user_timeout_ms);
+    /* The last one is left out where a pooler takes the connection: it would refuse it. */
+    const char *keywords[] = {"dbname",
+                              "application_name",
+                              "client_encoding",
+                              "gssencmode",
+                              "keepalives",
+                              "keepalives_idle",
+                              "keepalives_interval",
+                              "keepalives_count",
+                              "tcp_user_timeout",
+                              c->settings.is_pooled ? NULL : "options",
+                              NULL};
+    const char *values[] = {c->settings.conninfo, "ladder serve", "UTF8", "disable", "1", "5", "2", "3",
+                            patience_ms,          options,        NULL};
 
+    c->dialled_us = clock_monotonic_us();
     c->pg = PQconnectStartParams(keywords, values, 1);
     ASSERT(c->pg != NULL);
     if (PQstatus(c->pg) == CONNECTION_BAD) {
@@ -396,6 +418,39 @@ void db_connection_free(struct db_connection **connection)
     *connection = NULL;
 }
 
+void db_connection_redirect(struct db_connection *c, const char *conninfo, const char *name, bool is_pooled)
+{
+    c->settings.is_pooled = is_pooled;
+    c->settings.conninfo = conninfo;
+    if (name)
+        c->settings.name = name;
+    c->failures = 0;
+    if (c->pg)
+        connection_break(c, "another server is asked from now on");
+    else
+        retry_later(c);
+}
+
+void db_connection_hurry(struct db_connection *c)
+{
+    if (c->state == STATE_DOWN && !c->is_breaking && !c->is_closing && ev_is_active(&c->retry) &&
+        clock_monotonic_us() - c->dialled_us > HURRY_MS * 1000LL) {
+        ev_timer_stop(c->loop, &c->retry);
+        ev_timer_set(&c->retry, 0.0, 0.0);
+        ev_timer_start(c->loop, &c->retry);
+    }
+}
+
+bool db_connection_is_dialling(const struct db_connection *c)
+{
+    return c->state == STATE_CONNECTING || (c->state == STATE_DOWN && c->failures == 0);
+}
+
+int64_t db_connection_failed_us(const struct db_connection *c)
+{
+    return c->failed_us;
+}
+
 bool db_connection_is_ready(const struct db_connection *c)
 {
     return c->state == STATE_READY && !c->is_breaking;
@@ -425,10 +480,15 @@ static bool call_send(struct db_connection *c, const struct db_call *call)
         sizes[i] = call->parameters[i].size;
         formats[i] = call->parameters[i].format;
     }
-    return PQsendQueryPrepared(c->pg, statement_name(call->statement), call->parameter_count, values, sizes, formats, 0);
+    if (c->settings.is_pooled)
+        return PQsendQueryParams(c->pg, statement_text(call->statement), call->parameter_count, NULL, values, sizes,
+                                 formats, 0);
+    return PQsendQueryPrepared(c->pg, statement_name(call->statement), call->parameter_count, values, sizes, formats,
+                               0);
 }
 
-bool db_connection_send(struct db_connection *c, const struct db_call *calls, int count, db_done_fn *done, void *context)
+bool db_connection_send(struct db_connection *c, const struct db_call *calls, int count, db_done_fn *done,
+                        void *context)
 {
     ASSERT(count >= 1 && count <= DB_CALLS_MAX && calls[count - 1].is_last_of_transaction);
     if (!db_connection_is_ready(c))
@@ -438,12 +498,15 @@ bool db_connection_send(struct db_connection *c, const struct db_call *calls, in
     group->done = done;
     group->context = context;
     group->calls = count;
-    group->deadline_us = clock_monotonic_us() + (c->settings.statement_timeout_ms + DEADLINE_SLACK_MS) * 1000LL;
+    group->deadline_us =
+        clock_monotonic_us() + (c->settings.answer_timeout_ms ? c->settings.answer_timeout_ms
+                                                              : c->settings.statement_timeout_ms + DEADLINE_SLACK_MS) *
+                                   1000LL;
     c->pending++;
     bool is_sent = true;
     for (int i = 0; i < count && is_sent; i++) {
         enum statement statement = calls[i].statement;
-        if (c->is_prepared[statement])
+        if (c->is_prepared[statement] || c->settings.is_pooled)
             continue;
         is_sent = PQsendPrepare(c->pg, statement_name(statement), statement_text(statement), 0, NULL);
         ticket_push(c, group, TICKET_PREPARE, statement, -1);
@@ -460,62 +523,11 @@ bool db_connection_send(struct db_connection *c, const struct db_call *calls, in
         }
     }
     if (!is_sent) {
-        log_error("database-send-failed", LOG_TEXT("server", c->settings.name), LOG_TEXT("message", PQerrorMessage(c->pg)));
+        log_error("database-send-failed", LOG_TEXT("server", c->settings.name),
+                  LOG_TEXT("message", PQerrorMessage(c->pg)));
         /* Settled from the loop, not from here: writability is reported at once, and the flush fails or the deadline does. */
         group->deadline_us = 0;
     }
     ev_io_start(c->loop, &c->writable);
     return true;
-}
-
-/* ---- rows ---- */
-
-int db_row_count(struct db_rows rows)
-{
-    return rows.result ? PQntuples(rows.result) : 0;
-}
-
-bool db_is_null(struct db_rows rows, int row, int column)
-{
-    return PQgetisnull(rows.result, row, column);
-}
-
-const char *db_text(struct db_rows rows, int row, int column)
-{
-    return PQgetvalue(rows.result, row, column);
-}
-
-int db_size(struct db_rows rows, int row, int column)
-{
-    return PQgetlength(rows.result, row, column);
-}
-
-int64_t db_int64(struct db_rows rows, int row, int column)
-{
-    int64_t value = 0;
-
-    if (!db_is_null(rows, row, column))
-        ASSERT(text_parse_int64(slice_of(db_text(rows, row, column)), &value));
-    return value;
-}
-
-bool db_bool(struct db_rows rows, int row, int column)
-{
-    return db_text(rows, row, column)[0] == 't';
-}
-
-size_t db_bytes(struct db_rows rows, int row, int column, void *out, size_t out_max)
-{
-    const char *text = db_text(rows, row, column);
-    size_t size = (size_t)db_size(rows, row, column);
-    uint8_t *bytes = out;
-    size_t count = 0;
-
-    ASSERT(size >= 2 && text[0] == '\\' && text[1] == 'x');
-    for (size_t i = 2; i + 1 < size && count < out_max; i += 2) {
-        int high = text[i] <= '9' ? text[i] - '0' : text[i] - 'a' + 10;
-        int low = text[i + 1] <= '9' ? text[i + 1] - '0' : text[i + 1] - 'a' + 10;
-        bytes[count++] = (uint8_t)(high << 4 | low);
-    }
-    return count;
 }

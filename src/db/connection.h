@@ -23,7 +23,7 @@ struct ev_loop;
 struct db_connection;
 struct pg_result;
 
-enum { DB_PARAMETERS_MAX = 16, DB_CALLS_MAX = 4 };
+enum { DB_PARAMETERS_MAX = 20, DB_CALLS_MAX = 4 };
 
 enum db_format { DB_TEXT = 0, DB_BINARY = 1 };
 
@@ -46,20 +46,27 @@ struct db_rows {
 };
 
 struct db_outcome {
-    struct error error;     /* code ERROR_NONE: all calls succeeded */
-    char sqlstate[6];       /* "" unless PostgreSQL refused a call */
-    int failed_call;        /* index of that call */
+    struct error error; /* code ERROR_NONE: all calls succeeded */
+    char sqlstate[6];   /* "" unless PostgreSQL refused a call */
+    int failed_call;    /* index of that call */
     int count;
+    bool is_behind;                    /* a read: it lacks what only a server that is gone had (db.h) */
     struct db_rows rows[DB_CALLS_MAX]; /* of the calls before the failed one */
 };
 
 typedef void db_done_fn(void *context, const struct db_outcome *outcome);
 
 struct db_connection_settings {
-    const char *conninfo; /* borrowed for the connection's life */
-    const char *name;     /* for logs: "primary", "replica-1" */
+    const char *conninfo;           /* borrowed until it is redirected; NULL: none yet, it waits for one */
+    const char *name;               /* for logs: "primary", "replica-1"; borrowed the same */
+    const char *synchronous_commit; /* NULL or "": as the server has it; borrowed */
     int connect_timeout_ms;
     int statement_timeout_ms;
+    int answer_timeout_ms;   /* until the connection is given up; 0: a little more than the statement's */
+    int tcp_user_timeout_ms; /* until the kernel gives up what is not acknowledged; 0: the system's */
+    /* A pooler in transaction mode is in between: no prepared statements, no settings at the start. Binary arrays need
+     * their types then: the statements cast each parameter. */
+    bool is_pooled;
     int reconnect_max_ms;
     /* The connection was made (true) or lost (false). May be NULL. */
     void (*changed)(void *context, struct db_connection *connection, bool is_ready);
@@ -69,6 +76,15 @@ struct db_connection_settings {
 struct db_connection *db_connection_new(struct ev_loop *loop, const struct db_connection_settings *settings);
 /* Fails what is in flight with ERROR_UNAVAILABLE. */
 void db_connection_free(struct db_connection **connection);
+
+/* Leaves for another server (NULL: for none, until the next call); what is in flight fails as when a connection is lost. */
+void db_connection_redirect(struct db_connection *connection, const char *conninfo, const char *name, bool is_pooled);
+/* Somebody needs it: if it waits before it dials again, it dials now, but not twenty times a second. */
+void db_connection_hurry(struct db_connection *connection);
+bool db_connection_is_dialling(const struct db_connection *connection); /* and did not fail before */
+
+/* When the last try to make it that failed began (monotonic); 0: none. */
+int64_t db_connection_failed_us(const struct db_connection *connection);
 
 bool db_connection_is_ready(const struct db_connection *connection);
 /* What the server said at its last message: a standby. */

@@ -242,6 +242,35 @@ bool json_read_raw_object(const struct json_object *object, const char *name, si
     return true;
 }
 
+bool json_read_texts(const struct json_object *object, const char *name, size_t count_max, struct slice *ret_names,
+                     struct slice *ret_values, size_t *ret_count, struct error *error)
+{
+    const json_t *texts = member(object, name);
+    const char *key;
+    json_t *value;
+
+    *ret_count = 0;
+    if (!texts)
+        return true;
+    if (!json_is_object(texts))
+        return refuse(object, name, error, "must be an object");
+    if (json_object_size(texts) > count_max) {
+        char what[48];
+        snprintf(what, sizeof(what), "has more than %zu members", count_max);
+        return refuse(object, name, error, what);
+    }
+    json_object_foreach((json_t *)texts, key, value)
+    {
+        if (!json_is_string(value) && !json_is_null(value))
+            return refuse(object, name, error, "its members must be strings or null");
+        ret_names[*ret_count] = slice_of(key);
+        ret_values[(*ret_count)++] = json_is_null(value)
+                                         ? (struct slice){NULL, 0}
+                                         : (struct slice){json_string_value(value), json_string_length(value)};
+    }
+    return true;
+}
+
 bool json_read_array(const struct json_object *object, const char *name, size_t count_max, size_t *ret_count,
                      struct error *error)
 {
@@ -256,6 +285,16 @@ bool json_read_array(const struct json_object *object, const char *name, size_t 
     if (json_array_size(value) > count_max)
         return refuse(object, name, error, what);
     *ret_count = json_array_size(value);
+    return true;
+}
+
+bool json_object_in(const struct json_object *object, const char *name, struct json_object *ret_member,
+                    struct error *error)
+{
+    ret_member->value = member(object, name);
+    snprintf(ret_member->pointer, sizeof(ret_member->pointer), "/%.30s", name);
+    if (!json_is_object(ret_member->value))
+        return error_set_field(error, ERROR_INVALID_BODY, ret_member->pointer, "must be an object");
     return true;
 }
 

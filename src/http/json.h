@@ -51,6 +51,12 @@ bool json_read_bool(const struct json_object *object, const char *name, bool is_
  * integers beyond 64 bits and reals from 1e308 on are refused. */
 bool json_read_raw_object(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
                           struct slice *ret_value, struct error *error);
+/* An object of at most count_max texts or nulls (data NULL), in its order. Missing: *ret_count is 0. */
+bool json_read_texts(const struct json_object *object, const char *name, size_t count_max, struct slice *ret_names,
+                     struct slice *ret_values, size_t *ret_count, struct error *error);
+/* The object that is a member of one. */
+bool json_object_in(const struct json_object *object, const char *name, struct json_object *ret_member,
+                    struct error *error);
 /* An array's length, and its items. */
 bool json_read_array(const struct json_object *object, const char *name, size_t count_max, size_t *ret_count,
                      struct error *error);

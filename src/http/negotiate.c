@@ -92,6 +92,23 @@ int http_coding_weight(struct slice accept, enum http_coding coding)
     return coding == HTTP_IDENTITY ? 1 : 0; /* acceptable where nothing forbids it, but anything named comes first */
 }
 
+enum http_coding http_coding_best(struct slice accept, const bool is_useless[static HTTP_CODING_COUNT])
+{
+    enum http_coding best = HTTP_IDENTITY;
+
+    if (!accept.data)
+        return best;
+    int best_weight = http_coding_weight(accept, HTTP_IDENTITY);
+    for (int coding = HTTP_GZIP; coding < HTTP_CODING_COUNT; coding++) {
+        int weight = http_coding_weight(accept, (enum http_coding)coding);
+        if (weight > 0 && weight >= best_weight && !is_useless[coding]) {
+            best = (enum http_coding)coding;
+            best_weight = weight;
+        }
+    }
+    return best;
+}
+
 int http_tag_find(struct slice list, const char *const *tags, int count, bool is_weak)
 {
     size_t at = 0;

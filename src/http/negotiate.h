@@ -17,6 +17,8 @@ const char *http_coding_name(enum http_coding coding); /* "identity", "gzip", "b
 
 /* Accept-Encoding: how much a coding is wanted, 0 (not at all) to 1000. */
 int http_coding_weight(struct slice accept, enum http_coding coding);
+/* The coding that Accept-Encoding wants most, of equals the smallest; not one that is useless (compressed, it is no smaller). */
+enum http_coding http_coding_best(struct slice accept, const bool is_useless[static HTTP_CODING_COUNT]);
 
 /*
  * If-None-Match, If-Match: is one of these opaque tags in the list, or is it `*`? tags: without quotes. With `is_weak`, W/"a"

@@ -115,6 +115,14 @@ void reply_queue(struct http_exchange *exchange, int status, struct MHD_Response
     exchange_resume(exchange);
 }
 
+static bool header_is_set(const struct http_exchange *exchange, const char *name)
+{
+    for (int i = 0; i < exchange->header_count; i++)
+        if (strcasecmp(exchange->headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static void reply_finish(struct http_exchange *exchange, int status, const char *content_type,
                          struct MHD_Response *response)
 {
@@ -125,6 +133,10 @@ static void reply_finish(struct http_exchange *exchange, int status, const char 
     for (int i = 0; i < exchange->header_count; i++)
         if (exchange->headers[i].value)
             MHD_add_response_header(response, exchange->headers[i].name, exchange->headers[i].value);
+    const struct http_application *application = &exchange->server->application;
+    for (size_t i = 0; i < application->field_count; i++)
+        if (!header_is_set(exchange, application->fields[i].name))
+            MHD_add_response_header(response, application->fields[i].name, application->fields[i].value);
     if (exchange->must_close || exchange->server->is_draining)
         MHD_add_response_header(response, "Connection", "close");
     reply_queue(exchange, status, response);

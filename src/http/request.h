@@ -58,16 +58,22 @@ void http_reply_error(struct http_request *request, const struct error *error);
 /* The file's bytes from its start; the descriptor is taken and closed. */
 void http_reply_file(struct http_request *request, int status, const char *content_type, int fd, uint64_t size);
 
+/* Bytes that several answers send and none of them copies: they stay until the last has let go. One thread. */
+struct http_body;
+struct http_body *http_body_new(struct buf *bytes); /* bytes: taken */
+struct slice http_body_slice(const struct http_body *body);
+void http_body_free(struct http_body **body);
+
 /*
  * A finished answer that many requests share: made once, sent without a copy or an allocation. Names and values are copied,
- * and the body too. Of a 304, body.size is only told (Content-Length), body.data is not looked at. Freeing it leaves alone
- * the requests that are just sending it. One thread.
+ * the body is shared; it stays the caller's. Of a 304, only its size is told (Content-Length). Freeing it leaves alone the
+ * requests that are just sending it. One thread.
  */
 struct http_shared;
 struct http_field {
     const char *name, *value;
 };
-struct http_shared *http_shared_new(int status, const struct http_field *fields, size_t count, struct slice body);
+struct http_shared *http_shared_new(int status, const struct http_field *fields, size_t count, struct http_body *body);
 void http_shared_free(struct http_shared **shared);
 void http_reply_shared(struct http_request *request, struct http_shared *shared);
 

@@ -26,6 +26,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/memory.h"
 #include "http/guard.h"
 #include "http/private.h"
 
@@ -99,6 +100,10 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
     struct error error = {.code = ERROR_NONE};
 
     exchange->is_first_call_done = true;
+    if (memory_is_short()) {
+        error_set(&error, ERROR_OVERLOADED, "the server is short of memory");
+        return exchange_refuse(exchange, &error);
+    }
     if (exchange->has_target_error)
         return exchange_refuse(exchange, &exchange->target_error);
     if (!guard_header(exchange->connection, &line, &guard, &error))

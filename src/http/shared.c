@@ -10,31 +10,66 @@
 /* A 304 has the Content-Length of what it stands for; the library takes that from a body, which it does not send then. */
 static char unsent[8 << 20];
 
+struct http_body {
+    struct buf bytes;
+    int uses;
+};
+
+struct http_body *http_body_new(struct buf *bytes)
+{
+    struct http_body *body = malloc(sizeof(*body));
+
+    ASSERT(body != NULL);
+    *body = (struct http_body){.bytes = *bytes, .uses = 1};
+    buf_init(bytes, bytes->bytes_max);
+    return body;
+}
+
+struct slice http_body_slice(const struct http_body *body)
+{
+    return buf_slice(&body->bytes);
+}
+
+static void body_let_go(void *context)
+{
+    struct http_body *body = context;
+
+    if (--body->uses > 0)
+        return;
+    buf_done(&body->bytes);
+    free(body);
+}
+
+void http_body_free(struct http_body **body)
+{
+    if (*body)
+        body_let_go(*body);
+    *body = NULL;
+}
+
 struct http_shared {
     int status;
     struct MHD_Response *response; /* the library counts its users */
     int uses;                      /* its owner, and requests that have not passed it on yet */
-    size_t size;
-    char *body; /* the response's, as long as we hold it */
+    struct slice body;             /* the response's, as long as we hold it */
 };
 
-struct http_shared *http_shared_new(int status, const struct http_field *fields, size_t count, struct slice body)
+struct http_shared *http_shared_new(int status, const struct http_field *fields, size_t count, struct http_body *body)
 {
     struct http_shared *shared = calloc(1, sizeof(*shared));
 
     ASSERT(shared != NULL);
     shared->status = status;
     shared->uses = 1;
-    shared->size = body.size;
-    shared->body = unsent;
-    if (status == 304 || body.size == 0) {
-        ASSERT(body.size <= sizeof(unsent));
-        shared->response = MHD_create_response_from_buffer(body.size, unsent, MHD_RESPMEM_PERSISTENT);
+    shared->body = buf_slice(&body->bytes);
+    if (status == 304 || shared->body.size == 0) {
+        ASSERT(shared->body.size <= sizeof(unsent));
+        shared->body.data = unsent;
+        shared->response = MHD_create_response_from_buffer(shared->body.size, unsent, MHD_RESPMEM_PERSISTENT);
     } else {
-        shared->body = malloc(body.size);
-        ASSERT(shared->body != NULL);
-        memcpy(shared->body, body.data, body.size);
-        shared->response = MHD_create_response_from_buffer(body.size, shared->body, MHD_RESPMEM_MUST_FREE);
+        body->uses++;
+        shared->response = MHD_create_response_from_buffer_with_free_callback_cls(body->bytes.size, body->bytes.data,
+                                                                                  body_let_go, body);
     }
     ASSERT(shared->response != NULL);
     MHD_add_response_header(shared->response, "X-Content-Type-Options", "nosniff");
@@ -68,14 +103,19 @@ void http_reply_shared(struct http_request *request, struct http_shared *shared)
     if (http_is_answered(request))
         return;
     if (exchange->within_done) {
-        within_answer(exchange, shared->status, (struct slice){shared->body, shared->size});
+        within_answer(exchange, shared->status, shared->body);
         return;
     }
     if (exchange->must_close || exchange->server->is_draining) {
         /* One of its own, that says so. */
         struct MHD_Response *response =
-            MHD_create_response_from_buffer(shared->size, shared->body, MHD_RESPMEM_MUST_COPY);
-        ASSERT(response != NULL);
+            MHD_create_response_from_buffer(shared->body.size, (char *)shared->body.data, MHD_RESPMEM_MUST_COPY);
+        if (!response) {
+            struct error error;
+            error_set(&error, ERROR_OVERLOADED, "out of memory");
+            http_reply_error(request, &error);
+            return;
+        }
         MHD_get_response_headers(shared->response, field_copy, response);
         MHD_add_response_header(response, "Connection", "close");
         reply_queue(exchange, shared->status, response);

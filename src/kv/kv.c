@@ -25,11 +25,14 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/put.h"
 #include "kv/keys.h"
+#include "kv/reader.h"
 #include "kv/scripts.h"
 #include "kv/url.h"
 
-enum { RETRY_FIRST_MS = 20, TICK_MS = 20, CONNECT_TIMEOUT_MS = 1000, READY_TRUSTED_MS = 500, READY_UNTRUSTED_MS = 50, RUN_ID_MAX = 64 };
+enum { RETRY_FIRST_MS = 20, TICK_MS = 20, CONNECT_TIMEOUT_MS = 1000, READY_TRUSTED_MS = 500, READY_UNTRUSTED_MS = 50 };
+enum { RUN_ID_MAX = 64, REPLY_BYTES_MAX = 256 << 20 };
 
 enum state { STATE_DOWN, STATE_CONNECTING, STATE_PREPARING, STATE_UP };
 
@@ -62,6 +65,7 @@ struct kv {
     struct call *oldest;
     struct call **newest;
     bool is_closing;
+    struct arena replies; /* the one that is being read or used */
 };
 
 static void kv_dial(struct kv *kv);
@@ -97,35 +101,39 @@ static void on_reply(redisAsyncContext *context, void *reply, void *data)
     free(call);
 }
 
+/* As Redis reads it. hiredis would spell it too, by a printf of its own: more than half of what a call costs. */
+static bool command_send(struct kv *kv, size_t count, const struct slice *arguments, redisCallbackFn *done, void *context)
+{
+    enum { ON_STACK = 1024, HEAD_MAX = PUT_INTEGER_MAX + 5 };
+    char small[ON_STACK], *text = small;
+    size_t size_max = HEAD_MAX;
+
+    for (size_t i = 0; i < count; i++)
+        size_max += HEAD_MAX + arguments[i].size;
+    if (size_max > ON_STACK)
+        text = malloc(size_max);
+    ASSERT(text != NULL);
+    char *at = put_literal(put_uint64(put_byte(text, '*'), count), "\r\n");
+    for (size_t i = 0; i < count; i++) {
+        at = put_literal(put_uint64(put_byte(at, '$'), arguments[i].size), "\r\n");
+        at = put_literal(put_bytes(at, arguments[i].size ? arguments[i].data : "", arguments[i].size), "\r\n");
+    }
+    bool is_sent = redisAsyncFormattedCommand(kv->context, done, context, text, (size_t)(at - text)) == REDIS_OK;
+    if (text != small)
+        free(text);
+    return is_sent;
+}
+
 static bool call_send(struct kv *kv, size_t count, const struct slice *arguments, kv_done_fn *done, void *context)
 {
-    enum { ON_STACK = 64 };
-    const char *stack_data[ON_STACK] = {NULL};
-    size_t stack_sizes[ON_STACK] = {0};
-    const char **data = stack_data;
-    size_t *sizes = stack_sizes;
     struct call *call = malloc(sizeof(*call));
 
     ASSERT(call != NULL);
-    if (count > ON_STACK) {
-        data = malloc(count * sizeof(*data));
-        sizes = malloc(count * sizeof(*sizes));
-        ASSERT(data && sizes);
-    }
-    for (size_t i = 0; i < count; i++) {
-        data[i] = arguments[i].data ? arguments[i].data : "";
-        sizes[i] = arguments[i].size;
-    }
     *call = (struct call){.kv = kv,
                           .done = done,
                           .context = context,
                           .deadline_us = kv_listened(kv, clock_monotonic_us()) + kv->settings.command_timeout_ms * 1000LL};
-    bool is_sent = redisAsyncCommandArgv(kv->context, on_reply, call, (int)count, data, sizes) == REDIS_OK;
-    if (data != stack_data) {
-        free(data);
-        free(sizes);
-    }
-    if (!is_sent) {
+    if (!command_send(kv, count, arguments, on_reply, call)) {
         free(call);
         return false;
     }
@@ -136,30 +144,16 @@ static bool call_send(struct kv *kv, size_t count, const struct slice *arguments
     return true;
 }
 
-/* A command whose own answer says nothing. */
-static bool silent_send(struct kv *kv, size_t count, const struct slice *arguments)
-{
-    enum { COUNT_MAX = 8 };
-    const char *data[COUNT_MAX];
-    size_t sizes[COUNT_MAX];
-
-    ASSERT(count <= COUNT_MAX);
-    for (size_t i = 0; i < count; i++) {
-        data[i] = arguments[i].data;
-        sizes[i] = arguments[i].size;
-    }
-    return redisAsyncCommandArgv(kv->context, NULL, NULL, (int)count, data, sizes) == REDIS_OK;
-}
-
-bool kv_call_both(struct kv *kv, size_t first_count, const struct slice *first, size_t second_count, const struct slice *second,
-                  kv_done_fn *done, void *context)
+bool kv_call_all(struct kv *kv, size_t count, const struct kv_command *commands, kv_done_fn *done, void *context)
 {
     const struct slice multi = SLICE("MULTI"), exec = SLICE("EXEC");
 
     if (kv->state != STATE_UP || kv->pending >= (size_t)kv->settings.pending_max)
         return false;
-    return silent_send(kv, 1, &multi) && silent_send(kv, first_count, first) && silent_send(kv, second_count, second) &&
-           call_send(kv, 1, &exec, done, context);
+    bool is_sent = command_send(kv, 1, &multi, NULL, NULL);
+    for (size_t i = 0; i < count; i++)
+        is_sent = is_sent && command_send(kv, commands[i].count, commands[i].arguments, NULL, NULL);
+    return is_sent && call_send(kv, 1, &exec, done, context);
 }
 
 bool kv_call(struct kv *kv, size_t count, const struct slice *arguments, kv_done_fn *done, void *context)
@@ -306,6 +300,7 @@ static void kv_dial(struct kv *kv)
     }
     kv->context = context;
     context->data = kv;
+    kv_reader_use(context->c.reader, &kv->replies);
     kv->state = STATE_CONNECTING;
     kv->connect_deadline_us = clock_monotonic_us() + CONNECT_TIMEOUT_MS * 1000LL;
     redisLibevAttach(kv->loop, context);
@@ -349,6 +344,7 @@ struct kv *kv_new(struct ev_loop *loop, const struct kv_settings *settings)
     kv->settings = *settings;
     kv->newest = &kv->oldest;
     kv->ticked_us = clock_monotonic_us();
+    arena_init(&kv->replies, REPLY_BYTES_MAX);
     ASSERT(kv_url_parse(settings->url, &kv->url, &error)); /* checked with the settings */
     ev_timer_init(&kv->retry, on_retry, 0.0, 0.0);
     ev_timer_init(&kv->tick, on_tick, TICK_MS / 1000.0, TICK_MS / 1000.0);
@@ -368,6 +364,7 @@ void kv_free(struct kv **pkv)
     kv_abandon(kv, "shutting down");
     ev_timer_stop(kv->loop, &kv->retry);
     ev_timer_stop(kv->loop, &kv->tick);
+    arena_done(&kv->replies);
     free(kv);
     *pkv = NULL;
 }

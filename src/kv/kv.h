@@ -42,9 +42,12 @@ bool kv_is_trusted(const struct kv *kv);
 /* false: not connected, or too many commands in flight; done will not be called. Arguments are copied. */
 bool kv_call(struct kv *kv, size_t count, const struct slice *arguments, kv_done_fn *done, void *context);
 
-/* Two commands in one atomic step (MULTI, EXEC): the reply is an array of theirs. Otherwise as kv_call. */
-bool kv_call_both(struct kv *kv, size_t first_count, const struct slice *first, size_t second_count, const struct slice *second,
-                  kv_done_fn *done, void *context);
+/* Several commands in one atomic step (MULTI, EXEC): the reply is an array of theirs. Otherwise as kv_call. */
+struct kv_command {
+    const struct slice *arguments;
+    size_t count;
+};
+bool kv_call_all(struct kv *kv, size_t count, const struct kv_command *commands, kv_done_fn *done, void *context);
 
 /* Reading replies, so that nobody else needs hiredis. A NULL or wrong-typed reply reads as empty, 0, no items. */
 bool kv_reply_is_text(const struct redisReply *reply, const char *text);

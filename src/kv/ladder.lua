@@ -10,6 +10,7 @@
 --     ladder:{shard}:<standing>:meta           HASH  epoch, gen, v, n [, bld, bn, bl, owner, until]
 --     ladder:{shard}:<standing>:<gen>:order    ZSET  member = sort key .. player, score = nearest double
 --     ladder:{shard}:<standing>:<gen>:entry    HASH  player -> revision .. length .. sort key [.. metadata]
+--     ladder:{shard}:<standing>:still          STRING  while it is cold: see look and settle
 --
 -- Only `meta` is passed in KEYS; the rest is derived from it, because which generation is the current one is read in
 -- the same call. `n` is how many members the order must have: a set that lost one says so itself.
@@ -19,7 +20,7 @@
 --
 -- I2  In a generation, an entry's revision never falls, and the order has exactly one member for each live entry.
 -- I4  While a generation is being built, every apply goes to both; the bulk load passes the same gate.
--- I5  A read finds the generation and its data in one call.
+-- I5  A read finds the generation and its data in one call (store/standing_page.c: in one transaction).
 -- I6  v changes if and only if something visible may have.
 --
 -- Versions are readings of one clock, which never stands still between two changes and never runs back while the process
@@ -29,9 +30,10 @@
 -- Every change is published to MOVES, in order, with what ranks it touched: a move from rank a to rank b shifts those
 -- between, an insertion at b all from b on, a removal at a all from a on.
 --
---     standing (8 bytes), v (8), v before (8), total (8), then for each row: lowest rank (4), highest rank (4)
+--     standing (8 bytes), v (8), v before (8), then for each row: lowest rank (4), highest rank (4)
 --
--- all big-endian, ranks from 0, ALL for "to the end". Without rows: anything may have changed.
+-- all big-endian, ranks from 0, ALL for "to the end". Without rows: anything may have changed. An empty message, from the tail: in
+-- any standing.
 
 local REVISION = 6 -- bytes, big-endian
 local MOVES = 'ladder:moves'
@@ -58,15 +60,15 @@ end
 
 local function text_of(version) return string.format('%.0f', version) end
 
-local function publish(meta, version, before, total, moves)
+local function publish(meta, version, before, moves)
     local standing = tonumber(string.match(meta, ':(%d+):meta$'))
-    redis.call('PUBLISH', MOVES, struct.pack('>I8I8I8I8', standing, version, before, total) .. table.concat(moves))
+    redis.call('PUBLISH', MOVES, struct.pack('>I8I8I8', standing, version, before) .. table.concat(moves))
 end
 
 -- Anything may have changed in this standing. Returns the version.
 local function publish_all(meta, before)
     local version = tick()
-    publish(meta, version, before or 0, 0, {})
+    publish(meta, version, before or 0, {})
     return version
 end
 
@@ -74,6 +76,17 @@ local function move(before, after)
     local low, high = math.min(before, after), math.max(before, after)
     if before < 0 or after < 0 then low, high = high, ALL end
     return struct.pack('>I4I4', low, high)
+end
+
+-- A cold standing is changed in PostgreSQL only; that somebody did is noted here, for readers who keep what PostgreSQL said.
+local STIRRED_MS = 60000 -- longer than anybody needs to settle it
+local stirs = 0          -- in this process: one counts even if what it wrote was flushed at once
+
+local function still_key(meta) return string.sub(meta, 1, -5) .. 'still' end
+local function stir(meta, version)
+    stirs = stirs + 1
+    redis.call('SET', still_key(meta), 'p' .. text_of(version), 'PX', STIRRED_MS)
+    return version
 end
 
 local function order_key(base, gen) return base .. gen .. ':order' end
@@ -170,8 +183,8 @@ end
 --    in already, so that it can't be told)
 local function apply(keys, args)
     local meta, epoch, with_ranks = keys[1], args[1], args[2] == '1'
-    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v', 'n')
-    if m[1] ~= epoch or not (m[2] or m[3]) then return { 'COLD', publish_all(meta) } end
+    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v')
+    if m[1] ~= epoch or not (m[2] or m[3]) then return { 'COLD', stir(meta, publish_all(meta)) } end
     local base = base_of(meta)
     local version = tonumber(m[4] or 0)
     local result = { m[2] and 'OK' or 'COLD', version }
@@ -207,9 +220,9 @@ local function apply(keys, args)
     if #moves > 0 then
         result[2] = tick()
         redis.call('HSET', meta, 'v', text_of(result[2]))
-        publish(meta, result[2], version, tonumber(m[5]) + grown, moves)
+        publish(meta, result[2], version, moves)
     elseif not m[2] then
-        result[2] = publish_all(meta, version)
+        result[2] = stir(meta, publish_all(meta, version))
     end
     return result
 end
@@ -291,6 +304,7 @@ local function flip(keys, args)
     if m[3] then redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3])) end
     redis.call('HSET', meta, 'gen', m[2], 'n', m[4])
     redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'owner', 'until')
+    redis.call('DEL', still_key(meta))
     redis.call('HSET', meta, 'v', text_of(publish_all(meta, tonumber(m[5]))))
     return 'OK'
 end
@@ -302,7 +316,7 @@ local function drop(keys)
     for i = 1, 2 do
         if m[i] then redis.call('UNLINK', order_key(base, m[i]), entry_key(base, m[i])) end
     end
-    redis.call('DEL', keys[1])
+    redis.call('DEL', keys[1], still_key(keys[1]))
     publish_all(keys[1])
     return 'OK'
 end
@@ -357,14 +371,6 @@ local function read_page(keys, args)
     if not base then return { gen } end
     local start = tonumber(args[2])
     return page(base, gen, version, total, start, start + tonumber(args[3]) - 1, args[4], args[5])
-end
-
--- ladder_mark meta ; epoch -> status, version, total, as_of, generation
--- What a plain ZRANGE in the same transaction is worth. A hundred members cost a script four times what they cost alone.
-local function read_mark(keys, args)
-    local base, gen, version, total = open(keys[1], args[1])
-    if not base then return { gen } end
-    return { 'OK', version, total, as_of(), gen }
 end
 
 -- ladder_after meta ; epoch, score, bytes, count, ranking, with values, stop score, stop bytes -> as ladder_page
@@ -508,6 +514,33 @@ local function purge(keys)
     return #keys
 end
 
+-- A cold standing that has stood still. The record is as a tag's: made by a reader, with a position of the primary from after he
+-- looked; the next apply to the standing takes it away, and so does the flip that makes it warm. So whatever is kept under its
+-- nonce, and was read from a server that covers the position, has every change that was applied.
+
+local function is_cold(meta, epoch)
+    local m = redis.call('HMGET', meta, 'epoch', 'gen')
+    return not m[2] or m[1] ~= epoch
+end
+
+-- ladder_look meta ; epoch -> COLD, stirs, text, its lsn and nonce ('': none) | WARM
+local function look(keys, args)
+    if not is_cold(keys[1], args[1]) then return { 'WARM' } end
+    local text = text_at(still_key(keys[1]), L2_TEXT)
+    return { 'COLD', stirs, text, tag_of(text, tag_head(args[1])) }
+end
+
+-- ladder_settle meta ; epoch, lsn (8 bytes), nonce, milliseconds to live, stirs and text as look had them -> lsn and nonce, or ''
+local function settle(keys, args)
+    local head, text = tag_head(args[1]), text_at(still_key(keys[1]), L2_TEXT)
+    if not is_cold(keys[1], args[1]) then return '' end
+    if tag_of(text, head) == '' and text == args[6] and tonumber(args[5]) == stirs then
+        text = head .. args[2] .. args[3]
+        redis.call('SET', still_key(keys[1]), text, 'PX', args[4])
+    end
+    return tag_of(text, head)
+end
+
 -- ladder_retain value, tags… ; bytes, until (ms), milliseconds that tags live -> 1 | 0: there is no room
 local function retain(keys, args)
     local memory = redis.call('INFO', 'memory')
@@ -530,12 +563,13 @@ redis.register_function('LADDER_LIBRARY_forget', forget)
 redis.register_function('LADDER_LIBRARY_cursor', cursor)
 redis.register_function{ function_name = 'LADDER_LIBRARY_reached', callback = reached, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_page', callback = read_page, flags = { 'no-writes' } }
-redis.register_function{ function_name = 'LADDER_LIBRARY_mark', callback = read_mark, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_after', callback = read_after, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_around', callback = read_around, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_percentile', callback = read_percentile, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_players', callback = read_players, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_seek', callback = read_seek, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'LADDER_LIBRARY_look', callback = look, flags = { 'no-writes' } }
+redis.register_function('LADDER_LIBRARY_settle', settle)
 redis.register_function('LADDER_LIBRARY_tag', tag)
 redis.register_function('LADDER_LIBRARY_purge', purge)
 redis.register_function('LADDER_LIBRARY_retain', retain)

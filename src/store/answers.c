@@ -23,7 +23,7 @@
 #include "kv/stream.h"
 #include "store/private.h"
 
-enum { MESSAGE_HEAD = 32, MESSAGE_ROW = 8, MESSAGE_ROWS_MAX = 128 };
+enum { MESSAGE_HEAD = 24, MESSAGE_ROW = 8, MESSAGE_ROWS_MAX = 128 };
 
 struct waiter {
     answers_done_fn *done;
@@ -37,10 +37,12 @@ struct flight {
     struct store *store;
     struct l1_watch watch;
     int64_t begun; /* it will contain every change up to this version */
+    int64_t heard; /* and so it will, as the stream itself has brought them: Redis had made them before it was asked */
     bool is_watched;
     bool is_listed; /* by its key, to be joined */
     struct waiter *first, **last;
     UT_hash_handle hh;
+    size_t label;
     size_t key_size;
     char key[];
 };
@@ -79,9 +81,11 @@ static void on_message(void *context, struct slice payload)
     struct move moves[MESSAGE_ROWS_MAX];
     size_t count;
 
+    if (payload.size == 0 && fault_is("forgotten"))
+        return;
     if (payload.size < MESSAGE_HEAD || (payload.size - MESSAGE_HEAD) % MESSAGE_ROW != 0 ||
         (count = (payload.size - MESSAGE_HEAD) / MESSAGE_ROW) > MESSAGE_ROWS_MAX) {
-        l1_forget(answers->l1); /* not ours, or of a version that we can't read: nothing is sure */
+        l1_forget(answers->l1); /* the tail's, or of a version that we can't read: nothing is sure */
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -93,7 +97,7 @@ static void on_message(void *context, struct slice payload)
             return;
         }
     }
-    l1_hear(answers->l1, get(payload.data, 8), get(payload.data + 8, 8), get(payload.data + 16, 8), get(payload.data + 24, 8), moves, count);
+    l1_hear(answers->l1, get(payload.data, 8), get(payload.data + 8, 8), get(payload.data + 16, 8), moves, count);
 }
 
 static void on_lost(void *context)
@@ -190,10 +194,12 @@ static struct flight *flight_new(struct store *store, const struct answers_query
     flight->begun = begun;
     flight->last = &flight->first;
     flight->is_listed = true;
+    flight->label = query->label;
     flight->key_size = query->key.size;
     memcpy(flight->key, query->key.data, query->key.size);
     if (answers->l1) {
         flight->watch = l1_watch(answers->l1, query->standing);
+        flight->heard = l1_heard(answers->l1);
         flight->is_watched = true;
     }
     HASH_ADD_KEYPTR(hh, answers->flights, flight->key, flight->key_size, flight);
@@ -219,7 +225,7 @@ static void flight_join(struct flight *flight, int64_t lsn, bool must_skip_redis
 }
 
 enum answers_outcome answers_ask(struct store *store, const struct answers_query *query, answers_done_fn *done, void *context,
-                                 struct l1_entry **ret_entry, struct flight **ret_flight)
+                                 struct l1_entry **ret_entry, struct flight **ret_flight, bool *ret_was_touched)
 {
     struct answers *answers = store->answers;
     struct l1_entry *entry = NULL;
@@ -228,6 +234,7 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
     int64_t seen = fault_is("seen") ? 0 : process_seen, shown = fault_is("token") ? 0 : query->freshness->version;
     int64_t need = shown > seen ? shown : seen;
 
+    *ret_was_touched = false;
     if (answers->l1) {
         if (l1_heard(answers->l1) < need)
             kv_stream_catch_up(answers->stream);
@@ -239,10 +246,11 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
         *ret_entry = entry;
         if (l1_holds(answers->l1, entry, clock_monotonic_us()))
             return ANSWERS_HIT;
+        *ret_was_touched = true;
     }
     HASH_FIND(hh, answers->flights, query->key.data, query->key.size, flight);
-    if (flight && entry && query->freshness->version == 0 && query->max_staleness_us > 0 &&
-        clock_monotonic_us() - entry->checked_us <= query->max_staleness_us) {
+    if (flight && entry && query->freshness->shown_lsn == 0 && query->max_staleness_us > 0 &&
+        (clock_monotonic_us() - entry->checked_us <= query->max_staleness_us || fault_is("staleness"))) {
         *ret_entry = entry;
         return ANSWERS_STALE;
     }
@@ -294,16 +302,13 @@ void flight_land(struct flight *flight, const struct standing_answer *answer, vo
 
     if (answers->l1 && answer->as_of > 0 && answers_are_trusted(flight->store)) {
         struct slice key = {flight->key, flight->key_size};
-        is_kept = l1_put(answers->l1, &flight->watch, key, answer->as_of, &answer->span, value, bytes, clock_monotonic_us()) != NULL;
+        int64_t as_of = answer->as_of > flight->heard ? answer->as_of : flight->heard;
+        is_kept = l1_put(answers->l1, &flight->watch, key, flight->label, answer->version, as_of, &answer->span, value, bytes,
+                         clock_monotonic_us()) != NULL;
     }
     flight_end(flight, answer, value, NULL);
     if (!is_kept)
         answers->value_free(value);
-}
-
-void flight_close(struct flight *flight)
-{
-    flight_unlist(flight);
 }
 
 void flight_fail(struct flight *flight, const struct error *error)

@@ -23,6 +23,7 @@ struct answers_query {
     int64_t standing;
     const struct freshness *freshness;
     int64_t max_staleness_us;
+    size_t label; /* see l1.h */
 };
 
 enum answers_outcome { ANSWERS_HIT, ANSWERS_STALE, ANSWERS_JOINED, ANSWERS_FETCH };
@@ -33,9 +34,10 @@ typedef void answers_done_fn(void *context, void *value, const struct error *err
 /* bytes_max 0: nothing is remembered, fetches are still shared. value_free: see l1.h. Once, before the first question. */
 void answers_open(struct store *store, size_t bytes_max, int heartbeat_ms, void (*value_free)(void *value));
 
-/* HIT, STALE: *ret_entry, its value borrowed until the next question. FETCH: *ret_flight, to be ended exactly once. */
+/* HIT, STALE: *ret_entry, its value borrowed until the next question. FETCH: *ret_flight, to be ended exactly once, and
+ * *ret_was_touched: there was one, until a change touched what it shows. */
 enum answers_outcome answers_ask(struct store *store, const struct answers_query *query, answers_done_fn *done, void *context,
-                                 struct l1_entry **ret_entry, struct flight **ret_flight);
+                                 struct l1_entry **ret_entry, struct flight **ret_flight, bool *ret_was_touched);
 
 /*
  * The fetch found `value` (taken; what it counts for in bytes), or failed with `error`. The leader itself is not called
@@ -43,11 +45,11 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
  */
 void flight_land(struct flight *flight, const struct standing_answer *answer, void *value, size_t bytes);
 void flight_fail(struct flight *flight, const struct error *error);
-void flight_close(struct flight *flight); /* who asks from now on does not join */
 
 void answers_resize(struct store *store, struct l1_entry *entry, size_t bytes);
 const struct l1_counters *answers_counters(const struct store *store);
 void answers_each(const struct store *store, l1_each_fn *visit, void *context);
+void answers_forget(struct store *store); /* all of them; fetches go on */
 bool answers_are_trusted(const struct store *store);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "store/private.h"
 
 enum { BOARDS_REMEMBERED_MAX = 100000, PATH_MAX_BYTES = 2 * NAME_BYTES_MAX + 2 };
@@ -56,6 +57,20 @@ static void board_drop(struct store *store, const char *path)
     }
 }
 
+/* Names and ids, each list with commas. */
+static void facets_read(struct board *board, const char *names, const char *ids)
+{
+    while (*names) {
+        struct board_facet *facet = &board->facets[board->facet_count++];
+        size_t size = strcspn(names, ","), id_size = strcspn(ids, ",");
+        ASSERT(board->facet_count <= FACETS_MAX && size < sizeof(facet->name));
+        memcpy(facet->name, names, size);
+        ASSERT(text_parse_int64((struct slice){ids, id_size}, &facet->id));
+        names += size + (names[size] == ',');
+        ids += id_size + (ids[id_size] == ',');
+    }
+}
+
 void store_board_read(struct board *board, struct db_rows rows, int row, int at)
 {
     *board = (struct board){.id = db_int64(rows, row, at), .game_id = db_int64(rows, row, at + 1)};
@@ -78,6 +93,8 @@ void store_board_read(struct board *board, struct db_rows rows, int row, int at)
     board->updated_us = db_int64(rows, row, at + 12);
     for (int i = 0; i < BOARD_CACHING_COUNT; i++)
         *board_caching_value(&board->caching, i) = db_int64(rows, row, at + 13 + i);
+    facets_read(board, db_text(rows, row, at + 13 + BOARD_CACHING_COUNT), db_text(rows, row, at + 14 + BOARD_CACHING_COUNT));
+    board->facet_values_max = db_int64(rows, row, at + 15 + BOARD_CACHING_COUNT);
 }
 
 /* Somebody changed it. */
@@ -145,6 +162,8 @@ static void on_board(void *context, const struct db_outcome *outcome, enum db_so
     } else {
         struct board board;
         store_board_read(&board, rows, 0, 1);
+        board.is_combined = db_bool(rows, 0, 1 + BOARD_COLUMNS);
+        board.combined_us = db_int64(rows, 0, 2 + BOARD_COLUMNS);
         /* What was asked before a change that is known by now is an answer, but nothing to remember. */
         if (find->changes == store->board_changes)
             board_remember(store, find->path, &board);

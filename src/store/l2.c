@@ -21,11 +21,14 @@
 #include "kv/keys.h"
 #include "kv/scripts.h"
 #include "store/private.h"
+#include "store/still.h"
 
 /* Raise it with any change of what a canonical key or a body means. */
 #define LAYOUT "1"
 
 enum { TAG_SIZE = 8 + L2_NONCE_SIZE, TAG_TEXT_MAX = 128, TAG_SPARE_MS = 86400000, LOCK_MS = 5000 };
+/* Most that it is kept: of an open standing, which is not cold for long, and of somebody's absence, of whom there are many. */
+enum { OPEN_MS = 30000, ABSENCE_MS = 60000 };
 
 struct l2 {
     struct kv *kv;
@@ -52,11 +55,12 @@ struct l2_ticket {
     struct tag tags[L2_TAGS];
     int64_t now_ms;   /* Redis's, when it was asked */
     int64_t purges;   /* that it had done by then */
-    int64_t position; /* of the primary, if it was asked for */
+    int64_t position; /* of the primary, if it was asked for; of an open standing at least its record's */
+    bool is_open;
     int64_t begun_us; /* the fetch, monotonic */
     bool has_value;
     struct l2_value value;
-    struct buf body;
+    struct buf body, brotli;
 };
 
 /* ---- life ---- */
@@ -117,27 +121,46 @@ static double chance(void)
 static void ticket_free(struct l2_ticket *ticket)
 {
     buf_done(&ticket->body);
+    buf_done(&ticket->brotli);
     free(ticket);
+}
+
+/* The ticket's value, taken from it. */
+static struct l2_found value_take(struct l2_ticket *ticket)
+{
+    struct l2_found found = {.is_hit = true,
+                             .status = ticket->value.status,
+                             .body = ticket->body,
+                             .brotli = ticket->brotli,
+                             .age_us = (ticket->now_ms - ticket->value.made_ms) * 1000};
+
+    buf_init(&ticket->body, L2_BODY_BYTES_MAX);
+    buf_init(&ticket->brotli, L2_BODY_BYTES_MAX);
+    return found;
 }
 
 static void find_hit(struct l2_ticket *ticket)
 {
-    struct l2_found found = {.is_hit = true, .status = ticket->value.status, .body = ticket->body};
+    struct l2_found found = value_take(ticket);
 
-    buf_init(&ticket->body, L2_BODY_BYTES_MAX);
     ticket->done(ticket->context, &found);
     buf_done(&found.body);
+    buf_done(&found.brotli);
     ticket_free(ticket);
 }
 
 static void find_miss(struct l2_ticket *ticket)
 {
-    struct l2_found found = {.ticket = ticket, .is_refresh = ticket->has_value};
+    struct l2_found found = {.ticket = ticket, .is_refresh = ticket->has_value, .lsn = fault_is("l2-position") ? 0 : ticket->position};
 
     for (int i = 0; i < L2_TAGS; i++) {
         ASSERT(ticket->tags[i].is_made);
         if (ticket->tags[i].lsn > found.lsn && !fault_is("l2-position"))
             found.lsn = ticket->tags[i].lsn;
+    }
+    if (ticket->has_value) {
+        found.status = ticket->value.status;
+        found.body = ticket->body;
     }
     ticket->begun_us = clock_monotonic_us();
     ticket->done(ticket->context, &found);
@@ -248,6 +271,7 @@ static void on_recall(void *context, const struct redisReply *reply)
     struct l2_ticket *ticket = context;
     struct l2 *l2 = ticket->store->l2;
     bool are_made = true, counts = true;
+    struct slice brotli;
 
     if (!l2 || kv_reply_count(reply) != 3 + 2 * L2_TAGS) {
         find_pass(ticket);
@@ -266,7 +290,8 @@ static void on_recall(void *context, const struct redisReply *reply)
         tags_make(ticket);
         return;
     }
-    counts = l2_decode(&l2->key, ticket->name, kv_reply_text(kv_reply_item(reply, 2)), &ticket->value, &ticket->body);
+    counts = l2_decode(&l2->key, ticket->name, kv_reply_text(kv_reply_item(reply, 2)), &ticket->value, &ticket->body, &brotli);
+    buf_append_slice(&ticket->brotli, brotli);
     for (int i = 0; i < L2_TAGS && counts; i++)
         counts = memcmp(&ticket->value.nonces[i], &ticket->tags[i].nonce, sizeof(struct l2_nonce)) == 0 || fault_is("l2-nonce");
     if (counts)
@@ -290,10 +315,36 @@ static void ticket_name(struct l2_ticket *ticket, const struct l2_query *query)
         ticket->tags[i].key = kv_l2_key("tag", names[i], ticket->tags[i].key_text);
 }
 
-bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done, void *context)
+static bool recall_send(struct l2_ticket *ticket)
 {
+    struct store *store = ticket->store;
     char value[KV_L2_KEY_MAX], epoch[16];
 
+    snprintf(epoch, sizeof(epoch), "%d", db_epoch(store->db));
+    const struct slice recall[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("recall")), SLICE("4"), kv_l2_key("value", ticket->name, value),
+                                   ticket->tags[0].key, ticket->tags[1].key, ticket->tags[2].key, slice_of(epoch)};
+    _Static_assert(L2_TAGS == 3, "they are counted above");
+    return kv_call(store->l2->kv, ARRAY_SIZE(recall), recall, on_recall, ticket);
+}
+
+static void on_still(void *context, const struct still *still)
+{
+    struct l2_ticket *ticket = context;
+    char name[L2_NAME_SIZE + 1];
+
+    if (still && is_usable(ticket->store)) {
+        const struct slice nonce = {(const char *)still->nonce.bytes, sizeof(still->nonce)};
+        ticket->position = still->lsn;
+        l2_name(&ticket->store->l2->key, nonce, slice_of(ticket->name), name);
+        memcpy(ticket->name, name, sizeof(name));
+        if (recall_send(ticket))
+            return;
+    }
+    find_pass(ticket);
+}
+
+bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done, void *context)
+{
     if (!is_usable(store) || unsure_has(store, query->standing))
         return false;
     struct l2_ticket *ticket = calloc(1, sizeof(*ticket));
@@ -301,13 +352,11 @@ bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done
     ticket->store = store;
     ticket->done = done;
     ticket->context = context;
+    ticket->is_open = query->is_open;
     buf_init(&ticket->body, L2_BODY_BYTES_MAX);
+    buf_init(&ticket->brotli, L2_BODY_BYTES_MAX);
     ticket_name(ticket, query);
-    snprintf(epoch, sizeof(epoch), "%d", db_epoch(store->db));
-    const struct slice recall[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("recall")), SLICE("4"), kv_l2_key("value", ticket->name, value),
-                                   ticket->tags[0].key, ticket->tags[1].key, ticket->tags[2].key, slice_of(epoch)};
-    _Static_assert(L2_TAGS == 3, "they are counted above");
-    if (kv_call(store->l2->kv, ARRAY_SIZE(recall), recall, on_recall, ticket))
+    if (query->is_open ? still_find(store, query->standing, on_still, ticket) : recall_send(ticket))
         return true;
     ticket_free(ticket);
     return false;
@@ -324,6 +373,7 @@ static void on_kept(void *context, const struct redisReply *reply)
 void l2_keep(struct l2_ticket *ticket, int status, struct slice body)
 {
     struct l2 *l2 = ticket->store->l2;
+    int64_t ttl_ms = l2 ? l2->ttl_ms : 0;
     char key[KV_L2_KEY_MAX], until_ms[24], live_ms[24];
     struct buf bytes;
 
@@ -331,9 +381,14 @@ void l2_keep(struct l2_ticket *ticket, int status, struct slice body)
         ticket_free(ticket);
         return;
     }
+    if (ticket->is_open && ttl_ms > OPEN_MS)
+        ttl_ms = OPEN_MS;
+    if (status != 200 && ttl_ms > ABSENCE_MS)
+        ttl_ms = ABSENCE_MS;
     struct l2_value value = {
         .status = status,
-        .until_ms = ticket->now_ms + l2_ttl_ms(l2->ttl_ms, chance()),
+        .until_ms = ticket->now_ms + l2_ttl_ms(ttl_ms, chance()),
+        .made_ms = ticket->now_ms,
         .took_ms = (clock_monotonic_us() - ticket->begun_us) / 1000,
     };
     for (int i = 0; i < L2_TAGS; i++)
@@ -355,15 +410,12 @@ void l2_drop(struct l2_ticket *ticket)
     ticket_free(ticket);
 }
 
-bool l2_spare(struct l2_ticket *ticket, int *ret_status, struct buf *ret_body)
+bool l2_spare(struct l2_ticket *ticket, struct l2_found *ret_found)
 {
     bool has_value = ticket->has_value;
 
-    if (has_value) {
-        *ret_status = ticket->value.status;
-        *ret_body = ticket->body;
-        buf_init(&ticket->body, L2_BODY_BYTES_MAX);
-    }
+    if (has_value)
+        *ret_found = value_take(ticket);
     ticket_free(ticket);
     return has_value;
 }

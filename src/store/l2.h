@@ -4,8 +4,10 @@
  *   l2_find -> hit                                             the body is there
  *           -> miss, with a ticket or without: fetch, then l2_keep or l2_drop
  *
- * What is kept: answers about closed periods. They change by nothing but the erasure of a player, which purges the tag of each
- * standing that it touched before it is acknowledged (and the worker does it again, should the server have died between).
+ * What is kept: answers about closed periods, and about open ones while Redis does not hold them. Closed periods change by
+ * nothing but the erasure of a player, which purges the tag of each standing that it touched before it is acknowledged (and the
+ * worker does it again, should the server have died between). Of an open one, the name of what is kept holds a nonce that lives
+ * only as long as nothing is applied to it (still.h).
  *
  * Why a hit is never wrong. A value is under three tags, and counts only while each has the nonce that it had when the value's
  * fetch began. So a reader who comes after an erasure was acknowledged finds another nonce, or none, however late a fetch from
@@ -36,16 +38,19 @@ void l2_open(struct store *store, const struct l2_settings *settings);
 struct l2_query {
     struct slice key; /* canonical: all that the answer depends on, apart from the data */
     struct slice game, board;
-    int64_t standing; /* closed */
+    int64_t standing;
+    bool is_open; /* and cold: Redis does not hold it */
 };
 
 struct l2_found {
     bool is_hit;
-    int status;               /* with a hit */
-    struct buf body;          /* with a hit; what is left in it is freed */
+    int status;               /* with a hit or a refresh */
+    struct buf body;          /* with a hit; what is left in it is freed. With a refresh, borrowed */
+    struct buf brotli;        /* likewise: the body compressed, empty where that does not pay */
+    int64_t age_us;           /* with a hit */
     struct l2_ticket *ticket; /* with a miss: to be kept or dropped; NULL: what is fetched can't be kept */
     int64_t lsn;              /* what the fetch must cover */
-    bool is_refresh;          /* a ticket though there is a value that counts: it is about to expire, and only we were told */
+    bool is_refresh;          /* a ticket though there is a value that counts: it is about to expire, and only we were told. What there is does for everybody else */
 };
 
 /* found is borrowed. */
@@ -56,8 +61,9 @@ bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done
 /* The ticket ends with either. body: copied. */
 void l2_keep(struct l2_ticket *ticket, int status, struct slice body);
 void l2_drop(struct l2_ticket *ticket);
-/* The fetch of a refresh failed: the value that there is, instead. The ticket ends. false: there is none. */
-bool l2_spare(struct l2_ticket *ticket, int *ret_status, struct buf *ret_body);
+/* The fetch of a refresh failed: the value that there is, instead, as a hit; its buffers are the caller's. The ticket ends. false:
+ * there is none. */
+bool l2_spare(struct l2_ticket *ticket, struct l2_found *ret_found);
 
 /* Tags are "game:<g>", "board:<g>/<b>", "standing:<id>". is_done: from here on nothing that was kept under them is found. */
 typedef void l2_purged_fn(void *context, bool is_done);

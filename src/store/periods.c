@@ -1,7 +1,7 @@
 /*
  * periods.c -- which standing a question is about.
  *
- * The bounds of a period are PostgreSQL's to say (it owns the time zones). The current period of a window is remembered
+ * The bounds of a period are PostgreSQL's to say (it owns the time zones), and so is what time it is. The current period of a window is remembered
  * until it ends, a closed one, which is final, by where it starts and by where it ends; a period that has no row yet has no
  * entries and is asked for again each time.
  */
@@ -11,6 +11,8 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
+#include "db/primary_clock.h"
 #include "store/private.h"
 
 size_t period_text(const struct period *period, char out[static PERIOD_TEXT_MAX])
@@ -29,7 +31,9 @@ struct period_name {
     int64_t window;
     int64_t recall;
     int64_t at_us; /* where it starts or ends; 0 for the current one */
+    char facet[FACET_KEY_MAX + 2]; /* filled up with NULs */
 };
+_Static_assert(sizeof(struct period_name) == 32 + FACET_KEY_MAX + 2, "it is hashed, so it has no padding");
 
 struct period_entry {
     struct period_name name;
@@ -39,6 +43,14 @@ struct period_entry {
 
 enum { PERIODS_REMEMBERED_MAX = 200000 };
 
+static struct period_name name_make(int64_t board_id, enum window window, const char *facet, enum recall recall, int64_t at_us)
+{
+    struct period_name name = {.board_id = board_id, .window = window, .recall = recall, .at_us = at_us};
+
+    memcpy(name.facet, facet, strlen(facet));
+    return name;
+}
+
 static struct period_entry *entry_find(struct store *store, const struct period_name *name)
 {
     struct period_entry *entry;
@@ -47,19 +59,21 @@ static struct period_entry *entry_find(struct store *store, const struct period_
     return entry;
 }
 
-static bool current_recall(struct store *store, int64_t board_id, enum window window, int64_t at_us, struct period *ret_period)
+static bool current_recall(struct store *store, int64_t board_id, enum window window, const char *facet, int64_t at_us,
+                           struct period *ret_period)
 {
-    const struct period_entry *entry = entry_find(store, &(struct period_name){board_id, window, RECALL_CURRENT, 0});
+    const struct period_name name = name_make(board_id, window, facet, RECALL_CURRENT, 0);
+    const struct period_entry *entry = entry_find(store, &name);
 
-    if (!entry || at_us < entry->period.start_us || at_us >= entry->period.end_us)
+    if (!entry || at_us < entry->period.start_us || (at_us >= entry->period.end_us && !fault_is("period-end")))
         return false;
     *ret_period = entry->period;
     return true;
 }
 
-static void entry_remember(struct store *store, const struct period *period, enum recall recall, int64_t at_us)
+static void entry_remember(struct store *store, const struct period *period, const char *facet, enum recall recall, int64_t at_us)
 {
-    const struct period_name name = {period->board_id, period->window, recall, at_us};
+    const struct period_name name = name_make(period->board_id, period->window, facet, recall, at_us);
     struct period_entry *entry = entry_find(store, &name);
 
     if (!entry) {
@@ -96,6 +110,7 @@ struct find {
     bool is_previous; /* step 1 finds the current one, step 2 the one before */
     bool is_exact;    /* at_us must be its first instant */
     int64_t at_us;
+    char facet[FACET_KEY_MAX];
     char board_text[24];
     char at_text[24];
     store_period_fn *done;
@@ -120,7 +135,6 @@ static void on_period(void *context, const struct db_outcome *outcome, enum db_s
     struct db_rows rows = outcome->rows[0];
     struct error error;
 
-    (void)source;
     if (outcome->error.code != ERROR_NONE) {
         store_error_of(outcome, &error);
         find->done(find->context, NULL, &error);
@@ -131,8 +145,10 @@ static void on_period(void *context, const struct db_outcome *outcome, enum db_s
         find_fail(find, ERROR_BOARD_NOT_FOUND, "the board is gone");
         return;
     }
+    if (source == DB_PRIMARY)
+        primary_clock_saw(db_int64(rows, 0, 5));
     struct period period = {
-        .id = db_int64(rows, 0, 0),
+        .id = db_int64(rows, 0, 0), /* of a facet's standing, 0 where nobody was in it */
         .board_id = find->board_id,
         .window = find->window,
         .start_us = db_int64(rows, 0, 2),
@@ -149,15 +165,15 @@ static void on_period(void *context, const struct db_outcome *outcome, enum db_s
         find_send(find);
         return;
     }
-    if (find->is_exact && (period.start_us != find->at_us || period.id == 0)) {
+    if (find->is_exact && (period.start_us != find->at_us || !db_bool(rows, 0, 6))) {
         find_fail(find, ERROR_PERIOD_NOT_FOUND, "no period of this window starts then");
         return;
     }
     if (period.id != 0 && period.is_closed) {
-        entry_remember(find->store, &period, RECALL_STARTS, period.start_us);
-        entry_remember(find->store, &period, RECALL_ENDS, period.end_us);
+        entry_remember(find->store, &period, find->facet, RECALL_STARTS, period.start_us);
+        entry_remember(find->store, &period, find->facet, RECALL_ENDS, period.end_us);
     } else if (!find->is_exact && period.id != 0 && find->at_us >= period.start_us) {
-        entry_remember(find->store, &period, RECALL_CURRENT, 0);
+        entry_remember(find->store, &period, find->facet, RECALL_CURRENT, 0);
     }
     find->done(find->context, &period, NULL);
     free(find);
@@ -169,27 +185,29 @@ static void find_send(struct find *find)
     snprintf(find->at_text, sizeof(find->at_text), "%lld", (long long)find->at_us);
     const struct db_call call = {
         .statement = STATEMENT_period_at,
-        .parameter_count = 3,
+        .parameter_count = 4,
         .parameters = {{.data = find->board_text, .format = DB_TEXT},
                        {.data = window_name(find->window), .format = DB_TEXT},
-                       {.data = find->at_text, .format = DB_TEXT}},
+                       {.data = find->at_text, .format = DB_TEXT},
+                       {.data = find->facet, .format = DB_TEXT}},
     };
     if (!db_read_primary(find->store->db, &call, on_period, find))
         find_fail(find, ERROR_UNAVAILABLE, "the database is not reachable");
 }
 
 /* The one that the question means, if it is remembered. */
-static bool period_recall(struct store *store, int64_t board_id, enum window window, struct slice text, struct period *ret_period)
+static bool period_recall(struct store *store, int64_t board_id, enum window window, struct slice text, const char *facet,
+                          struct period *ret_period)
 {
     bool is_current = text.size == 0 || slice_is(text, "current") || (window == WINDOW_ALL && slice_is(text, "all"));
     bool is_previous = slice_is(text, "previous");
-    struct period_name name = {board_id, window, RECALL_STARTS, 0};
+    struct period_name name = name_make(board_id, window, facet, RECALL_STARTS, 0);
     struct period current;
 
     if (is_current)
-        return current_recall(store, board_id, window, clock_realtime_us(), ret_period);
+        return current_recall(store, board_id, window, facet, primary_clock_us(), ret_period);
     if (is_previous) {
-        if (!current_recall(store, board_id, window, clock_realtime_us(), &current) || current.start_us == INT64_MIN)
+        if (!current_recall(store, board_id, window, facet, primary_clock_us(), &current) || current.start_us == INT64_MIN)
             return false;
         name.recall = RECALL_ENDS;
         name.at_us = current.start_us;
@@ -202,20 +220,21 @@ static bool period_recall(struct store *store, int64_t board_id, enum window win
     return entry != NULL;
 }
 
-void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,
+void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text, const char *facet,
                        store_period_fn *done, void *context)
 {
     bool is_current = text.size == 0 || slice_is(text, "current") || (window == WINDOW_ALL && slice_is(text, "all"));
     struct period period;
 
-    if (period_recall(store, board->id, window, text, &period)) {
+    if (period_recall(store, board->id, window, text, facet, &period)) {
         done(context, &period, NULL);
         return;
     }
     struct find *find = calloc(1, sizeof(*find));
     ASSERT(find != NULL);
     *find = (struct find){.store = store, .board_id = board->id, .window = window, .done = done, .context = context};
-    find->at_us = clock_realtime_us();
+    snprintf(find->facet, sizeof(find->facet), "%s", facet);
+    find->at_us = primary_clock_us();
     if (slice_is(text, "previous")) {
         find->is_previous = true;
     } else if (!is_current) {

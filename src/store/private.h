@@ -53,7 +53,6 @@ bool unsure_has(struct store *store, int64_t standing);
 
 /* answers.c: this process has acknowledged a change of this version, or shown it to a reader. Any loop. */
 void changes_seen(int64_t version);
-void answers_forget(struct store *store);
 void answers_stop(struct store *store); /* before the Redis connection goes */
 void answers_free(struct store *store); /* after it: its last fetches have ended */
 void l2_close(struct store *store);     /* with the Redis connection */

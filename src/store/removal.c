@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "db/primary_clock.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
 #include "store/idempotency.h"
@@ -139,6 +140,7 @@ static void on_removed(void *context, const struct db_outcome *outcome)
     } else {
         struct db_rows rows = outcome->rows[at];
         removal->committed_us = db_int64(outcome->rows[at + 1], 0, 1);
+        primary_clock_saw(removal->committed_us);
         removal->result.count = (size_t)db_row_count(rows);
         removal->result.token = (struct token){.epoch = db_epoch(store->db),
                                                .timeline = db_timeline(store->db),

@@ -5,7 +5,7 @@
  *                |                            | COLD, CORRUPT, lost, unreadable
  *                +------------- no -----------+--> PostgreSQL --> rows
  *
- * Dense ranks are PostgreSQL's, except from the top, where they are counted along the page: Redis would have to walk over
+ * Statistics are PostgreSQL's, where the worker's tally has them (sql/functions/70_tally.sql). So are dense ranks, except from the top, where they are counted along the page: Redis would have to walk over
  * every different score above.
  */
 #include <stdio.h>
@@ -21,18 +21,20 @@
 
 /* ---- rows ---- */
 
-bool standing_row_decode(struct standing_read *read, struct slice member, struct standing_row *ret_row)
+/* The player stays where the reply is: that lives until `done` has returned. */
+static bool row_decode(struct slice member, struct standing_row *ret_row)
 {
     size_t size;
 
     if (!sort_key_decode(member, &ret_row->key, &size) || member.size == size)
         return false;
-    ret_row->player = arena_copy(read->arena, (struct slice){member.data + size, member.size - size});
-    return ret_row->player.data != NULL;
+    *ret_row = (struct standing_row){.key = ret_row->key};
+    ret_row->player = (struct slice){member.data + size, member.size - size};
+    return true;
 }
 
-/* "revision, length, sort key, metadata": the metadata, copied. */
-static void row_metadata(struct standing_read *read, struct slice value, struct standing_row *row)
+/* "revision, length, sort key, metadata": the metadata, where it is. */
+static void row_metadata(struct slice value, struct standing_row *row)
 {
     size_t skip = KV_REVISION_SIZE + 1;
 
@@ -40,7 +42,7 @@ static void row_metadata(struct standing_read *read, struct slice value, struct 
         return;
     skip += (uint8_t)value.data[KV_REVISION_SIZE];
     if (value.size > skip)
-        row->metadata = arena_copy(read->arena, (struct slice){value.data + skip, value.size - skip});
+        row->metadata = (struct slice){value.data + skip, value.size - skip};
 }
 
 void standing_rank_rows(struct standing_read *read, int64_t first, int64_t groups)
@@ -68,7 +70,7 @@ static struct span span_of(const struct standing_read *read)
 {
     const struct standing_query *query = &read->query;
     const struct standing_answer *answer = &read->answer;
-    struct span span = {.low = 0, .high = -1, .total = -1};
+    struct span span = {.low = 0, .high = -1};
     int64_t end = answer->first + (int64_t)answer->count; /* behind the last row */
     bool is_found = answer->error.code == ERROR_NONE;
 
@@ -77,8 +79,7 @@ static struct span span_of(const struct standing_read *read)
     case STANDING_PERCENTILE:
         span.low = answer->first;
         span.high = answer->has_more ? end : MOVES_END;
-        if (query->kind == STANDING_PERCENTILE)
-            span.total = answer->total;
+        span.is_of_total = query->kind == STANDING_PERCENTILE;
         break;
     case STANDING_AFTER:
         span.low = answer->first - (fault_is("range-border") ? 0 : 1);
@@ -99,6 +100,9 @@ static struct span span_of(const struct standing_read *read)
     case STANDING_SEEK:
         span.low = answer->before - 1;
         span.high = answer->before;
+        break;
+    case STANDING_STATISTICS:
+        span.high = MOVES_END;
         break;
     }
     /* Equal scores share the rank of the first of them; one above may come to share it without moving. */
@@ -122,7 +126,6 @@ void standing_finish(struct standing_read *read)
     if (read->arena->is_exhausted)
         error_set(&read->answer.error, ERROR_OVERLOADED, "the answer is too large");
     read->done(read->context, &read->answer);
-    free(read);
 }
 
 void standing_fail(struct standing_read *read, enum error_code code, const char *message)
@@ -138,7 +141,7 @@ static bool redis_may_answer(struct standing_read *read)
     const struct standing_query *query = &read->query;
     bool is_dense = query->ranking == RANKING_DENSE && !(query->kind == STANDING_PAGE && query->offset == 0);
 
-    return kv_is_trusted(read->store->kv) && !query->period.is_closed && !query->freshness.skips_redis &&
+    return kv_is_trusted(read->store->kv) && query->kind != STANDING_STATISTICS && !query->period.is_closed && !query->freshness.skips_redis &&
            !query->freshness.needs_primary && !is_dense && !unsure_has(read->store, query->period.id);
 }
 
@@ -147,14 +150,14 @@ bool standing_members_read(struct standing_read *read, const struct redisReply *
     struct standing_answer *answer = &read->answer;
     size_t count = kv_reply_count(members);
 
-    answer->rows = arena_calloc(read->arena, count, sizeof(*answer->rows));
+    answer->rows = arena_alloc(read->arena, count * sizeof(*answer->rows));
     if (!answer->rows)
         return true; /* reported by standing_finish */
     for (size_t i = 0; i < count; i++) {
-        if (!standing_row_decode(read, kv_reply_text(kv_reply_item(members, i)), &answer->rows[i]))
+        if (!row_decode(kv_reply_text(kv_reply_item(members, i)), &answer->rows[i]))
             return false;
         if (read->query.with_metadata)
-            row_metadata(read, kv_reply_text(kv_reply_item(values, i)), &answer->rows[i]);
+            row_metadata(kv_reply_text(kv_reply_item(values, i)), &answer->rows[i]);
     }
     answer->count = count;
     int limit = read->query.kind == STANDING_AROUND ? (int)count : read->query.limit;
@@ -204,7 +207,7 @@ static bool players_rows(struct standing_read *read, const struct redisReply *re
         row->player = read->query.players[i];
         row->ordinal = rank + 1;
         row->rank = (read->query.ranking == RANKING_COMPETITION ? kv_reply_int(kv_reply_item(reply, 5 + 3 * i)) : rank) + 1;
-        row_metadata(read, value, row);
+        row_metadata(value, row);
         answer->count++;
     }
     qsort(answer->rows, answer->count, sizeof(*answer->rows), row_compare);
@@ -253,6 +256,12 @@ static void on_redis(void *context, const struct redisReply *reply)
             standing_finish(read);
             return;
         }
+    }
+    if (read->query.tells_cold && kv_reply_is_text(status, "COLD")) {
+        standing_want(read->store, read->query.period.id);
+        read->answer = (struct standing_answer){.total = -1, .is_cold = true};
+        standing_finish(read);
+        return;
     }
     redis_failed(read, reply != NULL);
 }
@@ -334,6 +343,8 @@ static bool script_send(struct standing_read *read)
         arguments[count++] = slice_of(score);
         arguments[count++] = (struct slice){(const char *)bytes, bytes_size};
         break;
+    case STANDING_STATISTICS:
+        return false; /* PostgreSQL's: see redis_may_answer */
     }
     return kv_call(read->store->kv, count, arguments, on_redis, read);
 }
@@ -346,9 +357,15 @@ void standing_script_send(struct standing_read *read)
 
 void standing_read(struct store *store, struct arena *arena, const struct standing_query *query, standing_done_fn *done, void *context)
 {
-    struct standing_read *read = calloc(1, sizeof(*read));
+    struct standing_read *read = arena_alloc(arena, sizeof(*read));
 
-    ASSERT(read != NULL && query->player_count <= STANDING_PLAYERS_MAX && query->limit <= STANDING_ROWS_MAX);
+    ASSERT(query->player_count <= STANDING_PLAYERS_MAX && query->limit <= STANDING_ROWS_MAX);
+    if (!read) {
+        struct standing_answer answer = {.total = -1};
+        error_set(&answer.error, ERROR_OVERLOADED, "out of memory");
+        done(context, &answer);
+        return;
+    }
     *read = (struct standing_read){.store = store, .arena = arena, .query = *query, .done = done, .context = context};
     read->answer.total = -1;
     if (query->period.id == 0) {

@@ -15,10 +15,28 @@ enum { STANDING_ROWS_MAX = 1000, STANDING_PLAYERS_MAX = 500 };
 
 struct standing_row {
     struct sort_key key;
-    struct slice player;   /* in the arena */
-    struct slice metadata; /* in the arena; data NULL: none or not asked for */
+    struct slice player;   /* as long as `done` runs */
+    struct slice metadata; /* likewise; data NULL: none or not asked for */
     int64_t rank;          /* 1-based, by the ranking asked for */
     int64_t ordinal;       /* 1-based place in the exact order */
+};
+
+/* What is wanted of a standing in numbers. */
+struct statistics_wish {
+    const char *percentiles; /* "{50,90,99.5}"; in the arena */
+    const char *bin_kind;    /* "": no histogram; "width", "count", "log" */
+    int bins;
+};
+
+/* A standing in numbers, as decimal texts: sums need more than 64 bits. In the arena; "" for what there is not. */
+struct statistics {
+    struct slice entries, total, mean, stddev, lowest, highest;
+    struct slice percentiles;                    /* "120,80": scores, in the order asked for */
+    struct slice bin_from, bin_to, bin_entries;  /* the same of the bins, from the lowest scores on */
+    struct statistics_activity {
+        int64_t since_us; /* 0: not known, or the period is closed */
+        struct slice submissions, arrivals;
+    } minute, hour, day;
 };
 
 struct standing_answer {
@@ -28,14 +46,16 @@ struct standing_answer {
     int64_t before;    /* STANDING_SEEK: how many entries are better */
     int64_t first;     /* a page: how many entries are before its first row */
     int64_t group;     /* a page: how many entries have a better (score, subscore) than its first row; with RANKING_COMPETITION */
-    int64_t as_of;     /* the version of Redis that this answer contains (ladder.lua); 0: not from Redis */
+    int64_t as_of;     /* it contains the changes up to this version (ladder.lua), of this standing at least; 0: not from Redis */
     int64_t version;   /* of the standing's last change, in microseconds; with as_of */
     int64_t lsn;       /* contains what was committed up to here, where as_of is 0 */
-    struct span span;  /* what the rows depend on; with as_of. Where the total is shown, too, its total is the caller's to set */
+    struct span span;  /* what the rows depend on; with as_of. Where the total is shown, too, is_of_total is the caller's to set */
+    const struct statistics *statistics; /* STANDING_STATISTICS; in the arena */
     struct standing_row *rows; /* in the arena, best first */
     size_t count;
     bool has_more; /* a page: something follows the last row */
     bool is_absent; /* STANDING_AROUND: the player has no entry */
+    bool is_cold;   /* with tells_cold: Redis does not hold the standing, and PostgreSQL was not asked */
 };
 
 enum standing_kind {
@@ -45,6 +65,7 @@ enum standing_kind {
     STANDING_PERCENTILE, /* percentile, limit: a page from the last that has at least this percentile */
     STANDING_PLAYERS, /* players */
     STANDING_SEEK,    /* key, player: how many are better */
+    STANDING_STATISTICS, /* statistics */
 };
 
 /* What is around a player who has no entry: nothing, or a page of the same length from an end. */
@@ -57,6 +78,7 @@ struct standing_query {
     enum ranking ranking;
     bool with_metadata;
     bool with_total;
+    bool tells_cold; /* the caller knows who else could have it */
     int64_t offset;
     int limit;
     struct sort_key key;
@@ -65,6 +87,7 @@ struct standing_query {
     int above, below;
     enum standing_absent absent;
     double percentile;
+    struct statistics_wish statistics;
     const struct slice *players; /* in the arena, no duplicates */
     size_t player_count;
 };

@@ -9,7 +9,7 @@
 
 struct standing_read {
     struct store *store;
-    struct arena *arena; /* the caller's */
+    struct arena *arena; /* the caller's: this lies in it, too */
     struct standing_query query;
     struct standing_answer answer;
     standing_done_fn *done;
@@ -24,8 +24,7 @@ struct standing_read {
 
 /* Numbers answer.rows: the first has this ordinal rank, and `groups` entries (or pairs, dense) are better than its pair. */
 void standing_rank_rows(struct standing_read *read, int64_t first, int64_t groups);
-bool standing_row_decode(struct standing_read *read, struct slice member, struct standing_row *ret_row);
-void standing_finish(struct standing_read *read); /* calls done, frees */
+void standing_finish(struct standing_read *read); /* calls done: it is gone then, with the arena */
 void standing_fail(struct standing_read *read, enum error_code code, const char *message);
 
 void standing_sql_send(struct standing_read *read);

@@ -76,13 +76,40 @@ static void rows_read(struct standing_read *read, struct db_rows rows, size_t li
 
 static void on_rows(void *context, const struct db_outcome *outcome, enum db_source source);
 
+static struct slice text_of(struct standing_read *read, struct db_rows rows, int column)
+{
+    return arena_copy(read->arena, (struct slice){db_text(rows, 0, column), (size_t)db_size(rows, 0, column)});
+}
+
+/* The columns of standing_statistics, in their order. */
+static void statistics_read(struct standing_read *read, struct db_rows rows)
+{
+    struct statistics *statistics = arena_calloc(read->arena, 1, sizeof(*statistics));
+
+    if (!statistics)
+        return; /* reported by standing_finish */
+    struct slice *const texts[] = {&statistics->entries,  &statistics->total,       &statistics->mean,     &statistics->stddev, &statistics->lowest,
+                                   &statistics->highest,  &statistics->percentiles, &statistics->bin_from, &statistics->bin_to, &statistics->bin_entries};
+    struct statistics_activity *const activities[] = {&statistics->minute, &statistics->hour, &statistics->day};
+    int column = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        *texts[i] = text_of(read, rows, column++);
+    for (size_t i = 0; i < ARRAY_SIZE(activities); i++) {
+        activities[i]->since_us = db_int64(rows, 0, column++);
+        activities[i]->submissions = text_of(read, rows, column++);
+        activities[i]->arrivals = text_of(read, rows, column++);
+    }
+    read->answer.statistics = statistics;
+    read->answer.total = db_int64(rows, 0, 0);
+}
+
 static void call_send(struct standing_read *read)
 {
     const struct freshness *freshness = &read->query.freshness;
-    bool is_sent = freshness->needs_primary ? db_read_primary(read->store->db, &read->call, on_rows, read)
-                                            : db_read(read->store->db, &read->call, freshness->lsn, on_rows, read);
+    const struct db_wish wish = {.lsn = freshness->lsn, .shown_lsn = freshness->shown_lsn, .needs_primary = freshness->needs_primary,
+                                 .client = freshness->client};
 
-    if (!is_sent)
+    if (!db_read_with(read->store->db, &read->call, &wish, on_rows, read))
         standing_fail(read, ERROR_UNAVAILABLE, "neither Redis nor a database can answer now");
 }
 
@@ -97,10 +124,17 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
         standing_finish(read);
         return;
     }
+    if (outcome->is_behind)
+        read->query.freshness.lsn = read->query.freshness.shown_lsn; /* what this answer has, for those who would share it */
     answer->source = source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
     if (read->query.kind == STANDING_SEEK) {
         answer->before = db_int64(rows, 0, 0);
         answer->total = db_int64(rows, 0, 1);
+        standing_finish(read);
+        return;
+    }
+    if (read->query.kind == STANDING_STATISTICS) {
+        statistics_read(read, rows);
         standing_finish(read);
         return;
     }
@@ -211,6 +245,14 @@ void standing_sql_send(struct standing_read *read)
         break;
     case STANDING_PLAYERS:
         players_send(read);
+        break;
+    case STANDING_STATISTICS:
+        call_begin(read, STATEMENT_standing_statistics);
+        parameter_text(read, query->statistics.percentiles);
+        parameter_text(read, query->statistics.bin_kind);
+        parameter_int(read, query->statistics.bins);
+        parameter_text(read, query->period.is_closed ? "true" : "false");
+        call_send(read);
         break;
     case STANDING_SEEK:
         call_begin(read, STATEMENT_standing_seek);

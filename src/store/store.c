@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "kv/keys.h"
+#include "store/answers.h"
 #include "store/private.h"
 #include "store/submit.h"
 
@@ -38,7 +39,7 @@ struct store *store_new(struct ev_loop *loop, const struct store_settings *setti
     store->settings = *settings;
     submitter_new(store);
     boards_join(store);
-    struct db_settings db = settings->db;
+    struct db_settings db = *settings->db;
     db.writer_ready = on_writer_ready;
     db.writer_context = store;
     store->kv = kv_new(loop, &settings->kv);
@@ -86,6 +87,7 @@ struct freshness store_freshness(const struct store *store, const struct token *
     if (token->epoch != db_epoch(store->db) || token->timeline != db_timeline(store->db)) {
         freshness.needs_primary = true;
     } else {
+        freshness.shown_lsn = token->lsn;
         if (token->lsn > freshness.lsn)
             freshness.lsn = token->lsn;
         freshness.skips_redis = !token->is_applied;

@@ -21,7 +21,7 @@ struct ev_loop;
 struct store;
 
 struct store_settings {
-    struct db_settings db;
+    const struct db_settings *db; /* borrowed until store_new returns */
     struct kv_settings kv;
     int queue_max;
     int batch_max;
@@ -46,6 +46,8 @@ void store_error_of(const struct db_outcome *outcome, struct error *error);
 
 struct freshness {
     int64_t lsn;       /* at least this position, where PostgreSQL answers */
+    int64_t shown_lsn; /* the token's part of it */
+    uint64_t client;   /* who asks, 0 unknown: the same one is answered by the same replica, where the settings say so */
     int64_t version;   /* at least this change, where a cache answers (the token's; 0: none) */
     bool needs_primary; /* the token is of another history: only the primary's word counts */
     bool skips_redis;  /* the token's write was not in Redis when it was answered */
@@ -73,7 +75,7 @@ void store_board_forget(struct store *store, struct slice game, struct slice nam
 void store_board_forget_all(struct store *store, struct slice game, struct slice name);
 
 /* Reads a board's columns as the board_* statements give them, from a column on; what follows them is at + BOARD_COLUMNS. */
-enum { BOARD_COLUMNS = 13 + BOARD_CACHING_COUNT };
+enum { BOARD_COLUMNS = 13 + BOARD_CACHING_COUNT + 3 };
 void store_board_read(struct board *board, struct db_rows rows, int row, int column);
 
 /* ---- periods (periods.c) ---- */
@@ -91,8 +93,9 @@ enum { PERIOD_TEXT_MAX = 40 };
 size_t period_text(const struct period *period, char out[static PERIOD_TEXT_MAX]);
 
 typedef void store_period_fn(void *context, const struct period *period, const struct error *error);
-/* text: "" or "current", "previous", or an id. ERROR_PERIOD_NOT_FOUND. */
-void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,
+/* text: "" or "current", "previous", or an id. facet: a key (board_facet_key): the period's standing of that value; "": of the
+ * whole board. ERROR_PERIOD_NOT_FOUND. */
+void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text, const char *facet,
                        store_period_fn *done, void *context);
 
 #endif

@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "db/array.h"
+#include "db/primary_clock.h"
 #include "store/idempotency.h"
 #include "store/submit_private.h"
 
@@ -43,8 +44,18 @@ static void item_refuse(struct item *item, int outcome)
         error_set_field(error, ERROR_SCORE_OVERFLOW, "/score",
                         "adding it would leave -9223372036854775808 to 9223372036854775807; nothing was changed");
         break;
+    case OUTCOME_TOO_MANY_VALUES:
+        error_set_field(error, ERROR_TOO_MANY_FACET_VALUES, "/facets", "the board's facets have all the values that they may have: facet_values_max is %lld",
+                        (long long)board->facet_values_max);
+        break;
+    case OUTCOME_NO_FACET:
+        error_set_field(error, ERROR_INVALID_BODY, "/facets", "names a facet that the board does not have");
+        break;
     case OUTCOME_CLOSED:
         error_set_field(error, ERROR_PERIOD_CLOSED, "/at", "the period of one of the board's windows is closed then");
+        break;
+    case OUTCOME_COMBINED:
+        error_set(error, ERROR_CONFLICT, "the board is made of others: submit to those");
         break;
     default:
         error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\"", board->name);
@@ -53,7 +64,34 @@ static void item_refuse(struct item *item, int outcome)
 }
 
 /* Columns of the statement submit. */
-enum { S_ITEM, S_WINDOW, S_PERIOD, S_OUTCOME, S_REVISION, S_K1, S_K2, S_K3, S_METADATA, S_OLD1, S_OLD2, S_OLD3, S_START };
+enum { S_ITEM, S_WINDOW, S_PERIOD, S_OUTCOME, S_REVISION, S_K1, S_K2, S_K3, S_METADATA, S_OLD1, S_OLD2, S_OLD3, S_START, S_FACET };
+
+static void place_read(struct submit_window *place, struct db_rows rows, int r)
+{
+    ASSERT(window_parse(slice_of(db_text(rows, r, S_WINDOW)), &place->window));
+    place->period_id = db_int64(rows, r, S_PERIOD);
+    place->period_start_us = db_int64(rows, r, S_START);
+    place->is_changed = db_int64(rows, r, S_OUTCOME) == OUTCOME_CHANGED;
+    place->key = (struct sort_key){db_int64(rows, r, S_K1), db_int64(rows, r, S_K2), db_int64(rows, r, S_K3)};
+    place->has_old = !db_is_null(rows, r, S_OLD1);
+    place->old_key = (struct sort_key){db_int64(rows, r, S_OLD1), db_int64(rows, r, S_OLD2), db_int64(rows, r, S_OLD3)};
+}
+
+/* An entry in the standing of a facet's value: they come behind the windows' rows. true: the answer shows it. */
+static bool facet_read(struct batch *batch, struct submit_result *result, const struct submit_window *place, struct slice facet)
+{
+    const struct submit_window *first = &result->windows[0];
+    const char *colon = memchr(facet.data, ':', facet.size);
+
+    if (!colon || place->window != first->window || place->period_start_us != first->period_start_us || result->facet_count == FACETS_MAX)
+        return false;
+    size_t size = (size_t)(colon - facet.data);
+    facet = arena_copy(&batch->arena, facet);
+    ASSERT(facet.data != NULL);
+    result->facets[result->facet_count++] =
+        (struct submit_facet){{facet.data, size}, {facet.data + size + 1, facet.size - size - 1}, place};
+    return true;
+}
 
 static void result_read(struct batch *batch, struct db_rows rows, int r)
 {
@@ -70,23 +108,25 @@ static void result_read(struct batch *batch, struct db_rows rows, int r)
             item_refuse(item, outcome);
         return;
     }
-    struct submit_window *window = &result->windows[result->window_count];
-    ASSERT(result->window_count < WINDOW_COUNT && window_parse(slice_of(db_text(rows, r, S_WINDOW)), &window->window));
-    window->period_id = db_int64(rows, r, S_PERIOD);
-    window->period_start_us = db_int64(rows, r, S_START);
-    window->is_changed = outcome == OUTCOME_CHANGED;
-    window->key = (struct sort_key){db_int64(rows, r, S_K1), db_int64(rows, r, S_K2), db_int64(rows, r, S_K3)};
-    window->has_old = !db_is_null(rows, r, S_OLD1);
-    window->old_key = (struct sort_key){db_int64(rows, r, S_OLD1), db_int64(rows, r, S_OLD2), db_int64(rows, r, S_OLD3)};
+    bool is_facet = !db_is_null(rows, r, S_FACET);
+    ASSERT(is_facet || result->window_count < WINDOW_COUNT);
+    struct submit_window *place = is_facet ? arena_calloc(&batch->arena, 1, sizeof(*place)) : &result->windows[result->window_count++];
+    ASSERT(place != NULL);
+    place_read(place, rows, r);
     struct slice metadata = {NULL, 0};
     if (!db_is_null(rows, r, S_METADATA))
         metadata = arena_copy(&batch->arena, (struct slice){db_text(rows, r, S_METADATA), (size_t)db_size(rows, r, S_METADATA)});
-    if (result->window_count == 0)
+    bool is_first = place == &result->windows[0];
+    if (is_first)
         item->metadata = metadata;
     batch->rows[batch->row_count++] = (struct apply_row){
         .item = item,
-        .window = result->window_count++,
-        .revision = window->is_changed ? db_int64(rows, r, S_REVISION) : 0,
+        .place = place,
+        .is_removal = db_is_null(rows, r, S_K1),
+        .is_shown = !is_facet ||
+                    facet_read(batch, result, place, (struct slice){db_text(rows, r, S_FACET), (size_t)db_size(rows, r, S_FACET)}),
+        .shows_old_rank = is_first,
+        .revision = place->is_changed ? db_int64(rows, r, S_REVISION) : 0,
         .metadata = metadata,
     };
 }
@@ -94,8 +134,7 @@ static void result_read(struct batch *batch, struct db_rows rows, int r)
 static int row_compare(const void *a, const void *b)
 {
     const struct apply_row *left = a, *right = b;
-    int64_t left_standing = left->item->result.windows[left->window].period_id;
-    int64_t right_standing = right->item->result.windows[right->window].period_id;
+    int64_t left_standing = left->place->period_id, right_standing = right->place->period_id;
 
     if (left_standing != right_standing)
         return left_standing < right_standing ? -1 : 1;
@@ -147,11 +186,12 @@ static void on_submit(void *context, const struct db_outcome *outcome)
     if (outcome->error.code == ERROR_NONE) {
         batch->lsn = db_int64(outcome->rows[1], 0, 0);
         batch->committed_us = db_int64(outcome->rows[1], 0, 1);
+        primary_clock_saw(batch->committed_us);
         db_saw_lsn(submitter->store->db, batch->lsn);
     } else {
         /* Committed, but its position is not known: one that nothing but the primary has. */
         batch->lsn = INT64_MAX;
-        batch->committed_us = clock_realtime_us() + 60 * 1000000LL;
+        batch->committed_us = primary_clock_us() + 60 * 1000000LL;
     }
     submitter->queues[connection].in_flight--;
     batch_apply(batch);
@@ -160,9 +200,9 @@ static void on_submit(void *context, const struct db_outcome *outcome)
 
 static void batch_send(struct batch *batch)
 {
-    enum { ARRAYS = 11 };
-    static const enum db_type types[ARRAYS] = {DB_INT8, DB_TYPE_TEXT, DB_INT8, DB_INT8, DB_INT8, DB_TYPE_TEXT,
-                                               DB_INT4, DB_INT4,      DB_INT8, DB_BYTEA, DB_BYTEA};
+    enum { ARRAYS = 12 };
+    static const enum db_type types[ARRAYS] = {DB_INT8, DB_TYPE_TEXT, DB_INT8, DB_INT8,  DB_INT8,  DB_TYPE_TEXT,
+                                               DB_INT4, DB_INT4,      DB_INT8, DB_BYTEA, DB_BYTEA, DB_TYPE_TEXT};
     struct db_array arrays[ARRAYS];
     struct db_call calls[2] = {
         {.statement = STATEMENT_submit, .parameter_count = ARRAYS, .is_last_of_transaction = true},
@@ -170,7 +210,10 @@ static void batch_send(struct batch *batch)
     };
     const struct group *claimed = NULL;
     int claim = 0;
+    bool has_facets = false;
 
+    for (size_t i = 0; i < batch->count; i++)
+        has_facets = has_facets || batch->items[i]->submission.facets.data;
     for (int i = 0; i < ARRAYS; i++)
         db_array_init(&arrays[i], types[i], ARRAY_BYTES_MAX);
     for (size_t i = 0; i < batch->count; i++) {
@@ -187,11 +230,18 @@ static void batch_send(struct batch *batch)
         db_array_bytes(&arrays[1], s->player);
         db_array_int8(&arrays[2], s->score);
         db_array_int8(&arrays[3], s->subscore);
-        db_array_int8(&arrays[4], s->at_us);
+        if (s->at_us == SUBMIT_NOW)
+            db_array_null(&arrays[4]);
+        else
+            db_array_int8(&arrays[4], s->at_us);
         if (s->metadata.data)
             db_array_bytes(&arrays[5], s->metadata);
         else
             db_array_null(&arrays[5]);
+        if (s->facets.data)
+            db_array_bytes(&arrays[11], s->facets);
+        else if (has_facets) /* of many that name none, nothing is said */
+            db_array_null(&arrays[11]);
         db_array_int4(&arrays[6], item->round);
         db_array_int4(&arrays[7], item->group->has_claim ? claim : 0);
     }
@@ -236,7 +286,7 @@ static void on_outcome(void *context, const struct db_outcome *outcome)
     db_saw_lsn(store->db, batch->lsn);
     /* Whoever committed it may not have come to apply it, and we have no revisions to do so: the tail will. */
     for (size_t i = 0; i < batch->row_count; i++)
-        unsure_add(batch->rows[i].item->result.windows[batch->rows[i].window].period_id, batch->committed_us);
+        unsure_add(batch->rows[i].place->period_id, batch->committed_us);
     batch_apply(batch);
 }
 

@@ -12,14 +12,16 @@
 #include "store/store.h"
 
 enum { SUBMIT_GROUP_MAX = 1000 };
+#define SUBMIT_NOW INT64_MIN
 
 struct submission {
     struct board board; /* a copy: the definition under which it was accepted */
     struct slice player; /* borrowed until done */
     int64_t score;
     int64_t subscore;
-    int64_t at_us;
+    int64_t at_us; /* when it was reached; SUBMIT_NOW: when the database takes it, by its clock */
     struct slice metadata; /* borrowed until done; data NULL: none */
+    struct slice facets;   /* a JSON object of values by facet, borrowed until done; data NULL: it names none */
 };
 
 struct submit_window {
@@ -34,10 +36,18 @@ struct submit_window {
     struct sort_key old_key;
 };
 
+/* A facet that the player has, and his place in its value's standing of the first window. */
+struct submit_facet {
+    struct slice name, value; /* borrowed until the continuation returns */
+    const struct submit_window *place;
+};
+
 struct submit_result {
     struct error error; /* ERROR_NONE: taken */
     struct submit_window windows[WINDOW_COUNT];
     int window_count;
+    struct submit_facet facets[FACETS_MAX];
+    int facet_count;
     struct slice metadata; /* of the entry in windows[0], borrowed until the continuation returns */
     bool is_repeat;        /* its idempotency key was used before; nothing was done */
     enum source source;    /* where the ranks came from */

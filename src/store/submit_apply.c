@@ -116,7 +116,7 @@ static void place_ask(struct batch *batch, struct item *item, struct submit_wind
     *place = (struct place){.batch = batch, .window = window, .result = &item->result, .is_old = is_old};
     arena_init(&place->arena, 65536);
     batch->waiting++;
-    struct freshness freshness = {.lsn = batch->lsn, .skips_redis = true};
+    struct freshness freshness = {.lsn = batch->lsn, .shown_lsn = batch->lsn, .skips_redis = true};
     const struct standing_query query = {
         .kind = STANDING_SEEK,
         .period = {.id = window->period_id,
@@ -133,14 +133,12 @@ static void place_ask(struct batch *batch, struct item *item, struct submit_wind
 static void places_ask(struct batch *batch, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
-        struct item *item = batch->rows[i].item;
-        struct submit_window *window = &item->result.windows[batch->rows[i].window];
-        place_ask(batch, item, window, false);
-        /* The answers speak of the old rank in the first window only. */
-        if (window->has_old && batch->rows[i].window == 0) {
-            if (window->is_changed)
-                place_ask(batch, item, window, true);
-        }
+        const struct apply_row *row = &batch->rows[i];
+        if (!row->is_shown)
+            continue;
+        place_ask(batch, row->item, row->place, false);
+        if (row->shows_old_rank && row->place->has_old && row->place->is_changed)
+            place_ask(batch, row->item, row->place, true);
     }
 }
 
@@ -156,7 +154,7 @@ static void on_apply(void *context, const struct redisReply *reply)
     struct apply *apply = context;
     struct batch *batch = apply->batch;
     struct store *store = batch->submitter->store;
-    int64_t standing = batch->rows[apply->from].item->result.windows[batch->rows[apply->from].window].period_id;
+    int64_t standing = batch->rows[apply->from].place->period_id;
     bool is_ok = kv_reply_is_text(kv_reply_item(reply, 0), "OK");
     /* In Redis now, but an earlier change of ours may not be: its ranks are not to be believed yet. */
     bool is_unsure = is_ok && unsure_has(store, standing);
@@ -168,19 +166,19 @@ static void on_apply(void *context, const struct redisReply *reply)
     changes_seen(version);
 
     for (size_t i = apply->from; i < apply->to && is_ok && !is_unsure; i++) {
-        struct submit_result *result = &batch->rows[i].item->result;
-        struct submit_window *window = &result->windows[batch->rows[i].window];
+        const struct apply_row *row = &batch->rows[i];
+        struct submit_window *window = row->place;
         int64_t before = kv_reply_int(kv_reply_item(reply, 2 + 2 * (i - apply->from)));
         int64_t after = kv_reply_int(kv_reply_item(reply, 3 + 2 * (i - apply->from)));
         window->rank = after + 1;
-        result->source = SOURCE_REDIS;
+        row->item->result.source = SOURCE_REDIS;
         if (!window->has_old)
             continue;
         /* A row that only asked tells the rank of now. */
-        if (before >= 0 && (batch->rows[i].revision || !window->is_changed))
+        if (before >= 0 && (row->revision || !window->is_changed))
             window->old_rank = before + 1;
-        else if (window->is_changed && batch->rows[i].window == 0)
-            place_ask(batch, batch->rows[i].item, window, true); /* the tail was faster than we */
+        else if (window->is_changed && row->shows_old_rank)
+            place_ask(batch, row->item, window, true); /* the tail was faster than we */
     }
     if (!is_ok) {
         /* The commit stands; the tail will bring it. Until then PostgreSQL speaks for this standing. */
@@ -202,7 +200,7 @@ static bool apply_send(struct batch *batch, size_t from, size_t to)
     struct slice *arguments = arena_alloc(&batch->arena, (6 + 5 * (to - from)) * sizeof(*arguments));
     char *meta = arena_alloc(&batch->arena, KV_KEY_MAX);
     char *epoch = arena_printf(&batch->arena, "%d", db_epoch(batch->submitter->store->db));
-    int64_t standing = batch->rows[from].item->result.windows[batch->rows[from].window].period_id;
+    int64_t standing = batch->rows[from].place->period_id;
 
     ASSERT(arguments && meta && epoch);
     arguments[count++] = SLICE("FCALL");
@@ -213,11 +211,11 @@ static bool apply_send(struct batch *batch, size_t from, size_t to)
     arguments[count++] = SLICE("1");
     for (size_t i = from; i < to; i++) {
         const struct apply_row *row = &batch->rows[i];
-        const struct submit_window *window = &row->item->result.windows[row->window];
+        const struct submit_window *window = row->place;
         uint8_t *bytes = arena_alloc(&batch->arena, SORT_KEY_MAX + KV_REVISION_SIZE);
         char *score = arena_alloc(&batch->arena, SORT_KEY_SCORE_TEXT_MAX);
         ASSERT(bytes && score);
-        size_t size = sort_key_encode(&window->key, bytes);
+        size_t size = row->is_removal ? 0 : sort_key_encode(&window->key, bytes);
         arguments[count++] = row->item->submission.player;
         arguments[count++] = (struct slice){(char *)bytes, size};
         arguments[count++] = (struct slice){score, sort_key_score_text(window->key.k1, score)};
@@ -240,7 +238,7 @@ static bool apply_send(struct batch *batch, size_t from, size_t to)
 
 static int64_t row_standing(const struct batch *batch, size_t row)
 {
-    return batch->rows[row].item->result.windows[batch->rows[row].window].period_id;
+    return batch->rows[row].place->period_id;
 }
 
 void batch_apply(struct batch *batch)

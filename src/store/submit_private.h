@@ -19,7 +19,18 @@ enum {
     CONNECTIONS_MAX = 64,
 };
 
-enum outcome { OUTCOME_UNCHANGED, OUTCOME_CHANGED, OUTCOME_OUT_OF_RANGE, OUTCOME_OVERFLOW, OUTCOME_CLOSED, OUTCOME_NO_BOARD, OUTCOME_REPEATED };
+enum outcome {
+    OUTCOME_UNCHANGED,
+    OUTCOME_CHANGED,
+    OUTCOME_OUT_OF_RANGE,
+    OUTCOME_OVERFLOW,
+    OUTCOME_CLOSED,
+    OUTCOME_NO_BOARD,
+    OUTCOME_REPEATED,
+    OUTCOME_COMBINED,
+    OUTCOME_TOO_MANY_VALUES,
+    OUTCOME_NO_FACET,
+};
 
 struct group {
     submit_done_fn *done;
@@ -61,7 +72,10 @@ struct submitter {
 /* One change that goes to Redis, or (revision 0) one rank to ask for. */
 struct apply_row {
     struct item *item;
-    int window; /* index in its result */
+    struct submit_window *place; /* in its result, or a facet's */
+    bool is_removal;     /* the player left this standing */
+    bool is_shown;       /* the answer has its rank */
+    bool shows_old_rank; /* and the one before */
     int64_t revision;
     struct slice metadata;
 };

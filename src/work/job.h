@@ -18,7 +18,7 @@ struct job {
     bool (*run)(struct link *link, int64_t *ret_rows, struct error *error);
 };
 
-extern const struct job roll_job, partitions_job, purge_job, popular_job;
+extern const struct job roll_job, partitions_job, purge_job, popular_job, snapshot_job, combine_job;
 
 enum job_outcome {
     JOB_DONE,

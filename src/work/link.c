@@ -27,7 +27,11 @@ bool link_open(struct link *link, bool needs_kv, struct error *error)
     if (link->kv && kvb_is_broken(link->kv))
         kvb_close(&link->kv);
     if (!link->db) {
-        link->db = dbb_open(link->settings->database_url, link->name, 0, error);
+        const struct settings_list *list = &link->settings->database_replicas;
+        const char *replicas[SETTINGS_LIST_MAX];
+        for (size_t i = 0; i < list->count; i++)
+            replicas[i] = list->items[i];
+        link->db = dbb_open_primary(link->settings->database_url, replicas, (int)list->count, link->name, 0, error);
         if (!link->db)
             return false;
         if (!link_epoch(link, error)) {

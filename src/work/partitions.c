@@ -45,7 +45,12 @@ static bool partitions_run(struct link *link, int64_t *ret_rows, struct error *e
         *ret_rows += is_ok;
     }
     dbb_result_free(&result);
-    return is_ok;
+    snprintf(days, sizeof(days), "%lld", (long long)link->settings->worker_snapshot_retention_days);
+    if (!is_ok || !link_query(link, STATEMENT_snapshot_expire, 1, days_parameter, &result, error))
+        return false;
+    *ret_rows += dbb_int64(result, 0, 0);
+    dbb_result_free(&result);
+    return true;
 }
 
 const struct job partitions_job = {.name = "partitions", .period_ms = 3600000, .run = partitions_run};

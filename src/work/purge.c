@@ -1,5 +1,6 @@
 /*
- * purge.c -- what is no longer needed: old idempotency keys, runs and tombstones, the remains of deleted boards.
+ * purge.c -- what is no longer needed: old idempotency keys, runs and tombstones, the remains of deleted
+ * boards and of facets that a board no longer declares.
  *
  * In small transactions. A tombstone leaves Redis before PostgreSQL: the other way round, a late apply of an older state
  * could come back to life there.
@@ -96,7 +97,9 @@ static bool period_purge(struct link *link, const char *id, int64_t *rows, struc
     if (!kv_call_ok(link, ARRAY_SIZE(drop), drop, error) || !link_query(link, STATEMENT_standing_describe, 1, &id, &period, error))
         return false;
     const char *parameters[] = {id, dbb_text(period, 0, 0), dbb_text(period, 0, 1), SOME_TEXT};
-    bool is_ok = purge_some(link, STATEMENT_purge_board_entries, 4, parameters, rows, error);
+    const char *ranks[] = {id, SOME_TEXT};
+    bool is_ok = purge_some(link, STATEMENT_purge_board_entries, 4, parameters, rows, error) &&
+                 purge_some(link, STATEMENT_purge_board_ranks, 2, ranks, rows, error);
     dbb_result_free(&period);
     return is_ok;
 }
@@ -113,7 +116,8 @@ static bool board_purge(struct link *link, const char *board, int64_t *rows, str
     for (size_t i = 0; i < dbb_rows(periods) && is_ok; i++)
         is_ok = period_purge(link, dbb_text(periods, i, 0), rows, error);
     dbb_result_free(&periods);
-    is_ok = is_ok && purge_some(link, STATEMENT_purge_board_events, 2, events, rows, error);
+    is_ok = is_ok && purge_some(link, STATEMENT_purge_board_events, 2, events, rows, error) &&
+            purge_some(link, STATEMENT_purge_board_snapshots, 2, events, rows, error);
     /* A large board takes several runs; its row goes with the last. */
     if (is_ok && *rows - before < (int64_t)SOME * ROUNDS_MAX)
         is_ok = link_query(link, STATEMENT_purge_board, 1, &board, NULL, error);
@@ -133,13 +137,46 @@ static bool boards_purge(struct link *link, int64_t *rows, struct error *error)
     return is_ok;
 }
 
+/* The standings of one facet, as of a board. */
+static bool facet_purge(struct link *link, const char *facet, const char *board, int64_t *rows, struct error *error)
+{
+    const char *parameters[] = {board, facet};
+    struct dbb_result *periods;
+    int64_t before = *rows;
+    bool is_ok = true;
+
+    if (!link_query(link, STATEMENT_facet_drop_periods, 2, parameters, &periods, error))
+        return false;
+    for (size_t i = 0; i < dbb_rows(periods) && is_ok; i++)
+        is_ok = period_purge(link, dbb_text(periods, i, 0), rows, error);
+    dbb_result_free(&periods);
+    if (is_ok && *rows - before < (int64_t)SOME * ROUNDS_MAX)
+        is_ok = link_query(link, STATEMENT_facet_drop_done, 2, parameters, NULL, error);
+    return is_ok;
+}
+
+static bool facets_purge(struct link *link, int64_t *rows, struct error *error)
+{
+    struct dbb_result *facets;
+    bool is_ok = true;
+
+    if (!link_query(link, STATEMENT_facet_drop_find, 0, NULL, &facets, error))
+        return false;
+    for (size_t i = 0; i < dbb_rows(facets) && is_ok; i++)
+        is_ok = facet_purge(link, dbb_text(facets, i, 0), dbb_text(facets, i, 1), rows, error);
+    dbb_result_free(&facets);
+    return is_ok;
+}
+
 static bool purge_run(struct link *link, int64_t *ret_rows, struct error *error)
 {
     const char *parameters[] = {SOME_TEXT};
 
     return purge_some(link, STATEMENT_purge_idempotency, 1, parameters, ret_rows, error) &&
-           purge_some(link, STATEMENT_purge_job_run, 1, parameters, ret_rows, error) && tombstones_purge(link, ret_rows, error) &&
-           boards_purge(link, ret_rows, error);
+           purge_some(link, STATEMENT_purge_job_run, 1, parameters, ret_rows, error) &&
+           purge_some(link, STATEMENT_purge_refresh_run, 1, parameters, ret_rows, error) &&
+           purge_some(link, STATEMENT_webhook_purge, 1, parameters, ret_rows, error) && tombstones_purge(link, ret_rows, error) &&
+           facets_purge(link, ret_rows, error) && boards_purge(link, ret_rows, error);
 }
 
 const struct job purge_job = {.name = "purge", .period_ms = 60000, .needs_kv = true, .run = purge_run};

@@ -6,7 +6,8 @@
  *
  *   open -> closing   from here no transaction that begins takes more
  *   settle_xid        whoever may have seen it open has a smaller transaction id: submit and player_remove take theirs first
- *   closing -> closed when all of those have ended: now it is final
+ *   closing -> closed when all of those have ended: now it is final. One transaction a period writes its state, its final
+ *                     ranks and the message for the game's webhook (sql/functions/80_close.sql)
  *
  * A worker that dies between leaves it closing, and the next one goes on from there. settle_xid is noted once, so that
  * long transactions one after the other put closing off by the first of them, not for good.
@@ -20,6 +21,7 @@
 #include "work/rebuild.h"
 
 enum { AHEAD_S = 60, SETTLE_STEP_US = 20000, SETTLE_STEPS_MAX = 100 };
+#define SOME "100"
 
 static bool periods_open(struct link *link, int64_t *rows, struct error *error)
 {
@@ -38,18 +40,36 @@ static bool periods_open(struct link *link, int64_t *rows, struct error *error)
     return is_ok;
 }
 
+static bool period_close(struct link *link, const char *period, int64_t *rows, struct error *error)
+{
+    struct dbb_result *result;
+
+    if (!link_query(link, STATEMENT_roll_close, 1, &period, &result, error))
+        return false;
+    *rows += !dbb_is_null(result, 0, 0); /* null: somebody else did */
+    dbb_result_free(&result);
+    return true;
+}
+
 /* Closes what has settled; PostgreSQL serves closed periods, so Redis has room for open ones. */
 static bool settled_close(struct link *link, int64_t *rows, struct error *error)
 {
+    const char *parameters[] = {SOME};
     struct dbb_result *result;
+    size_t count;
     bool is_ok = true;
 
-    if (!link_query(link, STATEMENT_roll_closed, 0, NULL, &result, error))
-        return false;
-    for (size_t i = 0; i < dbb_rows(result) && is_ok; i++)
-        is_ok = rebuild_want(link, dbb_int64(result, i, 0), false, 1, error);
-    *rows += (int64_t)dbb_rows(result);
-    dbb_result_free(&result);
+    do {
+        int64_t before = *rows;
+        if (!link_query(link, STATEMENT_roll_settled, 1, parameters, &result, error))
+            return false;
+        count = dbb_rows(result);
+        for (size_t i = 0; i < count && is_ok; i++)
+            is_ok = period_close(link, dbb_text(result, i, 0), rows, error) && rebuild_want(link, dbb_int64(result, i, 0), false, 1, error);
+        dbb_result_free(&result);
+        if (*rows == before)
+            break;
+    } while (is_ok && count > 0);
     return is_ok;
 }
 
@@ -74,7 +94,7 @@ static bool periods_close(struct link *link, int64_t *rows, struct error *error)
     if (!link_query(link, STATEMENT_roll_closing, 1, parameters, NULL, error) || !pending_count(link, &pending, error))
         return false;
     if (pending == 0)
-        return true;
+        return settled_close(link, rows, error); /* those of an earlier program */
     if (!link_query(link, STATEMENT_roll_settling, 0, NULL, NULL, error))
         return false;
     for (int i = 0; i < SETTLE_STEPS_MAX; i++) {

@@ -18,7 +18,8 @@
  * write it when, on one connection, we have read the cursors, replayed from the oldest, and moved all of them.
  *
  * A shard without a cursor of this epoch starts empty: the snapshot is taken first, then its standings are dropped, then
- * the cursor is set. A standing that is rebuilt later takes its own snapshot after that, so nothing falls between.
+ * the cursor is set. A standing that is rebuilt later takes its own snapshot after that, so nothing falls between. What was
+ * changed before the snapshot and never came to Redis is not replayed: so whoever remembers answers is told to forget them.
  */
 #include "work/tail.h"
 
@@ -196,6 +197,18 @@ static bool cursors_read(struct tail *tail, bool is_missing[static KV_SHARDS], b
     return true;
 }
 
+/* An empty message: anything may have changed, in any standing. Before the cursors move, by which servers are sure again. */
+static bool forget_tell(struct tail *tail, struct error *error)
+{
+    const struct slice publish[] = {SLICE("PUBLISH"), SLICE(KV_MOVES), SLICE("")};
+    struct kvb_reply *reply;
+
+    if (!call(tail, ARRAY_SIZE(publish), publish, &reply, error))
+        return false;
+    kvb_reply_free(&reply);
+    return true;
+}
+
 /* Every standing of the shards that have no cursor leaves Redis. */
 static bool standings_drop(struct tail *tail, const bool is_missing[static KV_SHARDS], struct error *error)
 {
@@ -256,7 +269,7 @@ static bool tail_sync(struct tail *tail, struct error *error)
     bool is_ok = cursors_read(tail, is_missing, &any_missing, error);
     if (is_ok && any_missing) {
         log_info("tail-starts-shards", LOG_TEXT("because", "they have no cursor of this epoch"));
-        is_ok = standings_drop(tail, is_missing, error);
+        is_ok = standings_drop(tail, is_missing, error) && forget_tell(tail, error);
         l2_tail_note_all(&tail->l2);
     }
     /* This Redis may have come back without some that it had. */

@@ -18,15 +18,18 @@
 #include "work/edge.h"
 #include "work/job.h"
 #include "work/rebuild.h"
+#include "work/refresh.h"
 #include "work/tail.h"
+#include "work/tally.h"
+#include "work/webhook.h"
 
 enum { FAILED_PAUSE_MS = 200, ELSEWHERE_PAUSE_MS = 500, WANTED_PAUSE_MS = 30, WANTED_AT_ONCE = 100, STEP_MS = 10, JOBS_PAUSE_MS = 100 };
-enum { JOB_FAILED_PAUSE_MS = 1000, JOB_FAILED_PAUSE_MAX_MS = 60000, JOB_ELSEWHERE_PAUSE_MS = 1000 };
+enum { JOB_FAILED_PAUSE_MS = 1000, JOB_FAILED_PAUSE_MAX_MS = 60000, JOB_ELSEWHERE_PAUSE_MS = 1000, REFRESH_PAUSE_MS = 1000, WEBHOOK_PAUSE_MS = 500 };
 
 struct worker {
     const struct settings *settings;
     atomic_bool is_stopping;
-    pthread_t tail, rebuild, jobs;
+    pthread_t tail, rebuild, jobs, tally, refresh, webhook;
     struct edges edges;
     struct edge_thread {
         struct worker *worker;
@@ -110,7 +113,7 @@ static void *rebuild_main(void *context)
 
 static void *jobs_main(void *context)
 {
-    static const struct job *const jobs[] = {&partitions_job, &roll_job, &purge_job, &popular_job};
+    static const struct job *const jobs[] = {&partitions_job, &roll_job, &snapshot_job, &purge_job, &popular_job, &combine_job};
     struct worker *worker = context;
     struct link link = {.settings = worker->settings, .name = "ladder work jobs"};
     struct failure failures[ARRAY_SIZE(jobs)] = {{""}};
@@ -146,6 +149,55 @@ static void *jobs_main(void *context)
     return NULL;
 }
 
+static void *tally_main(void *context)
+{
+    struct worker *worker = context;
+    struct link link = {.settings = worker->settings, .name = "ladder work tally"};
+    struct failure failure = {""};
+    struct error error;
+
+    while (!worker->is_stopping) {
+        int64_t events;
+        bool is_ours;
+        if (!tally_run(&link, &is_ours, &events, &error))
+            failure_log(&failure, "tally", &error);
+        else
+            failure_end(&failure, "tally");
+        pause_ms(worker, worker->settings->worker_tally_ms);
+    }
+    link_close(&link);
+    return NULL;
+}
+
+/* A refresh may take long: on a thread of its own, so that nothing waits for it. */
+static void *refresh_main(void *context)
+{
+    struct worker *worker = context;
+    struct link link = {.settings = worker->settings, .name = "ladder work refresh"};
+    struct failure failure = {""};
+    struct refresh_views views;
+    struct error error;
+
+    while (!worker->is_stopping) {
+        bool is_ok = refresh_list(&link, &views, &error);
+        if (!is_ok)
+            failure_log(&failure, "refresh", &error);
+        for (size_t i = 0; is_ok && i < views.count && !worker->is_stopping; i++) {
+            int64_t rows, took_ms;
+            if (!views.are_due[i])
+                continue;
+            enum refresh_outcome outcome = refresh_view(&link, views.names[i], -1, "worker", &rows, &took_ms, &error);
+            if (outcome == REFRESH_FAILED)
+                failure_log(&failure, views.names[i], &error);
+            else if (outcome == REFRESH_DONE)
+                log_debug("view-refreshed", LOG_TEXT("view", views.names[i]), LOG_INT("rows", rows), LOG_INT("took_ms", took_ms));
+        }
+        pause_ms(worker, REFRESH_PAUSE_MS);
+    }
+    link_close(&link);
+    return NULL;
+}
+
 static void *edge_main(void *context)
 {
     struct edge_thread *thread = context;
@@ -166,6 +218,27 @@ static void *edge_main(void *context)
     return NULL;
 }
 
+static void *webhook_main(void *context)
+{
+    struct worker *worker = context;
+    struct webhook_sender sender;
+    struct failure failure = {""};
+    struct error error;
+
+    webhook_sender_init(&sender, worker->settings);
+    while (!worker->is_stopping) {
+        int64_t count;
+        bool is_ok = webhook_sender_step(&sender, &count, &error);
+        if (!is_ok)
+            failure_log(&failure, "webhook", &error);
+        else
+            failure_end(&failure, "webhook");
+        pause_ms(worker, is_ok && count > 0 ? STEP_MS : WEBHOOK_PAUSE_MS);
+    }
+    webhook_sender_done(&sender);
+    return NULL;
+}
+
 struct worker *worker_start(const struct settings *settings, struct error *error)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
@@ -179,6 +252,9 @@ struct worker *worker_start(const struct settings *settings, struct error *error
     ASSERT(pthread_create(&worker->tail, NULL, tail_main, worker) == 0);
     ASSERT(pthread_create(&worker->rebuild, NULL, rebuild_main, worker) == 0);
     ASSERT(pthread_create(&worker->jobs, NULL, jobs_main, worker) == 0);
+    ASSERT(pthread_create(&worker->webhook, NULL, webhook_main, worker) == 0);
+    ASSERT(pthread_create(&worker->tally, NULL, tally_main, worker) == 0);
+    ASSERT(pthread_create(&worker->refresh, NULL, refresh_main, worker) == 0);
     for (size_t i = 0; i < worker->edges.count; i++) {
         struct edge_thread *thread = &worker->edge_threads[i];
         *thread = (struct edge_thread){.worker = worker, .target = worker->edges.items[i]};
@@ -195,6 +271,9 @@ void worker_stop(struct worker **pworker)
     pthread_join(worker->tail, NULL);
     pthread_join(worker->rebuild, NULL);
     pthread_join(worker->jobs, NULL);
+    pthread_join(worker->webhook, NULL);
+    pthread_join(worker->tally, NULL);
+    pthread_join(worker->refresh, NULL);
     for (size_t i = 0; i < worker->edges.count; i++)
         pthread_join(worker->edge_threads[i].thread, NULL);
     edges_free(&worker->edges);

@@ -35,6 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cursor.k1_max = numbers[7];
     cursor.player_size = 1 + size % PLAYER_BYTES_MAX;
     memcpy(cursor.player, fields + HEAD_SIZE + sizeof(numbers), cursor.player_size);
+    for (size_t i = 0; size % 2 && i < size % FACET_TEXT_MAX; i++)
+        cursor.facet[i] = data[i] ? (char)data[i] : ':';
     size_t length = cursor_encode(&cursor, &key, text);
     ASSERT(length < sizeof(text) && strlen(text) == length);
     ASSERT(cursor_decode((struct slice){text, length}, &key, &back, &error));
@@ -43,6 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ASSERT(back.key.k1 == cursor.key.k1 && back.key.k2 == cursor.key.k2 && back.key.k3 == cursor.key.k3);
     ASSERT(back.window == cursor.window && back.player_size == cursor.player_size);
     ASSERT(memcmp(back.player, cursor.player, cursor.player_size) == 0);
+    ASSERT(strcmp(back.facet, cursor.facet) == 0);
     char *changed = &text[fields[0] % length];
     char was = *changed;
     *changed = (char)fields[1];

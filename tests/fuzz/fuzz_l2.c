@@ -10,9 +10,10 @@ static void try(const struct crypto_key *key, struct slice bytes)
 {
     struct l2_value value;
     struct buf body;
+    struct slice brotli;
 
-    if (l2_decode(key, name, bytes, &value, &body))
-        ASSERT(body.size <= L2_BODY_BYTES_MAX && value.status >= 0);
+    if (l2_decode(key, name, bytes, &value, &body, &brotli))
+        ASSERT(body.size <= L2_BODY_BYTES_MAX && value.status >= 0 && brotli.size <= bytes.size);
     buf_done(&body);
 }
 
@@ -38,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct l2_value value = {.status = (int)(size % 600), .until_ms = (int64_t)size * 12345, .took_ms = (int64_t)size},
                     back;
     struct buf bytes, body;
+    struct slice brotli;
 
     if (!has_key) {
         ASSERT(crypto_start());
@@ -51,14 +53,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         buf_done(&bytes);
         return 0;
     }
-    ASSERT(l2_decode(&key, name, buf_slice(&bytes), &back, &body));
+    ASSERT(l2_decode(&key, name, buf_slice(&bytes), &back, &body, &brotli));
     ASSERT(body.size == size && (size == 0 || memcmp(body.data, data, size) == 0));
     ASSERT(back.status == value.status && back.until_ms == value.until_ms &&
            memcmp(back.nonces, value.nonces, sizeof(value.nonces)) == 0);
     buf_done(&body);
     size_t at = size % bytes.size;
     bytes.data[at] ^= 1;
-    ASSERT(!l2_decode(&key, name, buf_slice(&bytes), &back, &body));
+    ASSERT(!l2_decode(&key, name, buf_slice(&bytes), &back, &body, &brotli));
     buf_done(&body);
     buf_done(&bytes);
     return 0;

@@ -26,6 +26,14 @@ ROUTES = [
     ("GET", "/boards/b/range", None, "read", 200),
     ("GET", "/boards/b/at?rank=1", None, "read", 200),
     ("GET", "/boards/b/periods", None, "read", 200),
+    ("GET", "/boards/b/stats", None, "read", 200),
+    ("GET", "/boards/b/stats/history", None, "read", 200),
+    ("GET", "/boards/b/compare", None, "read", 200),
+    ("GET", "/boards/b/players/ann/history", None, "read", 200),
+    ("GET", "/players/ann/boards", None, "read", 200),
+    ("PUT", "/boards/b/combination", {"by": "sum", "of": [{"board": "gone"}]}, "admin", 409),
+    ("GET", "/boards/b/combination", None, "read", 404),
+    ("DELETE", "/boards/b/combination", None, "admin", 204),
     ("GET", "/boards/b/players?ids=ann", None, "read", 200),
     ("GET", "/boards/b/players/ann", None, "read", 200),
     ("GET", "/boards/b/players/ann/around", None, "read", 200),
@@ -111,7 +119,7 @@ def test_a_public_board_is_for_reading(world, method, path, body, scope, status)
         return
     path = path.replace("/boards/b", "/boards/open")
     if method == "GET":
-        assert ask(nobody, method, path, body).status_code == 200
+        assert ask(nobody, method, path, body).status_code == status
         refused(ask(world["made up"], method, path, body), "unauthorized")  # a wrong key is told, not overlooked
         refused(ask(world["another game's"], method, path, body), "forbidden")
     else:

@@ -2,6 +2,7 @@
 One scenario for each rule of the caches that random clients seldom come to need: right as it is, wrong with the rule broken.
 """
 import concurrent.futures
+import contextlib
 import json
 import os
 import signal
@@ -197,6 +198,96 @@ def join_database(setting):
         stack.replica_sql("select pg_wal_replay_resume()")
 
 
+@contextlib.contextmanager
+def chilled(setting):
+    """The board's standing leaves Redis, and nobody loads it again."""
+    stack = setting.stack
+    worker = modelrun.workers(stack)[0]
+    period, = compare.periods(stack, setting.game)
+    worker.send(signal.SIGSTOP)
+    try:
+        stack.redis.fcall(stack.redis_function("drop"), 1, f"ladder:{{{period % 256}}}:{period}:meta")
+        yield
+    finally:
+        worker.send(signal.SIGCONT)
+
+
+def is_kept(client, path, **parameters):
+    wait_until(lambda: "detail=l2" in client.get(path, **parameters).headers["Cache-Status"], 10, f"{path} is kept in the second cache")
+
+
+def cold(setting):
+    """What PostgreSQL said of an open standing is kept for all servers while Redis lacks it, until the next change: of whatever kind."""
+    here, there = setting.here, setting.there
+    here.put_board("b", operator="last")
+    here.submit_many([dict(board="b", player=f"p{i}", score=10 + i) for i in range(5)])
+    for client in here, there:
+        client.get("/boards/b/top")  # the period is known
+    questions = [("/boards/b/top", dict(limit=3)), ("/boards/b/players/p4", {}), ("/boards/b/players/new", {}), ("/boards/b/at", dict(score=12))]
+
+    def now():
+        return [there.get(path, **parameters).json() for path, parameters in questions]
+    with chilled(setting):
+        for change in range(3):
+            for path, parameters in questions:
+                is_kept(there, path, **parameters)
+            top, best, new, at = now()
+            if change == 0:
+                here.submit("b", "p4", 1)
+                right = now()[0]["entries"][0]["player"] == "p3" and now()[1]["rank"] == 5 and now()[3]["rank"] == 3
+            elif change == 1:
+                here.request("DELETE", "/boards/b/players/p3")
+                right = now()[0]["entries"][0]["player"] == "p2" and now()[1]["rank"] == 4
+            else:
+                here.submit("b", "new", 100)
+                right = now()[0]["entries"][0]["player"] == "new" and now()[2].get("rank") == 1
+            if not right:
+                return False
+    return True
+
+
+def cold_position(setting):
+    """Nor is kept what a replica says that has not heard of the last change before."""
+    stack, here, there = setting.stack, setting.here, setting.there
+    here.put_board("b")
+    here.submit("b", "p0", 1)
+    there.get("/boards/b/top")
+    with chilled(setting):
+        is_kept(there, "/boards/b/top")
+        stack.replica_caught_up()
+        stack.replica_sql("select pg_wal_replay_pause()")
+        try:
+            here.submit("b", "p0", 2)
+            return [there.read("/boards/b/top", limit=n)["entries"][0]["score"] for n in (1, 2, 3)] == [2, 2, 2]
+        finally:
+            stack.replica_sql("select pg_wal_replay_resume()")
+
+
+def late_date(setting):
+    """A change in the very second of the one before, which another server hears of only in the next: its page has no date of then."""
+    here, there = setting.here, setting.there
+    here.put_board("b", operator="last")
+    here.submit("b", "p0", 1)
+    there.get("/boards/b/top")  # whatever has to be known first
+    for score in range(10, 400, 10):
+        time.sleep(1.5)  # so that there knows the last
+        wait_until(lambda: time.time() % 1 < 0.1, 5, "a second begins")
+        second = int(time.time())
+        token = here.submit("b", "p0", score)["token"]
+        there.request("GET", "/boards/b/top", headers={"Ladder-Token": token})
+        wait_until(lambda: time.time() > second + 0.7, 5, "it is nearly over")
+        here.submit("b", "p0", score + 1)
+        if time.time() > second + 0.98:
+            continue  # the machine was too slow
+        wait_until(lambda: time.time() > second + 1.02, 5, "it is over")
+        old = there.get("/boards/b/top")
+        if old.headers["Ladder-Cache"] != "hit" or old.json()["entries"][0]["score"] != score:
+            continue
+        wait_until(lambda: there.read("/boards/b/top")["entries"][0]["score"] == score + 1, 10, "the last change is heard of")
+        return there.request("GET", "/boards/b/top", headers={"If-Modified-Since": old.headers["Last-Modified"]}).status_code == 200
+    raise AssertionError("the machine was always too slow")
+
+
 LATE = {"delays": ((600, 600), (0, 0)), "cache_heartbeat_ms": 1000, "loops": 1}
 LATE_THERE = {"delays_there": ((1000, 1000), (0, 0)), "cache_heartbeat_ms": 1000, "loops": 1}
 ONE = {"loops": 1}
@@ -211,6 +302,9 @@ DIRECTED = {
     "token": (token, LATE_THERE),
     "shown": (shown, LATE_THERE),
     "join": (join, {"delays_there": ((0, 0), (400, 400)), "redis_command_timeout_ms": 2000, "loops": 1}),
+    "late-date": (late_date, LATE_THERE),
+    "still": (cold, ONE),
+    "still-position": (cold_position, ONE),
     "join-database": (join_database, {"redis_url": "redis://127.0.0.1:1/0", "loops": 1}),
 }
 

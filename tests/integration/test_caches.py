@@ -33,7 +33,7 @@ def test_nor_where_messages_and_answers_come_late(stack):
     with modelrun.Setting(stack, delays=((0, 10), (-4, 2))) as setting:
         counts, violations, _ = setting.check(OPERATIONS / 2, seed=time.time_ns() % 100000)
         assert not violations, violations[0]
-        assert counts["hit"] > OPERATIONS / 50, counts
+        assert counts["hit"] > OPERATIONS / 50 and counts["stale"] and counts["rolled"], counts
 
 
 def test_nor_while_redis_and_the_worker_are_disturbed(stack):
@@ -64,6 +64,10 @@ RANDOM = {
     "seen": (SLOW, {}),
     "lost": ({"delays": ((0, 5), (0, 0))}, {"which": ["stream"]}),
     "date": ({}, {}),
+    "forgotten": ({}, {"which": ["flush"], "pause": (0.8, 1.5)}),
+    "staleness": ({"delays": ((0, 5), (0, 30))}, {}),
+    "period-end": ({}, {}),
+    "period-since": ({"delays": ((0, 10), (-4, 2))}, {}),
 }
 
 
@@ -73,7 +77,7 @@ def test_a_broken_rule_is_found(stack, fault):
     if "which" in options:
         options = dict(options, worker=modelrun.workers(stack)[0])
     with modelrun.Setting(stack, fault, **settings) as setting:
-        counts, violations, _ = setting.check(10**6, seed=7, seconds=20, **options)
+        counts, violations, _ = setting.check(10**6, seed=7, seconds=90, facets={}, **options)
         assert violations, counts
 
 

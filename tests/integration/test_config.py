@@ -134,7 +134,7 @@ def test_mistakes_name_file_line_and_key(write, name, text, line, words):
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "---\n", "server:\n", "server: {}\n", "server: {port: 1}\n", "\ufeffserver:\n  port: 1\n",
-                                  "server:\r\n  port: 1\r\n", "database:\n  replicas: []\n", "database:\n  replicas:\n    - a\n    - b\n"])
+                                  "server:\r\n  port: 1\r\n", "database:\n  replicas: []\n", "database:\n  replicas:\n    - host=a\n    - name=b host=b\n"])
 def test_what_is_allowed(write, text):
     assert check(write(text), 0) == "ok\n"
 

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 import requests
 
-from harness import BINARY, PG, ROOT, Stack, free_port
+from harness import BINARY, PG, ROOT, Stack, free_port, wait_until
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S)
@@ -204,7 +204,7 @@ def test_the_lines_for_cron_run(stack, tmp_path):
     setting = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"[A-Z_]+=", line))
     setting["PATH"] = f"{pathlib.Path(BINARY).parent}:" + setting["PATH"]
     lines = [line.split(None, 6) for line in text.splitlines() if re.match(r"[\d*]", line)]
-    assert [re.search(r"ladder (\w+)", words[6]).group(1) for words in lines] == ["roll", "partitions", "purge"]
+    assert [re.search(r"ladder (\w+)", words[6]).group(1) for words in lines] == ["roll", "snapshot", "partitions", "purge", "refresh"]
     for words in lines:
         assert len(words[:5]) == 5 and words[5] == "root"
         done = subprocess.run(["sh", "-c", words[6]], env=setting, capture_output=True, text=True, timeout=60)
@@ -221,7 +221,10 @@ def test_every_event_of_the_log_is_in_the_table():
     assert listed == logged
 
 
-def test_every_metric_is_in_the_table(ladder):
+def test_every_metric_is_in_the_table(ladder, client):
+    client.put_board("b")
+    client.submit("b", "ann", 1)
+    wait_until(lambda: client.get("/boards/b/top").headers["Ladder-Cache"] == "hit", 10, "a hit")
     text = requests.get(f"http://127.0.0.1:{ladder.port}/metrics", timeout=5).text
     served = set(re.findall(r"^# TYPE (\w+) ", text, re.M))
     assert served == set(re.findall(r"^\| `(ladder_\w+)` \|", PAGE, re.M))

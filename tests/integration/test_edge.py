@@ -91,6 +91,7 @@ class Workers:
     def again(self):
         self.process = self.stack.worker(**self.settings)
         self.started.append(self.process)
+        wait_until(lambda: self.process.log() or not self.process.is_alive(), 10, "the worker has begun: it may be ended at once")
 
     def close(self):
         for process in self.started:
@@ -109,16 +110,20 @@ def varnish(stack, server, ports, tmp_path_factory):
     class Own:
         port = ports
         workers = worker
+        process = None
 
         def start(self):
             # What config/varnish.vcl looks at every two seconds, oftener.
             self.process = varnish_start(stack, directory, ports, server.port, lambda vcl: vcl.replace(
                 ".interval = 2s;\n        .timeout = 1s;", ".interval = 0.2s;\n        .timeout = 0.2s;"))
     own = Own()
-    own.start()
-    yield own
-    worker.close()
-    own.process.stop()
+    try:
+        own.start()
+        yield own
+        worker.close()
+    finally:
+        if own.process:
+            own.process.stop()
 
 
 @pytest.fixture
@@ -400,8 +405,7 @@ def test_a_generic_api_is_told_in_its_own_words(stack, server, varnish, tmp_path
         assert path == "/zones/1/purge" and headers["Authorization"] == "Bearer t0ken" and headers["Content-Type"] == "application/json"
         assert all(len(json.loads(body)["tags"]) <= 2 for _, _, body in Api.requests)
         count = len(Api.requests)
-        for i in range(300):
-            admin.submit("b1", f"p{i}", i)
+        admin.submit_many([dict(board="b1", player=f"p{i}", score=i) for i in range(3000)])
         wait_until(lambda: len(Api.requests) > count, 5, "told again")
         time.sleep(0.5)
         assert len(Api.requests) - count < 150, "many changes are one purge"

@@ -1,5 +1,6 @@
 """The harness itself: its servers are what they claim to be, its checks can fail, and it leaves nothing behind."""
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -126,3 +127,12 @@ def test_a_stack_that_cannot_start_leaves_nothing():
         Stillborn()
     assert len(made[0].children) == 3 and not any(child.is_alive() for child in made[0].children)
     assert not made[0].directory.exists()
+
+
+def test_what_a_process_started_ends_with_it(stack):
+    for end in (lambda process: process.kill(), lambda process: process.stop()):
+        parent = stack.spawn(["sh", "-c", "sleep 1000 & echo pid=$!; wait"], f"parent-{len(stack.children)}")
+        child = int(wait_until(lambda: re.search(r"pid=(\d+)", parent.log()), 5, "the child is there").group(1))
+        parent.was_killed = True
+        end(parent)
+        wait_until(lambda: is_gone(child), 5, "the child is gone")

@@ -13,8 +13,8 @@ def fresh(database):
 
 
 def test_up_down_up(fresh):
-    every = list(range(1, fresh.version + 1))
-    assert fresh.migrate("status").count("pending") == len(every) + 1  # the functions too
+    every = fresh.versions()
+    assert fresh.migrate("status").count("pending") == len(every) + 2  # the functions and the views too
     assert "0001_initial.up.sql is not applied" in fresh.migrate("verify", status=1)
     assert fresh.sql("select to_regnamespace('ladder')") == [(None,)], "looking changes nothing"
     assert fresh.migrate("up").count("applied ") == len(every)
@@ -23,12 +23,12 @@ def test_up_down_up(fresh):
     assert fresh.migrate("verify") == f"ok: version {fresh.version:04d}\n"
     assert fresh.migrate("up") == f"up to date: version {fresh.version:04d}\n"
     first = fresh.dump()
-    for steps in every:
+    for steps in range(1, len(every) + 1):
         assert fresh.migrate("down", steps, "--allow-down").count("undid ") == steps
         assert fresh.applied() == every[:-steps]
         fresh.migrate("up")
         assert fresh.dump() == first, f"{steps} down and up again"
-    fresh.migrate("down", fresh.version, "--allow-down")
+    fresh.migrate("down", len(every), "--allow-down")
     left = fresh.sql("select relname from pg_class where relnamespace = 'ladder'::regnamespace and relkind <> 'i' union "
                      "select proname from pg_proc where pronamespace = 'ladder'::regnamespace union "
                      "select typname from pg_type where typnamespace = 'ladder'::regnamespace and typtype = 'e' order by 1")
@@ -74,7 +74,7 @@ def test_two_at_once(fresh):
     texts = sorted((runner.communicate(timeout=60)[0] for runner in both), key=len)
     assert [runner.returncode for runner in both] == [0, 0], texts
     assert texts[0] == f"another ladder migrate is at work: waiting for its end\nup to date: version {fresh.version:04d}\n"
-    assert texts[1].count("applied ") == fresh.version
+    assert texts[1].count("applied ") == len(fresh.versions())
 
 
 def test_a_lock_in_the_way(fresh):

@@ -100,7 +100,7 @@ def test_kill_9_of_the_server_loses_nothing_acknowledged(stack, own):
     """20 times in the middle of writes: acked <= found <= tried, the repeat of an unknown one is counted once."""
     game = stack.new_game()
     key = stack.key(game)
-    Client(own.server, game, key).put_board("sum", operator="sum")
+    Client(own.server, game, key).put_board("sum", operator="sum", facets=["country"])
     acknowledged, unknown, number = {}, [], 0
     lock = threading.Lock()
     for cycle in range(20):
@@ -114,7 +114,8 @@ def test_kill_9_of_the_server_loses_nothing_acknowledged(stack, own):
                 with lock:
                     number += 1
                     mine = number
-                body, headers = {"player": f"{who}", "score": 1 << (mine % 40)}, {"Idempotency-Key": f"k{mine}"}
+                body = {"player": f"{who}", "score": 1 << (mine % 40), "facets": {"country": f"c{mine % 3}"}}
+                headers = {"Idempotency-Key": f"k{mine}"}
                 try:
                     answer = client.request("POST", "/boards/sum/scores", body, headers=headers)
                 except requests.exceptions.RequestException:
@@ -141,6 +142,7 @@ def test_kill_9_of_the_server_loses_nothing_acknowledged(stack, own):
         unknown.clear()
         found = {int(e["player"]): e["score"] for e in client.pages("sum")}
         assert found == {k: v for k, v in acknowledged.items()}, f"cycle {cycle}"
+        assert compare.mirrored(stack, game) == len(found)
         heal(stack, game, 5)
 
 
@@ -158,8 +160,8 @@ def test_kill_9_of_the_worker(stack, own):
 def test_flushall_under_load_gives_no_wrong_answer(stack, own):
     game = stack.new_game()
     client = Client(own.server, game, stack.key(game))
-    client.put_board("b")
-    client.submit_many([dict(board="b", player=f"p{i}", score=i) for i in range(500)])
+    client.put_board("b", facets=["country"])
+    client.submit_many([dict(board="b", player=f"p{i}", score=i, facets={"country": f"c{i % 2}"}) for i in range(500)])
     heal(stack, game)
     for i in range(200):
         if i % 20 == 0:
@@ -169,6 +171,9 @@ def test_flushall_under_load_gives_no_wrong_answer(stack, own):
         page = client.read("/boards/b/top", limit=3)
         assert [e["score"] for e in page["entries"]][0] == 10_000 + i
         assert client.read(f"/boards/b/players/p{i}")["total"] == 500
+        assert mine["facets"]["country"] == {"value": f"c{i % 2}", "rank": 1}
+        assert client.read("/boards/b/top", limit=1, facet=f"country:c{i % 2}")["entries"][0]["player"] == f"p{i}"
+        assert client.read(f"/boards/b/players/p{i}", facet=f"country:c{i % 2}")["total"] == 250
     heal(stack, game, 5)
     stack.trusted(own.server)
 
@@ -252,18 +257,19 @@ def test_random_protocol(stack, own):
     dice = random.Random(7)
     game = stack.new_game()
     client = Client(own.server, game, stack.key(game))
-    client.put_board("b", operator="last", windows=["all", "daily"])
+    client.put_board("b", operator="last", windows=["all", "daily"], facets=["country"])
     board = stack.sql("select b.id from ladder.board b join ladder.game g on g.id = b.game_id where g.name = %s", game)[0][0]
     model = {}
     for step in range(400):
         player, score = f"p{dice.randrange(30)}", dice.randrange(-2**63, 2**63)
         action = dice.random()
         if action < 0.5:
-            client.submit("b", player, score)
+            client.submit("b", player, score, **({"facets": {"country": dice.choice(("BR", "AR", None))}} if dice.random() < 0.5 else {}))
             model[player] = score
         elif action < 0.7:  # an apply that is lost: nobody but the tail knows
             stack.sql("select * from ladder.submit(array[%s::bigint], array[%s], array[%s::bigint], array[0::bigint], "
-                      "array[ladder.us_of(now())], array[null::text], array[0], array[0], '{}', '{}', '{}')", board, player, score)
+                      "array[ladder.us_of(now())], array[null::text], array[0], array[0], '{}', '{}', '{}', array[%s])", board, player, score,
+                      dice.choice((None, '{"country": "BR"}', '{"country": "AR"}')))
             model[player] = score
         elif action < 0.85:
             client.request("DELETE", f"/boards/b/players/{player}")
@@ -284,6 +290,7 @@ def test_random_protocol(stack, own):
         elif action < 0.98:
             stack.redis.flushall()
     heal(stack, game, 15)
+    assert compare.mirrored(stack, game) > 0
     assert {e["player"]: e["score"] for e in client.pages("b")} == model
     assert {e["player"]: e["score"] for e in client.pages("b", window="daily")} == model
 

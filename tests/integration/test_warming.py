@@ -76,3 +76,43 @@ def test_what_is_read_most_is_loaded_first(busy):
     order = [int(line.split("standing=")[1].split()[0]) for line in after.log().splitlines() if "event=rebuilt" in line]
     assert order.index(standing["hot"]) < order.index(standing["rare"])
     assert after.stop() == 0
+
+
+def test_a_coming_period_is_ready_when_it_opens(stack):
+    """An hour that begins in a few seconds, by a time zone made for it: the first read of it, and the first score, are Redis's."""
+    servers, worker = [stack.serve(server_loops=1) for _ in range(2)], stack.worker(worker_tail_idle_ms=20)
+    for server in servers:
+        stack.trusted(server)
+    game = stack.new_game()
+    here, there = (Client(server, game, stack.key(game)) for server in servers)
+    boards = "used", "unused"
+    for board in boards:
+        here.put_board(board, windows=["hourly"])
+    begins = int(time.time()) + 8
+    left = 3600 - begins % 3600
+    zone = f"<X>-{left // 3600:02}:{left // 60 % 60:02}:{left % 60:02}"  # ahead by what is left of the hour then
+    stack.sql("update ladder.board b set time_zone = %s from ladder.game g where g.id = b.game_id and g.name = %s", zone, game)
+    time.sleep(1.1)  # cache.board_ttl_ms
+    here.submit("used", "ann", 5)
+    stack.cli("roll")
+    coming = stack.sql("select p.id from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id "
+                       "where g.name = %s and p.starts_at = ladder.time_of(%s)", game, begins * 1000000)
+    assert len(coming) == 2
+    wait_until(lambda: all(f"standing={standing} " in worker.log() for standing, in coming), 5, "the coming periods are loaded")
+    assert time.time() < begins, "the machine is too slow for this"
+    wait_until(lambda: time.time() > begins + 0.01, 10, "they have begun")
+    for board in boards:
+        pages = [client.get(f"/boards/{board}/top", fields="total") for client in (here, there)]
+        absent = there.get(f"/boards/{board}/players/ann")
+        score = here.request("POST", f"/boards/{board}/scores", {"player": "bob", "score": 7})
+        for answer in pages:
+            assert answer.json()["entries"] == [] and answer.json()["total"] == 0, answer.text
+            assert answer.json()["period"] == time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begins))
+        assert absent.status_code == 404 and score.json()["entry"]["rank"] == 1
+        for answer in pages + [absent, score]:
+            assert answer.headers["Server-Timing"].startswith("redis, "), answer.headers["Server-Timing"]
+        seen = there.request("GET", f"/boards/{board}/top", headers={"Ladder-Token": score.headers["Ladder-Token"]}).json()
+        assert [e["player"] for e in seen["entries"]] == ["bob"]
+    for process in (*servers, worker):
+        assert process.stop() == 0
+        process.check_clean()

@@ -44,7 +44,9 @@ def starts(window, zone, first, last):
             elif now < before:
                 found.pop()  # back over midnight: that date had not begun for good
         before, instant = now, instant + MINUTE
-    return found
+    # Offsets of long ago have seconds: which one in the minute before it is the first that shows the same?
+    seconds = [[m - datetime.timedelta(seconds=s) for s in range(60)] for m in found]
+    return [min(s for s in minute if label(window, zone, s) == label(window, zone, minute[0])) for minute in seconds]
 
 
 def close(stack, client, board, period):
@@ -77,6 +79,22 @@ ODD = [
     ("Asia/Kathmandu", "daily", "1985-12-30T00:00Z", "1986-01-03T00:00Z"),        # +5:30 to +5:45
     ("Asia/Kathmandu", "hourly", "2026-01-01T00:05Z", "2026-01-01T06:00Z"),       # hours at a quarter past in UTC
     ("Asia/Beirut", "monthly", "2022-09-20T00:00Z", "2022-12-02T00:00Z"),
+    ("Asia/Beirut", "daily", "2023-03-24T12:00Z", "2023-04-01T12:00Z"),           # a day without midnight, decided the week before
+    ("America/Santiago", "daily", "2022-09-09T12:00Z", "2022-09-13T12:00Z"),      # without midnight
+    ("America/Santiago", "daily", "2023-03-31T12:00Z", "2023-04-04T12:00Z"),      # midnight back to 23:00
+    ("America/Asuncion", "daily", "2023-09-29T12:00Z", "2023-10-03T12:00Z"),
+    ("Antarctica/Troll", "daily", "2026-03-27T12:00Z", "2026-03-31T12:00Z"),      # two hours ahead at once
+    ("Antarctica/Troll", "hourly", "2026-10-24T22:00Z", "2026-10-25T04:00Z"),     # two hours come twice
+    ("Africa/Casablanca", "daily", "2026-02-13T12:00Z", "2026-02-17T12:00Z"),     # Ramadan: an hour back
+    ("Africa/Casablanca", "weekly", "2026-01-30T00:00Z", "2026-04-05T00:00Z"),
+    ("Africa/El_Aaiun", "hourly", "2026-03-21T23:00Z", "2026-03-22T05:00Z"),
+    ("Pacific/Kiritimati", "daily", "1994-12-29T00:00Z", "1995-01-03T12:00Z"),    # a day left out at the date line
+    ("Pacific/Kwajalein", "daily", "1993-08-18T00:00Z", "1993-08-24T00:00Z"),     # likewise
+    ("Asia/Manila", "daily", "1844-12-29T00:00Z", "1845-01-03T00:00Z"),           # likewise, by local mean time: seconds in the offset
+    ("America/Juneau", "daily", "1867-10-16T00:00Z", "1867-10-21T00:00Z"),        # a day twice
+    ("Europe/Amsterdam", "daily", "1937-06-29T00:00Z", "1937-07-03T00:00Z"),      # 28 seconds
+    ("Africa/Monrovia", "hourly", "1972-01-06T20:00Z", "1972-01-07T04:00Z"),      # 44 and a half minutes
+    ("Asia/Pyongyang", "hourly", "2018-05-04T12:00Z", "2018-05-04T18:00Z"),       # half an hour, at half past
 ]
 
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/jsonw.h"
 #include "base/log.h"
+#include "base/put.h"
 #include "base/text.h"
 
 static void test_arena_has_a_cap(void **context)
@@ -68,6 +69,98 @@ static void test_buf_overflows_softly(void **context)
     char *taken = buf_take(&buf);
     assert_null(buf.data);
     free(taken);
+}
+
+static void test_integers_are_spelled(void **context)
+{
+    char text[32], expected[32];
+    uint64_t state = 5;
+
+    (void)context;
+    for (int i = 0; i < 200000; i++) {
+        int64_t value = (int64_t)(unit_random(&state) >> (unit_random(&state) % 64));
+        if (i < 1200)
+            value = i - 600;
+        else if (i % 2)
+            value = -value;
+        snprintf(expected, sizeof(expected), "%lld", (long long)value);
+        assert_true(slice_is((struct slice){text, (size_t)(put_int64(text, value) - text)}, expected));
+        snprintf(expected, sizeof(expected), "%llu", (unsigned long long)value);
+        assert_true(slice_is((struct slice){text, (size_t)(put_uint64(text, (uint64_t)value) - text)}, expected));
+    }
+}
+
+/* Eight bytes at a time find the same escapes as one at a time, wherever they stand. */
+static void test_json_strings_are_escaped(void **context)
+{
+    uint64_t state = 6;
+    char text[24], spelled[PUT_JSON_MAX(sizeof(text))], expected[PUT_JSON_MAX(sizeof(text)) + 1];
+
+    (void)context;
+    for (int i = 0; i < 300000; i++) {
+        struct slice slice = {text, unit_random(&state) % (sizeof(text) + 1)};
+        size_t size = 0;
+        for (size_t c = 0; c < slice.size; c++)
+            text[c] = (char)(i % 8 ? 'a' + unit_random(&state) % 26 : unit_random(&state));
+        if (i % 8 && slice.size)
+            text[unit_random(&state) % slice.size] = (char)unit_random(&state);
+        expected[size++] = '"';
+        for (size_t c = 0; c < slice.size; c++) {
+            unsigned char byte = (unsigned char)text[c];
+            if (byte == '"' || byte == '\\')
+                size += (size_t)sprintf(expected + size, "\\%c", byte);
+            else if (byte < 0x20 || byte == 0x7f)
+                size += (size_t)sprintf(expected + size, "\\u%04x", byte);
+            else
+                expected[size++] = (char)byte;
+        }
+        expected[size++] = '"';
+        assert_true(slice_equal((struct slice){spelled, (size_t)(put_json_string(spelled, slice) - spelled)},
+                                (struct slice){expected, size}));
+        assert_int_equal(put_json_size(slice), size);
+    }
+}
+
+static void test_json_members_in_one_stretch(void **context)
+{
+    struct buf buf;
+    struct jsonw json;
+
+    (void)context;
+    buf_init(&buf, 60);
+    jsonw_init(&json, &buf);
+    jsonw_object_open(&json);
+    for (int i = 0; i < 2; i++) {
+        char *at = jsonw_members_begin(&json, 20);
+        assert_non_null(at);
+        jsonw_members_end(&json, put_literal(at, "\"a\":1,\"b\":2"));
+    }
+    jsonw_key(&json, "c");
+    jsonw_number(&json, 3);
+    assert_null(jsonw_members_begin(&json, 40));
+    assert_true(buf.is_overflown);
+    assert_true(slice_is(buf_slice(&buf), "{\"a\":1,\"b\":2,\"a\":1,\"b\":2,\"c\":3"));
+    buf_done(&buf);
+}
+
+/* What fits exactly, fits; a byte more does not. */
+static void test_json_takes_no_more_room_than_it_needs(void **context)
+{
+    for (size_t bytes_max = 11; bytes_max < 13; bytes_max++) {
+        struct buf buf;
+        struct jsonw json;
+
+        (void)context;
+        buf_init(&buf, bytes_max);
+        jsonw_init(&json, &buf);
+        jsonw_string(&json, SLICE("123456\n")); /* 8 + 6 */
+        assert_true(buf.is_overflown);
+        buf_done(&buf);
+        jsonw_init(&json, &buf);
+        jsonw_string(&json, SLICE("12345678\""));
+        assert_int_equal(buf.is_overflown, bytes_max < 12 + 1);
+        buf_done(&buf);
+    }
 }
 
 static void test_json_writer(void **context)
@@ -465,6 +558,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arena_has_a_cap),
         cmocka_unit_test(test_buf_overflows_softly),
+        cmocka_unit_test(test_integers_are_spelled),
+        cmocka_unit_test(test_json_strings_are_escaped),
+        cmocka_unit_test(test_json_members_in_one_stretch),
+        cmocka_unit_test(test_json_takes_no_more_room_than_it_needs),
         cmocka_unit_test(test_json_writer),
         cmocka_unit_test(test_json_writer_asserts),
         cmocka_unit_test(test_doubles_come_back),

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include "base/assert.h"
 #include "board/board.h"
 #include "board/cursor.h"
 #include "board/token.h"
@@ -173,6 +174,37 @@ static void test_percentiles(void **context)
         }
 }
 
+static void test_facets(void **context)
+{
+    static const char *const good[] = {"a", "country", "a_1", "abcdefghijklmnopqrstuvwxyz012345"};
+    static const char *const bad[] = {"", "A", "1a", "_a", "a-b", "a:b", "abcdefghijklmnopqrstuvwxyz0123456"};
+    const struct board board = {.facets = {{"country", 17}, {"clan", INT64_MAX}}, .facet_count = 2};
+    char key[FACET_KEY_MAX], longest[FACET_VALUE_BYTES_MAX + 8] = "clan:";
+    struct error error;
+
+    (void)context;
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+        assert_true(facet_name_is_valid(slice_of(good[i])));
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_false(facet_name_is_valid(slice_of(bad[i])));
+    assert_true(board_facet_key(&board, SLICE("country:BR"), key, &error));
+    assert_string_equal(key, "17:BR");
+    assert_true(board_facet_key(&board, SLICE("clan:a:b"), key, &error));
+    assert_string_equal(key, "9223372036854775807:a:b");
+    memset(longest + 5, 'x', FACET_VALUE_BYTES_MAX);
+    assert_true(board_facet_key(&board, slice_of(longest), key, &error));
+    assert_int_equal(strlen(key), 19 + 1 + FACET_VALUE_BYTES_MAX);
+    longest[5 + FACET_VALUE_BYTES_MAX] = 'x';
+    static const char *const none[] = {"",           "country",   "country:",     ":BR",
+                                       "Country:BR", "countr:BR", "country:\x01", "country:\xff"};
+    assert_false(board_facet_key(&board, slice_of(longest), key, &error));
+    for (size_t i = 0; i < ARRAY_SIZE(none); i++) {
+        assert_false(board_facet_key(&board, slice_of(none[i]), key, &error));
+        assert_int_equal(error.code, ERROR_INVALID_PARAMETER);
+        assert_string_equal(error.field, "facet");
+    }
+}
+
 static struct cursor sample_cursor(uint64_t *state)
 {
     struct cursor cursor = {.board_id = odd_number(state),
@@ -185,6 +217,9 @@ static struct cursor sample_cursor(uint64_t *state)
     cursor.player_size = 1 + unit_random(state) % PLAYER_BYTES_MAX;
     for (size_t i = 0; i < cursor.player_size; i++)
         cursor.player[i] = (char)unit_random(state);
+    size_t facet_size = unit_random(state) % 3 ? 0 : unit_random(state) % FACET_TEXT_MAX;
+    for (size_t i = 0; i < facet_size; i++)
+        cursor.facet[i] = (char)(1 + unit_random(state) % 255);
     return cursor;
 }
 
@@ -208,6 +243,7 @@ static void test_cursors_come_back_and_can_not_be_forged(void **context)
         assert_memory_equal(&back.key, &cursor.key, sizeof(back.key));
         assert_int_equal(back.player_size, cursor.player_size);
         assert_memory_equal(back.player, cursor.player, cursor.player_size);
+        assert_string_equal(back.facet, cursor.facet);
         assert_false(cursor_decode((struct slice){text, size}, &other, &back, &error));
         assert_int_equal(error.code, ERROR_INVALID_CURSOR);
         size_t at = unit_random(&state) % size;
@@ -247,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_board_key_goes_both_ways),
         cmocka_unit_test(test_names_and_players),
         cmocka_unit_test(test_percentiles),
+        cmocka_unit_test(test_facets),
         cmocka_unit_test(test_cursors_come_back_and_can_not_be_forged),
         cmocka_unit_test(test_tokens_come_back_and_can_not_be_forged),
     };

@@ -73,21 +73,20 @@ struct page {
 
 static struct page page_take(const struct ranked *list, int64_t version, uint64_t *state)
 {
-    struct page page = {.version = version, .then = *list, .is_used = true, .span = {.total = -1}};
+    struct page page = {.version = version, .then = *list, .is_used = true};
 
     page.span.low = (int64_t)(unit_random(state) % 3 ? 0 : unit_random(state) % PLAYERS);
     page.span.high = page.span.low + (int64_t)(unit_random(state) % (unit_random(state) % 3 ? 12 : 190));
     if (unit_random(state) % 5 == 0)
         page.span.high = MOVES_END;
-    if (unit_random(state) % 4 == 0)
-        page.span.total = list->count;
+    page.span.is_of_total = unit_random(state) % 4 == 0;
     page.span.is_of_absence = unit_random(state) % 4 == 0;
     return page;
 }
 
 static bool is_true_still(const struct page *page, const struct ranked *now)
 {
-    if (page->span.total >= 0 && page->then.count != now->count)
+    if (page->span.is_of_total && page->then.count != now->count)
         return false;
     for (int player = 0; page->span.is_of_absence && player < PLAYERS; player++)
         if (rank_of(&page->then, player) < 0 && rank_of(now, player) >= 0)
@@ -118,8 +117,8 @@ static void test_no_answer_outlives_its_truth(void **context)
         for (size_t k = 0; k < count; k++)
             items[k] = change(&list, &state, &delta);
         version += 1 + (int64_t)(unit_random(&state) % 5);
-        moves_add(&moves, version, last, list.count, items, count);
-        moves_add(&moves, version, last, list.count, items, count); /* again: nothing */
+        moves_add(&moves, version, last, items, count);
+        moves_add(&moves, version, last, items, count); /* again: nothing */
         last = version;
         if (i % 24 == 0)
             pages[unit_random(&state) % PAGES] = page_take(&list, version, &state);
@@ -156,9 +155,9 @@ static void test_the_recent_past_is_exact(void **context)
         for (int i = 0; i < 40; i++) {
             items[i].low = (int64_t)(unit_random(&state) % 1000);
             items[i].high = unit_random(&state) % 10 ? items[i].low + (int64_t)(unit_random(&state) % 100) : MOVES_END;
-            moves_add(&moves, i + 1, i, 5, &items[i], 1);
+            moves_add(&moves, i + 1, i, &items[i], 1);
         }
-        struct span span = {.low = (int64_t)(unit_random(&state) % 1000), .total = -1};
+        struct span span = {.low = (int64_t)(unit_random(&state) % 1000)};
         span.high = span.low + (int64_t)(unit_random(&state) % 50);
         int64_t since = (int64_t)(unit_random(&state) % 41);
         bool is_hit = false;
@@ -177,31 +176,31 @@ static void test_a_full_stack_forgets_no_rank(void **context)
     moves_init(&moves, 0);
     for (int i = 1; i <= 3 * MOVES_STACK; i++) {
         const struct move item = {10 * i, 10 * i};
-        moves_add(&moves, i, i - 1, 5000, &item, 1);
+        moves_add(&moves, i, i - 1, &item, 1);
     }
     for (int since = 0; since < 3 * MOVES_STACK; since++) {
-        const struct span next = {.low = 0, .high = 10 * (since + 1), .total = -1};
+        const struct span next = {.low = 0, .high = 10 * (since + 1)};
         assert_true(moves_touch(&moves, &next, since));
     }
-    const struct span above = {.low = 0, .high = 9, .total = -1};
+    const struct span above = {.low = 0, .high = 9};
     assert_false(moves_touch(&moves, &above, 0));
 }
 
 static void test_a_gap_forgets_all(void **context)
 {
     static struct moves moves;
-    const struct span top = {.low = 0, .high = 9, .total = -1};
+    const struct span top = {.low = 0, .high = 9};
     const struct move below = {500, 600};
 
     (void)context;
     moves_init(&moves, 10);
-    moves_add(&moves, 20, 10, 1000, &below, 1);
+    moves_add(&moves, 20, 10, &below, 1);
     assert_false(moves_touch(&moves, &top, 10));
-    moves_add(&moves, 40, 30, 1000, &below, 1); /* that of version 30 was never heard */
+    moves_add(&moves, 40, 30, &below, 1); /* that of version 30 was never heard */
     assert_true(moves_touch(&moves, &top, 10));
     assert_true(moves_touch(&moves, &top, 30));
     assert_false(moves_touch(&moves, &top, 40));
-    moves_add(&moves, 50, 40, 0, NULL, 0); /* anything may have changed */
+    moves_add(&moves, 50, 40, NULL, 0); /* anything may have changed */
     assert_true(moves_touch(&moves, &top, 40));
     assert_true(moves_touch(&moves, &top, 9)); /* from before we listened */
 }
@@ -216,13 +215,13 @@ static void count_free(void *value)
     free(value);
 }
 
-static const struct span TOP = {.low = 0, .high = 9, .total = -1};
+static const struct span TOP = {.low = 0, .high = 9};
 
 static bool put(struct l1 *l1, const char *key, int64_t standing, int64_t as_of, size_t bytes)
 {
     struct l1_watch watch = l1_watch(l1, standing);
     void *value = malloc(1);
-    struct l1_entry *entry = l1_put(l1, &watch, slice_of(key), as_of, &TOP, value, bytes, 0);
+    struct l1_entry *entry = l1_put(l1, &watch, slice_of(key), 0, as_of, as_of, &TOP, value, bytes, 0);
 
     l1_unwatch(l1, &watch);
     if (!entry)
@@ -247,9 +246,9 @@ static void test_entries_hold_until_they_are_touched(void **context)
     assert_true(put(l1, "a", 1, 10, 100));
     assert_true(put(l1, "b", 2, 10, 100));
     assert_true(has(l1, "a"));
-    l1_hear(l1, 1, 20, 10, 1000, &below, 1);
+    l1_hear(l1, 1, 20, 10, &below, 1);
     assert_true(has(l1, "a"));
-    l1_hear(l1, 1, 30, 20, 1000, &at, 1);
+    l1_hear(l1, 1, 30, 20, &at, 1);
     assert_false(has(l1, "a"));
     assert_true(has(l1, "b"));
     /* An answer from before what is known already is not kept, a newer one is. */
@@ -270,11 +269,25 @@ static void test_a_fetch_of_an_older_era_makes_no_entry(void **context)
     assert_true(put(l1, "a", 1, 10, 100));
     l1_forget(l1);
     assert_null(l1_find(l1, slice_of("a")));
-    assert_null(l1_put(l1, &watch, slice_of("a"), 50, &TOP, value, 100, 0));
+    assert_null(l1_put(l1, &watch, slice_of("a"), 0, 50, 50, &TOP, value, 100, 0));
     free(value);
     l1_unwatch(l1, &watch);
     assert_true(put(l1, "a", 1, 60, 100));
     assert_true(has(l1, "a"));
+    l1_free(&l1);
+}
+
+/* One answer may say of a later moment than the next that nothing has changed: both are kept. */
+static void test_answers_come_in_any_order(void **context)
+{
+    struct l1 *l1 = l1_new(100000, count_free);
+    struct l1_watch watch = l1_watch(l1, 1);
+
+    (void)context;
+    assert_non_null(l1_put(l1, &watch, slice_of("a"), 0, 20, 50, &TOP, malloc(1), 100, 0));
+    assert_non_null(l1_put(l1, &watch, slice_of("b"), 0, 20, 30, &TOP, malloc(1), 100, 0));
+    assert_true(has(l1, "a") && has(l1, "b"));
+    l1_unwatch(l1, &watch);
     l1_free(&l1);
 }
 
@@ -288,10 +301,10 @@ static void test_memory_is_bounded_and_what_is_asked_for_stays(void **context)
     for (int i = 0; i < 5000; i++) {
         snprintf(key, sizeof(key), "crawled %d", i);
         assert_true(put(l1, key, i % 50, 10, 1000));
-        assert_true(l1_counters(l1)->bytes <= 200000);
+        assert_true(l1_counters(l1)->all.bytes <= 200000);
         assert_true(has(l1, "hot"));
     }
-    assert_true(l1_counters(l1)->evicted > 4500);
+    assert_true(l1_counters(l1)->all.evicted > 4500);
     assert_true(l1_counters(l1)->standings <= 50);
     assert_false(put(l1, "huge", 1, 10, 150000));
     l1_free(&l1);
@@ -348,7 +361,8 @@ static struct crypto_key key_of(const char *secret)
 static void test_a_value_comes_back(void **state)
 {
     const struct crypto_key key = key_of("a");
-    struct l2_value value = {.status = 404, .until_ms = 1800000000123, .took_ms = 17}, back;
+    struct l2_value value = {.status = 404, .until_ms = 1800000000123, .made_ms = 1800000000001, .took_ms = 17}, back;
+    struct slice brotli;
     struct buf body, bytes, found;
     char name[L2_NAME_SIZE + 1];
 
@@ -364,12 +378,14 @@ static void test_a_value_comes_back(void **state)
             buf_append_byte(&body, (char)('a' + body.size % 7));
         assert_true(l2_encode(&key, name, &value, buf_slice(&body), &bytes));
         assert_true(sizes[i] < 300 || bytes.size < sizes[i] / 2);
-        assert_true(l2_decode(&key, name, buf_slice(&bytes), &back, &found));
+        assert_true(l2_decode(&key, name, buf_slice(&bytes), &back, &found, &brotli));
         assert_int_equal(found.size, sizes[i]);
         assert_true(sizes[i] == 0 || memcmp(found.data, body.data, sizes[i]) == 0);
         assert_int_equal(back.status, 404);
         assert_int_equal(back.until_ms, value.until_ms);
+        assert_int_equal(back.made_ms, value.made_ms);
         assert_int_equal(back.took_ms, 17);
+        assert_true(sizes[i] < 300 ? brotli.size < 300 : brotli.size > 0 && brotli.size < sizes[i] / 2);
         assert_memory_equal(back.nonces, value.nonces, sizeof(value.nonces));
         buf_done(&found);
         buf_done(&bytes);
@@ -389,6 +405,7 @@ static void test_nothing_else_is_a_value(void **state)
     const struct l2_value value = {.status = 200, .until_ms = 1, .took_ms = 1};
     struct l2_value back;
     struct buf bytes, found;
+    struct slice brotli;
     char name[L2_NAME_SIZE + 1], other[L2_NAME_SIZE + 1];
 
     (void)state;
@@ -399,16 +416,16 @@ static void test_nothing_else_is_a_value(void **state)
     l2_name(&other_key, SLICE("ab"), SLICE("c"), other);
     assert_string_not_equal(name, other);
     assert_true(l2_encode(&key, name, &value, SLICE("{\"entries\": []}"), &bytes));
-    assert_false(l2_decode(&key, other, buf_slice(&bytes), &back, &found));
-    assert_false(l2_decode(&other_key, name, buf_slice(&bytes), &back, &found));
+    assert_false(l2_decode(&key, other, buf_slice(&bytes), &back, &found, &brotli));
+    assert_false(l2_decode(&other_key, name, buf_slice(&bytes), &back, &found, &brotli));
     for (size_t size = 0; size < bytes.size; size++)
-        assert_false(l2_decode(&key, name, (struct slice){bytes.data, size}, &back, &found));
+        assert_false(l2_decode(&key, name, (struct slice){bytes.data, size}, &back, &found, &brotli));
     for (size_t bit = 0; bit < bytes.size * 8; bit++) {
         bytes.data[bit / 8] ^= (char)(1 << bit % 8);
-        assert_false(l2_decode(&key, name, buf_slice(&bytes), &back, &found));
+        assert_false(l2_decode(&key, name, buf_slice(&bytes), &back, &found, &brotli));
         bytes.data[bit / 8] ^= (char)(1 << bit % 8);
     }
-    assert_true(l2_decode(&key, name, buf_slice(&bytes), &back, &found));
+    assert_true(l2_decode(&key, name, buf_slice(&bytes), &back, &found, &brotli));
     buf_done(&found);
     buf_done(&bytes);
 }
@@ -439,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_a_gap_forgets_all),
         cmocka_unit_test(test_entries_hold_until_they_are_touched),
         cmocka_unit_test(test_a_fetch_of_an_older_era_makes_no_entry),
+        cmocka_unit_test(test_answers_come_in_any_order),
         cmocka_unit_test(test_memory_is_bounded_and_what_is_asked_for_stays),
         cmocka_unit_test(test_compressed_bodies_come_back),
         cmocka_unit_test(test_a_value_comes_back),

@@ -1,5 +1,9 @@
 #include "unit.h"
 
+#include <arpa/inet.h>
+
+#include "edge/address.h"
+#include "edge/signature.h"
 #include "edge/target.h"
 
 static struct edge_target *parsed(const char *line)
@@ -104,6 +108,109 @@ static void test_templates(void **context)
     written("", 2, "");
 }
 
+static bool is_private(const char *text)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+        return address_is_private((const struct sockaddr *)&v4);
+    assert_int_equal(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
+    return address_is_private((const struct sockaddr *)&v6);
+}
+
+static void test_private_addresses(void **context)
+{
+    static const char *const private[] = {"0.0.0.0",
+                                          "0.1.2.3",
+                                          "10.0.0.1",
+                                          "10.255.255.255",
+                                          "100.64.0.1",
+                                          "100.127.255.255",
+                                          "127.0.0.1",
+                                          "127.255.0.1",
+                                          "169.254.169.254",
+                                          "172.16.0.1",
+                                          "172.31.255.255",
+                                          "192.0.0.8",
+                                          "192.168.1.1",
+                                          "198.18.0.1",
+                                          "198.19.255.255",
+                                          "224.0.0.1",
+                                          "240.0.0.1",
+                                          "255.255.255.255",
+                                          "::",
+                                          "::1",
+                                          "fc00::1",
+                                          "fdff::1",
+                                          "fe80::1",
+                                          "febf::1",
+                                          "ff02::1",
+                                          "::ffff:127.0.0.1",
+                                          "::ffff:10.1.2.3",
+                                          "64:ff9b::a9fe:a9fe",
+                                          "2002:7f00:1::",
+                                          "2002:a00:1::1",
+                                          "2001::1",
+                                          "2001:1ff::1",
+                                          "::7f00:1",
+                                          "100::1",
+                                          "4000::1"};
+    static const char *const public[] = {"1.1.1.1",        "9.255.255.255",    "11.0.0.0",        "100.63.255.255",
+                                         "100.128.0.0",    "126.255.255.255",  "128.0.0.0",       "169.253.255.255",
+                                         "172.15.255.255", "172.32.0.0",       "192.0.1.0",       "192.167.255.255",
+                                         "198.17.255.255", "198.20.0.0",       "223.255.255.255", "2606:4700::1111",
+                                         "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1", "2001:4860::8888"};
+    const struct sockaddr_storage other = {.ss_family = AF_UNIX};
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++)
+        if (!is_private(private[i]))
+            fail_msg("%s is let through", private[i]);
+    for (size_t i = 0; i < sizeof(public) / sizeof(public[0]); i++)
+        if (is_private(public[i]))
+            fail_msg("%s is refused", public[i]);
+    assert_true(address_is_private((const struct sockaddr *)&other));
+}
+
+/* The example of the convention's own libraries. */
+static void test_a_signature(void **context)
+{
+    uint8_t secret[WEBHOOK_SECRET_MAX];
+    char text[SIGNATURE_TEXT_MAX], shown[WEBHOOK_SECRET_TEXT_MAX];
+    size_t size;
+
+    (void)context;
+    assert_true(webhook_secret_read(SLICE("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), secret, &size));
+    const struct slice key = {(const char *)secret, size};
+    signature_write(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, SLICE("{\"test\": 2432232314}"), text);
+    assert_string_equal(text, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    webhook_secret_write(key, shown);
+    assert_string_equal(shown, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+}
+
+static void test_secrets_that_are_none(void **context)
+{
+    static const char *const bad[] = {
+        "",
+        "whsec_",
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2La",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa-_",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa=w",
+        "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"};
+    uint8_t secret[WEBHOOK_SECRET_MAX];
+    size_t size;
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (webhook_secret_read(slice_of(bad[i]), secret, &size))
+            fail_msg("taken: %s", bad[i]);
+    assert_true(webhook_secret_read(SLICE("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="), secret, &size));
+    assert_int_equal(size, 25);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +218,9 @@ int main(void)
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_templates),
+        cmocka_unit_test(test_private_addresses),
+        cmocka_unit_test(test_a_signature),
+        cmocka_unit_test(test_secrets_that_are_none),
     };
 
     return cmocka_run_group_tests_name("edge", tests, NULL, NULL);

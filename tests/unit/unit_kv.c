@@ -1,6 +1,11 @@
 #include "unit.h"
 
+#include <hiredis/hiredis.h>
+
+#include "base/assert.h"
 #include "kv/keys.h"
+#include "kv/kv.h"
+#include "kv/reader.h"
 #include "kv/scripts.h"
 #include "kv/url.h"
 
@@ -64,11 +69,92 @@ static void test_the_library_is_whole(void **context)
     assert_non_null(strstr(kv_library_text, KV_FUNCTION("apply")));
 }
 
+static redisReader *reader_new(struct arena *arena, size_t bytes_max)
+{
+    redisReader *reader = redisReaderCreate();
+
+    assert_non_null(reader);
+    arena_init(arena, bytes_max);
+    kv_reader_use(reader, arena);
+    return reader;
+}
+
+/* Whole or byte by byte, a reply reads the same; and the next one takes the place of the one before. */
+static void test_replies_are_read_into_an_arena(void **context)
+{
+    static const char bytes[] = "*4\r\n*2\r\n$3\r\na\0b\r\n$0\r\n\r\n:-7\r\n$-1\r\n*0\r\n";
+    struct arena arena;
+    redisReader *reader = reader_new(&arena, 65536);
+    size_t used_bytes = 0;
+
+    (void)context;
+    for (size_t step = 1; step < sizeof(bytes); step++) {
+        void *root = NULL;
+        for (size_t at = 0; at < sizeof(bytes) - 1; at += step) {
+            size_t size = sizeof(bytes) - 1 - at < step ? sizeof(bytes) - 1 - at : step;
+            assert_null(root);
+            assert_int_equal(redisReaderFeed(reader, bytes + at, size), REDIS_OK);
+            assert_int_equal(redisReaderGetReply(reader, &root), REDIS_OK);
+        }
+        const struct redisReply *reply = root, *inner = kv_reply_item(reply, 0);
+        assert_int_equal(kv_reply_count(reply), 4);
+        assert_int_equal(kv_reply_count(inner), 2);
+        assert_true(slice_equal(kv_reply_text(kv_reply_item(inner, 0)), (struct slice){"a\0b", 3}));
+        assert_true(slice_is(kv_reply_text(kv_reply_item(inner, 1)), ""));
+        assert_null(kv_reply_item(inner, 2));
+        assert_int_equal(kv_reply_int(kv_reply_item(reply, 1)), -7);
+        assert_true(kv_reply_is_null(kv_reply_item(reply, 2)));
+        assert_int_equal(kv_reply_count(kv_reply_item(reply, 3)), 0);
+        assert_true(used_bytes == 0 || used_bytes == arena.used_bytes);
+        used_bytes = arena.used_bytes;
+        reader->fn->freeObject(root);
+        assert_int_equal(arena.used_bytes, 0);
+    }
+    assert_int_equal(redisReaderFeed(reader, "-ERR no\r\n+OK\r\n", 14), REDIS_OK);
+    for (int i = 0; i < 2; i++) {
+        void *root;
+        assert_int_equal(redisReaderGetReply(reader, &root), REDIS_OK);
+        assert_int_equal(kv_reply_is_error(root), i == 0);
+        assert_true(kv_reply_is_text(root, i == 0 ? "ERR no" : "OK"));
+        reader->fn->freeObject(root);
+    }
+    redisReaderFree(reader);
+    arena_done(&arena);
+}
+
+/* What is larger than the arena may grow breaks the connection, not the process; and nothing of it is left. */
+static void test_a_reply_has_a_limit(void **context)
+{
+    char large[6000];
+
+    (void)context;
+    memset(large, 'x', sizeof(large));
+    memcpy(large, "*2\r\n$3000\r\n", 11);
+    memcpy(large + 3011, "\r\n$2000\r\n", 9);
+    memcpy(large + 5020, "\r\n", 2);
+    const struct slice replies[] = {SLICE("*100000\r\n"), {large, 5022}};
+    for (size_t i = 0; i < ARRAY_SIZE(replies); i++) {
+        struct arena arena;
+        redisReader *reader = reader_new(&arena, 4096);
+        void *root = NULL;
+        assert_int_equal(redisReaderFeed(reader, replies[i].data, replies[i].size), REDIS_OK);
+        assert_int_equal(redisReaderGetReply(reader, &root), REDIS_ERR);
+        assert_null(root);
+        assert_int_equal(reader->err, REDIS_ERR_OOM);
+        assert_int_equal(arena.used_bytes, 0);
+        redisReaderFree(reader);
+        arena_done(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys_of_one_standing_share_a_tag),
-                                       cmocka_unit_test(test_revisions_keep_their_order), cmocka_unit_test(test_urls),
-                                       cmocka_unit_test(test_the_library_is_whole)};
+                                       cmocka_unit_test(test_revisions_keep_their_order),
+                                       cmocka_unit_test(test_urls),
+                                       cmocka_unit_test(test_the_library_is_whole),
+                                       cmocka_unit_test(test_replies_are_read_into_an_arena),
+                                       cmocka_unit_test(test_a_reply_has_a_limit)};
 
     return cmocka_run_group_tests_name("kv", tests, NULL, NULL);
 }

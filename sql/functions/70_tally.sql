@@ -1,0 +1,172 @@
+-- The tally: what statistics are made of, kept by adding up events as they come.
+--
+--     score_event --(what became visible since the cursor's snapshot)--> tally, tally_rung, tally_slot, tally_day, tally_player
+--
+-- Exactly once: sums and cursor move in one REPEATABLE READ transaction, so both are of its snapshot; a second runner that
+-- slipped past the lock fails on the cursor's row. Each event says how its entries moved, from which key to which. The moves of one
+-- entry follow one another (each was made under the row's lock), so whatever set of transactions a snapshot sees, sums of
+-- [after] - [before] are those of the entries that it sees: that is why a reader can add the events behind the cursor
+-- (72_tally_read.sql) and be exact, on a standby too.
+create or replace function ladder.tally_incarnation()
+    returns text
+    language sql
+    stable
+as $$
+    select e.system_identifier || ' ' || e.incarnation from ladder.epoch e order by e.epoch desc limit 1
+$$;
+comment on function ladder.tally_incarnation() is 'Which tables these are: others, when a dump was restored.';
+
+-- tally_step: how many entries there should be from rung to rung. A rank costs the sum of the rungs above and a count from the
+-- nearest rung on: at 2,000 rungs neither is long. A standing below 10,000 entries has no ladder: counting is as quick.
+create or replace function ladder.tally_step(entries bigint)
+    returns bigint
+    language sql
+    immutable
+as $$
+    select case when entries >= 10000 then greatest(500, entries / 2000) end
+$$;
+comment on function ladder.tally_step(bigint) is 'Entries from rung to rung of a standing of this size; null: it needs no ladder.';
+
+-- tally_raise: puts rungs into one stretch of a standing, from a key (included) to another (excluded; null: to the end).
+create or replace function ladder.tally_raise(p_period ladder.period, p_step bigint, p_from ladder.tally_rung, p_to ladder.tally_rung)
+    returns void
+    language sql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+    delete from ladder.tally_rung r
+    where r.period_id = p_period.id
+      and (r.k1, r.k2, r.k3, r.player) >= (p_from.k1, p_from.k2, p_from.k3, p_from.player)
+      and (p_to is null or (r.k1, r.k2, r.k3, r.player) < (p_to.k1, p_to.k2, p_to.k3, p_to.player));
+    insert into ladder.tally_rung (period_id, k1, k2, k3, player, entries)
+    select p_period.id,
+           case when x.nth = 0 then p_from.k1 else x.k1 end, case when x.nth = 0 then p_from.k2 else x.k2 end,
+           case when x.nth = 0 then p_from.k3 else x.k3 end, case when x.nth = 0 then p_from.player else x.player end,
+           least(p_step, x.last_nth + 1 - x.nth)
+    from (select n.*, max(n.nth) over () as last_nth
+          from (select e.k1, e.k2, e.k3, e.player,
+                       row_number() over (order by e.k1, e.k2, e.k3, e.player) - 1 as nth
+                from ladder.entry e
+                where e.period_id = p_period.id
+                  and e.window_kind = p_period.window_kind
+                  and e.period_start = p_period.starts_at
+                  and not e.removed
+                  and (e.k1, e.k2, e.k3, e.player) >= (p_from.k1, p_from.k2, p_from.k3, p_from.player)
+                  and (p_to is null or (e.k1, e.k2, e.k3, e.player) < (p_to.k1, p_to.k2, p_to.k3, p_to.player))) n) x
+    where x.nth % p_step = 0
+$$;
+comment on function ladder.tally_raise(ladder.period, bigint, ladder.tally_rung, ladder.tally_rung) is 'Puts rungs into a stretch of a standing''s ladder, in place of those that are there.';
+
+-- tally_count: one standing from its entries.
+create or replace function ladder.tally_count(p_id bigint)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+declare
+    p ladder.period;
+    v_entries bigint;
+    v_ordering ladder.score_order;
+begin
+    delete from ladder.tally t where t.period_id = p_id;
+    delete from ladder.tally_rung r where r.period_id = p_id;
+    select * into p from ladder.period q where q.id = p_id;
+    if not found then
+        return;
+    end if;
+    select b.ordering into v_ordering from ladder.board b where b.id = p.board_id;
+    insert into ladder.tally (period_id, entries, total, squares)
+    select p_id, count(*), coalesce(sum(e.score), 0), coalesce(sum(e.score::numeric * e.score), 0)
+    from (select case v_ordering when 'desc' then ~q.k1 else q.k1 end as score
+          from ladder.entry q
+          where q.period_id = p.id and q.window_kind = p.window_kind and q.period_start = p.starts_at and not q.removed) e
+    returning entries into v_entries;
+    if ladder.tally_step(v_entries) is not null then
+        perform ladder.tally_raise(p, ladder.tally_step(v_entries), ladder.tally_lowest(p_id), null);
+    end if;
+end
+$$;
+comment on function ladder.tally_count(bigint) is 'Counts one standing from its entries, and raises its ladder.';
+
+create or replace function ladder.tally_lowest(p_period bigint)
+    returns ladder.tally_rung
+    language sql
+    immutable
+as $$
+    select row(p_period, -9223372036854775808, -9223372036854775808, -9223372036854775808, '', 0)::ladder.tally_rung
+$$;
+comment on function ladder.tally_lowest(bigint) is 'The rung below every key.';
+
+-- tally_start: everything from what there is, when there is no cursor that could be gone on from. What is older than the oldest
+-- event that is kept can't be known again: those days stay as they were.
+create or replace function ladder.tally_start(p_snapshot pg_snapshot)
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog
+    set jit = off
+as $$
+declare
+    v_counted bigint;
+begin
+    delete from ladder.tally_cursor;
+    delete from ladder.tally_recount;
+    delete from ladder.tally;
+    delete from ladder.tally_rung;
+    delete from ladder.tally_slot;
+    delete from ladder.tally_player;
+    delete from ladder.tally_day d
+    where exists (select from ladder.score_event v where v.board_id = d.board_id and v.kind = 'submit');
+    insert into ladder.tally_day (board_id, day, submissions, changes, players, players_of_week, players_of_month, newcomers,
+                                  score_total, score_min, score_max)
+    select x.board_id, x.day, sum(x.submissions), sum(x.changes), count(*),
+           count(*) filter (where date_trunc('week', x.before) is distinct from date_trunc('week', x.day)),
+           count(*) filter (where date_trunc('month', x.before) is distinct from date_trunc('month', x.day)),
+           count(*) filter (where x.before is null), sum(x.score_total), min(x.score_min), max(x.score_max)
+    from (select d.*, lag(d.day) over (partition by d.board_id, d.player order by d.day) as before
+          from (select v.board_id, v.player, (v.achieved_at at time zone b.time_zone)::date as day, count(*) as submissions,
+                       count(v.period_ids) as changes, sum(v.score) as score_total, min(v.score) as score_min, max(v.score) as score_max
+                from ladder.score_event v
+                join ladder.board b on b.id = v.board_id
+                where v.kind = 'submit'
+                group by 1, 2, 3) d) x
+    group by x.board_id, x.day;
+    insert into ladder.tally_player (board_id, player, submissions, changes, first_at, last_at)
+    select v.board_id, v.player, count(*), count(v.period_ids), min(v.achieved_at), max(v.achieved_at)
+    from ladder.score_event v
+    join ladder.board b on b.id = v.board_id
+    where v.kind = 'submit'
+    group by v.board_id, v.player;
+    with slot as (
+        select t.period_id, w.width_s, date_bin(w.width_s * interval '1 second', t.submitted_at, 'epoch') as at,
+               sum(t.submissions) as submissions, sum(t.changes) as changes, sum(t.arrivals) as arrivals, sum(t.departures) as departures
+        from (values (60), (3600)) w (width_s)
+        cross join (
+            select p.id as period_id, v.submitted_at, 1 as submissions, 0 as changes, 0 as arrivals, 0 as departures
+            from ladder.score_event v
+            join ladder.board b on b.id = v.board_id
+            cross join lateral unnest(b.windows) k
+            cross join lateral ladder.period_of(b.id, k, v.achieved_at) p
+            where v.kind = 'submit' and v.submitted_at >= now() - interval '2 days'
+            union all
+            select u.period_id, v.submitted_at, 0, (v.kind = 'submit')::integer,
+                   (v.moves[u.nth][1] is null and v.moves[u.nth][4] is not null)::integer,
+                   (v.moves[u.nth][1] is not null and v.moves[u.nth][4] is null)::integer
+            from ladder.score_event v
+            cross join lateral unnest(v.period_ids) with ordinality as u (period_id, nth)
+            join ladder.period p on p.id = u.period_id
+            where v.submitted_at >= now() - interval '2 days') t
+        group by 1, 2, 3
+    )
+    insert into ladder.tally_slot (period_id, width_s, at, submissions, changes, arrivals, departures)
+    select * from slot;
+    perform ladder.tally_count(p.id) from ladder.period p order by p.id;
+    get diagnostics v_counted = row_count;
+    insert into ladder.tally_cursor (incarnation, snapshot, at) values (ladder.tally_incarnation(), p_snapshot, now());
+    update ladder.refresh_source s set source_v = s.source_v + 1;
+    return v_counted;
+end
+$$;
+comment on function ladder.tally_start(pg_snapshot) is 'Counts everything from the entries and events that there are, and sets the cursor.';

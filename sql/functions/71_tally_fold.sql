@@ -1,0 +1,250 @@
+-- tally_fold: adds what became visible since the cursor's snapshot, and moves the cursor. In a REPEATABLE READ transaction, by the
+-- one runner who holds the lock of the job; see 70_tally.sql. Nothing new: nothing is written, but for the cursor each minute.
+--
+-- Different players: who was last seen on an earlier day is new on this one. Only where submissions come that speak of a day before
+-- the last (imports), the events are asked.
+create or replace function ladder.tally_fold(p_retention interval, out events bigint, out counted bigint)
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+#variable_conflict use_column
+declare
+    v_snapshot constant pg_snapshot := pg_current_snapshot();
+    v_xip xid8[];
+    v_xmax xid8;
+    v_since timestamptz;
+    v_recount bigint[];
+    v_closed text;
+    v_touched text[] := '{}';
+    c ladder.tally_cursor;
+    s record;
+    v_rung record;
+begin
+    events := 0;
+    counted := 0;
+    select * into c from ladder.tally_cursor t;
+    if c.incarnation is distinct from ladder.tally_incarnation() or c.at < now() - p_retention then
+        counted := ladder.tally_start(v_snapshot);
+        return;
+    end if;
+    v_xip := array(select pg_snapshot_xip(c.snapshot));
+    v_xmax := pg_snapshot_xmax(c.snapshot);
+    v_since := c.at - interval '1 hour'; -- a transaction may have begun, and stamped its events, well before it became visible
+    v_recount := array(select distinct r.period_id from ladder.tally_recount r);
+
+    with event as materialized (
+        select v.board_id, v.kind, v.player, v.submitted_at, v.achieved_at, v.score, v.period_ids, v.moves
+        from ladder.score_event v
+        where v.submitted_at >= v_since
+          and (v.xid = any (v_xip) or v.xid >= v_xmax)
+    ),
+    known as materialized (
+        select e.*, b.ordering, b.windows, b.time_zone, (e.achieved_at at time zone b.time_zone)::date as day
+        from event e
+        join ladder.board b on b.id = e.board_id
+    ),
+    change as materialized (
+        select e.kind, e.player, e.submitted_at, e.ordering, p.id as period_id, p.state, e.moves is null as is_unknown,
+               e.moves[u.nth][1] as old_k1, e.moves[u.nth][2] as old_k2, e.moves[u.nth][3] as old_k3,
+               e.moves[u.nth][4] as k1, e.moves[u.nth][5] as k2, e.moves[u.nth][6] as k3
+        from known e
+        cross join lateral unnest(e.period_ids) with ordinality as u (period_id, nth)
+        join ladder.period p on p.id = u.period_id
+    ),
+    -- The standings.
+    summed as (
+        insert into ladder.tally as t (period_id, entries, total, squares)
+        select x.period_id, count(x.score) - count(x.old_score),
+               coalesce(sum(x.score), 0) - coalesce(sum(x.old_score), 0),
+               coalesce(sum(x.score::numeric * x.score), 0) - coalesce(sum(x.old_score::numeric * x.old_score), 0)
+        from (select h.period_id, case h.ordering when 'desc' then ~h.k1 else h.k1 end as score,
+                     case h.ordering when 'desc' then ~h.old_k1 else h.old_k1 end as old_score
+              from change h) x
+        group by x.period_id
+        order by x.period_id
+        on conflict (period_id) do update
+            set entries = t.entries + excluded.entries, total = t.total + excluded.total, squares = t.squares + excluded.squares
+        returning t.period_id, t.entries
+    ),
+    stepped as (
+        update ladder.tally_rung t
+        set entries = t.entries + x.entries
+        from (select r.period_id, r.k1, r.k2, r.k3, r.player, sum(m.sign) as entries
+              from (select h.period_id, h.old_k1 as k1, h.old_k2 as k2, h.old_k3 as k3, h.player, -1 as sign from change h where h.old_k1 is not null
+                    union all
+                    select h.period_id, h.k1, h.k2, h.k3, h.player, 1 from change h where h.k1 is not null) m
+              cross join lateral (
+                  select q.*
+                  from ladder.tally_rung q
+                  where q.period_id = m.period_id
+                    and (q.k1, q.k2, q.k3, q.player) <= (m.k1, m.k2, m.k3, m.player)
+                  order by q.k1 desc, q.k2 desc, q.k3 desc, q.player desc
+                  limit 1) r
+              group by r.period_id, r.k1, r.k2, r.k3, r.player
+              having sum(m.sign) <> 0) x
+        where t.period_id = x.period_id and t.k1 = x.k1 and t.k2 = x.k2 and t.k3 = x.k3 and t.player = x.player
+        returning t.period_id, t.k1, t.k2, t.k3, t.player, t.entries
+    ),
+    -- The clock.
+    slotted as (
+        insert into ladder.tally_slot as t (period_id, width_s, at, submissions, changes, arrivals, departures)
+        select x.period_id, w.width_s, date_bin(w.width_s * interval '1 second', x.submitted_at, 'epoch'),
+               sum(x.submissions), sum(x.changes), sum(x.arrivals), sum(x.departures)
+        from (select p.id as period_id, e.submitted_at, 1 as submissions, 0 as changes, 0 as arrivals, 0 as departures
+              from known e
+              cross join lateral unnest(e.windows) k
+              cross join lateral ladder.period_of(e.board_id, k, e.achieved_at) p
+              where e.kind = 'submit'
+              union all
+              select h.period_id, h.submitted_at, 0, (h.kind = 'submit')::integer, (h.old_k1 is null and h.k1 is not null)::integer,
+                     (h.old_k1 is not null and h.k1 is null)::integer
+              from change h) x
+        cross join (values (1), (60), (3600)) w (width_s)
+        group by 1, 2, 3
+        order by 1, 2, 3
+        on conflict (period_id, width_s, at) do update
+            set submissions = t.submissions + excluded.submissions, changes = t.changes + excluded.changes,
+                arrivals = t.arrivals + excluded.arrivals, departures = t.departures + excluded.departures
+    ),
+    -- The calendar.
+    seen as materialized (
+        select x.*, t.player is null as is_new, (t.last_at at time zone x.time_zone)::date as last_day,
+               lag(x.day) over (partition by x.board_id, x.player order by x.day) as before
+        from (select e.board_id, e.player collate "C" as player, e.time_zone, e.day, count(*) as submissions, count(e.period_ids) as changes,
+                     min(e.achieved_at) as first_at, max(e.achieved_at) as last_at, sum(e.score) as score_total,
+                     min(e.score) as score_min, max(e.score) as score_max
+              from known e
+              where e.kind = 'submit'
+              group by 1, 2, 3, 4) x
+        left join ladder.tally_player t on t.player = x.player and t.board_id = x.board_id
+    ),
+    flagged as (
+        select x.*,
+               case when x.is_new or x.day > x.last_day then true
+                    when x.day = x.last_day then false
+                    else not ladder.tally_saw(x.board_id, x.player, x.time_zone, x.day, x.day, v_xip, v_xmax) end as is_of_day,
+               case when date_trunc('week', x.before) = date_trunc('week', x.day) then false
+                    when x.is_new or date_trunc('week', x.day) > date_trunc('week', x.last_day) then true
+                    when date_trunc('week', x.day) = date_trunc('week', x.last_day) then false
+                    else not ladder.tally_saw(x.board_id, x.player, x.time_zone, date_trunc('week', x.day)::date,
+                                              date_trunc('week', x.day)::date + 6, v_xip, v_xmax) end as is_of_week,
+               case when date_trunc('month', x.before) = date_trunc('month', x.day) then false
+                    when x.is_new or date_trunc('month', x.day) > date_trunc('month', x.last_day) then true
+                    when date_trunc('month', x.day) = date_trunc('month', x.last_day) then false
+                    else not ladder.tally_saw(x.board_id, x.player, x.time_zone, date_trunc('month', x.day)::date,
+                                              (date_trunc('month', x.day) + interval '1 month')::date - 1, v_xip, v_xmax) end as is_of_month
+        from seen x
+    ),
+    dated as (
+        insert into ladder.tally_day as t (board_id, day, submissions, changes, players, players_of_week, players_of_month, newcomers,
+                                           score_total, score_min, score_max)
+        select x.board_id, x.day, sum(x.submissions), sum(x.changes), count(*) filter (where x.is_of_day),
+               count(*) filter (where x.is_of_week), count(*) filter (where x.is_of_month),
+               count(*) filter (where x.is_new and x.before is null), sum(x.score_total), min(x.score_min), max(x.score_max)
+        from flagged x
+        group by x.board_id, x.day
+        order by x.board_id, x.day
+        on conflict (board_id, day) do update
+            set submissions = t.submissions + excluded.submissions, changes = t.changes + excluded.changes,
+                players = t.players + excluded.players, players_of_week = t.players_of_week + excluded.players_of_week,
+                players_of_month = t.players_of_month + excluded.players_of_month, newcomers = t.newcomers + excluded.newcomers,
+                score_total = t.score_total + excluded.score_total, score_min = least(t.score_min, excluded.score_min),
+                score_max = greatest(t.score_max, excluded.score_max)
+    ),
+    played as (
+        insert into ladder.tally_player as t (board_id, player, submissions, changes, first_at, last_at)
+        select x.board_id, x.player, sum(x.submissions), sum(x.changes), min(x.first_at), max(x.last_at)
+        from seen x
+        group by x.board_id, x.player
+        order by x.board_id, x.player
+        on conflict (board_id, player) do update
+            set submissions = t.submissions + excluded.submissions, changes = t.changes + excluded.changes,
+                first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at)
+    )
+    select (select count(*) from event) as events,
+           (select count(*) from seen) as submissions,
+           (select count(*) from summed) as standings,
+           exists (select from change h where h.state <> 'open' and h.kind = 'remove') as has_erased,
+           array(select distinct h.period_id from change h where h.is_unknown) as unknown,
+           array(select t.period_id from summed t
+                 where ladder.tally_step(t.entries) is not null
+                   and not exists (select from ladder.tally_rung r where r.period_id = t.period_id)) as grown,
+           array(select row(t.period_id, t.k1, t.k2, t.k3, t.player, t.entries)::ladder.tally_rung
+                 from stepped t
+                 where t.entries > 4 * 500
+                   and t.entries > 4 * ladder.tally_step(greatest(10000, (select n.entries from summed n where n.period_id = t.period_id)))) as wide
+    into s;
+    events := s.events;
+
+    -- Who was erased while his last events were being added came back into tally_player.
+    if s.events > 0 then
+        delete from ladder.tally_player t
+        using (select distinct v.board_id, v.player
+               from ladder.score_event v
+               where v.kind = 'remove' and v.submitted_at >= v_since and (v.xid = any (v_xip) or v.xid >= v_xmax)) g
+        where t.board_id = g.board_id
+          and t.player = g.player
+          and not exists (select from ladder.score_event v where v.board_id = g.board_id and v.player = g.player and v.kind = 'submit');
+    end if;
+
+    -- What can't be added up is counted; ladders are raised and mended.
+    v_recount := array(select distinct x from unnest(v_recount || s.unknown || s.grown) x);
+    perform ladder.tally_count(x) from unnest(v_recount) x;
+    counted := cardinality(v_recount);
+    delete from ladder.tally_recount r;
+    for v_rung in
+        select p as period, w as rung, ladder.tally_step(greatest(10000, t.entries)) as step
+        from unnest(s.wide) w
+        join ladder.period p on p.id = w.period_id
+        join ladder.tally t on t.period_id = w.period_id
+        where w.period_id <> all (v_recount)
+    loop
+        perform ladder.tally_raise(v_rung.period, v_rung.step, v_rung.rung,
+                                   (select r from ladder.tally_rung r
+                                    where r.period_id = (v_rung.rung).period_id
+                                      and (r.k1, r.k2, r.k3, r.player)
+                                          > ((v_rung.rung).k1, (v_rung.rung).k2, (v_rung.rung).k3, (v_rung.rung).player)
+                                    order by r.k1, r.k2, r.k3, r.player
+                                    limit 1));
+    end loop;
+
+    -- Which views show something else now.
+    v_closed := (select p.closed_at::text from ladder.period p where p.closed_at is not null order by p.closed_at desc limit 1);
+    update ladder.refresh_source r
+    set source_v = r.source_v + 1, mark = coalesce(v_closed, '')
+    where r.view = 'hall_of_fame'
+      and (r.mark <> coalesce(v_closed, '') or s.has_erased);
+    if s.standings > 0 or counted > 0 then
+        v_touched := '{standing_statistics,standing_histogram,rank_ladder,player_total}';
+    end if;
+    if s.submissions > 0 then
+        v_touched := v_touched || '{daily_activity,player_total}'::text[];
+    end if;
+    update ladder.refresh_source r set source_v = r.source_v + 1 where r.view = any (v_touched);
+
+    if s.events > 0 or counted > 0 or c.at < now() - interval '1 minute' then
+        update ladder.tally_cursor t set snapshot = v_snapshot, at = now();
+        delete from ladder.tally_slot t where t.width_s = 1 and t.at < now() - interval '5 minutes';
+        delete from ladder.tally_slot t where t.width_s = 60 and t.at < now() - interval '2 days';
+    end if;
+end
+$$;
+comment on function ladder.tally_fold(interval) is 'Adds up the events since the cursor and moves it; returns how many they were, and how many standings were counted anew.';
+
+create or replace function ladder.tally_saw(p_board bigint, p_player text, p_zone text, p_first date, p_last date, p_xip xid8[], p_xmax xid8)
+    returns boolean
+    language sql
+    stable
+    set search_path = pg_catalog
+as $$
+    select exists (select
+                   from ladder.score_event v
+                   where v.board_id = p_board
+                     and v.player = p_player collate "C"
+                     and v.kind = 'submit'
+                     and (v.achieved_at at time zone p_zone)::date between p_first and p_last
+                     and not (v.xid = any (p_xip) or v.xid >= p_xmax))
+$$;
+comment on function ladder.tally_saw(bigint, text, text, date, date, xid8[], xid8) is 'Did the player submit to the board in these days, as far as the cursor knows?';

@@ -1,0 +1,292 @@
+-- Statistics of a standing, exact to the last digit: numeric division and roots are only as long as they think they should be, so
+-- what is rounded here are whole numbers.
+
+-- mean_of: to six digits behind the point, half away from zero.
+create or replace function ladder.mean_of(entries bigint, total numeric)
+    returns numeric
+    language sql
+    immutable
+as $$
+    select case when entries > 0 then sign(total) * div(2000000 * abs(total) + entries, 2 * entries::numeric) * 0.000001 end
+$$;
+comment on function ladder.mean_of(bigint, numeric) is 'The mean, to six digits behind the point.';
+
+-- deviation_of: of all entries, not of a sample of them; to six digits, half up. With d = n * sum of squares - square of the sum:
+-- sqrt(d) / n, times 10^6, is rounded by way of the whole root of 4 * 10^12 * d.
+create or replace function ladder.deviation_of(entries bigint, total numeric, squares numeric)
+    returns numeric
+    language plpgsql
+    immutable
+    set search_path = pg_catalog
+as $$
+declare
+    v_square constant numeric := 4000000000000 * (entries * squares - total * total);
+    v_root numeric := floor(sqrt(v_square));
+begin
+    if entries = 0 then
+        return null;
+    end if;
+    while v_root * v_root > v_square loop
+        v_root := v_root - 1;
+    end loop;
+    while (v_root + 1) * (v_root + 1) <= v_square loop
+        v_root := v_root + 1;
+    end loop;
+    return div(v_root + entries, 2 * entries::numeric) * 0.000001;
+end
+$$;
+comment on function ladder.deviation_of(bigint, numeric, numeric) is 'The standard deviation, to six digits behind the point.';
+
+-- bin_starts: with which scores the second bin and those behind it begin. width: as equal as whole numbers allow. log: powers of two, zero,
+-- and their mirror image below it.
+create or replace function ladder.bin_starts(p_kind text, p_bins integer, p_lowest bigint, p_highest bigint)
+    returns bigint[]
+    language sql
+    immutable
+as $$
+    select case p_kind
+               when 'width' then
+                   array(select (p_lowest + div(i * (p_highest::numeric - p_lowest + 1), x.bins))::bigint
+                         from (select least(p_bins, p_highest::numeric - p_lowest + 1)::integer as bins) x
+                         cross join lateral generate_series(1, x.bins - 1) i
+                         order by i)
+               when 'log' then
+                   array(select y.score
+                         from (select 0::bigint as score
+                               union all select 1::bigint << k from generate_series(0, 62) k
+                               union all select 1 - (1::bigint << k) from generate_series(1, 62) k
+                               union all select -9223372036854775807) y
+                         where y.score > p_lowest and y.score <= p_highest
+                         order by y.score)
+               else '{}'
+           end
+$$;
+comment on function ladder.bin_starts(text, integer, bigint, bigint) is 'Where the bins of a histogram begin, but for the first.';
+
+-- standing_rungs: the whole ladder as it stands now: the keys of its rungs and how many entries are before each; and what the events
+-- behind the cursor add to the sums of k1 and its squares. Of a standing that has none, or none that may be used: the lowest rung.
+create or replace function ladder.standing_rungs(p_period bigint, out is_sure boolean, out k1 bigint[], out k2 bigint[], out k3 bigint[],
+                                                 out player text[], out before bigint[],
+                                                 out moved bigint, out moved_k1 numeric, out moved_squares numeric)
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+#variable_conflict use_column
+begin
+    is_sure := ladder.tally_is_sure(p_period);
+    if is_sure then
+        with move as materialized (
+            select m.* from ladder.tally_moves(p_period) m
+        ),
+        crossed as (
+            select r.k1, r.k2, r.k3, r.player, sum(m.sign) as entries
+            from move m
+            cross join lateral (select q.*
+                                from ladder.tally_rung q
+                                where q.period_id = p_period
+                                  and (q.k1, q.k2, q.k3, q.player) <= (m.k1, m.k2, m.k3, m.player collate "C")
+                                order by q.k1 desc, q.k2 desc, q.k3 desc, q.player desc
+                                limit 1) r
+            group by r.k1, r.k2, r.k3, r.player
+        ),
+        rung as (
+            select r.k1, r.k2, r.k3, r.player,
+                   sum(r.entries + coalesce(c.entries, 0)) over (order by r.k1, r.k2, r.k3, r.player) - (r.entries + coalesce(c.entries, 0)) as before
+            from ladder.tally_rung r
+            left join crossed c on c.k1 = r.k1 and c.k2 = r.k2 and c.k3 = r.k3 and c.player = r.player
+            where r.period_id = p_period
+            order by r.k1, r.k2, r.k3, r.player
+        )
+        select x.*, y.*
+        into k1, k2, k3, player, before, moved, moved_k1, moved_squares
+        from (select array_agg(r.k1), array_agg(r.k2), array_agg(r.k3), array_agg(r.player::text), array_agg(r.before::bigint) from rung r) x
+        cross join (select coalesce(sum(m.sign), 0), coalesce(sum(m.sign * m.k1::numeric), 0), coalesce(sum(m.sign * m.k1::numeric * m.k1), 0) from move m) y;
+    end if;
+    if k1 is null then
+        select array[r.k1], array[r.k2], array[r.k3], array[r.player::text], array[0] into k1, k2, k3, player, before from ladder.tally_lowest(p_period) r;
+    end if;
+end
+$$;
+comment on function ladder.standing_rungs(bigint) is 'The ladder of a standing as it stands now.';
+
+-- standing_statistics: a standing in numbers, all of one snapshot. Bins: width and log by bin_starts, count as equal as they can be.
+-- A small standing is read whole; a large one by its ladder, which is fetched once: what costs here is planning.
+create or replace function ladder.standing_statistics(p_window ladder.window_kind, p_start timestamptz, p_period bigint,
+                                                      p_percentiles double precision[], p_bin_kind text, p_bins integer,
+                                                      out entries bigint, out total numeric, out squares numeric,
+                                                      out lowest bigint, out highest bigint, out percentiles bigint[],
+                                                      out bin_from bigint[], out bin_to bigint[], out bin_entries bigint[])
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+#variable_conflict use_column
+declare
+    v_is_desc constant boolean := (select b.ordering = 'desc' from ladder.period p join ladder.board b on b.id = p.board_id where p.id = p_period);
+    v_scores bigint[]; -- of a small standing: all, the best first
+    v_lower bigint[];  -- how many have a lower score than each bin
+    v_places bigint[]; -- from 0, the best: those whose scores are wanted
+    v_found bigint[];
+    r record;
+begin
+    percentiles := '{}';
+    bin_from := '{}';
+    bin_to := '{}';
+    bin_entries := '{}';
+    if not exists (select from ladder.tally_rung q where q.period_id = p_period) then
+        v_scores := array(select case when v_is_desc then ~e.k1 else e.k1 end
+                          from ladder.entry e
+                          where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed
+                          order by e.k1, e.k2, e.k3, e.player);
+        select count(*), coalesce(sum(x), 0), coalesce(sum(x::numeric * x), 0) into entries, total, squares from unnest(v_scores) x;
+    else
+        select * into r from ladder.standing_rungs(p_period);
+        if r.is_sure then
+            -- A desc board's score is ~k1 = -k1 - 1.
+            select t.entries + r.moved,
+                   t.total + case when v_is_desc then -r.moved_k1 - r.moved else r.moved_k1 end,
+                   t.squares + case when v_is_desc then r.moved_squares + 2 * r.moved_k1 + r.moved else r.moved_squares end
+            into entries, total, squares
+            from ladder.tally t
+            where t.period_id = p_period;
+        else
+            select count(*), coalesce(sum(x.score), 0), coalesce(sum(x.score::numeric * x.score), 0)
+            into entries, total, squares
+            from (select case when v_is_desc then ~e.k1 else e.k1 end as score
+                  from ladder.entry e
+                  where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed) x;
+        end if;
+    end if;
+    if entries = 0 then
+        return;
+    end if;
+    -- The best, the last, the last that has at least each percentile (percentile_rank of board/board.h), the ends of bins of equal count.
+    v_places := array[0, entries - 1]
+                || array(select greatest(0, entries - ceil(q.p * (entries - 1) / 100::float8 - 1e-6::float8)::bigint - 1)
+                         from unnest(p_percentiles) with ordinality as q (p, nth)
+                         order by q.nth);
+    if p_bin_kind = 'count' then
+        p_bins := least(p_bins, entries);
+        v_places := v_places
+                    || array(select case when v_is_desc then entries - 1 - x.place else x.place end
+                             from generate_series(1, p_bins) i
+                             cross join lateral (values (div((i - 1) * entries::numeric, p_bins)::bigint, 1),
+                                                        (div(i * entries::numeric, p_bins)::bigint - 1, 2)) x (place, nth)
+                             order by i, x.nth);
+    end if;
+    if v_scores is not null then
+        v_found := array(select v_scores[q.place + 1] from unnest(v_places) with ordinality as q (place, nth) order by q.nth);
+    else
+        v_found := array(select case when v_is_desc then ~x.k1 else x.k1 end
+                         from (select y.*, width_bucket(y.place, r.before) as rung from unnest(v_places) with ordinality as y (place, nth)) q
+                         cross join lateral (select e.k1
+                                             from ladder.entry e
+                                             where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed
+                                               and (e.k1, e.k2, e.k3, e.player)
+                                                   >= (r.k1[q.rung], r.k2[q.rung], r.k3[q.rung], r.player[q.rung] collate "C")
+                                             order by e.k1, e.k2, e.k3, e.player
+                                             offset q.place - r.before[q.rung]
+                                             limit 1) x
+                         order by q.nth);
+    end if;
+    highest := v_found[case when v_is_desc then 1 else 2 end];
+    lowest := v_found[case when v_is_desc then 2 else 1 end];
+    percentiles := v_found[3:2 + cardinality(p_percentiles)];
+    if p_bin_kind = 'count' then
+        bin_from := array(select v_found[2 + cardinality(p_percentiles) + 2 * i - 1] from generate_series(1, p_bins) i order by i);
+        bin_to := array(select v_found[2 + cardinality(p_percentiles) + 2 * i] from generate_series(1, p_bins) i order by i);
+        bin_entries := array(select div(i * entries::numeric, p_bins)::bigint - div((i - 1) * entries::numeric, p_bins)::bigint
+                             from generate_series(1, p_bins) i order by i);
+    elsif p_bin_kind <> '' then
+        bin_from := lowest || ladder.bin_starts(p_bin_kind, p_bins, lowest, highest);
+        if v_scores is not null then
+            v_lower := array(select (select count(*) from unnest(v_scores) x where x < q.score)
+                             from unnest(bin_from) with ordinality as q (score, nth) order by q.nth);
+        else
+            -- How many keys are before the first one with a k1; on a desc board those of the bin and above it.
+            v_lower := 0::bigint
+                       || array(select case when v_is_desc then entries - (r.before[q.rung] + x.count) else r.before[q.rung] + x.count end
+                                from (select y.k1, y.nth, width_bucket(y.k1 - 1, r.k1) as rung
+                                      from (select case when v_is_desc then (~z.score) + 1 else z.score end as k1, z.nth
+                                            from unnest(bin_from[2:]) with ordinality as z (score, nth)) y) q
+                                cross join lateral (select count(*)
+                                                    from ladder.entry e
+                                                    where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period
+                                                      and not e.removed
+                                                      and (e.k1, e.k2, e.k3, e.player)
+                                                          >= (r.k1[q.rung], r.k2[q.rung], r.k3[q.rung], r.player[q.rung] collate "C")
+                                                      and e.k1 < q.k1) x
+                                order by q.nth);
+        end if;
+        bin_to := array(select x - 1 from unnest(bin_from[2:]) with ordinality as q (x, nth) order by q.nth) || highest;
+        bin_entries := array(select (v_lower || entries)[q.nth + 1] - q.lower
+                             from unnest(v_lower) with ordinality as q (lower, nth)
+                             order by q.nth);
+    end if;
+end
+$$;
+comment on function ladder.standing_statistics(ladder.window_kind, timestamptz, bigint, double precision[], text, integer)
+    is 'A standing in numbers.';
+
+-- standing_activity: submissions that fell into a period, and its new entries, from three moments on: the last 60 seconds, 60 minutes
+-- and 24 hours up to the present second, minute and minute, which are in.
+create or replace function ladder.standing_activity(p_period bigint,
+                                                    out since timestamptz[], out submissions bigint[], out arrivals bigint[])
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+#variable_conflict use_column
+declare
+    c constant ladder.tally_cursor := (select t from ladder.tally_cursor t);
+    v_xip constant xid8[] := array(select pg_snapshot_xip(c.snapshot));
+    v_xmax constant xid8 := pg_snapshot_xmax(c.snapshot);
+    v_minute constant timestamptz := date_trunc('second', now()) - interval '59 seconds';
+    v_hour constant timestamptz := date_trunc('minute', now()) - interval '59 minutes';
+    v_day constant timestamptz := date_trunc('minute', now()) - interval '23 hours 59 minutes';
+begin
+    if c is null then
+        return; -- nobody has counted yet
+    end if;
+    since := array[v_minute, v_hour, v_day];
+    with event as (
+        select v.submitted_at, v.achieved_at, v.kind, v.period_ids, v.moves
+        from ladder.score_event v
+        where v.board_id = (select p.board_id from ladder.period p where p.id = p_period)
+          and v.submitted_at >= c.at - interval '1 hour'
+          and (v.xid = any (v_xip) or v.xid >= v_xmax)
+    ),
+    part as (
+        select t.width_s, t.at, t.submissions, t.arrivals
+        from ladder.tally_slot t
+        where t.period_id = p_period
+          and (t.width_s = 1 and t.at >= v_minute or t.width_s = 60 and t.at >= v_day)
+        union all
+        select null, e.submitted_at, 1, 0
+        from event e
+        join ladder.period p on p.id = p_period and e.achieved_at >= p.starts_at and e.achieved_at < p.ends_at
+        where e.kind = 'submit'
+        union all
+        select null, e.submitted_at, 0, 1
+        from event e
+        cross join lateral unnest(e.period_ids) with ordinality as u (period_id, nth)
+        where u.period_id = p_period and e.moves[u.nth][1] is null and e.moves[u.nth][4] is not null
+    )
+    select array[coalesce(sum(p.submissions) filter (where p.at >= v_minute and p.width_s is distinct from 60), 0),
+                 coalesce(sum(p.submissions) filter (where p.at >= v_hour and p.width_s is distinct from 1), 0),
+                 coalesce(sum(p.submissions) filter (where p.at >= v_day and p.width_s is distinct from 1), 0)],
+           array[coalesce(sum(p.arrivals) filter (where p.at >= v_minute and p.width_s is distinct from 60), 0),
+                 coalesce(sum(p.arrivals) filter (where p.at >= v_hour and p.width_s is distinct from 1), 0),
+                 coalesce(sum(p.arrivals) filter (where p.at >= v_day and p.width_s is distinct from 1), 0)]
+    into submissions, arrivals
+    from part p;
+end
+$$;
+comment on function ladder.standing_activity(bigint) is 'Submissions and new entries of a standing in the last minute, hour and day.';

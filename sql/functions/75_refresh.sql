@@ -1,0 +1,88 @@
+-- refresh_register: at the end of each file of sql/views. The worker owns the view, since only an owner may refresh it; it is filled
+-- by the first refresh.
+create or replace function ladder.refresh_register(p_view text, p_interval_ms bigint)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog
+as $$
+begin
+    grant create on schema ladder to ladder_worker;
+    execute format('alter materialized view ladder.%I owner to ladder_worker', p_view);
+    revoke create on schema ladder from ladder_worker;
+    execute format('grant select on ladder.%I to ladder_app', p_view);
+    insert into ladder.refresh_source (view) values (p_view) on conflict (view) do update set source_v = refresh_source.source_v + 1;
+    insert into ladder.refresh_state (view, interval_ms)
+    values (p_view, p_interval_ms)
+    on conflict (view) do update set refreshed_at = '-infinity', not_before = '-infinity', fails = 0;
+end
+$$;
+comment on function ladder.refresh_register(text, bigint) is 'Hands a new materialized view to the worker, to be refreshed at most so often.';
+
+-- refresh_view: refreshes one in the transaction of the caller, who holds its lock; returns how many rows it has. Readers go on
+-- reading the old rows, on standbys too; only a view that was never filled is filled the other way.
+create or replace function ladder.refresh_view(p_view text)
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog
+as $$
+declare
+    v_source bigint := (select s.source_v from ladder.refresh_source s where s.view = p_view);
+    v_is_filled boolean := (select c.relispopulated from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relname = p_view and c.relkind = 'm');
+    v_as_of timestamptz := (select c.at from ladder.tally_cursor c);
+    v_rows bigint;
+begin
+    execute format('refresh materialized view %s ladder.%I', case when v_is_filled then 'concurrently' else '' end, p_view);
+    execute format('select count(*) from ladder.%I', p_view) into v_rows;
+    update ladder.refresh_state r
+    set done_v = v_source, refreshed_at = now(), as_of = v_as_of, fails = 0, not_before = '-infinity'
+    where r.view = p_view;
+    return v_rows;
+end
+$$;
+comment on function ladder.refresh_view(text) is 'Refreshes a materialized view and notes up to where; returns its rows.';
+
+-- refresh_due: the same from SQL, for pg_cron: adds up what is new, then refreshes what is due, under the same locks as the worker.
+create or replace procedure ladder.refresh_due(p_retention_days integer default 400)
+    language plpgsql
+as $$
+declare
+    v_view record;
+    v_id bigint;
+    v_rows bigint;
+    v_start timestamptz;
+begin
+    commit;
+    if pg_try_advisory_lock(hashtext('ladder.job'), hashtext('tally')) then
+        commit;
+        set transaction isolation level repeatable read;
+        perform ladder.tally_fold(p_retention_days * interval '1 day');
+        commit;
+        perform pg_advisory_unlock(hashtext('ladder.job'), hashtext('tally'));
+    end if;
+    for v_view in select r.view from ladder.refresh_state r order by r.view loop
+        continue when not pg_try_advisory_lock(hashtext('ladder.job'), hashtext('refresh ' || v_view.view));
+        commit;
+        if exists (select
+                   from ladder.refresh_state r
+                   join ladder.refresh_source s on s.view = r.view
+                   where r.view = v_view.view
+                     and s.source_v <> r.done_v
+                     and r.refreshed_at <= now() - r.interval_ms * interval '1 millisecond'
+                     and r.not_before <= now()) then
+            update ladder.refresh_run r set ended_at = now(), error = 'the runner died' where r.view = v_view.view and r.ended_at is null;
+            insert into ladder.refresh_run (view, reason, runner)
+            values (v_view.view, 'refresh_due', 'backend ' || pg_backend_pid())
+            returning id into v_id;
+            commit;
+            v_start := clock_timestamp();
+            v_rows := ladder.refresh_view(v_view.view);
+            update ladder.refresh_run r
+            set ended_at = clock_timestamp(), rows = v_rows, took_ms = extract(epoch from clock_timestamp() - v_start) * 1000
+            where r.id = v_id;
+            commit;
+        end if;
+        perform pg_advisory_unlock(hashtext('ladder.job'), hashtext('refresh ' || v_view.view));
+    end loop;
+end
+$$;
+comment on procedure ladder.refresh_due(integer) is 'Adds up what is new and refreshes the views that are due, for pg_cron.';

@@ -1,0 +1,2 @@
+-- $1 board
+select ladder.combine($1::bigint) as changed

@@ -1,0 +1,6 @@
+-- The combined boards.
+select c.board_id
+from ladder.combination c
+join ladder.board b on b.id = c.board_id
+where b.deleted_at is null
+order by c.caught_up_at nulls first

@@ -1,0 +1,6 @@
+-- Facets that were dropped a while ago: no server takes submissions for them any more.
+select d.facet_id, d.board_id
+from ladder.facet_drop d
+where d.dropped_at < now() - interval '1 minute'
+order by d.dropped_at
+limit 100

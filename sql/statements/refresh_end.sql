@@ -1,0 +1,14 @@
+-- The end of a refresh. After a failure the view waits: its interval, doubled with each failure, an hour at most.
+-- $1 id, $2 rows, $3 error, $4 milliseconds
+with ended as (
+    update ladder.refresh_run r
+    set ended_at = now(), rows = $2::bigint, error = $3::text, took_ms = $4::bigint
+    where r.id = $1::bigint
+    returning r.view, r.error
+)
+update ladder.refresh_state s
+set fails = s.fails + 1,
+    not_before = now() + least(3600000, greatest(1000, s.interval_ms) * (1 << least(s.fails, 12))) * interval '1 millisecond'
+from ended e
+where s.view = e.view
+  and e.error is not null

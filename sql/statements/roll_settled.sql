@@ -1,0 +1,12 @@
+-- Third step: the periods whose every submission that was on its way has ended, and those closed without ranks.
+-- $1 limit
+select p.id
+from ladder.period p
+where p.state = 'closing'
+  and p.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
+union all
+select p.id
+from ladder.period p
+where p.state = 'closed'
+  and p.final_count is null
+limit $1::int

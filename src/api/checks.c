@@ -1,0 +1,99 @@
+#include "api/checks.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool parameter_is_known(const char *known, struct slice name)
+{
+    while (*known) {
+        size_t size = strcspn(known, " ");
+        if (slice_equal((struct slice){known, size}, name))
+            return true;
+        known += size + (known[size] == ' ');
+    }
+    return false;
+}
+
+/* "a b c " as people read it: "a, b, c". */
+static void parameters_list(const char *known, char *out, size_t size)
+{
+    size_t at = 0;
+
+    for (; *known && at + 2 < size; known++) {
+        bool is_space = *known == ' ';
+        if (is_space && !known[1])
+            break;
+        if (is_space)
+            out[at++] = ',';
+        out[at++] = *known;
+    }
+    out[at] = 0;
+}
+
+bool parameters_check(struct api_call *call, struct error *error)
+{
+    const struct http_request *http = call->http;
+
+    for (int i = 0; i < http->parameter_count; i++)
+        if (!parameter_is_known(call->route->parameters, http->parameters[i].name)) {
+            char field[ERROR_FIELD_MAX], known[ERROR_MESSAGE_MAX];
+            snprintf(field, sizeof(field), "%.60s", http->parameters[i].name.data);
+            parameters_list(call->route->parameters, known, sizeof(known));
+            return error_set_field(error, ERROR_INVALID_PARAMETER, field, "there is no such query parameter here%s%s",
+                                   known[0] ? "; there are " : "", known);
+        }
+    struct slice integers = api_text(call, "integers");
+    if (integers.data && !slice_is(integers, "string") && !slice_is(integers, "number"))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "integers", "must be number or string");
+    call->integers_as_strings = slice_is(integers, "string");
+    struct slice source = api_text(call, "source");
+    if (source.data && !slice_is(source, "true") && !slice_is(source, "false"))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "source", "must be true or false");
+    call->shows_source = slice_is(source, "true");
+    return true;
+}
+
+bool token_check(struct api_call *call, struct error *error)
+{
+    struct slice text = http_header(call->http, "Ladder-Token");
+
+    if (!text.data)
+        return true;
+    call->has_token = true;
+    return token_decode(text, api_token_key(call->api), &call->token, error);
+}
+
+bool claim_check(struct api_call *call, struct error *error)
+{
+    struct slice key = http_header(call->http, "Idempotency-Key");
+    struct buf text;
+
+    if (!key.data || call->http->method == HTTP_GET || call->http->method == HTTP_HEAD)
+        return true;
+    /* The draft wants a quoted string; bare ones are common. */
+    if (key.size >= 2 && key.data[0] == '"' && key.data[key.size - 1] == '"')
+        key = (struct slice){key.data + 1, key.size - 2};
+    if (key.size < 1 || key.size > 255)
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "Idempotency-Key", "the key has 1 to 255 characters, not %zu", key.size);
+    call->has_claim = true;
+    buf_init(&text, 1024);
+    buf_printf(&text, "%lld\n", (long long)call->key.game_id);
+    buf_append_slice(&text, key);
+    crypto_digest(buf_slice(&text), call->claim.key);
+    buf_done(&text);
+    buf_init(&text, 128 << 20);
+    buf_printf(&text, "%s %s\n", http_method_name(call->http->method), call->http->target.data);
+    buf_append_slice(&text, buf_slice(&call->http->body));
+    crypto_digest(buf_slice(&text), call->claim.hash);
+    buf_done(&text);
+    return true;
+}
+
+bool conditions_check(struct api_call *call, struct error *error)
+{
+    bool is_read = call->http->method == HTTP_GET || call->http->method == HTTP_HEAD;
+
+    if (is_read || call->route->flags & API_CONDITIONAL || (!http_header(call->http, "If-Match").data && !http_header(call->http, "If-None-Match").data))
+        return true;
+    return error_set(error, ERROR_PRECONDITION_FAILED, "only boards can be changed conditionally; the request was not carried out");
+}

@@ -1,0 +1,137 @@
+/*
+ * stats_history.c -- what was submitted to a board by day, week or month: GET …/stats/history.
+ */
+#include <string.h>
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+enum { BUCKETS_MAX = 1000, DATE_SIZE = 10 };
+
+struct history {
+    struct api_call *call;
+    const char *bucket;
+};
+
+static void number_render(struct jsonw *json, struct db_rows rows, int row, int column, bool is_score)
+{
+    struct slice text = {db_text(rows, row, column), (size_t)db_size(rows, row, column)};
+
+    if (text.size == 0)
+        jsonw_null(json);
+    else if (is_score && json->integers_as_strings)
+        jsonw_string(json, text);
+    else
+        jsonw_raw(json, text);
+}
+
+static void on_history(void *context, const struct db_outcome *outcome, enum db_source source)
+{
+    static const struct {
+        const char *name;
+        bool is_score;
+    } columns[] = {{"submissions", false}, {"improvements", false}, {"players", false}, {"newcomers", false},
+                   {"sum", true},          {"mean", false},         {"min", true},      {"max", true}};
+    struct history *history = context;
+    struct api_call *call = history->call;
+    struct db_rows rows = outcome->rows[0];
+    struct buf body;
+    struct jsonw json;
+
+    (void)source;
+    if (outcome->error.code != ERROR_NONE) {
+        struct error error;
+        store_error_of(outcome, &error);
+        api_fail(call, &error);
+        http_release(call->http);
+        return;
+    }
+    int count = db_row_count(rows);
+    buf_init(&body, API_ANSWER_BYTES_MAX);
+    jsonw_init(&json, &body);
+    json.integers_as_strings = call->integers_as_strings;
+    jsonw_object_open(&json);
+    jsonw_key(&json, "board");
+    jsonw_text(&json, call->board.name);
+    jsonw_key(&json, "bucket");
+    jsonw_text(&json, history->bucket);
+    jsonw_key(&json, "time_zone");
+    jsonw_text(&json, call->board.time_zone);
+    jsonw_key(&json, "history");
+    jsonw_array_open(&json);
+    for (int i = 0; i < count && i < BUCKETS_MAX; i++) {
+        jsonw_object_open(&json);
+        jsonw_key(&json, "from");
+        jsonw_text(&json, db_text(rows, i, 0));
+        for (size_t c = 0; c < sizeof(columns) / sizeof(columns[0]); c++) {
+            jsonw_key(&json, columns[c].name);
+            number_render(&json, rows, i, (int)c + 1, columns[c].is_score);
+        }
+        jsonw_object_close(&json);
+    }
+    jsonw_array_close(&json);
+    jsonw_key(&json, "next");
+    if (count > BUCKETS_MAX)
+        jsonw_text(&json, db_text(rows, BUCKETS_MAX, 0));
+    else
+        jsonw_null(&json);
+    jsonw_object_close(&json);
+    api_answer(call, 200, &body, "");
+    http_release(call->http);
+}
+
+/* "2026-03-29", a date that there is. */
+static bool date_read(struct api_call *call, const char *name, const char *fallback, const char **ret_date, struct error *error)
+{
+    struct slice text = api_text(call, name);
+    int64_t at_us;
+
+    *ret_date = fallback;
+    if (!text.data)
+        return true;
+    char *instant = arena_printf(call->arena, "%.10sT00:00:00Z", text.data);
+    if (!instant)
+        return error_set(error, ERROR_OVERLOADED, "out of memory");
+    if (text.size != DATE_SIZE || !clock_parse(slice_of(instant), &at_us))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, name, "must be a date, as 2026-03-29");
+    *ret_date = text.data;
+    return true;
+}
+
+void api_stats_history(struct api_call *call)
+{
+    static const char *const buckets[] = {"day", "week", "month"};
+    struct history *history = arena_calloc(call->arena, 1, sizeof(*history));
+    struct slice bucket = api_text(call, "bucket");
+    struct db_call read = {.statement = STATEMENT_statistics_history};
+    const char *from, *to;
+    struct error error;
+
+    if (!history) {
+        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
+        return;
+    }
+    *history = (struct history){.call = call, .bucket = bucket.data ? NULL : buckets[0]};
+    for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]) && bucket.data; i++)
+        if (slice_is(bucket, buckets[i]))
+            history->bucket = buckets[i];
+    bool is_ok = history->bucket || error_set_field(&error, ERROR_INVALID_PARAMETER, "bucket", "must be day, week or month");
+    is_ok = is_ok && date_read(call, "from", "-infinity", &from, &error) && date_read(call, "to", "infinity", &to, &error);
+    if (!is_ok) {
+        api_fail(call, &error);
+        return;
+    }
+    const char *texts[] = {arena_printf(call->arena, "%lld", (long long)call->board.id), history->bucket, from, to,
+                           arena_printf(call->arena, "%d", BUCKETS_MAX + 1)};
+    for (int i = 0; i < 5; i++)
+        read.parameters[read.parameter_count++] = (struct db_parameter){.data = texts[i], .format = DB_TEXT};
+    struct freshness freshness = store_freshness(call->store, call->has_token ? &call->token : NULL);
+    http_hold(call->http);
+    bool is_sent = freshness.needs_primary ? db_read_primary(store_db(call->store), &read, on_history, history)
+                                           : db_read(store_db(call->store), &read, freshness.lsn, on_history, history);
+    if (!is_sent) {
+        api_fail_with(call, ERROR_UNAVAILABLE, "the database is not reachable");
+        http_release(call->http);
+    }
+}

@@ -1,0 +1,24 @@
+/*
+ * memory.h -- what happens when the machine has no more memory.
+ *
+ * A reserve is set aside at the start. The first allocation that fails gives it back to the machine and is tried again
+ * (src/cli/allocator.c does that for every library too): so what is under way can end, while nothing new is let in (503)
+ * and caches are dropped, until the reserve can be set aside again. What is large is not tried again: whoever asks for more
+ * than MEMORY_SMALL_MAX handles NULL. docs/decisions/0060-memory.md says why. Any thread.
+ */
+#ifndef BASE_MEMORY_H
+#define BASE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { MEMORY_SMALL_MAX = 1 << 20, MEMORY_RESERVE_BYTES = 32 << 20 };
+
+/* Sets the reserve aside, or again. false: the machine does not have it now. */
+bool memory_reserve(void);
+/* An allocation of this size has failed: is it worth trying again? Gives the reserve back, if it was there. */
+bool memory_relieve(size_t size);
+/* The reserve is gone: let nothing in that can wait. */
+bool memory_is_short(void);
+
+#endif

@@ -1,0 +1,140 @@
+/*
+ * refresh.c -- see refresh.h.
+ *
+ *   lock -> look again -> row in refresh_run -> one transaction: settings, refresh, refresh_state -> end of the row -> unlock
+ *
+ * The lock comes before the transaction: a snapshot from before the last holder's commit would set the view back. What
+ * refresh_state remembers is source_v as it was before the refresh read anything: what changes meanwhile leaves the view dirty.
+ */
+#include "work/refresh.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+bool refresh_list(struct link *link, struct refresh_views *ret_views, struct error *error)
+{
+    struct dbb_result *result;
+
+    if (!link_open(link, false, error) || !link_query(link, STATEMENT_refresh_list, 0, NULL, &result, error))
+        return false;
+    ret_views->count = 0;
+    for (size_t i = 0; i < dbb_rows(result) && i < REFRESH_VIEWS_MAX; i++) {
+        snprintf(ret_views->names[i], REFRESH_NAME_MAX, "%s", dbb_text(result, i, 0));
+        ret_views->are_due[i] = dbb_bool(result, i, 1);
+        ret_views->count++;
+    }
+    dbb_result_free(&result);
+    return true;
+}
+
+static bool lock_take(struct link *link, const char *view, enum statement statement, bool *ret_is_ours, struct error *error)
+{
+    char name[REFRESH_NAME_MAX + 16];
+    const char *parameters[] = {name};
+    struct dbb_result *result;
+
+    snprintf(name, sizeof(name), "refresh %s", view);
+    if (!link_query(link, statement, 1, parameters, &result, error))
+        return false;
+    *ret_is_ours = dbb_bool(result, 0, 0);
+    dbb_result_free(&result);
+    return true;
+}
+
+static bool run_begin(struct link *link, const char *view, const char *reason, int64_t *ret_id, struct error *error)
+{
+    char host[64] = "", runner[96];
+    const char *parameters[] = {view, reason, runner};
+    struct dbb_result *result;
+
+    gethostname(host, sizeof(host) - 1);
+    snprintf(runner, sizeof(runner), "%s/%d", host, getpid());
+    if (!link_query(link, STATEMENT_refresh_start, 3, parameters, &result, error))
+        return false;
+    *ret_id = dbb_int64(result, 0, 0);
+    dbb_result_free(&result);
+    return true;
+}
+
+static bool run_end(struct link *link, int64_t id, int64_t rows, const char *failure, int64_t took_ms, struct error *error)
+{
+    char id_text[24], rows_text[24], took_text[24];
+    const char *parameters[] = {id_text, rows_text, failure, took_text};
+
+    snprintf(id_text, sizeof(id_text), "%lld", (long long)id);
+    snprintf(rows_text, sizeof(rows_text), "%lld", (long long)rows);
+    snprintf(took_text, sizeof(took_text), "%lld", (long long)took_ms);
+    return link_query(link, STATEMENT_refresh_end, 4, parameters, NULL, error);
+}
+
+static bool view_refresh(struct link *link, const char *view, int64_t *ret_rows, struct error *error)
+{
+    char memory[24], timeout[24];
+    const char *settings[] = {memory, timeout}, *parameters[] = {view};
+    struct dbb_result *result;
+
+    snprintf(memory, sizeof(memory), "%lldMB", (long long)link->settings->worker_refresh_memory_mb);
+    snprintf(timeout, sizeof(timeout), "%lld", (long long)link->settings->worker_refresh_timeout_ms);
+    if (!dbb_begin(link->db, false, error))
+        return false;
+    if (!link_query(link, STATEMENT_refresh_settings, 2, settings, NULL, error) ||
+        !link_query(link, STATEMENT_refresh_view, 1, parameters, &result, error)) {
+        dbb_rollback(link->db);
+        return false;
+    }
+    *ret_rows = dbb_int64(result, 0, 0);
+    dbb_result_free(&result);
+    return dbb_commit(link->db, error);
+}
+
+/* With the lock. */
+static enum refresh_outcome refresh_locked(struct link *link, const char *view, int64_t older_than_ms, const char *reason, int64_t *ret_rows,
+                                           int64_t *ret_took_ms, struct error *error)
+{
+    char age[24];
+    const char *parameters[] = {view, older_than_ms < 0 ? NULL : age};
+    struct dbb_result *result;
+    struct error ignored;
+    int64_t id;
+
+    snprintf(age, sizeof(age), "%lld", (long long)older_than_ms);
+    if (!link_query(link, STATEMENT_refresh_look, 2, parameters, &result, error))
+        return REFRESH_FAILED;
+    bool is_there = dbb_rows(result) == 1;
+    bool is_dirty = is_there && dbb_bool(result, 0, 0), is_old = is_there && dbb_bool(result, 0, 1);
+    dbb_result_free(&result);
+    if (!is_there) {
+        error_set(error, ERROR_NOT_FOUND, "there is no view %.60s", view);
+        return REFRESH_FAILED;
+    }
+    if (!is_dirty || !is_old)
+        return is_dirty ? REFRESH_RECENT : REFRESH_UNCHANGED;
+    if (!run_begin(link, view, reason, &id, error))
+        return REFRESH_FAILED;
+    int64_t start_us = clock_monotonic_us();
+    bool is_ok = view_refresh(link, view, ret_rows, error);
+    *ret_took_ms = (clock_monotonic_us() - start_us) / 1000;
+    if (is_ok)
+        return run_end(link, id, *ret_rows, NULL, *ret_took_ms, error) ? REFRESH_DONE : REFRESH_FAILED;
+    run_end(link, id, 0, error->message, *ret_took_ms, &ignored);
+    return REFRESH_FAILED;
+}
+
+enum refresh_outcome refresh_view(struct link *link, const char *view, int64_t older_than_ms, const char *reason, int64_t *ret_rows,
+                                  int64_t *ret_took_ms, struct error *error)
+{
+    bool is_ours = false;
+    struct error ignored;
+
+    *ret_rows = *ret_took_ms = 0;
+    if (!link_open(link, false, error) || !lock_take(link, view, STATEMENT_job_lock, &is_ours, error))
+        return REFRESH_FAILED;
+    if (!is_ours)
+        return REFRESH_ELSEWHERE;
+    enum refresh_outcome outcome = refresh_locked(link, view, older_than_ms, reason, ret_rows, ret_took_ms, error);
+    lock_take(link, view, STATEMENT_job_unlock, &is_ours, &ignored); /* a lost session has lost it already */
+    return outcome;
+}

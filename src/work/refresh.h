@@ -1,0 +1,36 @@
+/*
+ * refresh.h -- refreshing the materialized views: one gate, for the worker and for `ladder refresh`.
+ *
+ * Blocking. A view is refreshed by one runner at a time, elected by its lock; when something that it shows has changed
+ * (refresh_source) and the last refresh is long enough ago; readers go on meanwhile. Every refresh is a row of refresh_run.
+ */
+#ifndef WORK_REFRESH_H
+#define WORK_REFRESH_H
+
+#include "work/link.h"
+
+enum { REFRESH_VIEWS_MAX = 32, REFRESH_NAME_MAX = 64 };
+
+struct refresh_views {
+    char names[REFRESH_VIEWS_MAX][REFRESH_NAME_MAX];
+    bool are_due[REFRESH_VIEWS_MAX]; /* as far as can be told without the lock */
+    size_t count;
+};
+
+/* Those that there are, by name. */
+bool refresh_list(struct link *link, struct refresh_views *ret_views, struct error *error);
+
+enum refresh_outcome {
+    REFRESH_DONE,
+    REFRESH_UNCHANGED, /* it shows all that there is */
+    REFRESH_RECENT,    /* the last refresh is not long enough ago */
+    REFRESH_ELSEWHERE, /* another runner is at it */
+    REFRESH_FAILED,    /* *error says why */
+};
+
+/* older_than_ms: how long ago the last refresh must be; -1: the view's own interval. reason: for the ledger. ret_rows, ret_took_ms:
+ * with REFRESH_DONE. */
+enum refresh_outcome refresh_view(struct link *link, const char *view, int64_t older_than_ms, const char *reason, int64_t *ret_rows,
+                                  int64_t *ret_took_ms, struct error *error);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * snapshot.c -- the standings that never end, noted once a day at their board's midnight.
+ *
+ * At ten million entries a whole copy a day would be a gigabyte that says again what yesterday's said. So a snapshot has who
+ * moved since the last one, and the best worker.snapshot_top: whoever is not in it has the score that he had. What moved
+ * is told by the revisions, which every change draws. One that is drawn may not be committed: so first a revision is noted,
+ * then we wait until all transactions that may have drawn a smaller one have ended, then we look.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "work/job.h"
+
+enum { SETTLE_STEP_US = 20000, SETTLE_STEPS_MAX = 100 };
+#define SOME "200"
+
+static bool wait_settled(struct link *link, bool *ret_is_settled, struct error *error)
+{
+    char text[24];
+    const char *xmax = text;
+    struct dbb_result *settling;
+
+    *ret_is_settled = false;
+    if (!link_query(link, STATEMENT_snapshot_settling, 0, NULL, &settling, error))
+        return false;
+    snprintf(text, sizeof(text), "%s", dbb_text(settling, 0, 0));
+    dbb_result_free(&settling);
+    for (int i = 0; i < SETTLE_STEPS_MAX && !*ret_is_settled; i++) {
+        struct dbb_result *result;
+        if (i > 0)
+            usleep(SETTLE_STEP_US);
+        if (!link_query(link, STATEMENT_snapshot_is_settled, 1, &xmax, &result, error))
+            return false;
+        *ret_is_settled = dbb_bool(result, 0, 0);
+        dbb_result_free(&result);
+    }
+    return true;
+}
+
+static bool snapshot_take(struct link *link, const struct dbb_result *due, size_t row, int64_t *rows, struct error *error)
+{
+    char top[24];
+    const char *parameters[] = {dbb_text(due, row, 0), dbb_text(due, row, 1), dbb_text(due, row, 2), top};
+    struct dbb_result *result;
+
+    snprintf(top, sizeof(top), "%lld", (long long)link->settings->worker_snapshot_top);
+    if (!link_query(link, STATEMENT_snapshot_take, 4, parameters, &result, error))
+        return false;
+    *rows += dbb_int64(result, 0, 0);
+    dbb_result_free(&result);
+    return true;
+}
+
+static bool snapshot_run(struct link *link, int64_t *ret_rows, struct error *error)
+{
+    const char *limit[] = {SOME};
+    struct dbb_result *due;
+    bool is_settled = true, is_ok = true;
+
+    if (!link_query(link, STATEMENT_snapshot_due, 1, limit, &due, error))
+        return false;
+    if (dbb_rows(due))
+        is_ok = wait_settled(link, &is_settled, error);
+    if (!is_settled)
+        log_info("snapshots-not-settled", LOG_INT("boards", (int64_t)dbb_rows(due)));
+    for (size_t i = 0; i < dbb_rows(due) && is_ok && is_settled; i++)
+        is_ok = snapshot_take(link, due, i, ret_rows, error);
+    dbb_result_free(&due);
+    return is_ok;
+}
+
+const struct job snapshot_job = {.name = "snapshot", .period_ms = 60000, .run = snapshot_run};

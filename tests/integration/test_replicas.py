@@ -1,0 +1,368 @@
+"""The router: a primary and two replicas of this file's own, which hang, lag, die and are promoted."""
+import os
+import signal
+import threading
+import time
+
+import pytest
+import requests
+
+from droplink import DropLink
+from harness import ROOT, Client, wait_until
+from trio import FAST, Trio, send_all
+
+
+@pytest.fixture(scope="module")
+def trio():
+    trio = Trio()
+    yield trio
+    trio.close()
+
+
+@pytest.fixture(scope="module")
+def game(trio):
+    """No worker runs: Redis is not believed, and every read is one of PostgreSQL."""
+    return trio.new_game()
+
+
+@pytest.fixture(scope="module")
+def key(trio, game):
+    return trio.key(game)
+
+
+@pytest.fixture
+def serve(trio):
+    started = []
+
+    def serve(**settings):
+        started.append(trio.serve(**settings))
+        wait_until(lambda: {s["role"] for s in servers(started[-1]).values()} == {"primary", "replica"} or len(servers(started[-1])) < 2, 10,
+                   "the servers are known")
+        return started[-1]
+    yield serve
+    for process in started:
+        if process.is_alive():
+            process.stop()
+        process.check_clean()
+
+
+def performance(server):
+    answer = requests.get(f"http://127.0.0.1:{server.port}/monitoring/performance", timeout=10)
+    assert answer.status_code == 200
+    return answer.json()["database"]
+
+
+def servers(server):
+    return {s["name"]: s for s in performance(server)["servers"]}
+
+
+def settled(server):
+    """Loops publish ten times a second: what servers() says once what was asked before is in it."""
+    found = [servers(server)]
+
+    def is_same():
+        time.sleep(0.3)
+        found.append(servers(server))
+        return {n: s["reads"] for n, s in found[-1].items()} == {n: s["reads"] for n, s in found[-2].items()}
+    wait_until(is_same, 10, "nothing is read")
+    return found[-1]
+
+
+def alerts(server):
+    return {(a["alert"], a.get("server")) for a in requests.get(f"http://127.0.0.1:{server.port}/monitoring/alerts", timeout=10).json()["alerts"]}
+
+
+def metric(server, name):
+    text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=10).text
+    return {line.split("{")[1].split("}")[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name + "{")}
+
+
+def filled(trio, server, game, key, board, count=200):
+    client = Client(server, game, key)
+    client.put_board(board)
+    client.submit_many([dict(board=board, player=f"p{i}", score=i) for i in range(count)])
+    trio.caught_up()
+    return client
+
+
+class Load:
+    """Readers of pages, each of another one, so that none shares an answer."""
+
+    def __init__(self, server, game, key, board, threads=4):
+        self.bad, self.count, self.slowest, self.is_over = [], 0, 0.0, False
+        self.server, self.game, self.key, self.board = server, game, key, board
+        self.threads = [threading.Thread(target=self.run, args=(n,)) for n in range(threads)]
+
+    def run(self, number):
+        client, turn = Client(self.server, self.game, self.key), 0
+        while not self.is_over:
+            turn += 1
+            started = time.monotonic()
+            answer = client.get(f"/boards/{self.board}/top", limit=1 + (turn * len(self.threads) + number) % 150)
+            self.slowest = max(self.slowest, time.monotonic() - started)
+            self.count += 1
+            if answer.status_code != 200 or answer.json()["entries"][0]["player"] != "p199":
+                self.bad.append((answer.status_code, answer.text[:300]))
+
+    def some(self, count=150):
+        goal = self.count + count
+        wait_until(lambda: self.count >= goal or self.bad, 30, "reads go on")
+
+    def __enter__(self):
+        [t.start() for t in self.threads]
+        self.some()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over = True
+        [t.join() for t in self.threads]
+        assert not self.bad, (len(self.bad), self.count, self.bad[:3])
+
+
+def test_reads_leave_the_primary_in_proportion(trio, serve, game, key):
+    server = serve(database_balance="weighted", database_replicas=trio.lines("weight=3", "weight=1"), server_loops=1,
+                   database_stall_ms=20000)
+    filled(trio, server, game, key, "shares")
+    before = [trio.selects(port) for port in (trio.primary_port, trio.replica_port, trio.second_port)]
+    with Load(server, game, key, "shares") as load:
+        load.some(1200)
+    primary, first, second = (trio.selects(port) - was for port, was in
+                              zip((trio.primary_port, trio.replica_port, trio.second_port), before))
+    total = primary + first + second
+    assert total >= 1200 and primary <= total / 100, (primary, first, second)
+    assert abs(float(first / total) - 0.75) < 0.05, (primary, first, second)
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "least_connections", "client_hash", "latency"])
+def test_every_way_to_choose_uses_replicas(trio, serve, game, key, balance):
+    server = serve(database_balance=balance, server_loops=1)
+    client = filled(trio, server, game, key, balance)
+    before = settled(server)
+    sessions = [{"Ladder-Session": f"session {i}"} for i in range(60)]
+    for session in sessions:
+        for _ in range(2):
+            assert client.request("GET", f"/boards/{balance}/top", headers=session).status_code == 200
+    done = wait_until(lambda: (lambda now: {n: now[n]["reads"] - before[n]["reads"] for n in now} if
+                               sum(now[n]["reads"] - before[n]["reads"] for n in ("first", "second")) >= 120 else None)(servers(server)), 5, "they were counted")
+    # One reader at a time: by latency that is always the one that was faster.
+    assert done["first"] + done["second"] >= 120 and (balance == "latency" or (done["first"] > 10 and done["second"] > 10)), done
+    if balance == "client_hash":
+        assert done["first"] % 2 == 0, "a client stays where it was"
+
+
+def test_the_own_zone_comes_first(trio, serve, game, key):
+    server = serve(database_zone="eu", database_replicas=trio.lines("zone=us", "zone=eu"), server_loops=1, database_stall_ms=20000)
+    filled(trio, server, game, key, "zones")
+    before = settled(server)
+    with Load(server, game, key, "zones"):
+        pass
+    after = settled(server)
+    assert after["first"]["reads"] == before["first"]["reads"] and after["second"]["reads"] > before["second"]["reads"] + 100
+    trio.second.kill()
+    try:
+        with Load(server, game, key, "zones"):
+            pass
+        wait_until(lambda: servers(server)["first"]["reads"] > after["first"]["reads"] + 100, 5, "the other zone helps out")
+    finally:
+        trio.second = trio.postgres_start("second", trio.second_port)
+
+
+def test_a_write_is_seen_however_late_the_replicas_are(trio, serve, game, key):
+    """Replay stands still on one, then on both: a token read on another server still sees its write; reads without one leave the
+    replica that is late."""
+    here, there = serve(), serve(database_max_lag_ms=500)
+    writer = filled(trio, here, game, key, "late")
+    reader = Client(there, game, key)
+    written = [0]
+
+    def write_and_look(count):
+        for i in range(count):
+            written[0] += 1
+            token = writer.submit("late", f"w{written[0] % 7}", 1000 + written[0])["token"]
+            seen = reader.request("GET", f"/boards/late/players/w{written[0] % 7}", headers={"Ladder-Token": token})
+            assert seen.status_code == 200 and seen.json()["score"] == 1000 + written[0], seen.text
+    write_and_look(150)
+    paused = []
+    try:
+        for port in (trio.replica_port, trio.second_port):
+            trio.sql("select pg_wal_replay_pause()", url=trio.url(port))
+            paused.append(port)
+            write_and_look(100)
+            if len(paused) == 1:
+                until = time.monotonic() + 15
+                while servers(there)["first"]["state"] != "late":
+                    assert time.monotonic() < until, servers(there)
+                    write_and_look(5)
+                assert ("replica-late", "first") in alerts(there)
+                before = servers(there)
+                for i in range(60):
+                    assert reader.get("/boards/late/top", limit=1 + i).status_code == 200
+                time.sleep(0.3)
+                after = servers(there)
+                assert after["second"]["reads"] >= before["second"]["reads"] + 50
+                assert after["first"]["reads"] <= before["first"]["reads"] + 2, "it is left alone"
+    finally:
+        for port in paused:
+            trio.sql("select pg_wal_replay_resume()", url=trio.url(port))
+    wait_until(lambda: all(s["state"] == "ok" for s in servers(there).values()), 20, "they caught up")
+    assert not {a for a in alerts(there) if a[0] != "redis-not-trusted"}
+
+
+def test_that_a_read_which_is_not_checked_would_be_found(trio, serve, game, key):
+    here, there = serve(), serve(faults="replica-unchecked")
+    writer, reader = filled(trio, here, game, key, "control"), Client(there, game, key)
+    ports = (trio.replica_port, trio.second_port)
+    [trio.sql("select pg_wal_replay_pause()", url=trio.url(port)) for port in ports]
+    try:
+        token = writer.submit("control", "w", 1000)["token"]
+        assert reader.request("GET", "/boards/control/players/w", headers={"Ladder-Token": token}).status_code == 404
+    finally:
+        [trio.sql("select pg_wal_replay_resume()", url=trio.url(port)) for port in ports]
+
+
+def test_servers_that_hang_or_die_are_not_noticed(trio, serve, game, key):
+    link = DropLink(trio.second_port)
+    server = serve(database_replicas=trio.lines(second_port=link.port))
+    filled(trio, server, game, key, "faults")
+    try:
+        with Load(server, game, key, "faults") as load:
+            for process in (trio.replica, trio.primary):
+                send_all(process, signal.SIGSTOP)
+                load.some(300)
+                send_all(process, signal.SIGCONT)
+                load.some(50)
+            link.drop()
+            load.some(300)
+            link.heal()
+            trio.replica.kill()
+            load.some(300)
+            trio.replica = trio.postgres_start("replica", trio.replica_port)
+            trio.primary.kill()
+            load.some(300)
+            refused = Client(server, game, key).request("POST", "/boards/faults/scores", {"player": "p0", "score": 1})
+            assert refused.status_code == 503 and refused.headers["Retry-After"]
+            wait_until(lambda: any(a == "no-primary" for a, _ in alerts(server)), 10, "an alert")
+            trio.primary = trio.postgres_start("primary", trio.primary_port)
+            wait_until(lambda: all(s["state"] == "ok" and s["breaker"] == "closed" for s in servers(server).values()), 30, "all are well")
+            writer = Client(server, game, key)
+            wait_until(lambda: writer.request("POST", "/boards/faults/scores", {"player": "p0", "score": 1}).status_code == 200, 10, "writes go on")
+        assert load.slowest < 8, "no read waited for a server that does not answer"
+    finally:
+        link.close()
+
+
+def test_a_replica_comes_and_goes_while_it_is_used(trio, serve, game, key, tmp_path):
+    server = serve()
+    filled(trio, server, game, key, "moves")
+    address = ["--url", f"http://127.0.0.1:{server.port}"]
+
+    def ask(*words, **options):
+        return trio.cli("servers", *words, *address, login="ladder_serve", **options)
+    with Load(server, game, key, "moves") as load:
+        table = ask().splitlines()
+        assert table[0].split()[:3] == ["name", "role", "state"] and {line.split()[0] for line in table[1:]} == {"primary", "first", "second"}
+        ask("drain", "first")
+        wait_until(lambda: servers(server)["first"]["state"] == "drained" and servers(server)["first"]["in_flight"] == 0, 5, "it is drained")
+        time.sleep(0.3)
+        before = servers(server)
+        load.some(200)
+        after = servers(server)
+        assert after["first"]["reads"] == before["first"]["reads"] and after["second"]["reads"] > before["second"]["reads"]
+        assert metric(server, "ladder_server_drained") == {'server="primary"': 0, 'server="first"': 1, 'server="second"': 0}
+        ask("undrain", "first")
+        ask("remove", "second")
+        wait_until(lambda: "second" not in servers(server), 5, "it is gone")
+        load.some(200)
+        wait_until(lambda: trio.sql("select count(*) from pg_stat_activity where usename = 'ladder_serve'", url=trio.url(trio.second_port))[0][0] == 0,
+                   10, "its connections are closed")
+        ask("add", "name=third zone=eu " + trio.url(trio.second_port, "ladder_serve"))
+        wait_until(lambda: servers(server).get("third", {}).get("reads", 0) > 50, 10, "the new one is used")
+        assert "no server" in ask("drain", "nobody", status=1)
+        assert "two servers" in ask("add", "name=third host=x", status=1)
+        assert "understands" in ask("add", "frob=1", status=1)
+    secret = requests.post(f"http://127.0.0.1:{server.port}/monitoring/servers", json={"drain": "first"}, timeout=5)
+    assert secret.status_code == 401
+
+
+def test_sighup_reads_the_servers_again(trio, game, key, tmp_path):
+    config = tmp_path / "ladder.yaml"
+    environment = {k: v for k, v in trio.environment("ladder_serve", **FAST).items() if k not in ("LADDER_DATABASE_REPLICAS", "LADDER_CONFIG")}
+
+    def write(*lines):
+        config.write_text("database:\n  replicas:\n" + "".join(f'    - "{line}"\n' for line in lines))
+    first, second = trio.lines().split(",")
+    write(first)
+    server = trio.spawn([os.environ.get("LADDER_BIN", str(ROOT / "build/test/ladder")), "serve", "--config", str(config)], "serve-reload", environment)
+    server.port = int(wait_until(lambda: [x for x in server.log().splitlines() if "event=listening" in x], 10, "it listens")[0].split("port=")[1].split()[0])
+    wait_until(lambda: requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=5).status_code == 200, 10, "it is ready")
+    filled(trio, server, game, key, "reload")
+    with Load(server, game, key, "reload") as load:
+        write(first, second)
+        server.send(signal.SIGHUP)
+        wait_until(lambda: servers(server).get("second", {}).get("reads", 0) > 50, 10, "the second one is used")
+        write(second)
+        server.send(signal.SIGHUP)
+        wait_until(lambda: "first" not in servers(server), 10, "the first one is gone")
+        load.some(100)
+        config.write_text("database:\n  replicas: [frob=1]\n")
+        server.send(signal.SIGHUP)
+        wait_until(lambda: "event=reload-failed" in server.log(), 10, "it is refused")
+        load.some(50)
+    assert set(servers(server)) == {"primary", "second"}
+    assert server.stop() == 0
+
+
+def test_promotion_and_the_old_primary_back(trio, serve, game, key):
+    """The last test of the file: what it leaves is another cluster."""
+    server = serve(database_synchronous_commit="remote_apply")
+    trio.sql("alter system set synchronous_standby_names = 'ANY 1 (*)'")
+    trio.sql("select pg_reload_conf()")
+    client = filled(trio, server, game, key, "failover")
+    # Only the one that will be promoted can confirm: what is acknowledged is there.
+    trio.sql("select pg_wal_replay_pause()", url=trio.url(trio.second_port))
+    acknowledged, over, statuses = {}, threading.Event(), []
+
+    def write(number):
+        own, score = Client(server, game, key), 1000
+        while not over.is_set():
+            score += 1
+            answer = own.request("POST", "/boards/failover/scores", {"player": f"w{number}", "score": score})
+            statuses.append((time.monotonic(), answer.status_code))
+            if answer.status_code == 200:
+                acknowledged[number] = score, answer.json()["token"]
+            else:
+                assert answer.status_code == 503, answer.text
+                time.sleep(0.01)
+    writers = [threading.Thread(target=write, args=(n,)) for n in range(3)]
+    [t.start() for t in writers]
+    wait_until(lambda: len(acknowledged) == 3 and len(statuses) > 100, 20, "writes")
+    trio.primary.kill()
+    wait_until(lambda: statuses[-1][1] == 503, 10, "nobody takes writes")
+    before = dict(acknowledged)
+    trio.sql("select pg_wal_replay_resume()", url=trio.url(trio.second_port))
+    trio.sql("select pg_promote(true, 30)", url=trio.url(trio.replica_port))
+    promoted = time.monotonic()
+    wait_until(lambda: statuses[-1][1] == 200, 15, "writes go on, without a restart")
+    print("writes after", time.monotonic() - promoted)
+    over.set()
+    [t.join() for t in writers]
+    for number, (score, token) in before.items():
+        answer = client.request("GET", f"/boards/failover/players/w{number}", headers={"Ladder-Token": token})
+        assert answer.status_code == 200 and answer.json()["score"] >= score, (answer.text, score)
+    wait_until(lambda: servers(server)["first"]["role"] == "primary", 5, "it is shown as the primary")
+    wait_until(lambda: servers(server)["second"]["state"] == "late", 10, "the one that follows the old timeline is not believed")
+    # The old primary does not know that it was replaced.
+    trio.sql("alter system set synchronous_standby_names = ''", url=trio.url(trio.replica_port))
+    trio.sql("select pg_reload_conf()", url=trio.url(trio.replica_port))
+    trio.primary = trio.postgres_start("primary", trio.primary_port)
+    wait_until(lambda: ("split-brain", "primary") in alerts(server), 15, "an alert")
+    assert "event=server-fenced" in server.log() and metric(server, "ladder_server_fenced")['server="primary"'] == 1
+    was = trio.sql("select count(*) from ladder.score_event")[0][0]
+    for i in range(60):
+        client.submit("failover", "after", i)
+        assert client.read("/boards/failover/players/after")["score"] == i
+    assert trio.sql("select count(*) from ladder.score_event")[0][0] == was, "it got no write"
+    assert trio.sql("select count(*) from ladder.score_event where player = 'after'", url=trio.url(trio.replica_port))[0][0] == 60
+    # A command finds the one that leads, too.
+    assert game in trio.cli("game", "list", database_url=trio.url(trio.primary_port),
+                            database_replicas=trio.url(trio.replica_port))

@@ -1,0 +1,233 @@
+"""The tally equals a count, whatever is written, erased, killed or fought over; and the views and their gate."""
+import random
+import subprocess
+import threading
+
+import psycopg2
+import pytest
+
+from harness import BINARY, Client, wait_until
+
+VIEWS = ["daily_activity", "hall_of_fame", "player_total", "rank_ladder", "standing_histogram", "standing_statistics"]
+
+
+@pytest.fixture
+def board(client, stack):
+    client.put_board("b", windows=["all", "daily"])
+    return stack.sql("select b.id from ladder.board b join ladder.game g on g.id = b.game_id where g.name = %s and b.name = 'b'", client.game)[0][0]
+
+
+def fold(stack):
+    """Until the tally has everything that is committed now."""
+    snapshot = stack.sql("select pg_current_snapshot()::text")[0][0]
+    last = stack.sql("select coalesce(max(id), 0) from ladder.score_event")[0][0]
+    wait_until(lambda: stack.sql("select coalesce(bool_and(pg_visible_in_snapshot(e.xid, c.snapshot)), true) and count(c.id) > 0 "
+                                 "from ladder.tally_cursor c left join ladder.score_event e on e.id <= %s", last)[0][0], 20,
+               f"everything of {snapshot} is in")
+    wait_until(lambda: stack.sql("select count(*) from ladder.tally_recount")[0][0] == 0, 20, "nothing is to be counted again")
+
+
+def check_standings(stack, board):
+    """Against the entries themselves."""
+    standings = stack.sql("""
+        select p.id, count(e.player), coalesce(sum(~e.k1), 0), coalesce(sum((~e.k1)::numeric * ~e.k1), 0)
+        from ladder.period p
+        left join ladder.entry e on e.period_id = p.id and e.window_kind = p.window_kind and e.period_start = p.starts_at and not e.removed
+        where p.board_id = %s group by p.id order by 1""", board)
+    tallies = dict((row[0], row) for row in stack.sql(
+        "select t.* from ladder.period p join ladder.tally t on t.period_id = p.id where p.board_id = %s", board))
+    assert [tallies.get(row[0], (row[0], 0, 0, 0)) for row in standings] == standings
+
+
+def check_tally(stack, board):
+    """Every table, against the entries and events themselves."""
+    check_standings(stack, board)
+    days = "select d.player, date_trunc(%s, d.achieved_at at time zone b.time_zone)::date from ladder.score_event d join ladder.board b on b.id = d.board_id " \
+        "where d.board_id = %s and d.kind = 'submit' group by 1, 2"
+    for unit, column in (("day", "players"), ("week", "players_of_week"), ("month", "players_of_month")):
+        # On which day of the week a player is counted depends on what came first; in the week he is counted once.
+        assert stack.sql(f"select date_trunc(%s, t.day)::date, sum(t.{column}) from ladder.tally_day t where t.board_id = %s group by 1 order by 1",
+                         unit, board) == stack.sql(f"select x.date_trunc, count(*) from ({days}) x group by 1 order by 1", unit, board)
+    assert stack.sql("select sum(newcomers) from ladder.tally_day where board_id = %s", board) == \
+        stack.sql("select count(*) from ladder.tally_player where board_id = %s", board)
+    assert stack.sql("select t.day, t.submissions, t.changes, t.score_total, t.score_min, t.score_max from ladder.tally_day t "
+                     "where t.board_id = %s order by 1", board) == \
+        stack.sql("select (e.achieved_at at time zone b.time_zone)::date as day, count(*), count(e.period_ids), sum(e.score), min(e.score), max(e.score) "
+                  "from ladder.score_event e join ladder.board b on b.id = e.board_id where e.board_id = %s and e.kind = 'submit' "
+                  "group by 1 order by 1", board)
+    assert stack.sql("select player, submissions, changes, first_at, last_at from ladder.tally_player where board_id = %s order by 1", board) == \
+        stack.sql("select player, count(*), count(period_ids), min(achieved_at), max(achieved_at) from ladder.score_event "
+                  "where board_id = %s and kind = 'submit' group by player order by 1", board)
+    assert stack.sql("""
+        select p.id, s.at, s.submissions, s.changes, s.arrivals, s.departures
+        from ladder.period p join ladder.tally_slot s on s.period_id = p.id where p.board_id = %s and s.width_s = 60 order by 1, 2""", board) == \
+        stack.sql("""
+        select x.id, date_trunc('minute', x.submitted_at), sum(x.submissions), sum(x.changes), sum(x.arrivals), sum(x.departures)
+        from (select p.id, e.submitted_at, (e.kind = 'submit' and p.facet = '' and e.achieved_at >= p.starts_at and e.achieved_at < p.ends_at)::int as submissions,
+                     (e.kind = 'submit' and u.nth is not null)::int as changes,
+                     (u.nth is not null and e.moves[u.nth][1] is null and e.moves[u.nth][4] is not null)::int as arrivals,
+                     (u.nth is not null and e.moves[u.nth][1] is not null and e.moves[u.nth][4] is null)::int as departures
+              from ladder.period p
+              join ladder.score_event e on e.board_id = p.board_id
+              left join lateral (select n.nth from unnest(e.period_ids) with ordinality as n (id, nth) where n.id = p.id) u on true
+              where p.board_id = %s) x
+        where x.submissions + x.changes + x.arrivals + x.departures > 0
+        group by 1, 2 order by 1, 2""", board)
+
+
+def test_it_adds_up(stack, client, board):
+    random.seed(7)
+    client.put_board("b", windows=["all", "daily"], facets=["country"])
+    players = [f"p{n}" for n in range(60)]
+    for _ in range(8):
+        rows = [{"board": "b", "player": random.choice(players), "score": random.choice([-2**63, 2**63 - 1, random.randint(-1000, 1000)])} for _ in range(150)]
+        rows += [{"board": "b", "player": random.choice(players), "score": random.randint(-9, 9),
+                  "at": f"2026-{random.randint(1, 10):02d}-{random.randint(1, 28):02d}T{random.randint(0, 23):02d}:00:00Z"} for _ in range(50)]
+        for row in random.sample(rows, 60):
+            row["facets"] = {"country": random.choice(("BR", "AR", None))}
+        assert all(r["status"] == 200 for r in client.submit_many(rows))
+        client.request("DELETE", f"/boards/b/players/{random.choice(players)}")
+        fold(stack)
+        check_tally(stack, board)
+    assert stack.sql("select count(*) > 1 from ladder.period p join ladder.tally t on t.period_id = p.id where p.board_id = %s and p.facet <> '' "
+                     "and t.entries > 0", board) == [(True,)]
+
+
+def test_an_erasure_takes_all(stack, client, board):
+    """Also when the events are erased before they were added."""
+    client.put_board("b", windows=["all", "daily"], facets=["country"])
+    for turn in range(5):
+        client.submit_many([{"board": "b", "player": f"q{n}", "score": n * turn} for n in range(50)])
+        if turn % 2:
+            fold(stack)
+        client.submit("b", "q7", 1000 + turn, facets={"country": "BR"})
+        client.submit("b", "q9", 1000 + turn, facets={"country": "BRA"[turn % 2:][:2]})
+        assert client.request("DELETE", "/players/q7").status_code < 300
+        client.submit("b", "q8", 1000 + turn)
+        fold(stack)
+        check_standings(stack, board)  # that a day had so many submissions says nothing of him, and stays
+        assert stack.sql("select count(*) from ladder.tally_player where board_id = %s and player = 'q7'", board) == [(0,)]
+
+
+def test_two_runners_and_one_that_dies(stack, client, board):
+    """Workers that fight over the lock, and are killed at any moment, add each event once."""
+    workers = [stack.worker(worker_tally_ms=10) for _ in range(2)]
+    for turn in range(6):
+        client.submit_many([{"board": "b", "player": f"r{n}", "score": n * turn % 37} for n in range(200)])
+        workers[turn % 2].kill()
+        workers[turn % 2] = stack.worker(worker_tally_ms=10)
+    fold(stack)
+    check_tally(stack, board)
+    for worker in workers:
+        assert worker.stop() == 0
+
+
+def test_what_was_restored_is_counted_again(stack, client, board):
+    client.submit_many([{"board": "b", "player": f"s{n}", "score": n} for n in range(50)])
+    fold(stack)
+    # Transaction ids of another cluster mean nothing here.
+    stack.sql("update ladder.tally set entries = entries + 1; update ladder.tally_cursor set incarnation = 'another', snapshot = '9999999:9999999:'")
+    wait_until(lambda: stack.sql("select incarnation from ladder.tally_cursor")[0][0] != "another", 20, "it is counted again")
+    fold(stack)
+    check_tally(stack, board)
+
+
+# ---- the views ----
+
+def refreshes(stack, view):
+    return stack.sql("select count(*) from ladder.refresh_run where view = %s and error is null and ended_at is not null", view)[0][0]
+
+
+def test_each_is_filled_and_shows_the_board(stack, client, board):
+    client.submit_many([{"board": "b", "player": f"v{n}", "score": n} for n in range(2000)])
+    fold(stack)
+    text = stack.cli("refresh", "--all")
+    assert text.startswith("refresh: ") and text.count("\n") == 1, text
+    assert stack.sql("select c.relname::text from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relkind = 'm' and c.relispopulated "
+                     "order by 1") == [(view,) for view in VIEWS]
+    mine = "where game = %s and window_kind = 'all'"
+    assert stack.sql(f"select entries, total, round(mean, 2), lowest, highest, p50, p90 from ladder.standing_statistics {mine}", client.game) == [
+        (2000, 1999000, 999.50, 0, 1999, 1000, 1800)]
+    bins = stack.sql(f"select bin, score_from, score_to, entries from ladder.standing_histogram {mine} order by 1", client.game)
+    assert [b[3] for b in bins] == [100] * 20 and bins[0][1] == 0 and bins[-1][2] == 1999
+    rungs = stack.sql(f"select rank, score from ladder.rank_ladder {mine} order by 1", client.game)
+    assert len(rungs) == 1000 and all(score == 2000 - rank for rank, score in rungs)
+    assert stack.sql("select submissions, players, improvements from ladder.daily_activity where game = %s", client.game) == [(2000, 2000, 2000)]
+    assert stack.sql("select boards, submissions, best_rank from ladder.player_total where game = %s and player = 'v1999'", client.game) == [(1, 1, 1)]
+
+
+def test_nothing_new_refreshes_nothing(stack, client, board):
+    client.submit("b", "ann", 1)
+    fold(stack)
+    stack.cli("refresh", "--all")
+    assert stack.cli("refresh", "--all") == "refresh: 0 refreshed, 6 unchanged, 0 recent, 0 being refreshed by another runner\n"
+    client.submit("b", "ann", 2)
+    assert "0 refreshed, 0 unchanged, 1 recent" in stack.cli("refresh", "daily_activity", "--if-older-than", "1h")
+    assert "1 refreshed (daily_activity " in stack.cli("refresh", "daily_activity")
+    assert "there is no view nothing" in stack.cli("refresh", "nothing", status=2)
+    assert "usage" in stack.cli("refresh", "--all", "--if-older-than", "soon", status=2)
+
+
+def test_two_crons_at_once_do_the_work_once(stack, client, board):
+    client.submit("b", "ann", 1)
+    fold(stack)
+    before = refreshes(stack, "player_total")
+    environment = stack.environment("ladder_work")
+    # The first to come waits for us in the middle of its refresh, so the others come while it is at it.
+    holder = psycopg2.connect(stack.primary_url)
+    with holder.cursor() as cursor:
+        cursor.execute("select * from ladder.refresh_state where view = 'player_total' for update")
+        many = [subprocess.Popen([BINARY, "refresh", "player_total"], env=environment, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+        wait_until(lambda: sum(one.poll() is not None for one in many) == 3, 20, "three find another at work")
+        holder.rollback()
+    holder.close()
+    texts = [one.communicate(timeout=60)[0] for one in many]
+    assert all(one.returncode == 0 for one in many)
+    assert sum("1 refreshed" in text for text in texts) == 1 and sum("1 being refreshed" in text for text in texts) == 3, texts
+    assert refreshes(stack, "player_total") == before + 1
+
+
+def test_a_refresher_that_dies_is_followed_by_the_next(stack, client, board):
+    client.submit("b", "ann", 3)
+    fold(stack)
+    holder = psycopg2.connect(stack.primary_url)
+    with holder.cursor() as cursor:
+        cursor.execute("select * from ladder.refresh_state where view = 'player_total' for update")
+        first = subprocess.Popen([BINARY, "refresh", "player_total"], env=stack.environment("ladder_work"))
+        wait_until(lambda: stack.sql("select count(*) from ladder.refresh_run where view = 'player_total' and ended_at is null")[0][0], 20, "it is at it")
+        first.kill()
+        first.wait()
+        holder.rollback()
+    holder.close()
+    wait_until(lambda: "1 refreshed" in stack.cli("refresh", "player_total"), 20, "the next refreshes")
+    assert stack.sql("select error from ladder.refresh_run where view = 'player_total' and error is not null order by id desc limit 1") == [("the runner died",)]
+    assert stack.sql("select count(*) from ladder.refresh_run where view = 'player_total' and ended_at is null") == [(0,)]
+
+
+def test_readers_do_not_wait_on_the_replica_either(stack, client, board):
+    client.submit("b", "ann", 4)
+    stack.cli("refresh", "player_total")
+    stack.replica_caught_up()
+    replica = psycopg2.connect(stack.replica_url)
+    replica.set_session(isolation_level="REPEATABLE READ", readonly=True)
+    with replica.cursor() as cursor:
+        cursor.execute("select count(*) from ladder.player_total")
+        count = cursor.fetchone()
+        client.submit("b", "bob", 4)
+        assert "1 refreshed" in stack.cli("refresh", "player_total")
+        stack.replica_caught_up()
+        assert stack.replica_sql("set statement_timeout = '5s'; select count(*) from ladder.player_total") == [(count[0] + 1,)]
+        cursor.execute("select count(*) from ladder.player_total")
+        assert cursor.fetchone() == count, "the long reader was not disturbed"
+    replica.close()
+
+
+def test_from_sql(stack, client, board):
+    client.submit("b", "ann", 5)
+    fold(stack)
+    stack.sql("update ladder.refresh_state set refreshed_at = '-infinity'")
+
+    def all_shown():
+        stack.sql("call ladder.refresh_due()", url=stack.primary_as("ladder_work"))  # what the worker is at, it leaves to him
+        return stack.sql("select count(*) from ladder.refresh_state r join ladder.refresh_source s on s.view = r.view where s.source_v <> r.done_v") == [(0,)]
+    wait_until(all_shown, 30, "every view shows everything")
