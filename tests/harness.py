@@ -273,6 +273,15 @@ class Stack:
                               str(self.data / name), "-R", "-c", "fast", "-C", "-S", name]))
         return self.postgres_start(name, port)
 
+    def replica_took_over(self):
+        """The replica was promoted: it is the primary from now on, and a new replica is made of it."""
+        self.replica.stop(signal.SIGINT)
+        shutil.rmtree(self.data / "primary")
+        (self.data / "replica").rename(self.data / "primary")
+        self.primary_port, self.replica_port = self.replica_port, self.primary_port
+        self.primary = self.postgres_start("primary", self.primary_port)
+        self.replica_make()
+
     def redis_start(self):
         self.redis_process = self.spawn(
             ["redis-server", "--bind", "127.0.0.1", "--port", str(self.redis_port), "--save", "", "--appendonly", "no", "--dir",
