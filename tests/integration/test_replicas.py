@@ -319,6 +319,43 @@ def test_sighup_reads_the_servers_again(trio, game, key, tmp_path):
     assert server.stop() == 0
 
 
+def test_a_board_says_what_its_commits_wait_for(trio, serve, game, key):
+    server = serve()
+    client = Client(server, game, key)
+    client.put_board("prize", synchronous_commit="remote_apply")
+    client.put_board("arcade", synchronous_commit="local")
+    client.put_board("plain")
+    assert [client.get(f"/boards/{b}").json()["synchronous_commit"] for b in ("prize", "arcade", "plain")] == ["remote_apply", "local", "default"]
+    refused = client.request("PATCH", "/boards/plain", {"synchronous_commit": "off"})
+    assert refused.status_code == 400 and "/synchronous_commit" in refused.text
+    ports = trio.replica_port, trio.second_port
+    trio.sql("alter system set synchronous_standby_names = 'ANY 1 (*)'")
+    trio.sql("select pg_reload_conf()")
+    answers = {}
+
+    def submit(name, *boards):
+        body = {"scores": [{"board": b, "player": "ann", "score": 1} for b in boards]}
+        answers[name] = Client(server, game, key).request("POST", "/scores", body).status_code
+    try:
+        for port in ports:
+            trio.sql("select pg_wal_replay_pause()", url=trio.url(port))
+            wait_until(lambda: trio.sql("select pg_get_wal_replay_pause_state()", url=trio.url(port)) == [("paused",)], 10, "it is paused")
+        calls = [threading.Thread(target=submit, args=call) for call in (("prize", "prize"), ("mixed", "arcade", "prize", "plain"))]
+        [call.start() for call in calls]
+        wait_until(lambda: trio.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'")[0][0] >= 1, 10, "they wait")
+        # The connection that waits is one of several; boards that ask for less go by the others.
+        wait_until(lambda: submit("plain", "plain") or answers["plain"] == 200, 10, "a flush on a standby is enough")
+        wait_until(lambda: submit("arcade", "arcade") or answers["arcade"] == 200, 10, "the primary's disk is enough")
+        assert "prize" not in answers and "mixed" not in answers, answers
+        [trio.sql("select pg_wal_replay_resume()", url=trio.url(port)) for port in ports]
+        [call.join() for call in calls]
+        assert answers["prize"] == answers["mixed"] == 200
+    finally:
+        [trio.sql("select pg_wal_replay_resume()", url=trio.url(port)) for port in ports]
+        trio.sql("alter system reset synchronous_standby_names")
+        trio.sql("select pg_reload_conf()")
+
+
 def test_promotion_and_the_old_primary_back(trio, serve, game, key):
     """The last test of the file: what it leaves is another cluster."""
     server = serve(database_synchronous_commit="remote_apply")
