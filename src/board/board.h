@@ -76,9 +76,9 @@ struct board {
     bool is_public;
     struct board_facet facets[FACETS_MAX];
     int facet_count;
-    int64_t facet_values_max; /* of all facets together */
-    bool is_combined;         /* made of others (known where a board was found by its name) */
-    int64_t combined_us;      /* then: it has what they had then, at least; 0: not made yet */
+    int64_t facet_values_max;       /* of all facets together */
+    bool is_combined;               /* made of others (known where a board was found by its name) */
+    int64_t combined_us;            /* then: it has what they had then, at least; 0: not made yet */
     enum commit_level commit_level; /* of submissions; COMMIT_DEFAULT: as the connection has it */
     struct board_caching caching;
     int64_t created_us;
