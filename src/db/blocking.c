@@ -1,10 +1,12 @@
 #include "db/blocking.h"
 
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "db/line.h"
@@ -12,7 +14,11 @@
 struct dbb {
     PGconn *pg;
     char sqlstate[6];
+    const atomic_bool *stop; /* NULL: none */
+    bool was_stopped;        /* a statement was cancelled for it */
 };
+
+enum { STOP_LOOK_MS = 50, STOP_GRACE_MS = 1000 };
 
 struct dbb_result {
     PGresult *pg;
@@ -157,11 +163,54 @@ static bool take(struct dbb *db, PGresult *pg, struct dbb_result **ret_result, s
     return true;
 }
 
+void dbb_stop_with(struct dbb *db, const atomic_bool *stop)
+{
+    db->stop = stop;
+}
+
+static void cancel(struct dbb *db)
+{
+    PGcancel *request = PQgetCancel(db->pg);
+    char why[256];
+
+    db->was_stopped = true;
+    if (request)
+        PQcancel(request, why, sizeof(why)); /* not sent: the statement's timeout ends it */
+    PQfreeCancel(request);
+}
+
+/* The result of a statement that was sent. NULL: the connection is gone. */
+static PGresult *result_wait(struct dbb *db)
+{
+    PGresult *result, *last = NULL;
+    int64_t start_us = clock_monotonic_us();
+    bool is_cancelled = false;
+
+    while (PQisBusy(db->pg)) {
+        struct pollfd socket = {.fd = PQsocket(db->pg), .events = POLLIN};
+        if (*db->stop && !is_cancelled &&
+            (!db->was_stopped || clock_monotonic_us() - start_us > STOP_GRACE_MS * 1000LL)) {
+            cancel(db);
+            is_cancelled = true;
+        }
+        if (poll(&socket, 1, STOP_LOOK_MS) != 0 && !PQconsumeInput(db->pg))
+            break;
+    }
+    while ((result = PQgetResult(db->pg))) {
+        PQclear(last);
+        last = result;
+    }
+    return last;
+}
+
 bool dbb_query(struct dbb *db, const char *sql, size_t count, const char *const *parameters,
                struct dbb_result **ret_result, struct error *error)
 {
     ASSERT(count <= DBB_PARAMETERS_MAX);
-    return take(db, PQexecParams(db->pg, sql, (int)count, NULL, parameters, NULL, NULL, 0), ret_result, error);
+    if (!db->stop)
+        return take(db, PQexecParams(db->pg, sql, (int)count, NULL, parameters, NULL, NULL, 0), ret_result, error);
+    bool is_sent = PQsendQueryParams(db->pg, sql, (int)count, NULL, parameters, NULL, NULL, 0);
+    return take(db, is_sent ? result_wait(db) : NULL, ret_result, error);
 }
 
 bool dbb_script(struct dbb *db, const char *sql, struct error *error)

@@ -8,6 +8,7 @@
 #ifndef DB_BLOCKING_H
 #define DB_BLOCKING_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,9 @@ struct dbb *dbb_open_primary(const char *url, const char *const *others, int cou
                              int statement_timeout_ms, struct error *error);
 void dbb_close(struct dbb **db);
 bool dbb_is_broken(const struct dbb *db);
+/* From when *stop is true, the statement that runs then (dbb_query) is cancelled: it fails with SQLSTATE 57014, what it did is
+ * undone, and the connection stays good. Those after it have a second each, to note how it ended. stop: borrowed, set by any thread. */
+void dbb_stop_with(struct dbb *db, const atomic_bool *stop);
 
 /* sql: text, or a statement's text from db/statements.h. NULL parameter = SQL null. The result may be NULL-pointer'd
  * (ret_result == NULL) when only success counts. */

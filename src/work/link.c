@@ -34,6 +34,7 @@ bool link_open(struct link *link, bool needs_kv, struct error *error)
         link->db = dbb_open_primary(link->settings->database_url, replicas, (int)list->count, link->name, 0, error);
         if (!link->db)
             return false;
+        dbb_stop_with(link->db, link->stop);
         if (!link_epoch(link, error)) {
             dbb_close(&link->db);
             return false;

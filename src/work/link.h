@@ -14,6 +14,7 @@ enum { LINK_TEXT_MAX = 96 };
 struct link {
     const struct settings *settings; /* borrowed */
     const char *name;                /* application_name; borrowed */
+    const atomic_bool *stop;         /* NULL, or what ends a statement that runs: dbb_stop_with */
     struct dbb *db;
     struct kvb *kv;
     int64_t epoch;

@@ -115,7 +115,7 @@ static void *jobs_main(void *context)
 {
     static const struct job *const jobs[] = {&partitions_job, &roll_job, &snapshot_job, &purge_job, &popular_job, &combine_job};
     struct worker *worker = context;
-    struct link link = {.settings = worker->settings, .name = "ladder work jobs"};
+    struct link link = {.settings = worker->settings, .name = "ladder work jobs", .stop = &worker->is_stopping};
     struct failure failures[ARRAY_SIZE(jobs)] = {{""}};
     int64_t due_us[ARRAY_SIZE(jobs)] = {0}, failed_pause_ms[ARRAY_SIZE(jobs)] = {0};
     struct error error;
@@ -152,7 +152,7 @@ static void *jobs_main(void *context)
 static void *tally_main(void *context)
 {
     struct worker *worker = context;
-    struct link link = {.settings = worker->settings, .name = "ladder work tally"};
+    struct link link = {.settings = worker->settings, .name = "ladder work tally", .stop = &worker->is_stopping};
     struct failure failure = {""};
     struct error error;
 
@@ -173,7 +173,7 @@ static void *tally_main(void *context)
 static void *refresh_main(void *context)
 {
     struct worker *worker = context;
-    struct link link = {.settings = worker->settings, .name = "ladder work refresh"};
+    struct link link = {.settings = worker->settings, .name = "ladder work refresh", .stop = &worker->is_stopping};
     struct failure failure = {""};
     struct refresh_views views;
     struct error error;

@@ -4,6 +4,7 @@ import subprocess
 import threading
 
 import psycopg2
+import modelrun
 import pytest
 
 from harness import BINARY, Client, wait_until
@@ -202,6 +203,35 @@ def test_a_refresher_that_dies_is_followed_by_the_next(stack, client, board):
     wait_until(lambda: "1 refreshed" in stack.cli("refresh", "player_total"), 20, "the next refreshes")
     assert stack.sql("select error from ladder.refresh_run where view = 'player_total' and error is not null order by id desc limit 1") == [("the runner died",)]
     assert stack.sql("select count(*) from ladder.refresh_run where view = 'player_total' and ended_at is null") == [(0,)]
+
+
+def test_a_refresh_does_not_hold_up_a_stop(stack, client, board):
+    """What runs for long is cancelled and undone; the ledger says so, and the next worker does it again."""
+    stack.cli("refresh", "--all")
+    client.submit("b", "late", 1)
+    fold(stack)
+    for other in modelrun.workers(stack):
+        other.stop()
+    usual, = stack.sql("select interval_ms from ladder.refresh_state where view = 'player_total'")[0]
+    stack.sql("update ladder.refresh_state set interval_ms = 0 where view = 'player_total'")
+    blocker = psycopg2.connect(stack.primary_url)
+    worker = None
+    try:
+        with blocker.cursor() as cursor:
+            cursor.execute("refresh materialized view ladder.player_total")
+        worker = stack.worker(worker_refresh_timeout_ms=600000)
+        waiting = "select count(*) from pg_stat_activity where application_name = 'ladder work refresh' and wait_event_type = 'Lock'"
+        wait_until(lambda: stack.sql(waiting)[0][0], 30, "a refresh waits")
+        assert worker.stop(timeout=10) == 0
+        assert "57014" in stack.sql("select error from ladder.refresh_run order by id desc limit 1")[0][0]
+    finally:
+        blocker.close()
+        if worker and worker.is_alive():
+            worker.kill()
+        stack.sql("update ladder.refresh_state set interval_ms = %s where view = 'player_total'", usual)
+        stack.worker()
+    stack.cli("refresh", "--all")
+    assert stack.sql("select error from ladder.refresh_run order by id desc limit 1") == [(None,)]
 
 
 def test_readers_do_not_wait_on_the_replica_either(stack, client, board):
