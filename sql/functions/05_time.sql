@@ -3,7 +3,7 @@
 create or replace function ladder.time_of(us bigint)
     returns timestamptz
     language sql
-    immutable
+    stable
     parallel safe
 as $$
     select '1970-01-01T00:00:00Z'::timestamptz + us * interval '1 microsecond'
@@ -13,7 +13,7 @@ comment on function ladder.time_of(bigint) is 'Microseconds since 1970 as an ins
 create or replace function ladder.us_of(at timestamptz)
     returns bigint
     language sql
-    immutable
+    stable
     parallel safe
 as $$
     select case when at = 'infinity' then 9223372036854775807

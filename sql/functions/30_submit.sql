@@ -48,6 +48,7 @@ declare
     v_round_max integer := (select coalesce(max(r), 0) from unnest(p_round) r);
     v_now bigint := ladder.us_of(clock_timestamp());
     v_repeated integer[] := '{}';
+    v_lacking bigint[]; v_lacking_at timestamptz[];
     v_pass integer;
     -- The open results of a round: (item, window index) pairs that lost a race and are decided again.
     v_again_item integer[];
@@ -94,10 +95,18 @@ begin
 
     -- Lock class 2: periods. Made now, those that are missing can't be waited for by somebody whose entries are locked here.
     -- Instants within a quarter of an hour share their periods; where a zone of long ago disagrees, the rounds make the rest.
-    perform ladder.period_ensure(array_agg(x.board_id), array_agg(ladder.time_of(x.achieved_us)))
+    -- (Looked for here, since nearly always none is missing, and a call of period_ensure is planned anew each time.)
+    select array_agg(x.board_id), array_agg(ladder.time_of(x.achieved_us)) into v_lacking, v_lacking_at
     from (select distinct on (i.board_id, i.achieved_us / 900000000) i.board_id, i.achieved_us
           from unnest(p_board, p_achieved_us, p_claim) as i (board_id, achieved_us, claim)
-          where i.claim <> all (v_repeated)) x;
+          where i.claim <> all (v_repeated)) x
+    cross join lateral (select b.id, b.windows from ladder.board b where b.id = x.board_id offset 0) b
+    where exists (select
+                  from unnest(b.windows) as w (kind)
+                  where not exists (select from ladder.period_of(b.id, w.kind, ladder.time_of(x.achieved_us))));
+    if v_lacking is not null then
+        perform ladder.period_ensure(v_lacking, v_lacking_at);
+    end if;
 
     -- Lock class 2 too: values of facets.
     if cardinality(p_facets) > 0 then
