@@ -13,10 +13,10 @@ import slowlink
 from harness import Client, wait_until
 
 
-def child(pipe, arguments, operations, seconds, is_disturbed):
+def child(pipe, arguments, operations, seconds, is_disturbed, stop):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # pytest's would raise here
     check = checker.Checker(**arguments)
-    check.is_disturbed = is_disturbed
+    check.is_disturbed, check.stop = is_disturbed, stop
     violation = None
     try:
         check.run(operations, seconds)
@@ -72,14 +72,16 @@ class Disturber:
         self.counts[what] += 1
 
 
-def run(stack, servers, game, key, operations, worker=None, processes=2, seed=1, seconds=600, progress=None, which=None, pause=(0.3, 1.1), rolls=None, **options):
-    """-> (what was counted, violations, disturbances). worker: to be disturbed, with Redis; None: nothing is."""
+def run(stack, servers, game, key, operations, worker=None, processes=2, seed=1, seconds=600, progress=None, which=None, pause=(0.3, 1.1), rolls=None,
+        is_disturbed=False, stop=None, **options):
+    """-> (what was counted, violations, disturbances). worker: to be disturbed, with Redis; None: nothing is, by us; is_disturbed: but by
+    somebody. stop: an event of multiprocessing that ends it."""
     fork = multiprocessing.get_context("fork")
     children = []
     for i in range(processes):
         here, there = fork.Pipe(False)
         arguments = dict(ports=[s.port for s in servers], game=game, key=key, seed=seed * 1000 + i, prefix=f"b{seed}-{i}-", rolls=rolls, **options)
-        process = fork.Process(target=child, args=(there, arguments, operations // processes, seconds, worker is not None), daemon=True)
+        process = fork.Process(target=child, args=(there, arguments, operations // processes, seconds, is_disturbed or worker is not None, stop), daemon=True)
         process.start()
         there.close()
         children.append((process, here))

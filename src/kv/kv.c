@@ -26,9 +26,11 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/put.h"
+#include "kv/cluster.h"
 #include "kv/keys.h"
 #include "kv/reader.h"
 #include "kv/scripts.h"
+#include "kv/slots.h"
 #include "kv/url.h"
 
 enum { RETRY_FIRST_MS = 20, TICK_MS = 20, CONNECT_TIMEOUT_MS = 1000, READY_TRUSTED_MS = 500, READY_UNTRUSTED_MS = 50 };
@@ -45,6 +47,8 @@ struct call {
 };
 
 struct kv {
+    struct cluster *cluster; /* it stands for one: then nothing else here is used. NULL: a connection */
+    struct cluster *owner;   /* it is a node of one */
     struct ev_loop *loop;
     struct kv_settings settings;
     struct kv_url url;
@@ -57,6 +61,7 @@ struct kv {
     int64_t connect_deadline_us;
     int64_t next_ready_us;
     bool is_asking_ready;
+    int64_t up_since_us;
     int failures;
     int epoch;
     bool is_trusted;
@@ -97,6 +102,10 @@ static void on_reply(redisAsyncContext *context, void *reply, void *data)
 
     (void)context;
     call_unlink(call);
+    if (call->kv->owner && kv_reply_is_error(reply) && kv_error_is_elsewhere(kv_reply_text(reply))) {
+        cluster_elsewhere(call->kv->owner);
+        reply = NULL;
+    }
     call->done(call->context, reply);
     free(call);
 }
@@ -148,6 +157,8 @@ bool kv_call_all(struct kv *kv, size_t count, const struct kv_command *commands,
 {
     const struct slice multi = SLICE("MULTI"), exec = SLICE("EXEC");
 
+    if (kv->cluster && !(kv = cluster_node(kv->cluster, commands[0].count, commands[0].arguments)))
+        return false;
     if (kv->state != STATE_UP || kv->pending >= (size_t)kv->settings.pending_max)
         return false;
     bool is_sent = command_send(kv, 1, &multi, NULL, NULL);
@@ -158,6 +169,8 @@ bool kv_call_all(struct kv *kv, size_t count, const struct kv_command *commands,
 
 bool kv_call(struct kv *kv, size_t count, const struct slice *arguments, kv_done_fn *done, void *context)
 {
+    if (kv->cluster && !(kv = cluster_node(kv->cluster, count, arguments)))
+        return false;
     if (kv->state != STATE_UP || kv->pending >= (size_t)kv->settings.pending_max)
         return false;
     return call_send(kv, count, arguments, done, context);
@@ -178,6 +191,8 @@ static void kv_lost(struct kv *kv, const char *because)
     kv->is_asking_ready = false;
     if (kv->is_closing)
         return;
+    if (kv->owner)
+        cluster_lost(kv->owner, kv);
     for (int i = 0; i < kv->failures && pause_ms < kv->settings.reconnect_max_ms; i++)
         pause_ms *= 2;
     if (pause_ms > kv->settings.reconnect_max_ms)
@@ -249,6 +264,7 @@ static void on_info(void *data, const struct redisReply *reply)
     memcpy(kv->run_id, at + 7, size);
     kv->run_id[size] = 0;
     kv->state = STATE_UP;
+    kv->up_since_us = clock_monotonic_us();
     kv->failures = 0;
     log_info("redis-connected", LOG_TEXT("run_id", kv->run_id));
     ask_ready(kv);
@@ -257,7 +273,7 @@ static void on_info(void *data, const struct redisReply *reply)
 static void on_prepared(void *data, const struct redisReply *reply)
 {
     (void)data;
-    /* "Library already exists" is how it should be. */
+    /* "Library already exists" is how it should be; a replica, which a cluster's seed may be, gets it from its primary. */
     if (reply && reply->type == REDIS_REPLY_ERROR && !strstr(reply->str, "already exists"))
         log_error("redis-refused", LOG_TEXT("message", reply->str));
 }
@@ -334,23 +350,37 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
         ask_ready(kv);
 }
 
-struct kv *kv_new(struct ev_loop *loop, const struct kv_settings *settings)
+static struct kv *connection_new(struct ev_loop *loop, const struct kv_settings *settings, const struct kv_url *url, struct cluster *owner)
 {
     struct kv *kv = calloc(1, sizeof(*kv));
-    struct error error;
 
     ASSERT(kv != NULL);
     kv->loop = loop;
     kv->settings = *settings;
+    kv->url = *url;
+    kv->owner = owner;
     kv->newest = &kv->oldest;
     kv->ticked_us = clock_monotonic_us();
     arena_init(&kv->replies, REPLY_BYTES_MAX);
-    ASSERT(kv_url_parse(settings->url, &kv->url, &error)); /* checked with the settings */
     ev_timer_init(&kv->retry, on_retry, 0.0, 0.0);
     ev_timer_init(&kv->tick, on_tick, TICK_MS / 1000.0, TICK_MS / 1000.0);
     kv->retry.data = kv->tick.data = kv;
     ev_timer_start(loop, &kv->tick);
     kv_dial(kv);
+    return kv;
+}
+
+struct kv *kv_new(struct ev_loop *loop, const struct kv_settings *settings)
+{
+    struct kv_url url;
+    struct error error;
+
+    ASSERT(kv_url_parse(settings->url, &url, &error)); /* checked with the settings */
+    if (url.kind != KV_URL_CLUSTER)
+        return connection_new(loop, settings, &url, NULL);
+    struct kv *kv = calloc(1, sizeof(*kv));
+    ASSERT(kv != NULL);
+    kv->cluster = cluster_new(loop, settings, &url);
     return kv;
 }
 
@@ -360,14 +390,42 @@ void kv_free(struct kv **pkv)
 
     if (!kv)
         return;
-    kv->is_closing = true;
-    kv_abandon(kv, "shutting down");
-    ev_timer_stop(kv->loop, &kv->retry);
-    ev_timer_stop(kv->loop, &kv->tick);
-    arena_done(&kv->replies);
+    if (kv->cluster) {
+        cluster_free(&kv->cluster);
+    } else {
+        kv->is_closing = true;
+        kv_abandon(kv, "shutting down");
+        ev_timer_stop(kv->loop, &kv->retry);
+        ev_timer_stop(kv->loop, &kv->tick);
+        arena_done(&kv->replies);
+    }
     free(kv);
     *pkv = NULL;
 }
+
+/* ---- as a node of a cluster ---- */
+
+struct kv *kv_node_new(struct ev_loop *loop, const struct kv_settings *settings, const struct kv_url *url, struct cluster *cluster)
+{
+    return connection_new(loop, settings, url, cluster);
+}
+
+int64_t kv_node_up_since_us(const struct kv *node)
+{
+    return node->state == STATE_UP ? node->up_since_us : 0;
+}
+
+bool kv_node_is_at(const struct kv *node, const char *host, int port)
+{
+    return node->url.port == port && strcmp(node->url.host, host) == 0;
+}
+
+const char *kv_node_host(const struct kv *node)
+{
+    return node->url.host;
+}
+
+/* ---- what it is worth ---- */
 
 bool kv_set_epoch(struct kv *kv, int epoch)
 {
@@ -376,17 +434,29 @@ bool kv_set_epoch(struct kv *kv, int epoch)
     kv->epoch = epoch;
     kv->is_trusted = false;
     kv->next_ready_us = 0;
+    if (kv->cluster)
+        cluster_set_epoch(kv->cluster, epoch);
     return true;
 }
 
 bool kv_is_up(const struct kv *kv)
 {
-    return kv->state == STATE_UP;
+    return kv->cluster ? cluster_is_up(kv->cluster) : kv->state == STATE_UP;
+}
+
+bool kv_is_cluster(const struct kv *kv)
+{
+    return kv->cluster != NULL;
 }
 
 bool kv_is_trusted(const struct kv *kv)
 {
-    return kv->is_trusted;
+    return kv->cluster ? cluster_is_trusted(kv->cluster) : kv->is_trusted;
+}
+
+bool kv_trusts(const struct kv *kv, int64_t standing)
+{
+    return kv->cluster ? cluster_trusts(kv->cluster, (int)(standing % KV_SHARDS)) : kv->is_trusted;
 }
 
 /* ---- replies ---- */

@@ -1,5 +1,5 @@
 /*
- * kv.h -- Redis as one loop sees it: one connection, many commands in flight, never blocks.
+ * kv.h -- Redis as one loop sees it: one connection (to a cluster: one a node, cluster.h), many commands in flight, never blocks.
  *
  * Trust: a Redis process holds what PostgreSQL has only after the worker's tail has said so, by writing the process's own
  * run id and the epoch under `ladder:ready` (see work/tail.c). After every (re)connect, and each second, that key is read;
@@ -37,7 +37,9 @@ void kv_free(struct kv **kv);
 
 bool kv_set_epoch(struct kv *kv, int epoch); /* what `ladder:ready` must name; true: it is another than before */
 bool kv_is_up(const struct kv *kv);
-bool kv_is_trusted(const struct kv *kv);
+bool kv_is_cluster(const struct kv *kv);
+bool kv_is_trusted(const struct kv *kv);                   /* with every standing */
+bool kv_trusts(const struct kv *kv, int64_t standing); /* a cluster's nodes are believed each for itself */
 
 /* false: not connected, or too many commands in flight; done will not be called. Arguments are copied. */
 bool kv_call(struct kv *kv, size_t count, const struct slice *arguments, kv_done_fn *done, void *context);
