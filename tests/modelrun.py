@@ -4,6 +4,7 @@ import multiprocessing
 import multiprocessing.connection
 import random
 import signal
+import threading
 import time
 
 import checker
@@ -182,3 +183,29 @@ class Setting:
                 self.here.get(f"/boards/{board}/top", offset=100, limit=1)
             return compare.same(self.stack, self.game, "all")
         wait_until(is_same, 60, "Redis equals PostgreSQL")
+
+
+def under_load(stack, what):
+    """Random clients on two servers, held to the model, while `what` happens; then Redis equals PostgreSQL, and answers again."""
+    with Setting(stack) as setting:
+        found, stop = [], multiprocessing.Event()
+        load = threading.Thread(target=lambda: found.append(setting.check(10 ** 9, seconds=120, is_disturbed=True, stop=stop)))
+        load.start()
+        wait_until(lambda: len(compare.periods(stack, setting.game, "all")) > 10, 20, "the boards are written")
+        what(setting)  # here: what it starts would end with another thread
+        for server in setting.servers if load.is_alive() else ():
+            stack.trusted(server, 30)
+        assert load.is_alive(), f"there was load to the end: {found}"
+        time.sleep(1)  # and there is some behind it
+        stop.set()
+        load.join()
+        counts, violations, _ = found[0]
+        assert not violations, violations[0]
+        for server in setting.servers:
+            stack.trusted(server, 30)
+        setting.same_in_the_end()
+        for client in (setting.here, setting.there):
+            for board in setting.boards:
+                wait_until(lambda: client.get(f"/boards/{board}/top").headers["Server-Timing"].startswith(("redis", "memory")), 20,
+                           "Redis answers again")
+        return counts

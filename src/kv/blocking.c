@@ -271,6 +271,46 @@ static bool cluster_open(struct kvb *kv, const struct kv_url *url, struct timeva
     return is_ok;
 }
 
+/* Asks the sentinels, one after the other, until one names a primary that says that it is. */
+static bool sentinel_open(struct kvb *kv, struct kv_url *url, struct timeval timeout, struct error *error)
+{
+    const struct slice ask[] = {SLICE("SENTINEL"), SLICE("get-master-addr-by-name"), slice_of(url->primary)}, role[] = {SLICE("ROLE")};
+    bool is_ok = false;
+
+    for (size_t i = 0; i < url->seed_count && !is_ok; i++) {
+        struct kv_seed place = {.port = 0};
+        struct kvb_reply *reply;
+        redisContext *redis = redisConnectWithTimeout(url->seeds[i].host, url->seeds[i].port, timeout);
+        error_set(error, ERROR_UNAVAILABLE, "no sentinel names a primary \"%s\"", url->primary);
+        if (redis && !redis->err) {
+            redisSetTimeout(redis, timeout);
+            kv->members[kv->count++] = (struct member){.redis = redis};
+            if (kvb_call_node(kv, 0, ARRAY_SIZE(ask), ask, &reply, error)) {
+                if (kvb_count(reply) == 2) {
+                    snprintf(place.host, sizeof(place.host), "%s", kvb_text(kvb_item(reply, 0)).data);
+                    place.port = atoi(kvb_text(kvb_item(reply, 1)).data);
+                }
+                kvb_reply_free(&reply);
+            }
+            members_close(kv);
+        } else if (redis) {
+            redisFree(redis);
+        }
+        if (place.port == 0)
+            continue;
+        is_ok = member_open(kv, url, &place, timeout, error) && kvb_call_node(kv, 0, ARRAY_SIZE(role), role, &reply, error);
+        if (is_ok) {
+            is_ok = slice_is(kvb_text(kvb_item(reply, 0)), "master") ||
+                    error_set(error, ERROR_UNAVAILABLE, "%.100s:%d is named as the primary, but is none", place.host, place.port);
+            kvb_reply_free(&reply);
+        }
+        is_ok = is_ok && library_load(kv, 0, error);
+        if (!is_ok)
+            members_close(kv);
+    }
+    return is_ok;
+}
+
 struct kvb *kvb_open(const char *text, int timeout_ms, struct error *error)
 {
     struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
@@ -282,8 +322,9 @@ struct kvb *kvb_open(const char *text, int timeout_ms, struct error *error)
     ASSERT(kv != NULL);
     struct kv_seed place = {.port = url.port};
     memcpy(place.host, url.host, sizeof(place.host));
-    bool is_ok = url.kind == KV_URL_CLUSTER ? cluster_open(kv, &url, timeout, error)
-                                            : member_open(kv, &url, &place, timeout, error) && library_load(kv, 0, error);
+    bool is_ok = url.kind == KV_URL_CLUSTER    ? cluster_open(kv, &url, timeout, error)
+                 : url.kind == KV_URL_SENTINEL ? sentinel_open(kv, &url, timeout, error)
+                                               : member_open(kv, &url, &place, timeout, error) && library_load(kv, 0, error);
     if (!is_ok)
         kvb_close(&kv);
     return kv;

@@ -77,25 +77,51 @@ static bool tcp_parse(const char *rest, struct kv_url *url)
     return true;
 }
 
-static bool seeds_parse(const char *rest, struct kv_url *url)
+/* "host:port,host:port": returns what follows them, NULL if they are none. */
+static const char *seeds_parse(const char *rest, int port, struct kv_url *url)
+{
+    for (;;) {
+        size_t size = strcspn(rest, ",/");
+        if (url->seed_count == KV_URL_SEEDS_MAX || !place_parse((struct slice){rest, size}, port, &url->seeds[url->seed_count]))
+            return NULL;
+        url->seed_count++;
+        rest += size;
+        if (*rest != ',')
+            return rest;
+        rest++;
+    }
+}
+
+static bool cluster_parse(const char *rest, struct kv_url *url)
 {
     rest = password_parse(rest, url);
-    while (rest) {
-        size_t size = strcspn(rest, ",");
-        if (url->seed_count == KV_URL_SEEDS_MAX || memchr(rest, '/', size) ||
-            !place_parse((struct slice){rest, size}, 6379, &url->seeds[url->seed_count]))
-            return false;
-        url->seed_count++;
-        rest = rest[size] == ',' ? rest + size + 1 : NULL;
-    }
-    if (url->seed_count == 0)
+    rest = rest ? seeds_parse(rest, 6379, url) : NULL;
+    if (!rest || *rest)
         return false;
     memcpy(url->host, url->seeds[0].host, sizeof(url->host));
     url->port = url->seeds[0].port;
     return true;
 }
 
+static bool sentinel_parse(const char *rest, struct kv_url *url)
+{
+    rest = password_parse(rest, url);
+    rest = rest ? seeds_parse(rest, 26379, url) : NULL;
+    if (!rest || *rest != '/')
+        return false;
+    size_t size = strcspn(++rest, "/");
+    if (size == 0 || !copy(url->primary, sizeof(url->primary), (struct slice){rest, size}))
+        return false;
+    return !rest[size] || number(slice_of(rest + size + 1), 0, 1 << 20, &url->database);
+}
+
 #define CLUSTER_SCHEME "redis-cluster://"
+#define SENTINEL_SCHEME "redis-sentinel://"
+
+bool kv_url_is_sentinel(const char *text)
+{
+    return strncmp(text, SENTINEL_SCHEME, strlen(SENTINEL_SCHEME)) == 0;
+}
 
 bool kv_url_is_cluster(const char *text)
 {
@@ -113,9 +139,12 @@ bool kv_url_parse(const char *text, struct kv_url *ret_url, struct error *error)
         is_ok = tcp_parse(text + 8, ret_url);
     } else if (kv_url_is_cluster(text)) {
         ret_url->kind = KV_URL_CLUSTER;
-        is_ok = seeds_parse(text + strlen(CLUSTER_SCHEME), ret_url);
+        is_ok = cluster_parse(text + strlen(CLUSTER_SCHEME), ret_url);
+    } else if (kv_url_is_sentinel(text)) {
+        ret_url->kind = KV_URL_SENTINEL;
+        is_ok = sentinel_parse(text + strlen(SENTINEL_SCHEME), ret_url);
     }
     return is_ok || error_set_field(error, ERROR_CONFIG, "redis.url",
-                                    "not redis://[:password@]host:port[/db], unix:///path[?db=n] or "
-                                    "redis-cluster://[:password@]host:port[,host:port...]");
+                                    "not redis://[:password@]host:port[/db], unix:///path[?db=n], "
+                                    "redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]");
 }

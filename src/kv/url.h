@@ -4,6 +4,8 @@
  *     redis://[:password@]host:port[/db]                                 one server
  *     unix:///path[?db=n]                                                the same, on this machine
  *     redis-cluster://[:password@]host:port[,host:port…]                 a Redis Cluster: some of its nodes, the others are found
+ *     redis-sentinel://[:password@]host:port[,host:port…]/name[/db]      the primary that these sentinels have under the name; the
+ *                                                                        password is Redis's
  */
 #ifndef KV_URL_H
 #define KV_URL_H
@@ -13,9 +15,9 @@
 
 #include "base/error.h"
 
-enum { KV_URL_HOST_MAX = 256, KV_URL_SEEDS_MAX = 16 };
+enum { KV_URL_HOST_MAX = 256, KV_URL_SEEDS_MAX = 16, KV_URL_NAME_MAX = 128 };
 
-enum kv_url_kind { KV_URL_SERVER, KV_URL_CLUSTER };
+enum kv_url_kind { KV_URL_SERVER, KV_URL_CLUSTER, KV_URL_SENTINEL };
 
 struct kv_seed {
     char host[KV_URL_HOST_MAX]; /* numeric address or a name that resolves at once */
@@ -24,17 +26,19 @@ struct kv_seed {
 
 struct kv_url {
     enum kv_url_kind kind;
-    char host[KV_URL_HOST_MAX]; /* the first of the seeds, or the only server */
+    char host[KV_URL_HOST_MAX]; /* the server; of a cluster, one of the seeds; of sentinels, "" until they have named it */
     int port;
     char path[108]; /* a UNIX socket instead; "" if none */
     char password[256];
     int database; /* 0 in a cluster: it has no other */
     size_t seed_count;
-    struct kv_seed seeds[KV_URL_SEEDS_MAX]; /* of a cluster */
+    struct kv_seed seeds[KV_URL_SEEDS_MAX]; /* of a cluster; the sentinels */
+    char primary[KV_URL_NAME_MAX];          /* what the sentinels call it */
 };
 
 bool kv_url_parse(const char *text, struct kv_url *ret_url, struct error *error);
 /* Is it one of a cluster? Also for texts that kv_url_parse would refuse. */
 bool kv_url_is_cluster(const char *text);
+bool kv_url_is_sentinel(const char *text);
 
 #endif

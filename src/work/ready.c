@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "kv/url.h"
 
 enum { VALUE_MAX = READY_RUN_ID_MAX + 32 };
 
@@ -22,6 +24,11 @@ static bool run_id_read(struct ready *ready, struct link *link, size_t node, str
     return run_id[0] || error_set(error, ERROR_UNAVAILABLE, "Redis did not say its run id");
 }
 
+bool ready_must_beat(const struct link *link)
+{
+    return kv_url_is_sentinel(link->settings->redis_url);
+}
+
 /* How many keys there are, and each. */
 static int key_count(const struct link *link)
 {
@@ -37,6 +44,8 @@ static struct slice value_of(const struct ready *ready, const struct link *link,
 {
     int size = snprintf(out, VALUE_MAX, "%s %s", link->epoch_text, ready->run_ids[kvb_node_of(link->kv, key)]);
 
+    if (ready_must_beat(link))
+        size += snprintf(out + size, (size_t)(VALUE_MAX - size), " %lld", (long long)ready->beat);
     return (struct slice){out, (size_t)size};
 }
 
@@ -85,7 +94,7 @@ bool ready_begin(struct ready *ready, struct link *link, bool ret_is_stranger[st
 {
     bool is_same[KV_SHARDS];
 
-    *ready = (struct ready){.is_written = false};
+    *ready = (struct ready){.beat = clock_realtime_us()}; /* another than any before */
     for (size_t i = 0; i < kvb_node_count(link->kv); i++)
         if (!run_id_read(ready, link, i, error))
             return false;
@@ -104,11 +113,13 @@ bool ready_write(struct ready *ready, struct link *link, struct error *error)
 {
     bool unused[KV_SHARDS];
 
+    ready->beat++;
     if (!all_ask(ready, link, true, unused, error))
         return false;
+    if (!ready->is_written)
+        log_info("redis-ready", LOG_TEXT("epoch", link->epoch_text), LOG_TEXT("run_id", ready->run_ids[0]),
+                 LOG_INT("nodes", kvb_node_count(link->kv)));
     ready->is_written = true;
-    log_info("redis-ready", LOG_TEXT("epoch", link->epoch_text), LOG_TEXT("run_id", ready->run_ids[0]),
-             LOG_INT("nodes", kvb_node_count(link->kv)));
     return true;
 }
 

@@ -424,7 +424,9 @@ static bool upkeep(struct tail *tail, struct error *error)
         return ready_write(&tail->ready, &tail->link, error);
     if (!ready_check(&tail->ready, &tail->link, error) || !link_epoch(&tail->link, error))
         return false;
-    return tail->link.epoch == epoch || error_set(error, ERROR_CONFLICT, "the database is of a new epoch");
+    if (tail->link.epoch != epoch)
+        return error_set(error, ERROR_CONFLICT, "the database is of a new epoch");
+    return !ready_must_beat(&tail->link) || ready_write(&tail->ready, &tail->link, error);
 }
 
 /* ---- the poll ---- */
