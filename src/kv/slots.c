@@ -84,12 +84,11 @@ bool kv_slots_read(const struct redisReply *reply, kv_slots_fn *visit, void *con
 
 bool kv_error_is_elsewhere(struct slice message)
 {
-    static const char *const heads[] = {"MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY",
-                                        /* A function whose other keys are on their way to another node. */
-                                        "ERR Script attempted to access a non local key"};
+    static const char *const heads[] = {"MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY"};
+    static const char non_local[] = "attempted to access a non local key"; /* a function whose other keys are on their way */
 
     for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
         if (message.size >= strlen(heads[i]) && memcmp(message.data, heads[i], strlen(heads[i])) == 0)
             return true;
-    return false;
+    return message.size > 0 && memmem(message.data, message.size, non_local, strlen(non_local));
 }
