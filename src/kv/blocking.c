@@ -6,13 +6,14 @@
 #include <sys/time.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "kv/scripts.h"
 #include "kv/slots.h"
 #include "kv/url.h"
 
 struct member {
     redisContext *redis;
-    struct kv_seed place; /* in a cluster */
+    struct kv_seed place; /* in a cluster, or of sentinels */
 };
 
 struct kvb {
@@ -22,8 +23,12 @@ struct kvb {
     int8_t *owners;   /* by slot: which member; -1: none */
     uint8_t *waiting; /* whose replies are to be read, in order: a ring */
     size_t waiting_first, waiting_count, waiting_room;
-    bool is_stale; /* the map is */
+    bool is_stale; /* the map is, or what the sentinels said */
+    struct kv_url *sentinels; /* NULL: there are none */
+    int64_t check_at_us;      /* when they are to be asked again, monotonic */
 };
+
+enum { CHECK_US = 1000000, SENTINEL_TIMEOUT_US = 500000 };
 
 /* A reply is hiredis's own. */
 struct kvb_reply {
@@ -271,32 +276,38 @@ static bool cluster_open(struct kvb *kv, const struct kv_url *url, struct timeva
     return is_ok;
 }
 
-/* Asks the sentinels, one after the other, until one names a primary that says that it is. */
-static bool sentinel_open(struct kvb *kv, struct kv_url *url, struct timeval timeout, struct error *error)
+/* false: it does not answer, or has no such name. */
+static bool sentinel_ask(const struct kv_url *url, const struct kv_seed *seed, struct timeval timeout, struct kv_seed *ret_place)
 {
-    const struct slice ask[] = {SLICE("SENTINEL"), SLICE("get-master-addr-by-name"), slice_of(url->primary)}, role[] = {SLICE("ROLE")};
+    const char *ask[] = {"SENTINEL", "get-master-addr-by-name", url->primary};
+    redisContext *redis = redisConnectWithTimeout(seed->host, seed->port, timeout);
+    redisReply *reply = NULL;
+
+    *ret_place = (struct kv_seed){.port = 0};
+    if (redis && !redis->err && redisSetTimeout(redis, timeout) == REDIS_OK)
+        reply = redisCommandArgv(redis, (int)ARRAY_SIZE(ask), ask, NULL);
+    if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
+        snprintf(ret_place->host, sizeof(ret_place->host), "%s", reply->element[0]->str);
+        ret_place->port = atoi(reply->element[1]->str);
+    }
+    if (reply)
+        freeReplyObject(reply);
+    if (redis)
+        redisFree(redis);
+    return ret_place->port != 0;
+}
+
+/* Asks the sentinels, one after the other, until one names a primary that says that it is. */
+static bool sentinel_open(struct kvb *kv, const struct kv_url *url, struct timeval timeout, struct error *error)
+{
+    const struct slice role[] = {SLICE("ROLE")};
     bool is_ok = false;
 
+    error_set(error, ERROR_UNAVAILABLE, "no sentinel names a primary \"%s\"", url->primary);
     for (size_t i = 0; i < url->seed_count && !is_ok; i++) {
-        struct kv_seed place = {.port = 0};
+        struct kv_seed place;
         struct kvb_reply *reply;
-        redisContext *redis = redisConnectWithTimeout(url->seeds[i].host, url->seeds[i].port, timeout);
-        error_set(error, ERROR_UNAVAILABLE, "no sentinel names a primary \"%s\"", url->primary);
-        if (redis && !redis->err) {
-            redisSetTimeout(redis, timeout);
-            kv->members[kv->count++] = (struct member){.redis = redis};
-            if (kvb_call_node(kv, 0, ARRAY_SIZE(ask), ask, &reply, error)) {
-                if (kvb_count(reply) == 2) {
-                    snprintf(place.host, sizeof(place.host), "%s", kvb_text(kvb_item(reply, 0)).data);
-                    place.port = atoi(kvb_text(kvb_item(reply, 1)).data);
-                }
-                kvb_reply_free(&reply);
-            }
-            members_close(kv);
-        } else if (redis) {
-            redisFree(redis);
-        }
-        if (place.port == 0)
+        if (!sentinel_ask(url, &url->seeds[i], timeout, &place))
             continue;
         is_ok = member_open(kv, url, &place, timeout, error) && kvb_call_node(kv, 0, ARRAY_SIZE(role), role, &reply, error);
         if (is_ok) {
@@ -308,7 +319,28 @@ static bool sentinel_open(struct kvb *kv, struct kv_url *url, struct timeval tim
         if (!is_ok)
             members_close(kv);
     }
+    kv->sentinels = malloc(sizeof(*kv->sentinels));
+    ASSERT(kv->sentinels != NULL);
+    *kv->sentinels = *url;
+    kv->check_at_us = clock_monotonic_us() + CHECK_US;
     return is_ok;
+}
+
+bool kvb_check(struct kvb *kv)
+{
+    const struct timeval timeout = {.tv_usec = SENTINEL_TIMEOUT_US};
+    struct kv_seed place;
+
+    if (!kv->sentinels || kv->is_stale || clock_monotonic_us() < kv->check_at_us)
+        return !kv->is_stale;
+    for (size_t i = 0; i < kv->sentinels->seed_count; i++) {
+        if (!sentinel_ask(kv->sentinels, &kv->sentinels->seeds[i], timeout, &place))
+            continue;
+        kv->is_stale = place.port != kv->members[0].place.port || strcmp(place.host, kv->members[0].place.host) != 0;
+        break;
+    }
+    kv->check_at_us = clock_monotonic_us() + CHECK_US;
+    return !kv->is_stale;
 }
 
 struct kvb *kvb_open(const char *text, int timeout_ms, struct error *error)
@@ -338,6 +370,7 @@ void kvb_close(struct kvb **pkv)
         return;
     members_close(kv);
     free(kv->owners);
+    free(kv->sentinels);
     free(kv->waiting);
     free(kv);
     *pkv = NULL;

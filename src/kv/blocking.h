@@ -31,6 +31,9 @@ struct kvb *kvb_open(const char *url, int timeout_ms, struct error *error);
 void kvb_close(struct kvb **kv);
 bool kvb_is_broken(const struct kvb *kv);
 
+/* Where sentinels say which server it is, and once a second at most: do they still say so? false: it is broken from now on. */
+bool kvb_check(struct kvb *kv);
+
 /* One command. An error reply fails the call (the text is in error->message); "Function not found" reloads and retries once. */
 bool kvb_call(struct kvb *kv, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply, struct error *error);
 /* Pipelining: append without waiting, then read exactly as many replies, in order. */

@@ -420,6 +420,8 @@ static bool upkeep(struct tail *tail, struct error *error)
 {
     int64_t epoch = tail->link.epoch;
 
+    if (!kvb_check(tail->link.kv))
+        return error_set(error, ERROR_CONFLICT, "another Redis is the primary");
     if (!tail->ready.is_written)
         return ready_write(&tail->ready, &tail->link, error);
     if (!ready_check(&tail->ready, &tail->link, error) || !link_epoch(&tail->link, error))
