@@ -42,10 +42,10 @@ def test_slots_move_under_load(cluster):
         cluster.reshard(first, second, 100)
         slots = sorted({cluster.redis.keyslot(f"{{{period % 256}}}") for period in compare.periods(cluster, setting.game, "all")})
         moved = 0
-        for slot in slots[:8]:
+        for slot in slots[:5]:
             owner = cluster.redis.nodes_manager.get_node_from_slot(slot).port
             moved += cluster.slot_move(slot, third if owner != third else first, 0.01)
-        assert moved > 40, "what is read and written was moved"
+        assert moved > 20, "what is read and written was moved"
     counts = modelrun.under_load(cluster, reshard)
     assert counts["redis"] > 500, counts
 
