@@ -23,7 +23,7 @@ struct kvb {
     int8_t *owners;   /* by slot: which member; -1: none */
     uint8_t *waiting; /* whose replies are to be read, in order: a ring */
     size_t waiting_first, waiting_count, waiting_room;
-    bool is_stale; /* the map is, or what the sentinels said */
+    bool is_stale;            /* the map is, or what the sentinels said */
     struct kv_url *sentinels; /* NULL: there are none */
     int64_t check_at_us;      /* when they are to be asked again, monotonic */
 };
@@ -37,7 +37,8 @@ struct kvb_reply {
 
 static bool fail(const redisContext *redis, struct error *error)
 {
-    return error_set(error, ERROR_UNAVAILABLE, "the connection to Redis failed: %.150s", redis->errstr[0] ? redis->errstr : "closed");
+    return error_set(error, ERROR_UNAVAILABLE, "the connection to Redis failed: %.150s",
+                     redis->errstr[0] ? redis->errstr : "closed");
 }
 
 static bool append(redisContext *redis, size_t count, const struct slice *arguments, struct error *error)
@@ -78,7 +79,8 @@ static void waiting_push(struct kvb *kv, size_t member)
 }
 
 /* Which member has the command's key; false: nobody has. */
-static bool member_find(const struct kvb *kv, size_t count, const struct slice *arguments, size_t *ret_member, struct error *error)
+static bool member_find(const struct kvb *kv, size_t count, const struct slice *arguments, size_t *ret_member,
+                        struct error *error)
 {
     *ret_member = 0;
     if (!kv->owners)
@@ -86,7 +88,8 @@ static bool member_find(const struct kvb *kv, size_t count, const struct slice *
     struct slice key = kv_command_key(count, arguments);
     int owner = key.data ? kv->owners[kv_slot_of(key)] : 0;
     *ret_member = (size_t)owner;
-    return owner >= 0 || error_set(error, ERROR_UNAVAILABLE, "no node of the Redis Cluster has the slot of \"%.60s\"", key.data);
+    return owner >= 0 ||
+           error_set(error, ERROR_UNAVAILABLE, "no node of the Redis Cluster has the slot of \"%.60s\"", key.data);
 }
 
 static bool member_read(struct kvb *kv, size_t member, struct kvb_reply **ret_reply, struct error *error)
@@ -106,7 +109,8 @@ bool kvb_append(struct kvb *kv, size_t count, const struct slice *arguments, str
 {
     size_t member;
 
-    if (!member_find(kv, count, arguments, &member, error) || !append(kv->members[member].redis, count, arguments, error))
+    if (!member_find(kv, count, arguments, &member, error) ||
+        !append(kv->members[member].redis, count, arguments, error))
         return false;
     if (kv->owners)
         waiting_push(kv, member);
@@ -141,8 +145,8 @@ static bool library_load(struct kvb *kv, size_t member, struct error *error)
     return is_ok;
 }
 
-bool kvb_call_node(struct kvb *kv, size_t node, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply,
-                   struct error *error)
+bool kvb_call_node(struct kvb *kv, size_t node, size_t count, const struct slice *arguments,
+                   struct kvb_reply **ret_reply, struct error *error)
 {
     for (int attempt = 0; attempt < 2; attempt++) {
         struct kvb_reply *reply;
@@ -163,11 +167,13 @@ bool kvb_call_node(struct kvb *kv, size_t node, size_t count, const struct slice
     return false;
 }
 
-bool kvb_call(struct kvb *kv, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply, struct error *error)
+bool kvb_call(struct kvb *kv, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply,
+              struct error *error)
 {
     size_t member;
 
-    return member_find(kv, count, arguments, &member, error) && kvb_call_node(kv, member, count, arguments, ret_reply, error);
+    return member_find(kv, count, arguments, &member, error) &&
+           kvb_call_node(kv, member, count, arguments, ret_reply, error);
 }
 
 /* ---- opening ---- */
@@ -183,11 +189,13 @@ static bool call_done(struct kvb *kv, size_t member, size_t count, const struct 
 }
 
 /* Connects the next member, which is there then. */
-static bool member_open(struct kvb *kv, const struct kv_url *url, const struct kv_seed *place, struct timeval timeout, struct error *error)
+static bool member_open(struct kvb *kv, const struct kv_url *url, const struct kv_seed *place, struct timeval timeout,
+                        struct error *error)
 {
     char database[16];
     size_t member = kv->count;
-    redisContext *redis = url->path[0] ? redisConnectUnixWithTimeout(url->path, timeout) : redisConnectWithTimeout(place->host, place->port, timeout);
+    redisContext *redis = url->path[0] ? redisConnectUnixWithTimeout(url->path, timeout)
+                                       : redisConnectWithTimeout(place->host, place->port, timeout);
 
     if (!redis || redis->err) {
         error_set(error, ERROR_UNAVAILABLE, "cannot connect to Redis: %.150s", redis ? redis->errstr : "out of memory");
@@ -201,7 +209,8 @@ static bool member_open(struct kvb *kv, const struct kv_url *url, const struct k
     snprintf(database, sizeof(database), "%d", url->database);
     const struct slice auth[] = {SLICE("AUTH"), slice_of(url->password)};
     const struct slice select[] = {SLICE("SELECT"), slice_of(database)};
-    return (!url->password[0] || call_done(kv, member, ARRAY_SIZE(auth), auth, error)) && call_done(kv, member, ARRAY_SIZE(select), select, error);
+    return (!url->password[0] || call_done(kv, member, ARRAY_SIZE(auth), auth, error)) &&
+           call_done(kv, member, ARRAY_SIZE(select), select, error);
 }
 
 static void members_close(struct kvb *kv)
@@ -240,18 +249,21 @@ static void on_range(void *context, int first, int last, const char *host, int p
 }
 
 /* Asks one of the seeds; then there is no member, but the owners are those that are to be made. */
-static bool map_read(struct kvb *kv, const struct kv_url *url, const struct kv_seed *seed, struct timeval timeout, struct map *map, struct error *error)
+static bool map_read(struct kvb *kv, const struct kv_url *url, const struct kv_seed *seed, struct timeval timeout,
+                     struct map *map, struct error *error)
 {
     const struct slice slots[] = {SLICE("CLUSTER"), SLICE("SLOTS")};
     struct kvb_reply *reply;
 
     *map = (struct map){.kv = kv, .asked = seed};
     memset(kv->owners, -1, KV_SLOTS);
-    bool is_ok = member_open(kv, url, seed, timeout, error) && kvb_call_node(kv, 0, ARRAY_SIZE(slots), slots, &reply, error);
+    bool is_ok =
+        member_open(kv, url, seed, timeout, error) && kvb_call_node(kv, 0, ARRAY_SIZE(slots), slots, &reply, error);
     if (is_ok) {
         is_ok = kv_slots_read(&reply->redis, on_range, map) && map->count > 0 && !map->is_too_large;
         if (!is_ok)
-            error_set(error, ERROR_UNAVAILABLE, "%.100s:%d has no map of the Redis Cluster, or one of too many nodes", seed->host, seed->port);
+            error_set(error, ERROR_UNAVAILABLE, "%.100s:%d has no map of the Redis Cluster, or one of too many nodes",
+                      seed->host, seed->port);
         kvb_reply_free(&reply);
     }
     members_close(kv);
@@ -277,7 +289,8 @@ static bool cluster_open(struct kvb *kv, const struct kv_url *url, struct timeva
 }
 
 /* false: it does not answer, or has no such name. */
-static bool sentinel_ask(const struct kv_url *url, const struct kv_seed *seed, struct timeval timeout, struct kv_seed *ret_place)
+static bool sentinel_ask(const struct kv_url *url, const struct kv_seed *seed, struct timeval timeout,
+                         struct kv_seed *ret_place)
 {
     const char *ask[] = {"SENTINEL", "get-master-addr-by-name", url->primary};
     redisContext *redis = redisConnectWithTimeout(seed->host, seed->port, timeout);
@@ -309,10 +322,12 @@ static bool sentinel_open(struct kvb *kv, const struct kv_url *url, struct timev
         struct kvb_reply *reply;
         if (!sentinel_ask(url, &url->seeds[i], timeout, &place))
             continue;
-        is_ok = member_open(kv, url, &place, timeout, error) && kvb_call_node(kv, 0, ARRAY_SIZE(role), role, &reply, error);
+        is_ok =
+            member_open(kv, url, &place, timeout, error) && kvb_call_node(kv, 0, ARRAY_SIZE(role), role, &reply, error);
         if (is_ok) {
             is_ok = slice_is(kvb_text(kvb_item(reply, 0)), "master") ||
-                    error_set(error, ERROR_UNAVAILABLE, "%.100s:%d is named as the primary, but is none", place.host, place.port);
+                    error_set(error, ERROR_UNAVAILABLE, "%.100s:%d is named as the primary, but is none", place.host,
+                              place.port);
             kvb_reply_free(&reply);
         }
         is_ok = is_ok && library_load(kv, 0, error);
@@ -354,9 +369,10 @@ struct kvb *kvb_open(const char *text, int timeout_ms, struct error *error)
     ASSERT(kv != NULL);
     struct kv_seed place = {.port = url.port};
     memcpy(place.host, url.host, sizeof(place.host));
-    bool is_ok = url.kind == KV_URL_CLUSTER    ? cluster_open(kv, &url, timeout, error)
-                 : url.kind == KV_URL_SENTINEL ? sentinel_open(kv, &url, timeout, error)
-                                               : member_open(kv, &url, &place, timeout, error) && library_load(kv, 0, error);
+    bool is_ok = url.kind == KV_URL_CLUSTER ? cluster_open(kv, &url, timeout, error)
+                 : url.kind == KV_URL_SENTINEL
+                     ? sentinel_open(kv, &url, timeout, error)
+                     : member_open(kv, &url, &place, timeout, error) && library_load(kv, 0, error);
     if (!is_ok)
         kvb_close(&kv);
     return kv;

@@ -3,10 +3,10 @@
  *
  * Never on an event loop. One thread per connection. Commands are sent as binary-safe argument vectors only.
  *
- * A cluster is a connection to each of its primaries, with the map of slots as it was when it was opened; commands go by their
- * key. A node that sends us elsewhere (MOVED) makes the whole broken, as a node that is lost does: what was begun at one
- * process (an apply, then the cursor behind it) must not end at another, which may lack the beginning. Whoever uses it opens
- * it again and begins anew.
+ * A cluster is a connection to each of its primaries, with the map of slots as it was when it was opened; commands go
+ * by their key. A node that sends us elsewhere (MOVED) makes the whole broken, as a node that is lost does: what was
+ * begun at one process (an apply, then the cursor behind it) must not end at another, which may lack the beginning.
+ * Whoever uses it opens it again and begins anew.
  */
 #ifndef KV_BLOCKING_H
 #define KV_BLOCKING_H
@@ -31,11 +31,14 @@ struct kvb *kvb_open(const char *url, int timeout_ms, struct error *error);
 void kvb_close(struct kvb **kv);
 bool kvb_is_broken(const struct kvb *kv);
 
-/* Where sentinels say which server it is, and once a second at most: do they still say so? false: it is broken from now on. */
+/* Where sentinels say which server it is, and once a second at most: do they still say so? false: it is broken from now
+ * on. */
 bool kvb_check(struct kvb *kv);
 
-/* One command. An error reply fails the call (the text is in error->message); "Function not found" reloads and retries once. */
-bool kvb_call(struct kvb *kv, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply, struct error *error);
+/* One command. An error reply fails the call (the text is in error->message); "Function not found" reloads and retries
+ * once. */
+bool kvb_call(struct kvb *kv, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply,
+              struct error *error);
 /* Pipelining: append without waiting, then read exactly as many replies, in order. */
 bool kvb_append(struct kvb *kv, size_t count, const struct slice *arguments, struct error *error);
 bool kvb_read(struct kvb *kv, struct kvb_reply **ret_reply, struct error *error);
@@ -44,8 +47,8 @@ bool kvb_read(struct kvb *kv, struct kvb_reply **ret_reply, struct error *error)
 bool kvb_is_cluster(const struct kvb *kv);
 size_t kvb_node_count(const struct kvb *kv);
 size_t kvb_node_of(const struct kvb *kv, struct slice key);
-bool kvb_call_node(struct kvb *kv, size_t node, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply,
-                   struct error *error);
+bool kvb_call_node(struct kvb *kv, size_t node, size_t count, const struct slice *arguments,
+                   struct kvb_reply **ret_reply, struct error *error);
 
 enum kvb_kind kvb_kind(const struct kvb_reply *reply);
 struct slice kvb_text(const struct kvb_reply *reply);

@@ -1,12 +1,13 @@
 /*
  * cluster.c -- see cluster.h.
  *
- *   seeds --CLUSTER SLOTS--> map: slot -> node          again each second, and at once when a node is lost or says MOVED
+ *   seeds --CLUSTER SLOTS--> map: slot -> node          again each second, and at once when a node is lost or says
+ * MOVED
  *   node --vouched---------> trust: shard -> node       for the shards that the map says are its
  *
  * A shard is trusted at the node that vouched for it on the connection that there is, and only while the map names that
- * node. And a node's word counts only once another node has named it as a primary after we connected: one that was stopped
- * for a while does not know at first that it was replaced.
+ * node. And a node's word counts only once another node has named it as a primary after we connected: one that was
+ * stopped for a while does not know at first that it was replaced.
  */
 #include "kv/cluster.h"
 
@@ -152,7 +153,8 @@ static void nodes_confirm(struct cluster *cluster)
     for (size_t i = 0; i < cluster->count; i++) {
         struct node *node = cluster->nodes[i];
         int64_t since_us = kv_node_up_since_us(node->kv);
-        if (node->is_primary && since_us != 0 && since_us < cluster->asked_us && (node != cluster->asked || primaries == 1))
+        if (node->is_primary && since_us != 0 && since_us < cluster->asked_us &&
+            (node != cluster->asked || primaries == 1))
             node->is_confirmed = true;
     }
 }
@@ -184,7 +186,8 @@ static void on_map(void *context, const struct redisReply *reply)
         if (is_map)
             nodes_confirm(cluster);
         if (reading.changed)
-            log_info("redis-cluster-map", LOG_INT("moved_slots", reading.changed), LOG_TEXT("whole", is_whole ? "yes" : "no"));
+            log_info("redis-cluster-map", LOG_INT("moved_slots", reading.changed),
+                     LOG_TEXT("whole", is_whole ? "yes" : "no"));
         bool is_sure = is_whole;
         for (size_t i = 0; i < cluster->count; i++)
             is_sure = is_sure && (!cluster->nodes[i]->is_primary || cluster->nodes[i]->is_confirmed);
@@ -228,7 +231,8 @@ static void trust_log(struct cluster *cluster)
     bool is_trusted = cluster_is_trusted(cluster);
 
     if (is_trusted != cluster->was_trusted)
-        log_info("redis-trust", LOG_TEXT("trusted", is_trusted ? "yes" : "not all shards"), LOG_INT("epoch", cluster->epoch));
+        log_info("redis-trust", LOG_TEXT("trusted", is_trusted ? "yes" : "not all shards"),
+                 LOG_INT("epoch", cluster->epoch));
     cluster->was_trusted = is_trusted;
 }
 
@@ -238,7 +242,8 @@ static void on_vouched(void *context, const struct redisReply *reply)
     struct cluster *cluster = question->cluster;
     struct node *node = question->node;
     struct slice said = kv_reply_text(reply);
-    bool is_answer = !kv_reply_is_error(reply) && said.size == question->count && question->epoch == cluster->epoch && is_up(node);
+    bool is_answer =
+        !kv_reply_is_error(reply) && said.size == question->count && question->epoch == cluster->epoch && is_up(node);
     bool is_all = is_answer;
 
     node->is_asked = false;
@@ -290,7 +295,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
         map_ask(cluster, now_us);
     for (size_t i = 0; i < cluster->count; i++) {
         struct node *node = cluster->nodes[i];
-        if (node->is_primary && node->is_confirmed && !node->is_asked && cluster->epoch > 0 && now_us >= node->ask_at_us && is_up(node))
+        if (node->is_primary && node->is_confirmed && !node->is_asked && cluster->epoch > 0 &&
+            now_us >= node->ask_at_us && is_up(node))
             vouched_ask(cluster, node);
     }
     trust_log(cluster);

@@ -111,7 +111,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
-    if (sentinel->redis && (sentinel->is_useless || ((!sentinel->is_connected || sentinel->is_asked) && now_us > sentinel->deadline_us)))
+    if (sentinel->redis &&
+        (sentinel->is_useless || ((!sentinel->is_connected || sentinel->is_asked) && now_us > sentinel->deadline_us)))
         sentinel_drop(sentinel);
     if (!sentinel->redis) {
         sentinel_dial(sentinel);

@@ -61,8 +61,9 @@ struct slice kv_command_key(size_t count, const struct slice *arguments)
 
 static const redisReply *item(const redisReply *reply, size_t index, int type)
 {
-    return reply && reply->type == REDIS_REPLY_ARRAY && index < reply->elements && reply->element[index]->type == type ? reply->element[index]
-                                                                                                                     : NULL;
+    return reply && reply->type == REDIS_REPLY_ARRAY && index < reply->elements && reply->element[index]->type == type
+               ? reply->element[index]
+               : NULL;
 }
 
 /* [[first, last, [host, port, …], replicas…], …] */
@@ -75,7 +76,8 @@ bool kv_slots_read(const struct redisReply *reply, kv_slots_fn *visit, void *con
         const redisReply *first = item(range, 0, REDIS_REPLY_INTEGER), *last = item(range, 1, REDIS_REPLY_INTEGER);
         const redisReply *primary = item(range, 2, REDIS_REPLY_ARRAY);
         const redisReply *host = item(primary, 0, REDIS_REPLY_STRING), *port = item(primary, 1, REDIS_REPLY_INTEGER);
-        if (!first || !last || !port || first->integer < 0 || last->integer >= KV_SLOTS || port->integer < 1 || port->integer > 65535)
+        if (!first || !last || !port || first->integer < 0 || last->integer >= KV_SLOTS || port->integer < 1 ||
+            port->integer > 65535)
             return false;
         visit(context, (int)first->integer, (int)last->integer, host ? host->str : "", (int)port->integer);
     }
@@ -85,7 +87,8 @@ bool kv_slots_read(const struct redisReply *reply, kv_slots_fn *visit, void *con
 bool kv_error_is_elsewhere(struct slice message)
 {
     static const char *const heads[] = {"MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY"};
-    static const char non_local[] = "attempted to access a non local key"; /* a function whose other keys are on their way */
+    static const char non_local[] =
+        "attempted to access a non local key"; /* a function whose other keys are on their way */
 
     for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
         if (message.size >= strlen(heads[i]) && memcmp(message.data, heads[i], strlen(heads[i])) == 0)

@@ -22,8 +22,8 @@ int kv_slot_of_shard(int shard);
 /* By which key a command of ours finds its node; data NULL: any node will do. All its keys are of one slot (keys.h). */
 struct slice kv_command_key(size_t count, const struct slice *arguments);
 
-/* Reads the answer to CLUSTER SLOTS: `visit` is called for each range with its primary. host: "" is the node that was asked.
- * false: it is no such answer. */
+/* Reads the answer to CLUSTER SLOTS: `visit` is called for each range with its primary. host: "" is the node that was
+ * asked. false: it is no such answer. */
 typedef void kv_slots_fn(void *context, int first, int last, const char *host, int port);
 bool kv_slots_read(const struct redisReply *reply, kv_slots_fn *visit, void *context);
 

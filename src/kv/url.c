@@ -34,15 +34,16 @@ static bool unix_parse(const char *rest, struct kv_url *url)
     return !query || (strncmp(query, "?db=", 4) == 0 && number(slice_of(query + 4), 0, 1 << 20, &url->database));
 }
 
-/* "[:password@]": returns what follows, NULL if it is neither there nor left out. A user name in front of the colon is not
- * supported by the servers' AUTH that we send. */
+/* "[:password@]": returns what follows, NULL if it is neither there nor left out. A user name in front of the colon is
+ * not supported by the servers' AUTH that we send. */
 static const char *password_parse(const char *rest, struct kv_url *url)
 {
     const char *at = strrchr(rest, '@');
 
     if (!at)
         return rest;
-    if (rest[0] != ':' || !copy(url->password, sizeof(url->password), (struct slice){rest + 1, (size_t)(at - rest - 1)}))
+    if (rest[0] != ':' ||
+        !copy(url->password, sizeof(url->password), (struct slice){rest + 1, (size_t)(at - rest - 1)}))
         return NULL;
     return at + 1;
 }
@@ -82,7 +83,8 @@ static const char *seeds_parse(const char *rest, int port, struct kv_url *url)
 {
     for (;;) {
         size_t size = strcspn(rest, ",/");
-        if (url->seed_count == KV_URL_SEEDS_MAX || !place_parse((struct slice){rest, size}, port, &url->seeds[url->seed_count]))
+        if (url->seed_count == KV_URL_SEEDS_MAX ||
+            !place_parse((struct slice){rest, size}, port, &url->seeds[url->seed_count]))
             return NULL;
         url->seed_count++;
         rest += size;
@@ -144,7 +146,9 @@ bool kv_url_parse(const char *text, struct kv_url *ret_url, struct error *error)
         ret_url->kind = KV_URL_SENTINEL;
         is_ok = sentinel_parse(text + strlen(SENTINEL_SCHEME), ret_url);
     }
-    return is_ok || error_set_field(error, ERROR_CONFIG, "redis.url",
-                                    "not redis://[:password@]host:port[/db], unix:///path[?db=n], "
-                                    "redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]");
+    return is_ok ||
+           error_set_field(
+               error, ERROR_CONFIG, "redis.url",
+               "not redis://[:password@]host:port[/db], unix:///path[?db=n], "
+               "redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]");
 }

@@ -1,11 +1,11 @@
 /*
  * url.h -- where Redis is:
  *
- *     redis://[:password@]host:port[/db]                                 one server
- *     unix:///path[?db=n]                                                the same, on this machine
- *     redis-cluster://[:password@]host:port[,host:port…]                 a Redis Cluster: some of its nodes, the others are found
- *     redis-sentinel://[:password@]host:port[,host:port…]/name[/db]      the primary that these sentinels have under the name; the
- *                                                                        password is Redis's
+ *     redis://[:password@]host:port[/db]                             one server
+ *     unix:///path[?db=n]                                            the same, on this machine
+ *     redis-cluster://[:password@]host:port[,host:port…]             some nodes of a Redis Cluster: they name the others
+ *     redis-sentinel://[:password@]host:port[,host:port…]/name[/db]  sentinels, which name the primary; the password is
+ *                                                                    Redis's
  */
 #ifndef KV_URL_H
 #define KV_URL_H
@@ -26,7 +26,7 @@ struct kv_seed {
 
 struct kv_url {
     enum kv_url_kind kind;
-    char host[KV_URL_HOST_MAX]; /* the server; of a cluster, one of the seeds; of sentinels, "" until they have named it */
+    char host[KV_URL_HOST_MAX]; /* of a cluster, one of the seeds; of sentinels, "" until they have named it */
     int port;
     char path[108]; /* a UNIX socket instead; "" if none */
     char password[256];

@@ -40,7 +40,8 @@ static struct slice key_of(const struct link *link, int i, char out[static KV_KE
     return kvb_is_cluster(link->kv) ? kv_ready_key(i, out) : SLICE(KV_READY);
 }
 
-static struct slice value_of(const struct ready *ready, const struct link *link, struct slice key, char out[static VALUE_MAX])
+static struct slice value_of(const struct ready *ready, const struct link *link, struct slice key,
+                             char out[static VALUE_MAX])
 {
     int size = snprintf(out, VALUE_MAX, "%s %s", link->epoch_text, ready->run_ids[kvb_node_of(link->kv, key)]);
 
@@ -73,7 +74,8 @@ static bool all_read(struct ready *ready, struct link *link, bool ret_is_same[st
             return false;
         ret_is_same[i] = slice_equal(kvb_text(reply), value_of(ready, link, key_of(link, i, key_text), value));
         if (kvb_kind(reply) == KVB_ERROR)
-            error_set(&refusal, ERROR_UNAVAILABLE, "Redis did not say whether it is ready: %.150s", kvb_text(reply).data);
+            error_set(&refusal, ERROR_UNAVAILABLE, "Redis did not say whether it is ready: %.150s",
+                      kvb_text(reply).data);
         kvb_reply_free(&reply);
     }
     if (refusal.code != ERROR_NONE)
@@ -82,7 +84,8 @@ static bool all_read(struct ready *ready, struct link *link, bool ret_is_same[st
 }
 
 /* Replies may be left where it failed: then the connection is of no more use. */
-static bool all_ask(struct ready *ready, struct link *link, bool is_write, bool ret_is_same[static KV_SHARDS], struct error *error)
+static bool all_ask(struct ready *ready, struct link *link, bool is_write, bool ret_is_same[static KV_SHARDS],
+                    struct error *error)
 {
     if (all_send(ready, link, is_write, error) && all_read(ready, link, ret_is_same, error))
         return true;
