@@ -1,5 +1,6 @@
 """A stack whose Redis is a real cluster: three primaries, three replicas, made and resharded by redis-cli."""
 import re
+import socket
 import subprocess
 import time
 
@@ -11,12 +12,21 @@ from harness import Stack, free_port, wait_until
 NODE_TIMEOUT_MS = 1500
 
 
+def is_free(port):
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+
+
 class ClusterStack(Stack):
     def redis_start(self):
         self.redis_ports, self.redis_processes = [], {}
         while len(self.redis_ports) < 6:
             port = free_port()
-            if port < 55000 and port not in self.redis_ports:  # its bus is at 10,000 more
+            if port < 22000 and is_free(port + 10000) and port not in self.redis_ports:  # the node's bus is there
                 self.redis_ports.append(port)
         for port in self.redis_ports:
             self.node_start(port)

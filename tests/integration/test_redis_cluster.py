@@ -1,5 +1,8 @@
 """A real Redis Cluster of six nodes: slots move and a primary dies under load; no answer is wrong, and all is healed by itself."""
+import signal
+
 import pytest
+import requests
 
 import compare
 import modelrun
@@ -58,3 +61,32 @@ def test_a_primary_dies_under_load(cluster):
         wait_until(lambda: cluster.is_settled() and "slave" in cluster.nodes()[victim][1], 30, "it is back, as a replica")
     counts = modelrun.under_load(cluster, kill)
     assert counts["redis"] > 500, counts
+
+
+def test_a_standing_that_came_in_part_is_loaded_anew(cluster):
+    """As when the node to which its slot moved dies, and the replica there has got its cursor but not all of its keys."""
+    server = cluster.serve()
+    cluster.trusted(server)
+    game = cluster.new_game()
+    client = Client(server, game, cluster.key(game))
+    client.put_board("b")
+    client.submit_many([dict(board="b", player=f"p{n}", score=n) for n in range(50)])
+    wait_until(lambda: compare.same(cluster, game), 10, "Redis has it")
+    period, = compare.periods(cluster, game)
+    base = f"ladder:{{{period % 256}}}:"
+    cluster.the_worker.send(signal.SIGSTOP)
+    try:
+        cluster.redis.set(base + "ready", b"1 0123456789abcdef")  # another process's
+
+        def no_loop_believes():
+            return all(requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=5).json()["status"] == "degraded" for _ in range(8))
+        wait_until(no_loop_believes, 10, "it is not believed")
+        cluster.redis.delete(f"{base}{period}:{cluster.redis.hget(f'{base}{period}:meta', 'gen').decode()}:entry")
+        assert client.read("/boards/b/players/p7")["rank"] == 43
+    finally:
+        cluster.the_worker.send(signal.SIGCONT)
+    wait_until(lambda: compare.same(cluster, game), 20, "it was loaded anew")
+    assert f"event=standing-not-whole key={base}{period}:meta" in cluster.the_worker.log()
+    wait_until(lambda: client.get("/boards/b/players/p7").headers["Server-Timing"].startswith("redis"), 20, "Redis answers again")
+    assert client.read("/boards/b/players/p7")["rank"] == 43
+    server.stop()
