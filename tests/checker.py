@@ -171,6 +171,7 @@ class Checker:
         self.boards = [self.watched(board, i) for i, board in enumerate(model.boards(prefix, facets))]
         self.connections = [Connection(self, server, port) for server, port in enumerate(ports) for _ in range(connections)]
         self.is_disturbed = False
+        self.stop = None  # an event
         self.is_ending = False
         self.serial = 0
         self.clock = 0
@@ -198,7 +199,7 @@ class Checker:
                 stalled_at = now + 20
             if now > stalled_at:
                 raise Violation("no answer within 20 s")
-            self.is_ending = self.counts["operations"] >= operations or now > until
+            self.is_ending = self.counts["operations"] >= operations or now > until or bool(self.stop and self.stop.is_set())
             for key, _ in ready:
                 key.data.on_readable()
                 if not key.data.waiting and not self.is_ending:

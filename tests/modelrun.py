@@ -4,6 +4,7 @@ import multiprocessing
 import multiprocessing.connection
 import random
 import signal
+import threading
 import time
 
 import checker
@@ -13,10 +14,10 @@ import slowlink
 from harness import Client, wait_until
 
 
-def child(pipe, arguments, operations, seconds, is_disturbed):
+def child(pipe, arguments, operations, seconds, is_disturbed, stop):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # pytest's would raise here
     check = checker.Checker(**arguments)
-    check.is_disturbed = is_disturbed
+    check.is_disturbed, check.stop = is_disturbed, stop
     violation = None
     try:
         check.run(operations, seconds)
@@ -72,14 +73,16 @@ class Disturber:
         self.counts[what] += 1
 
 
-def run(stack, servers, game, key, operations, worker=None, processes=2, seed=1, seconds=600, progress=None, which=None, pause=(0.3, 1.1), rolls=None, **options):
-    """-> (what was counted, violations, disturbances). worker: to be disturbed, with Redis; None: nothing is."""
+def run(stack, servers, game, key, operations, worker=None, processes=2, seed=1, seconds=600, progress=None, which=None, pause=(0.3, 1.1), rolls=None,
+        is_disturbed=False, stop=None, **options):
+    """-> (what was counted, violations, disturbances). worker: to be disturbed, with Redis; None: nothing is, by us; is_disturbed: but by
+    somebody. stop: an event of multiprocessing that ends it."""
     fork = multiprocessing.get_context("fork")
     children = []
     for i in range(processes):
         here, there = fork.Pipe(False)
         arguments = dict(ports=[s.port for s in servers], game=game, key=key, seed=seed * 1000 + i, prefix=f"b{seed}-{i}-", rolls=rolls, **options)
-        process = fork.Process(target=child, args=(there, arguments, operations // processes, seconds, worker is not None), daemon=True)
+        process = fork.Process(target=child, args=(there, arguments, operations // processes, seconds, is_disturbed or worker is not None, stop), daemon=True)
         process.start()
         there.close()
         children.append((process, here))
@@ -180,3 +183,29 @@ class Setting:
                 self.here.get(f"/boards/{board}/top", offset=100, limit=1)
             return compare.same(self.stack, self.game, "all")
         wait_until(is_same, 60, "Redis equals PostgreSQL")
+
+
+def under_load(stack, what):
+    """Random clients on two servers, held to the model, while `what` happens; then Redis equals PostgreSQL, and answers again."""
+    with Setting(stack) as setting:
+        found, stop = [], multiprocessing.Event()
+        load = threading.Thread(target=lambda: found.append(setting.check(10 ** 9, seconds=120, is_disturbed=True, stop=stop)))
+        load.start()
+        wait_until(lambda: len(compare.periods(stack, setting.game, "all")) > 10, 20, "the boards are written")
+        what(setting)  # here: what it starts would end with another thread
+        for server in setting.servers if load.is_alive() else ():
+            stack.trusted(server, 30)
+        assert load.is_alive(), f"there was load to the end: {found}"
+        time.sleep(1)  # and there is some behind it
+        stop.set()
+        load.join()
+        counts, violations, _ = found[0]
+        assert not violations, violations[0]
+        for server in setting.servers:
+            stack.trusted(server, 30)
+        setting.same_in_the_end()
+        for client in (setting.here, setting.there):
+            for board in setting.boards:
+                wait_until(lambda: client.get(f"/boards/{board}/top").headers["Server-Timing"].startswith(("redis", "memory")), 20,
+                           "Redis answers again")
+        return counts

@@ -33,6 +33,8 @@ static bool redis_check(const char *text, struct error *error)
 
 static bool l2_check(const char *text, struct error *error)
 {
+    if (kv_url_is_cluster(text))
+        return error_set(error, ERROR_CONFIG, "the second cache can't be in a Redis Cluster: name a server of its own");
     return !text[0] || redis_check(text, error);
 }
 

@@ -72,7 +72,9 @@ INT(database, queue_max, 20000, 1, 1000000, "submissions",
     "Submissions waiting for the database, per loop; more get 503.")
 INT(database, batch_max, 512, 1, 5000, "submissions", "Most submissions in one transaction.")
 INT(database, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two connection attempts.")
-TEXT(redis, url, "redis://127.0.0.1:6379/0", "redis://[:password@]host:port[/db] or unix:///path[?db=n].")
+TEXT(redis, url, "redis://127.0.0.1:6379/0",
+     "redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://host:port,... or "
+     "redis-sentinel://host:port,.../name (docs/operations.md).")
 INT(redis, command_timeout_ms, 250, 5, 60000, "ms", "Until an answer from Redis is given up and PostgreSQL asked.")
 INT(redis, pending_max, 20000, 1, 1000000, "commands", "Commands in flight per loop; more go to PostgreSQL.")
 INT(redis, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two connection attempts.")

@@ -21,6 +21,14 @@ struct slice kv_order_key(int64_t standing, struct slice gen, char out[static KV
     return (struct slice){out, (size_t)size};
 }
 
+struct slice kv_ready_key(int shard, char out[static KV_KEY_MAX])
+{
+    int size = snprintf(out, KV_KEY_MAX, "ladder:{%d}:ready", shard);
+
+    ASSERT(shard >= 0 && shard < KV_SHARDS && size > 0 && size < KV_KEY_MAX);
+    return (struct slice){out, (size_t)size};
+}
+
 struct slice kv_cursor_key(int shard, char out[static KV_KEY_MAX])
 {
     int size = snprintf(out, KV_KEY_MAX, "ladder:{%d}:cursor", shard);

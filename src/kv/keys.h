@@ -6,11 +6,12 @@
  *     ladder:{shard}:<standing>:<gen>:entry      value: revision (6 bytes) [, length (1), sort key, metadata]
  *     ladder:{shard}:cursor                      "<epoch> <at_us> <pg_snapshot>": what the shard's data includes
  *     ladder:ready                               "<epoch> <run_id>": this Redis process holds what PostgreSQL has
+ *     ladder:{shard}:ready                       in a cluster instead: the same of one shard, by the process that has it
  *     ladder:wanted                              ZSET of standings (period ids) to load; "?id": only if it is cold then; the
  *                                                highest score first: how many readers found it cold
  *     ladder:popular:standings                   ZSET of standings, by how often they were read lately
  *     ladder:popular:pages                       ZSET of pages, likewise: "+" (for anybody) or "-" (with a key), then the target
- *     ladder:purge:…                             what edges are to be told: see work/edge_queue.h
+ *     ladder:{0}:purge:…                         what edges are to be told: see work/edge_queue.h
  *     ladder:l2:…                                the second cache: see ladder.lua
  *
  * A standing is a period's id; its shard is standing mod 256, so that standings spread evenly.
@@ -29,13 +30,15 @@ enum { KV_SHARDS = 256, KV_KEY_MAX = 64, KV_GEN_MAX = 16 /* characters of a gene
 #define KV_WANTED "ladder:wanted"
 #define KV_POPULAR_STANDINGS "ladder:popular:standings"
 #define KV_POPULAR_PAGES "ladder:popular:pages"
-#define KV_PURGE "ladder:purge:"
-#define KV_PURGE_EDGES "ladder:purge:edges"
+/* Beside a cursor: a node of a cluster that loses some of it has an old cursor, too, and the changes are found again. */
+#define KV_PURGE "ladder:{0}:purge:"
+#define KV_PURGE_EDGES "ladder:{0}:purge:edges"
 #define KV_MOVES "ladder:moves" /* channel, see ladder.lua */
 
 /* Each writes a NUL-terminated key and returns it as a slice of `out`. */
 struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX]);
 struct slice kv_order_key(int64_t standing, struct slice gen, char out[static KV_KEY_MAX]);
+struct slice kv_ready_key(int shard, char out[static KV_KEY_MAX]); /* a cluster's */
 struct slice kv_cursor_key(int shard, char out[static KV_KEY_MAX]);
 /* kind: "value", "tag", "lock". name: at most KV_L2_NAME_MAX bytes. */
 enum { KV_L2_NAME_MAX = 160, KV_L2_KEY_MAX = 192 };

@@ -26,9 +26,13 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/put.h"
+#include "base/text.h"
+#include "kv/cluster.h"
 #include "kv/keys.h"
 #include "kv/reader.h"
 #include "kv/scripts.h"
+#include "kv/sentinel.h"
+#include "kv/slots.h"
 #include "kv/url.h"
 
 enum { RETRY_FIRST_MS = 20, TICK_MS = 20, CONNECT_TIMEOUT_MS = 1000, READY_TRUSTED_MS = 500, READY_UNTRUSTED_MS = 50 };
@@ -45,6 +49,11 @@ struct call {
 };
 
 struct kv {
+    struct cluster *cluster; /* it stands for one: then nothing else here is used. NULL: a connection */
+    struct cluster *owner;   /* it is a node of one */
+    struct sentinel *sentinel; /* says where it is to be; NULL: the URL does */
+    bool is_elsewhere;         /* it said another place, or the server is no primary: the tick ends the connection */
+    unsigned place;            /* counts them */
     struct ev_loop *loop;
     struct kv_settings settings;
     struct kv_url url;
@@ -57,10 +66,12 @@ struct kv {
     int64_t connect_deadline_us;
     int64_t next_ready_us;
     bool is_asking_ready;
+    int64_t up_since_us;
     int failures;
     int epoch;
     bool is_trusted;
     char run_id[RUN_ID_MAX];
+    int64_t beat, beat_us; /* the tail's last sign of life there, and when we saw it; with sentinels */
     size_t pending;
     struct call *oldest;
     struct call **newest;
@@ -97,6 +108,10 @@ static void on_reply(redisAsyncContext *context, void *reply, void *data)
 
     (void)context;
     call_unlink(call);
+    if (call->kv->owner && kv_reply_is_error(reply) && kv_error_is_elsewhere(kv_reply_text(reply))) {
+        cluster_elsewhere(call->kv->owner);
+        reply = NULL;
+    }
     call->done(call->context, reply);
     free(call);
 }
@@ -148,6 +163,8 @@ bool kv_call_all(struct kv *kv, size_t count, const struct kv_command *commands,
 {
     const struct slice multi = SLICE("MULTI"), exec = SLICE("EXEC");
 
+    if (kv->cluster && !(kv = cluster_node(kv->cluster, commands[0].count, commands[0].arguments)))
+        return false;
     if (kv->state != STATE_UP || kv->pending >= (size_t)kv->settings.pending_max)
         return false;
     bool is_sent = command_send(kv, 1, &multi, NULL, NULL);
@@ -158,6 +175,8 @@ bool kv_call_all(struct kv *kv, size_t count, const struct kv_command *commands,
 
 bool kv_call(struct kv *kv, size_t count, const struct slice *arguments, kv_done_fn *done, void *context)
 {
+    if (kv->cluster && !(kv = cluster_node(kv->cluster, count, arguments)))
+        return false;
     if (kv->state != STATE_UP || kv->pending >= (size_t)kv->settings.pending_max)
         return false;
     return call_send(kv, count, arguments, done, context);
@@ -176,8 +195,11 @@ static void kv_lost(struct kv *kv, const char *because)
     kv->state = STATE_DOWN;
     kv->is_trusted = false;
     kv->is_asking_ready = false;
+    kv->beat = kv->beat_us = 0;
     if (kv->is_closing)
         return;
+    if (kv->owner)
+        cluster_lost(kv->owner, kv);
     for (int i = 0; i < kv->failures && pause_ms < kv->settings.reconnect_max_ms; i++)
         pause_ms *= 2;
     if (pause_ms > kv->settings.reconnect_max_ms)
@@ -213,15 +235,35 @@ static void on_disconnect(const redisAsyncContext *context, int status)
 
 /* ---- coming up ---- */
 
+/*
+ * " number" behind the word, one higher each second: a primary that was cut off from the sentinels, and from the worker, serves on
+ * without knowing that there is another; its word is worth nothing soon after. By our own clock only.
+ */
+static bool is_beating(struct kv *kv, struct slice *word)
+{
+    const char *space = memrchr(word->data, ' ', word->size);
+    int64_t beat, now_us = clock_monotonic_us();
+
+    if (!space || !text_parse_int64((struct slice){space + 1, word->size - (size_t)(space + 1 - word->data)}, &beat))
+        return false;
+    word->size = (size_t)(space - word->data);
+    if (kv->beat != beat)
+        kv->beat_us = kv->beat ? now_us : 0; /* the first one may be old */
+    kv->beat = beat;
+    return kv->beat_us != 0 && now_us - kv->beat_us < KV_BEAT_LIVE_MS * 1000LL;
+}
+
 static void on_ready(void *data, const struct redisReply *reply)
 {
     struct kv *kv = data;
+    struct slice word = kv_reply_text(reply);
     char expected[RUN_ID_MAX + 24];
 
     kv->is_asking_ready = false;
+    bool is_alive = !kv->sentinel || is_beating(kv, &word);
     snprintf(expected, sizeof(expected), "%d %s", kv->epoch, kv->run_id);
-    bool is_trusted = kv->state == STATE_UP && kv->epoch > 0 && reply && reply->type == REDIS_REPLY_STRING &&
-                      slice_is(kv_reply_text(reply), expected);
+    bool is_trusted = kv->state == STATE_UP && !kv->is_elsewhere && kv->epoch > 0 && reply && reply->type == REDIS_REPLY_STRING &&
+                      is_alive && slice_is(word, expected);
     if (is_trusted != kv->is_trusted)
         log_info("redis-trust", LOG_TEXT("trusted", is_trusted ? "yes" : "no"), LOG_INT("epoch", kv->epoch));
     kv->is_trusted = is_trusted;
@@ -241,14 +283,15 @@ static void on_info(void *data, const struct redisReply *reply)
     struct kv *kv = data;
     const char *at = reply && reply->type == REDIS_REPLY_STRING ? strstr(reply->str, "run_id:") : NULL;
 
-    if (!at)
-        return; /* the connect deadline ends this attempt */
+    if (!at || kv->is_elsewhere)
+        return; /* the tick ends this attempt */
     size_t size = strcspn(at + 7, "\r\n");
     if (size >= sizeof(kv->run_id))
         return;
     memcpy(kv->run_id, at + 7, size);
     kv->run_id[size] = 0;
     kv->state = STATE_UP;
+    kv->up_since_us = clock_monotonic_us();
     kv->failures = 0;
     log_info("redis-connected", LOG_TEXT("run_id", kv->run_id));
     ask_ready(kv);
@@ -257,9 +300,38 @@ static void on_info(void *data, const struct redisReply *reply)
 static void on_prepared(void *data, const struct redisReply *reply)
 {
     (void)data;
-    /* "Library already exists" is how it should be. */
+    /* "Library already exists" is how it should be; a replica, which a cluster's seed may be, gets it from its primary. */
     if (reply && reply->type == REDIS_REPLY_ERROR && !strstr(reply->str, "already exists"))
         log_error("redis-refused", LOG_TEXT("message", reply->str));
+}
+
+/* A sentinel may not have heard yet that it was demoted. */
+static void on_role(void *data, const struct redisReply *reply)
+{
+    struct kv *kv = data;
+
+    if (reply && !kv_reply_is_text(kv_reply_item(reply, 0), "master"))
+        kv->is_elsewhere = true;
+}
+
+/* From a callback of the sentinel's connection. */
+static void on_named(void *context, const char *host, int port)
+{
+    struct kv *kv = context;
+
+    if (kv->url.port == port && strcmp(kv->url.host, host) == 0)
+        return;
+    memcpy(kv->url.host, host, strlen(host) + 1); /* no longer than KV_URL_HOST_MAX: sentinel.c */
+    kv->url.port = port;
+    kv->place++;
+    kv->is_elsewhere = kv->context != NULL;
+    kv->is_trusted = false;
+    log_info("redis-primary", LOG_TEXT("host", host), LOG_INT("port", port));
+    if (kv->context)
+        return;
+    ev_timer_stop(kv->loop, &kv->retry);
+    ev_timer_set(&kv->retry, 0.0, 0.0);
+    ev_timer_start(kv->loop, &kv->retry);
 }
 
 static void on_connect(const redisAsyncContext *context, int status)
@@ -281,6 +353,9 @@ static void on_connect(const redisAsyncContext *context, int status)
     snprintf(database, sizeof(database), "%d", kv->url.database);
     const struct slice select[] = {SLICE("SELECT"), slice_of(database)};
     call_send(kv, ARRAY_SIZE(select), select, on_prepared, kv);
+    const struct slice role[] = {SLICE("ROLE")};
+    if (kv->sentinel)
+        call_send(kv, ARRAY_SIZE(role), role, on_role, kv);
     const struct slice library[] = {SLICE("FUNCTION"), SLICE("LOAD"), slice_of(kv_library_text)};
     call_send(kv, ARRAY_SIZE(library), library, on_prepared, kv);
     const struct slice info[] = {SLICE("INFO"), SLICE("server")};
@@ -289,6 +364,8 @@ static void on_connect(const redisAsyncContext *context, int status)
 
 static void kv_dial(struct kv *kv)
 {
+    if (kv->sentinel && !kv->url.port)
+        return; /* on_named does it */
     redisAsyncContext *context = kv->url.path[0] ? redisAsyncConnectUnix(kv->url.path) : redisAsyncConnect(kv->url.host, kv->url.port);
 
     if (!context || context->err) {
@@ -299,6 +376,7 @@ static void kv_dial(struct kv *kv)
         return;
     }
     kv->context = context;
+    kv->is_elsewhere = false;
     context->data = kv;
     kv_reader_use(context->c.reader, &kv->replies);
     kv->state = STATE_CONNECTING;
@@ -326,7 +404,9 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)events;
     kv->listened_us = kv_listened(kv, now_us);
     kv->ticked_us = now_us;
-    if ((kv->state == STATE_CONNECTING || kv->state == STATE_PREPARING) && now_us > kv->connect_deadline_us)
+    if (kv->is_elsewhere && kv->context)
+        kv_abandon(kv, "another server is the primary");
+    else if ((kv->state == STATE_CONNECTING || kv->state == STATE_PREPARING) && now_us > kv->connect_deadline_us)
         kv_abandon(kv, "the connection was not made in time");
     else if (kv->oldest && kv->listened_us > kv->oldest->deadline_us)
         kv_abandon(kv, "an answer did not come in time");
@@ -334,23 +414,39 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
         ask_ready(kv);
 }
 
-struct kv *kv_new(struct ev_loop *loop, const struct kv_settings *settings)
+static struct kv *connection_new(struct ev_loop *loop, const struct kv_settings *settings, const struct kv_url *url, struct cluster *owner)
 {
     struct kv *kv = calloc(1, sizeof(*kv));
-    struct error error;
 
     ASSERT(kv != NULL);
     kv->loop = loop;
     kv->settings = *settings;
+    kv->url = *url;
+    kv->owner = owner;
     kv->newest = &kv->oldest;
     kv->ticked_us = clock_monotonic_us();
     arena_init(&kv->replies, REPLY_BYTES_MAX);
-    ASSERT(kv_url_parse(settings->url, &kv->url, &error)); /* checked with the settings */
     ev_timer_init(&kv->retry, on_retry, 0.0, 0.0);
     ev_timer_init(&kv->tick, on_tick, TICK_MS / 1000.0, TICK_MS / 1000.0);
     kv->retry.data = kv->tick.data = kv;
     ev_timer_start(loop, &kv->tick);
+    if (url->kind == KV_URL_SENTINEL)
+        kv->sentinel = sentinel_new(loop, url, on_named, kv);
     kv_dial(kv);
+    return kv;
+}
+
+struct kv *kv_new(struct ev_loop *loop, const struct kv_settings *settings)
+{
+    struct kv_url url;
+    struct error error;
+
+    ASSERT(kv_url_parse(settings->url, &url, &error)); /* checked with the settings */
+    if (url.kind != KV_URL_CLUSTER)
+        return connection_new(loop, settings, &url, NULL);
+    struct kv *kv = calloc(1, sizeof(*kv));
+    ASSERT(kv != NULL);
+    kv->cluster = cluster_new(loop, settings, &url);
     return kv;
 }
 
@@ -360,14 +456,43 @@ void kv_free(struct kv **pkv)
 
     if (!kv)
         return;
-    kv->is_closing = true;
-    kv_abandon(kv, "shutting down");
-    ev_timer_stop(kv->loop, &kv->retry);
-    ev_timer_stop(kv->loop, &kv->tick);
-    arena_done(&kv->replies);
+    if (kv->cluster) {
+        cluster_free(&kv->cluster);
+    } else {
+        kv->is_closing = true;
+        sentinel_free(&kv->sentinel);
+        kv_abandon(kv, "shutting down");
+        ev_timer_stop(kv->loop, &kv->retry);
+        ev_timer_stop(kv->loop, &kv->tick);
+        arena_done(&kv->replies);
+    }
     free(kv);
     *pkv = NULL;
 }
+
+/* ---- as a node of a cluster ---- */
+
+struct kv *kv_node_new(struct ev_loop *loop, const struct kv_settings *settings, const struct kv_url *url, struct cluster *cluster)
+{
+    return connection_new(loop, settings, url, cluster);
+}
+
+int64_t kv_node_up_since_us(const struct kv *node)
+{
+    return node->state == STATE_UP ? node->up_since_us : 0;
+}
+
+bool kv_node_is_at(const struct kv *node, const char *host, int port)
+{
+    return node->url.port == port && strcmp(node->url.host, host) == 0;
+}
+
+const char *kv_node_host(const struct kv *node)
+{
+    return node->url.host;
+}
+
+/* ---- what it is worth ---- */
 
 bool kv_set_epoch(struct kv *kv, int epoch)
 {
@@ -376,17 +501,36 @@ bool kv_set_epoch(struct kv *kv, int epoch)
     kv->epoch = epoch;
     kv->is_trusted = false;
     kv->next_ready_us = 0;
+    if (kv->cluster)
+        cluster_set_epoch(kv->cluster, epoch);
     return true;
 }
 
 bool kv_is_up(const struct kv *kv)
 {
-    return kv->state == STATE_UP;
+    return kv->cluster ? cluster_is_up(kv->cluster) : kv->state == STATE_UP;
+}
+
+unsigned kv_place(const struct kv *kv, const char **ret_host, int *ret_port)
+{
+    *ret_host = kv->url.host;
+    *ret_port = kv->url.port;
+    return kv->place;
+}
+
+bool kv_is_cluster(const struct kv *kv)
+{
+    return kv->cluster != NULL;
 }
 
 bool kv_is_trusted(const struct kv *kv)
 {
-    return kv->is_trusted;
+    return kv->cluster ? cluster_is_trusted(kv->cluster) : kv->is_trusted;
+}
+
+bool kv_trusts(const struct kv *kv, int64_t standing)
+{
+    return kv->cluster ? cluster_trusts(kv->cluster, (int)(standing % KV_SHARDS)) : kv->is_trusted;
 }
 
 /* ---- replies ---- */

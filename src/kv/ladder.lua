@@ -46,15 +46,16 @@ local function now()
     return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
--- The version of a change: above every earlier version and `as_of`.
-local function tick()
-    clock = math.max(now(), clock + 1)
+-- The version of a change: above every earlier version and `as_of`, and above `before`, which a standing that came from another
+-- node of a cluster may have from a clock ahead of ours.
+local function tick(before)
+    clock = math.max(now(), clock + 1, (before or 0) + 1)
     return clock
 end
 
--- When a read is made: not below any earlier version, below every later one.
-local function as_of()
-    clock = math.max(now() - 1, clock)
+-- When a read is made: not below any earlier version (as `version` is), below every later one.
+local function as_of(version)
+    clock = math.max(now() - 1, clock, version or 0)
     return clock
 end
 
@@ -67,7 +68,7 @@ end
 
 -- Anything may have changed in this standing. Returns the version.
 local function publish_all(meta, before)
-    local version = tick()
+    local version = tick(before)
     publish(meta, version, before or 0, {})
     return version
 end
@@ -193,6 +194,8 @@ local function apply(keys, args)
     local build_order = m[3] and order_key(base, m[3])
     local build_entry = m[3] and entry_key(base, m[3])
     local grown, build_grown, moves = 0, 0, {}
+    -- In a cluster, a key that has gone on to another node raises an error: then it shall be before anything is written.
+    if order and build_order then redis.call('EXISTS', build_order, build_entry) end
     for i = 3, #args, 5 do
         local player, key, score, revision, metadata = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
         local delta, before, after
@@ -218,7 +221,7 @@ local function apply(keys, args)
     if grown ~= 0 then redis.call('HINCRBY', meta, 'n', grown) end
     if build_grown ~= 0 then redis.call('HINCRBY', meta, 'bn', build_grown) end
     if #moves > 0 then
-        result[2] = tick()
+        result[2] = tick(version)
         redis.call('HSET', meta, 'v', text_of(result[2]))
         publish(meta, result[2], version, moves)
     elseif not m[2] then
@@ -302,9 +305,9 @@ local function flip(keys, args)
     local base = base_of(meta)
     if redis.call('ZCARD', order_key(base, m[2])) ~= tonumber(m[4]) then return 'ABORTED' end
     if m[3] then redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3])) end
+    redis.call('DEL', still_key(meta))
     redis.call('HSET', meta, 'gen', m[2], 'n', m[4])
     redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'owner', 'until')
-    redis.call('DEL', still_key(meta))
     redis.call('HSET', meta, 'v', text_of(publish_all(meta, tonumber(m[5]))))
     return 'OK'
 end
@@ -319,6 +322,24 @@ local function drop(keys)
     redis.call('DEL', keys[1], still_key(keys[1]))
     publish_all(keys[1])
     return 'OK'
+end
+
+-- ladder_whole meta -> OK | DROPPED: in a cluster, after its keys came to this node one by one, and some may not have. What was
+-- being built begins anew: of its rows, nobody knows whether all are here.
+local function whole(keys)
+    local meta = keys[1]
+    local m = redis.call('HMGET', meta, 'gen', 'bld', 'n')
+    local base = base_of(meta)
+    if m[2] then
+        redis.call('UNLINK', order_key(base, m[2]), entry_key(base, m[2]))
+        redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'owner', 'until')
+    end
+    local n = tonumber(m[3] or 0)
+    if m[1] and redis.call('ZCARD', order_key(base, m[1])) == n and redis.call('HLEN', entry_key(base, m[1])) >= math.max(n, 1) then
+        return 'OK'
+    end
+    drop(keys)
+    return 'DROPPED'
 end
 
 -- ladder_forget meta ; epoch, then for each row: player, revision -> how many tombstones went
@@ -361,7 +382,7 @@ local function page(base, gen, version, total, start, stop, ranking, with_values
     if ranking == '1' and members[1] then group = group_start(order, members[1]) end
     local values = {}
     if with_values == '1' then values = values_of(entry_key(base, gen), members) end
-    return { 'OK', version, total, as_of(), start, group, members, values, gen }
+    return { 'OK', version, total, as_of(version), start, group, members, values, gen }
 end
 
 -- ladder_page meta ; epoch, start, count, ranking, with values
@@ -396,7 +417,7 @@ local function read_around(keys, args)
     local want = tonumber(args[3]) + tonumber(args[4]) + 1
     local start = math.max(0, math.min(rank - tonumber(args[3]), total - want))
     if rank < 0 then
-        if args[7] == '' then return { 'ABSENT', version, total, as_of() } end
+        if args[7] == '' then return { 'ABSENT', version, total, as_of(version) } end
         start = args[7] == 'last' and math.max(0, total - want) or 0
     end
     local result = page(base, gen, version, total, start, start + want - 1, args[5], args[6])
@@ -418,7 +439,7 @@ local function read_players(keys, args)
     local base, gen, version, total = open(keys[1], args[1])
     if not base then return { gen } end
     local order, entry = order_key(base, gen), entry_key(base, gen)
-    local result = { 'OK', version, total, as_of() }
+    local result = { 'OK', version, total, as_of(version) }
     for i = 3, #args do
         local value = redis.call('HGET', entry, args[i])
         local rank, group = -1, -1
@@ -441,7 +462,7 @@ end
 local function read_seek(keys, args)
     local base, gen, version, total = open(keys[1], args[1])
     if not base then return { gen } end
-    return { 'OK', version, total, as_of(), seek(order_key(base, gen), args[2], args[3]) }
+    return { 'OK', version, total, as_of(version), seek(order_key(base, gen), args[2], args[3]) }
 end
 
 -- The second cache (cache/l2.h, store/l2.c): what PostgreSQL answered, under tags.
@@ -461,9 +482,21 @@ local L2_VALUE = 2097152   -- no value
 local L2_FULL = 0.8        -- of the memory that Redis has, where it evicts nothing: the rest is for the standings
 
 local run -- this process
-local function tag_head(epoch)
+local function run_id()
     run = run or string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-    return run .. ' ' .. epoch .. ' '
+    return run
+end
+
+local function tag_head(epoch) return run_id() .. ' ' .. epoch .. ' ' end
+
+-- ladder_vouched ; epoch, shards… -> "101…": whether the tail has said that this very process holds the shard whole.
+-- For a cluster, where each shard has a ladder:ready of its own (keys.h); one that is not here is not vouched for.
+local function vouched(_, args)
+    local expected, result = args[1] .. ' ' .. run_id(), {}
+    for i = 2, #args do
+        result[i - 1] = redis.pcall('GET', 'ladder:{' .. args[i] .. '}:ready') == expected and '1' or '0'
+    end
+    return table.concat(result)
 end
 
 local purges = 0 -- in this process: a purge counts even if what it wrote was evicted at once
@@ -576,7 +609,11 @@ redis.register_function('LADDER_LIBRARY_build', mended(build))
 redis.register_function('LADDER_LIBRARY_load', mended(load))
 redis.register_function('LADDER_LIBRARY_flip', mended(flip))
 redis.register_function('LADDER_LIBRARY_drop', mended(drop))
+redis.register_function('LADDER_LIBRARY_whole', mended(whole))
 redis.register_function('LADDER_LIBRARY_forget', mended(forget))
+redis.register_function{
+    function_name = 'LADDER_LIBRARY_vouched', callback = vouched, flags = { 'no-writes', 'allow-cross-slot-keys' }
+}
 redis.register_function('LADDER_LIBRARY_cursor', cursor)
 redis.register_function{ function_name = 'LADDER_LIBRARY_reached', callback = reached, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_page', callback = read_page, flags = { 'no-writes' } }

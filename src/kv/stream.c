@@ -34,6 +34,7 @@ struct kv_stream {
     struct ev_loop *loop;
     struct kv *kv;
     struct kv_url url;
+    unsigned place; /* of kv's, where it listens: what is published at another server is not heard */
     struct kv_stream_listener listener;
     redisAsyncContext *context; /* hiredis's; NULL while down */
     char beat_channel[CHANNEL_MAX];
@@ -163,12 +164,26 @@ static void on_connect(const redisAsyncContext *context, int status)
     redisAsyncCommandArgv(stream->context, on_message, NULL, 3, subscribe, NULL);
 }
 
+static bool is_at_place(const struct kv_stream *stream)
+{
+    const char *host;
+    int port;
+
+    return kv_place(stream->kv, &host, &port) == stream->place;
+}
+
 static void stream_dial(struct kv_stream *stream)
 {
-    redisAsyncContext *context =
-        stream->url.path[0] ? redisAsyncConnectUnix(stream->url.path) : redisAsyncConnect(stream->url.host, stream->url.port);
+    const char *host;
+    int port;
 
+    stream->place = kv_place(stream->kv, &host, &port);
     stream->retry_at_us = clock_monotonic_us() + RETRY_MS * 1000;
+    if (!stream->url.path[0] && !port)
+        return;
+    redisAsyncContext *context =
+        stream->url.path[0] ? redisAsyncConnectUnix(stream->url.path) : redisAsyncConnect(host, port);
+
     if (!context || context->err) {
         if (context)
             redisAsyncFree(context);
@@ -189,7 +204,9 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
-    if (is_listening(stream)) {
+    if (stream->context && !is_at_place(stream)) {
+        stream_abandon(stream, "another server is the primary");
+    } else if (is_listening(stream)) {
         if (now_us >= stream->next_beat_us)
             beat_send(stream);
     } else if (stream->context && now_us > stream->connect_deadline_us) {
@@ -238,7 +255,7 @@ void kv_stream_free(struct kv_stream **pstream)
 
 bool kv_stream_is_current(const struct kv_stream *stream)
 {
-    return is_listening(stream) && clock_monotonic_us() < stream->current_until_us;
+    return is_listening(stream) && is_at_place(stream) && clock_monotonic_us() < stream->current_until_us;
 }
 
 void kv_stream_catch_up(struct kv_stream *stream)

@@ -34,39 +34,121 @@ static bool unix_parse(const char *rest, struct kv_url *url)
     return !query || (strncmp(query, "?db=", 4) == 0 && number(slice_of(query + 4), 0, 1 << 20, &url->database));
 }
 
-static bool tcp_parse(const char *rest, struct kv_url *url)
+/* "[:password@]": returns what follows, NULL if it is neither there nor left out. A user name in front of the colon is
+ * not supported by the servers' AUTH that we send. */
+static const char *password_parse(const char *rest, struct kv_url *url)
 {
     const char *at = strrchr(rest, '@');
 
-    if (at) {
-        /* A user name in front of the colon is not supported by the servers' AUTH that we send. */
-        if (rest[0] != ':' || !copy(url->password, sizeof(url->password), (struct slice){rest + 1, (size_t)(at - rest - 1)}))
+    if (!at)
+        return rest;
+    if (rest[0] != ':' ||
+        !copy(url->password, sizeof(url->password), (struct slice){rest + 1, (size_t)(at - rest - 1)}))
+        return NULL;
+    return at + 1;
+}
+
+static bool place_parse(struct slice place, int port, struct kv_seed *seed)
+{
+    const char *colon = memrchr(place.data, ':', place.size);
+
+    seed->port = port;
+    if (colon) {
+        if (!number((struct slice){colon + 1, (size_t)(place.data + place.size - colon - 1)}, 1, 65535, &seed->port))
             return false;
-        rest = at + 1;
+        place.size = (size_t)(colon - place.data);
     }
+    return place.size > 0 && copy(seed->host, sizeof(seed->host), place);
+}
+
+static bool tcp_parse(const char *rest, struct kv_url *url)
+{
+    struct kv_seed seed;
+
+    rest = password_parse(rest, url);
+    if (!rest)
+        return false;
     size_t end = strcspn(rest, "/");
     if (rest[end] == '/' && rest[end + 1] && !number(slice_of(rest + end + 1), 0, 1 << 20, &url->database))
         return false;
-    struct slice place = {rest, end};
-    const char *colon = memrchr(place.data, ':', place.size);
-    url->port = 6379;
-    if (colon) {
-        if (!number((struct slice){colon + 1, (size_t)(rest + end - colon - 1)}, 1, 65535, &url->port))
-            return false;
-        place.size = (size_t)(colon - rest);
+    if (!place_parse((struct slice){rest, end}, 6379, &seed))
+        return false;
+    memcpy(url->host, seed.host, sizeof(url->host));
+    url->port = seed.port;
+    return true;
+}
+
+/* "host:port,host:port": returns what follows them, NULL if they are none. */
+static const char *seeds_parse(const char *rest, int port, struct kv_url *url)
+{
+    for (;;) {
+        size_t size = strcspn(rest, ",/");
+        if (url->seed_count == KV_URL_SEEDS_MAX ||
+            !place_parse((struct slice){rest, size}, port, &url->seeds[url->seed_count]))
+            return NULL;
+        url->seed_count++;
+        rest += size;
+        if (*rest != ',')
+            return rest;
+        rest++;
     }
-    return place.size > 0 && copy(url->host, sizeof(url->host), place);
+}
+
+static bool cluster_parse(const char *rest, struct kv_url *url)
+{
+    rest = password_parse(rest, url);
+    rest = rest ? seeds_parse(rest, 6379, url) : NULL;
+    if (!rest || *rest)
+        return false;
+    memcpy(url->host, url->seeds[0].host, sizeof(url->host));
+    url->port = url->seeds[0].port;
+    return true;
+}
+
+static bool sentinel_parse(const char *rest, struct kv_url *url)
+{
+    rest = password_parse(rest, url);
+    rest = rest ? seeds_parse(rest, 26379, url) : NULL;
+    if (!rest || *rest != '/')
+        return false;
+    size_t size = strcspn(++rest, "/");
+    if (size == 0 || !copy(url->primary, sizeof(url->primary), (struct slice){rest, size}))
+        return false;
+    return !rest[size] || number(slice_of(rest + size + 1), 0, 1 << 20, &url->database);
+}
+
+#define CLUSTER_SCHEME "redis-cluster://"
+#define SENTINEL_SCHEME "redis-sentinel://"
+
+bool kv_url_is_sentinel(const char *text)
+{
+    return strncmp(text, SENTINEL_SCHEME, strlen(SENTINEL_SCHEME)) == 0;
+}
+
+bool kv_url_is_cluster(const char *text)
+{
+    return strncmp(text, CLUSTER_SCHEME, strlen(CLUSTER_SCHEME)) == 0;
 }
 
 bool kv_url_parse(const char *text, struct kv_url *ret_url, struct error *error)
 {
     bool is_ok = false;
 
-    *ret_url = (struct kv_url){.port = 0};
-    if (strncmp(text, "unix://", 7) == 0)
+    *ret_url = (struct kv_url){.kind = KV_URL_SERVER};
+    if (strncmp(text, "unix://", 7) == 0) {
         is_ok = unix_parse(text + 7, ret_url);
-    else if (strncmp(text, "redis://", 8) == 0)
+    } else if (strncmp(text, "redis://", 8) == 0) {
         is_ok = tcp_parse(text + 8, ret_url);
-    return is_ok || error_set_field(error, ERROR_CONFIG, "redis.url",
-                                    "not redis://[:password@]host:port[/db] or unix:///path[?db=n]");
+    } else if (kv_url_is_cluster(text)) {
+        ret_url->kind = KV_URL_CLUSTER;
+        is_ok = cluster_parse(text + strlen(CLUSTER_SCHEME), ret_url);
+    } else if (kv_url_is_sentinel(text)) {
+        ret_url->kind = KV_URL_SENTINEL;
+        is_ok = sentinel_parse(text + strlen(SENTINEL_SCHEME), ret_url);
+    }
+    return is_ok ||
+           error_set_field(
+               error, ERROR_CONFIG, "redis.url",
+               "not redis://[:password@]host:port[/db], unix:///path[?db=n], "
+               "redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]");
 }

@@ -1,21 +1,44 @@
 /*
- * url.h -- where Redis is: redis://[:password@]host:port[/db] or unix:///path[?db=n].
+ * url.h -- where Redis is:
+ *
+ *     redis://[:password@]host:port[/db]                             one server
+ *     unix:///path[?db=n]                                            the same, on this machine
+ *     redis-cluster://[:password@]host:port[,host:port…]             some nodes of a Redis Cluster: they name the others
+ *     redis-sentinel://[:password@]host:port[,host:port…]/name[/db]  sentinels, which name the primary; the password is
+ *                                                                    Redis's
  */
 #ifndef KV_URL_H
 #define KV_URL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/error.h"
 
+enum { KV_URL_HOST_MAX = 256, KV_URL_SEEDS_MAX = 16, KV_URL_NAME_MAX = 128 };
+
+enum kv_url_kind { KV_URL_SERVER, KV_URL_CLUSTER, KV_URL_SENTINEL };
+
+struct kv_seed {
+    char host[KV_URL_HOST_MAX]; /* numeric address or a name that resolves at once */
+    int port;
+};
+
 struct kv_url {
-    char host[256]; /* numeric address or a name that resolves at once */
+    enum kv_url_kind kind;
+    char host[KV_URL_HOST_MAX]; /* of a cluster, one of the seeds; of sentinels, "" until they have named it */
     int port;
     char path[108]; /* a UNIX socket instead; "" if none */
     char password[256];
-    int database;
+    int database; /* 0 in a cluster: it has no other */
+    size_t seed_count;
+    struct kv_seed seeds[KV_URL_SEEDS_MAX]; /* of a cluster; the sentinels */
+    char primary[KV_URL_NAME_MAX];          /* what the sentinels call it */
 };
 
 bool kv_url_parse(const char *text, struct kv_url *ret_url, struct error *error);
+/* Is it one of a cluster? Also for texts that kv_url_parse would refuse. */
+bool kv_url_is_cluster(const char *text);
+bool kv_url_is_sentinel(const char *text);
 
 #endif

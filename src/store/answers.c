@@ -128,7 +128,7 @@ void answers_open(struct store *store, size_t bytes_max, int heartbeat_ms, void 
     ASSERT(answers != NULL && !store->answers);
     answers->value_free = value_free;
     store->answers = answers;
-    if (bytes_max == 0)
+    if (bytes_max == 0 || kv_is_cluster(store->kv)) /* docs/decisions/0055: versions of two nodes are of two clocks */
         return;
     answers->l1 = l1_new(bytes_max, value_free);
     const struct kv_stream_listener listener = {answers, on_message, on_lost, on_mark, on_reached};
@@ -255,7 +255,7 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
         return ANSWERS_STALE;
     }
     /* Once the stream has brought all that is needed, only changes of this standing matter. */
-    if (flight && ((heard >= need ? changed : need) <= flight->begun || fault_is("join")) && !fault_is("alone")) {
+    if (flight && !kv_is_cluster(store->kv) && ((heard >= need ? changed : need) <= flight->begun || fault_is("join")) && !fault_is("alone")) {
         flight_join(flight, query->freshness->lsn, unsure_has(store, query->standing), done, context);
         return ANSWERS_JOINED;
     }

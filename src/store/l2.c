@@ -67,7 +67,8 @@ struct l2_ticket {
 
 void l2_open(struct store *store, const struct l2_settings *settings)
 {
-    if (settings->ttl_ms == 0)
+    /* A cluster has no place for it: its answers lie beside many tags. */
+    if (settings->ttl_ms == 0 || (kv_is_cluster(store->kv) && !settings->url[0]))
         return;
     struct l2 *l2 = calloc(1, sizeof(*l2));
     ASSERT(l2 != NULL && !store->l2);

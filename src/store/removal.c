@@ -71,7 +71,7 @@ static void tombstone_send(struct removal *removal, int64_t standing, int64_t re
         removal->player, SLICE(""), SLICE("0"), {(char *)bytes, sizeof(bytes)}, SLICE(""),
     };
     removal->waiting++;
-    if (kv_is_trusted(removal->store->kv) && kv_call(removal->store->kv, ARRAY_SIZE(arguments), arguments, on_tombstone, tombstone))
+    if (kv_trusts(removal->store->kv, standing) && kv_call(removal->store->kv, ARRAY_SIZE(arguments), arguments, on_tombstone, tombstone))
         return;
     removal->result.token.is_applied = false;
     unsure_add(standing, removal->committed_us);

@@ -141,7 +141,7 @@ static bool redis_may_answer(struct standing_read *read)
     const struct standing_query *query = &read->query;
     bool is_dense = query->ranking == RANKING_DENSE && !(query->kind == STANDING_PAGE && query->offset == 0);
 
-    return kv_is_trusted(read->store->kv) && query->kind != STANDING_STATISTICS && !query->period.is_closed && !query->freshness.skips_redis &&
+    return kv_trusts(read->store->kv, query->period.id) && query->kind != STANDING_STATISTICS && !query->period.is_closed && !query->freshness.skips_redis &&
            !query->freshness.needs_primary && !is_dense && !unsure_has(read->store, query->period.id);
 }
 

@@ -78,7 +78,7 @@ static void on_position(void *context, const struct db_outcome *outcome, enum db
     const struct slice settle[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("settle")), SLICE("1"), kv_meta_key(question->standing, meta), slice_of(epoch),
                                    {lsn, sizeof(lsn)}, {(const char *)nonce.bytes, sizeof(nonce)}, SLICE(LIVE_MS), slice_of(stirs),
                                    {question->text, question->text_size}};
-    if (!kv_is_trusted(store->kv) || !kv_call(store->kv, ARRAY_SIZE(settle), settle, on_settled, question))
+    if (!kv_trusts(store->kv, question->standing) || !kv_call(store->kv, ARRAY_SIZE(settle), settle, on_settled, question))
         question_end(question, NULL);
 }
 
@@ -109,7 +109,7 @@ bool still_find(struct store *store, int64_t standing, still_done_fn *done, void
 {
     char meta[KV_KEY_MAX], epoch[16];
 
-    if (!kv_is_trusted(store->kv) || db_epoch(store->db) == 0)
+    if (!kv_trusts(store->kv, standing) || db_epoch(store->db) == 0)
         return false;
     struct question *question = calloc(1, sizeof(*question));
     ASSERT(question != NULL);

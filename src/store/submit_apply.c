@@ -252,7 +252,7 @@ void batch_apply(struct batch *batch)
         while (to < batch->row_count && to - from < APPLY_ROWS_MAX && row_standing(batch, to) == row_standing(batch, from))
             to++;
         batch->waiting++;
-        if (!kv_is_trusted(store->kv) || !apply_send(batch, from, to)) {
+        if (!kv_trusts(store->kv, row_standing(batch, from)) || !apply_send(batch, from, to)) {
             batch->waiting--;
             batch->is_applied = false;
             unsure_add(row_standing(batch, from), batch->committed_us);

@@ -101,7 +101,7 @@ bool unsure_has(struct store *store, int64_t standing)
         return false;
     pthread_mutex_lock(&mutex);
     struct unsure *unsure = find(standing);
-    bool must_ask = unsure && !unsure->is_asking && kv_is_trusted(store->kv);
+    bool must_ask = unsure && !unsure->is_asking && kv_trusts(store->kv, standing);
     if (must_ask)
         unsure->is_asking = true;
     pthread_mutex_unlock(&mutex);

@@ -123,6 +123,7 @@ static bool step(struct edge_sender *sender, int64_t *ret_pause_ms, struct error
 
     if (!link->db || dbb_is_broken(link->db))
         sender->is_locked = false; /* it ended with its session */
+    link_check(link);
     if (!link_open(link, true, error) || !lock_take(sender, error))
         return false;
     *ret_pause_ms = ELSEWHERE_MS;

@@ -1,9 +1,9 @@
 /*
  * edge_queue.h -- what each edge has to be told, and when: lists in Redis that outlive any worker.
  *
- *     ladder:purge:<edge>            ZSET  "<kind> <tag>" by when it is due (microseconds since 1970)
- *     ladder:purge:<edge>:sending    SET   of those, taken to be sent; gone when the edge has said yes
- *     ladder:purge:edges             SET   of the edges that are told of every change
+ *     ladder:{0}:purge:<edge>        ZSET  "<kind> <tag>" by when it is due (microseconds since 1970)
+ *     ladder:{0}:purge:<edge>:sending SET   of those, taken to be sent; gone when the edge has said yes
+ *     ladder:{0}:purge:edges         SET   of the edges that are told of every change
  *
  * The tail writes a tag behind the change itself (in Redis) and before its cursors: killed between, it finds the change
  * again. The sender puts tags into `sending` before it takes them off the list: killed between, it sends them twice.

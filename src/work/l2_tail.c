@@ -9,12 +9,22 @@
 #include "base/log.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
+#include "kv/url.h"
 
 enum { PURGE_MAX = 100, SCAN_MAX = 2000, TIMEOUT_MS = 500, RETRY_US = 1000000 };
 #define SCAN_COUNT "1000"
 
+static bool has_place(const struct settings *settings)
+{
+    return settings->cache_l2_url[0] || !kv_url_is_cluster(settings->redis_url);
+}
+
 struct kvb *l2_open_blocking(const struct settings *settings, struct kvb *shared, struct kvb **own, int timeout_ms, struct error *error)
 {
+    if (!has_place(settings)) {
+        error_set(error, ERROR_CONFIG, "there is no second cache: a Redis Cluster has no place for it, and cache.l2_url is empty");
+        return NULL;
+    }
     bool is_other = settings->cache_l2_url[0] && strcmp(settings->cache_l2_url, settings->redis_url) != 0;
 
     if (shared && !is_other)
@@ -137,7 +147,7 @@ bool l2_tail_purge(struct l2_tail *tail, struct link *link, bool *ret_is_lost, s
     *ret_is_lost = false;
     if (tail->since_us == 0)
         return true;
-    if (now_us - tail->since_us > link->settings->cache_l2_ttl_s * 1000000) {
+    if (!has_place(link->settings) || now_us - tail->since_us > link->settings->cache_l2_ttl_s * 1000000) {
         nothing_left(tail);
         return true;
     }

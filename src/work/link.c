@@ -45,6 +45,12 @@ bool link_open(struct link *link, bool needs_kv, struct error *error)
     return !needs_kv || link->kv;
 }
 
+void link_check(struct link *link)
+{
+    if (link->kv && !kvb_check(link->kv))
+        kvb_close(&link->kv);
+}
+
 void link_close(struct link *link)
 {
     dbb_close(&link->db);

@@ -24,6 +24,8 @@ struct link {
 /* Opens what is closed or broken, and reads the epoch when the database was opened. */
 bool link_open(struct link *link, bool needs_kv, struct error *error);
 void link_close(struct link *link);
+/* Closes the connection to a Redis that is no primary any more. Not where it matters that all goes to the same one. */
+void link_check(struct link *link);
 /* The epoch, again. */
 bool link_epoch(struct link *link, struct error *error);
 

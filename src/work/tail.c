@@ -17,6 +17,9 @@
  * only if `ladder:ready` names that very process (its run id) and the epoch: an old file brings back an old run id. We
  * write it when, on one connection, we have read the cursors, replayed from the oldest, and moved all of them.
  *
+ * In a cluster the same holds of each shard by itself (ready.h), because what a node loses are its shards and their cursors; and
+ * everything between two reads of the cursors goes by the same connections (kv/blocking.h).
+ *
  * A shard without a cursor of this epoch starts empty: the snapshot is taken first, then its standings are dropped, then
  * the cursor is set. A standing that is rebuilt later takes its own snapshot after that, so nothing falls between. What was
  * changed before the snapshot and never came to Redis is not replayed: so whoever remembers answers is told to forget them.
@@ -37,6 +40,7 @@
 #include "kv/scripts.h"
 #include "work/edge_tail.h"
 #include "work/l2_tail.h"
+#include "work/ready.h"
 #include "work/rebuild.h"
 
 enum {
@@ -44,7 +48,6 @@ enum {
     PIPELINE_MAX = 64,
     UPKEEP_US = 1000000,
     WANT_MAX = 10000,
-    RUN_ID_MAX = 64,
 };
 
 struct shard {
@@ -56,8 +59,7 @@ struct tail {
     struct link link;
     bool is_locked;
     bool is_synced; /* cursors were read, and the replay from the oldest has begun */
-    bool is_ready;  /* ladder:ready was written */
-    char run_id[RUN_ID_MAX];
+    struct ready ready;
     char *snapshot; /* everything up to it is applied, or will be by the next poll */
     int64_t at_us;
     int64_t upkeep_us; /* when the next is due, monotonic */
@@ -82,7 +84,7 @@ static void cursors_forget(struct tail *tail)
     free(tail->snapshot);
     tail->snapshot = NULL;
     tail->is_synced = false;
-    tail->is_ready = false;
+    tail->ready.is_written = false;
 }
 
 static bool cursor_parse(const struct tail *tail, const char *cursor, int64_t *ret_at_us, const char **ret_snapshot)
@@ -96,19 +98,6 @@ static bool cursor_parse(const struct tail *tail, const char *cursor, int64_t *r
         return false;
     *ret_snapshot = second + 1;
     return true;
-}
-
-static bool run_id_read(struct tail *tail, struct error *error)
-{
-    const struct slice info[] = {SLICE("INFO"), SLICE("server")};
-    struct kvb_reply *reply;
-
-    if (!call(tail, ARRAY_SIZE(info), info, &reply, error))
-        return false;
-    const char *at = strstr(kvb_text(reply).data, "run_id:");
-    snprintf(tail->run_id, sizeof(tail->run_id), "%.*s", at ? (int)strcspn(at + 7, "\r\n") : 0, at ? at + 7 : "");
-    kvb_reply_free(&reply);
-    return tail->run_id[0] || error_set(error, ERROR_UNAVAILABLE, "Redis did not say its run id");
 }
 
 static bool snapshot_read(struct tail *tail, char **ret_snapshot, int64_t *ret_at_us, struct error *error)
@@ -183,6 +172,13 @@ static bool cursors_read(struct tail *tail, bool is_missing[static KV_SHARDS], b
         int64_t at_us;
         if (!kvb_read(tail->link.kv, &reply, error))
             return false;
+        if (kvb_kind(reply) == KVB_ERROR && kvb_is_cluster(tail->link.kv)) {
+            /* It is not missing: the node can't say. Replies are left behind. */
+            error_set(error, ERROR_UNAVAILABLE, "Redis did not say where the cursor is: %.150s", kvb_text(reply).data);
+            kvb_reply_free(&reply);
+            kvb_close(&tail->link.kv);
+            return false;
+        }
         tail->shards[i].cursor = kvb_kind(reply) == KVB_TEXT ? strdup(kvb_text(reply).data) : NULL;
         kvb_reply_free(&reply);
         is_missing[i] = !cursor_parse(tail, tail->shards[i].cursor, &at_us, &snapshot) || at_us < expired_us;
@@ -209,35 +205,55 @@ static bool forget_tell(struct tail *tail, struct error *error)
     return true;
 }
 
-/* Every standing of the shards that have no cursor leaves Redis. */
-static bool standings_drop(struct tail *tail, const bool is_missing[static KV_SHARDS], struct error *error)
+/* The standings of shards that have no cursor leave Redis; and in shards that came from another process of a cluster, those that
+ * are not whole. */
+static bool keys_review(struct tail *tail, const struct kvb_reply *keys, const bool is_missing[static KV_SHARDS],
+                        const bool is_stranger[static KV_SHARDS], struct error *error)
+{
+    for (size_t i = 0; i < kvb_count(keys); i++) {
+        struct slice key = kvb_text(kvb_item(keys, i));
+        int shard = atoi(key.data + strlen("ladder:{"));
+        if (shard < 0 || shard >= KV_SHARDS || !(is_missing[shard] || is_stranger[shard]))
+            continue;
+        const struct slice drop[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("drop")), SLICE("1"), key};
+        const struct slice whole[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("whole")), SLICE("1"), key};
+        struct kvb_reply *reply;
+        if (!call(tail, ARRAY_SIZE(drop), is_missing[shard] ? drop : whole, &reply, error))
+            return false;
+        if (slice_is(kvb_text(reply), "DROPPED"))
+            log_warn("standing-not-whole", LOG_SLICE("key", key));
+        kvb_reply_free(&reply);
+    }
+    return true;
+}
+
+static bool node_review(struct tail *tail, size_t node, const bool is_missing[static KV_SHARDS], const bool is_stranger[static KV_SHARDS],
+                        struct error *error)
 {
     char position[32] = "0";
 
     do {
         const struct slice scan[] = {SLICE("SCAN"), slice_of(position), SLICE("MATCH"), SLICE("ladder:{*}:*:meta"), SLICE("COUNT"), SLICE("1000")};
         struct kvb_reply *reply;
-        if (!call(tail, ARRAY_SIZE(scan), scan, &reply, error))
+        if (!kvb_call_node(tail->link.kv, node, ARRAY_SIZE(scan), scan, &reply, error))
             return false;
         snprintf(position, sizeof(position), "%s", kvb_text(kvb_item(reply, 0)).data);
-        const struct kvb_reply *keys = kvb_item(reply, 1);
-        bool is_ok = true;
-        for (size_t i = 0; i < kvb_count(keys) && is_ok; i++) {
-            struct slice key = kvb_text(kvb_item(keys, i));
-            int shard = atoi(key.data + strlen("ladder:{"));
-            if (shard < 0 || shard >= KV_SHARDS || !is_missing[shard])
-                continue;
-            const struct slice drop[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("drop")), SLICE("1"), key};
-            struct kvb_reply *dropped;
-            is_ok = call(tail, ARRAY_SIZE(drop), drop, &dropped, error);
-            if (is_ok)
-                kvb_reply_free(&dropped);
-        }
+        bool is_ok = keys_review(tail, kvb_item(reply, 1), is_missing, is_stranger, error);
         kvb_reply_free(&reply);
         if (!is_ok)
             return false;
     } while (strcmp(position, "0") != 0);
     return true;
+}
+
+static bool standings_review(struct tail *tail, const bool is_missing[static KV_SHARDS], const bool is_stranger[static KV_SHARDS],
+                             struct error *error)
+{
+    bool is_ok = true;
+
+    for (size_t i = 0; i < kvb_node_count(tail->link.kv) && is_ok; i++)
+        is_ok = node_review(tail, i, is_missing, is_stranger, error);
+    return is_ok;
 }
 
 /* All standings that should be in Redis are put on the rebuild list: those that it does not hold are loaded. */
@@ -259,17 +275,21 @@ static bool standings_want(struct tail *tail, struct error *error)
 
 static bool tail_sync(struct tail *tail, struct error *error)
 {
-    bool is_missing[KV_SHARDS], any_missing;
+    bool is_missing[KV_SHARDS], is_stranger[KV_SHARDS], any_missing, any_stranger = false;
     char *snapshot;
     int64_t at_us;
 
     cursors_forget(tail);
-    if (!run_id_read(tail, error) || !snapshot_read(tail, &snapshot, &at_us, error))
+    if (!ready_begin(&tail->ready, &tail->link, is_stranger, error) || !snapshot_read(tail, &snapshot, &at_us, error))
         return false;
     bool is_ok = cursors_read(tail, is_missing, &any_missing, error);
+    for (int i = 0; i < KV_SHARDS; i++)
+        any_stranger = any_stranger || is_stranger[i];
+    if (is_ok && (any_missing || any_stranger))
+        is_ok = standings_review(tail, is_missing, is_stranger, error);
     if (is_ok && any_missing) {
         log_info("tail-starts-shards", LOG_TEXT("because", "they have no cursor of this epoch"));
-        is_ok = standings_drop(tail, is_missing, error) && forget_tell(tail, error);
+        is_ok = forget_tell(tail, error);
         l2_tail_note_all(&tail->l2);
     }
     /* This Redis may have come back without some that it had. */
@@ -396,38 +416,19 @@ static bool changes_fetch(struct tail *tail, char **ret_snapshot, int64_t *ret_a
 
 /* ---- upkeep ---- */
 
-static bool ready_write(struct tail *tail, struct error *error)
+static bool upkeep(struct tail *tail, struct error *error)
 {
-    char value[RUN_ID_MAX + 32];
-    struct kvb_reply *reply;
-
-    snprintf(value, sizeof(value), "%s %s", tail->link.epoch_text, tail->run_id);
-    const struct slice set[] = {SLICE("SET"), SLICE(KV_READY), slice_of(value)};
-    if (!call(tail, ARRAY_SIZE(set), set, &reply, error))
-        return false;
-    kvb_reply_free(&reply);
-    tail->is_ready = true;
-    log_info("redis-ready", LOG_TEXT("epoch", tail->link.epoch_text), LOG_TEXT("run_id", tail->run_id));
-    return true;
-}
-
-static bool ready_check(struct tail *tail, struct error *error)
-{
-    char value[RUN_ID_MAX + 32];
-    const struct slice get[] = {SLICE("GET"), SLICE(KV_READY)};
-    struct kvb_reply *reply;
     int64_t epoch = tail->link.epoch;
 
-    snprintf(value, sizeof(value), "%s %s", tail->link.epoch_text, tail->run_id);
-    if (!call(tail, ARRAY_SIZE(get), get, &reply, error))
+    if (!kvb_check(tail->link.kv))
+        return error_set(error, ERROR_CONFLICT, "another Redis is the primary");
+    if (!tail->ready.is_written)
+        return ready_write(&tail->ready, &tail->link, error);
+    if (!ready_check(&tail->ready, &tail->link, error) || !link_epoch(&tail->link, error))
         return false;
-    bool is_same = slice_is(kvb_text(reply), value);
-    kvb_reply_free(&reply);
-    if (!is_same)
-        return error_set(error, ERROR_CONFLICT, "Redis forgot that it was ready: it lost data");
-    if (!link_epoch(&tail->link, error))
-        return false;
-    return tail->link.epoch == epoch || error_set(error, ERROR_CONFLICT, "the database is of a new epoch");
+    if (tail->link.epoch != epoch)
+        return error_set(error, ERROR_CONFLICT, "the database is of a new epoch");
+    return !ready_must_beat(&tail->link) || ready_write(&tail->ready, &tail->link, error);
 }
 
 /* ---- the poll ---- */
@@ -479,13 +480,13 @@ static bool poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct
     bool is_lost;
     if (!l2_tail_purge(&tail->l2, &tail->link, &is_lost, error))
         return !is_lost; /* that cache alone is down: changes are applied meanwhile, only the cursors stay */
-    bool is_due = clock_monotonic_us() >= tail->upkeep_us || !tail->is_ready;
+    bool is_due = clock_monotonic_us() >= tail->upkeep_us || !tail->ready.is_written;
     if (!cursors_move(tail, is_due, error))
         return false;
     if (!is_due)
         return true;
     tail->upkeep_us = clock_monotonic_us() + UPKEEP_US;
-    return tail->is_ready ? ready_check(tail, error) : ready_write(tail, error);
+    return upkeep(tail, error);
 }
 
 bool tail_poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct error *error)

@@ -99,6 +99,7 @@ static void *rebuild_main(void *context)
 
     while (!worker->is_stopping) {
         int64_t count = 0;
+        link_check(&link);
         /* The epoch may have changed since the last look. */
         bool is_ok = link_open(&link, true, &error) && link_epoch(&link, &error) && rebuild_wanted(&link, WANTED_AT_ONCE, &count, &error);
         if (!is_ok)
@@ -121,6 +122,7 @@ static void *jobs_main(void *context)
     struct error error;
 
     while (!worker->is_stopping) {
+        link_check(&link);
         for (size_t i = 0; i < ARRAY_SIZE(jobs) && !worker->is_stopping; i++) {
             int64_t rows, start_us = clock_monotonic_us();
             if (start_us < due_us[i])

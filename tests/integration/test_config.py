@@ -217,8 +217,9 @@ def test_levels(write):
 @pytest.mark.parametrize("section, name, good, bad, reason", [
     ("server", "listen", ["127.0.0.1", "::1", "0.0.0.0"], ["localhost", "1.2.3", ""], "is not a numeric address (allowed: IPv4 or IPv6)"),
     ("database", "url", ["postgresql:///x", "host=h dbname=d", ""], ["mysql://h/x", "h", "postgresql://[h/x", "host=h nonsense=1"], "(allowed: postgresql://... or key=value words)"),
-    ("redis", "url", ["redis://h"], ["http://h", ""], "not redis://[:password@]host:port[/db] or unix:///path[?db=n]"),
-    ("cache", "l2_url", ["redis://h", ""], ["http://h"], "not redis://[:password@]host:port[/db] or unix:///path[?db=n]"),
+    ("redis", "url", ["redis://h", "redis-cluster://h", "redis-cluster://:pw@h:1,k:2", "redis-sentinel://h,k:3/name", "redis-sentinel://h/name/2"],
+     ["http://h", "", "redis-cluster://", "redis-cluster://h,", "redis-cluster://h/1", "redis-sentinel://h", "redis-sentinel://h/", "redis-sentinel://h/n/x"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
+    ("cache", "l2_url", ["redis://h", ""], ["http://h"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
     ("edge", "servers", ["varnish+http://h:1"], ["ftp://h"], "is no URL of an edge: [varnish+]http[s]://host[:port][/path]"),
     ("log", "level", ["warn"], ["loud", ""], "is not a level (allowed: debug, info, warn, error)")])
 def test_texts_are_checked_where_they_stand(write, section, name, good, bad, reason):

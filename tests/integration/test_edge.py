@@ -58,7 +58,7 @@ def varnish_start(stack, directory, port, ladder_port, vcl=lambda text: text):
 
 def queue(port):
     """The list of what this Varnish is to be told (work/edge_queue.h)."""
-    return "ladder:purge:" + hashlib.blake2b(f"http://127.0.0.1:{port}".encode(), digest_size=32).hexdigest()[:16]
+    return "ladder:{0}:purge:" + hashlib.blake2b(f"http://127.0.0.1:{port}".encode(), digest_size=32).hexdigest()[:16]
 
 
 def quiet(stack, port):
@@ -336,14 +336,14 @@ def test_a_period_that_begins_is_a_change(stack, varnish, admin, edge):
     other = Workers(stack, varnish.workers.server, edge_servers=f"varnish+http://127.0.0.1:{free_port()}")
 
     def lists():
-        keys = [key for key in stack.redis.keys("ladder:purge:*") if not key.endswith(b":edges")]
+        keys = [key for key in stack.redis.keys("ladder:{0}:purge:*") if not key.endswith(b":edges")]
         return [m for key in keys for m in (stack.redis.smembers(key) if key.endswith(b":sending") else stack.redis.zrange(key, 0, -1))]
     wait_until(lambda: f"@{hour} board:{admin.game}/b".encode() in lists(), 5, "the running hour's beginning")
     other.close()
     varnish.workers.again()
     # And what is on a list for a moment to come is sent then.
     key = queue(varnish.port)
-    wait_until(lambda: stack.redis.sismember("ladder:purge:edges", key.rsplit(":", 1)[1]), 5, "the list is Varnish's")
+    wait_until(lambda: stack.redis.sismember("ladder:{0}:purge:edges", key.rsplit(":", 1)[1]), 5, "the list is Varnish's")
     time.sleep(1)
     admin.submit("b", "ann", 1)
     time.sleep(0.2)

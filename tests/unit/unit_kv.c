@@ -7,6 +7,7 @@
 #include "kv/kv.h"
 #include "kv/reader.h"
 #include "kv/scripts.h"
+#include "kv/slots.h"
 #include "kv/url.h"
 
 static void test_keys_of_one_standing_share_a_tag(void **context)
@@ -35,6 +36,28 @@ static void test_revisions_keep_their_order(void **context)
     }
 }
 
+/* The values are Redis's own: CLUSTER KEYSLOT. */
+static void test_slots(void **context)
+{
+    const struct slice call[] = {SLICE("FCALL_RO"), SLICE("f"), SLICE("1"), SLICE("{7}x")},
+                       keyless[] = {SLICE("FCALL_RO"), SLICE("f"), SLICE("0"), SLICE("1")};
+    const struct slice get[] = {SLICE("GET"), SLICE("foo")}, publish[] = {SLICE("PUBLISH"), SLICE("c"), SLICE("")};
+
+    (void)context;
+    assert_true(kv_slot_of(SLICE("123456789")) == 12739 && kv_slot_of(SLICE("foo")) == 12182 &&
+                kv_slot_of(SLICE("")) == 0);
+    assert_true(kv_slot_of(SLICE("a{foo}b{c}")) == 12182 && kv_slot_of(SLICE("{}foo")) != 12182 &&
+                kv_slot_of(SLICE("{foo")) != 12182);
+    assert_true(kv_slot_of_shard(7) == kv_slot_of(SLICE("ladder:{7}:cursor")));
+    assert_true(slice_is(kv_command_key(ARRAY_SIZE(call), call), "{7}x") &&
+                slice_is(kv_command_key(ARRAY_SIZE(get), get), "foo"));
+    assert_null(kv_command_key(ARRAY_SIZE(keyless), keyless).data);
+    assert_null(kv_command_key(ARRAY_SIZE(publish), publish).data);
+    assert_true(kv_error_is_elsewhere(SLICE("MOVED 7 127.0.0.1:1")) &&
+                kv_error_is_elsewhere(SLICE("ASK 7 127.0.0.1:1")));
+    assert_false(kv_error_is_elsewhere(SLICE("ERR Function not found")) || kv_error_is_elsewhere(SLICE("MOVE")));
+}
+
 static void test_urls(void **context)
 {
     struct kv_url url;
@@ -49,7 +72,13 @@ static void test_urls(void **context)
                                       "redis://user:p@h",
                                       "unix://r.sock",
                                       "unix:///r?db=x",
-                                      "redis://:6379"};
+                                      "redis://:6379",
+                                      "redis-cluster://",
+                                      "redis-cluster://h,",
+                                      "redis-cluster://h/1",
+                                      "redis-sentinel://h",
+                                      "redis-sentinel://h/",
+                                      "redis-sentinel://h/name/x"};
 
     (void)context;
     assert_true(kv_url_parse("redis://10.0.0.1:7000/3", &url, &error) && strcmp(url.host, "10.0.0.1") == 0 &&
@@ -57,6 +86,14 @@ static void test_urls(void **context)
     assert_true(kv_url_parse("redis://:p@ss@h", &url, &error) && strcmp(url.password, "p@ss") == 0 && url.port == 6379);
     assert_true(kv_url_parse("unix:///run/r.sock?db=2", &url, &error) && strcmp(url.path, "/run/r.sock") == 0 &&
                 url.database == 2);
+    assert_true(kv_url_parse("redis-cluster://:p@h:1,10.0.0.1:2,k", &url, &error) && url.kind == KV_URL_CLUSTER &&
+                url.seed_count == 3);
+    assert_true(strcmp(url.password, "p") == 0 && strcmp(url.seeds[1].host, "10.0.0.1") == 0 &&
+                url.seeds[1].port == 2 && url.seeds[2].port == 6379);
+    assert_true(kv_url_parse("redis-sentinel://h,k:1/name/3", &url, &error) && url.kind == KV_URL_SENTINEL &&
+                url.database == 3);
+    assert_true(strcmp(url.primary, "name") == 0 && url.seeds[0].port == 26379 && url.seeds[1].port == 1 &&
+                url.port == 0);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         if (kv_url_parse(bad[i], &url, &error))
             fail_msg("accepted: %s", bad[i]);
@@ -151,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys_of_one_standing_share_a_tag),
                                        cmocka_unit_test(test_revisions_keep_their_order),
+                                       cmocka_unit_test(test_slots),
                                        cmocka_unit_test(test_urls),
                                        cmocka_unit_test(test_the_library_is_whole),
                                        cmocka_unit_test(test_replies_are_read_into_an_arena),

@@ -1,0 +1,71 @@
+"""A stack whose Redis is a primary and two replicas, watched by three sentinels."""
+import redis
+
+from harness import Stack, free_port, wait_until
+
+NAME = "standings"
+
+
+class SentinelStack(Stack):
+    def redis_start(self):
+        self.redis_ports, self.sentinel_ports = [free_port() for _ in range(3)], [free_port() for _ in range(3)]
+        self.redis_processes = {}
+        self.redis_port = self.redis_ports[0]
+        for port in self.redis_ports:
+            self.node_start(port, None if port == self.redis_port else self.redis_port)
+        wait_until(lambda: redis.Redis(port=self.redis_port).info("replication")["connected_slaves"] == 2, 20, "the replicas")
+        for port in self.sentinel_ports:
+            file = self.directory / f"sentinel-{port}.conf"
+            file.write_text(f"port {port}\nbind 127.0.0.1\ndir {self.directory}\nsentinel monitor {NAME} 127.0.0.1 {self.redis_port} 2\n"
+                            f"sentinel down-after-milliseconds {NAME} 1000\nsentinel failover-timeout {NAME} 3000\n")
+            self.spawn(["redis-server", str(file), "--sentinel"], f"sentinel-{port}")
+        self.redis_process = self.redis_processes[self.redis_port]
+
+        def is_watched():
+            try:
+                states = [redis.Redis(port=port, decode_responses=True).sentinel_master(NAME) for port in self.sentinel_ports]
+                return all(s["num-slaves"] == 2 and s["num-other-sentinels"] == 2 for s in states)
+            except redis.exceptions.RedisError:
+                return False
+        wait_until(is_watched, 30, "the sentinels know all")
+        self.redis = redis.Redis(port=self.redis_port, socket_timeout=10)
+
+    def node_start(self, port, primary=None):
+        directory = self.directory / f"redis-{port}"
+        directory.mkdir(exist_ok=True)
+        self.redis_processes[port] = self.spawn(
+            ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(directory),
+             "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0",
+             *(["--replicaof", "127.0.0.1", str(primary)] if primary else [])], f"redis-{port}")
+
+        def is_answering():
+            try:
+                return redis.Redis(port=port, socket_timeout=5).ping()
+            except redis.exceptions.RedisError:
+                return False
+        wait_until(is_answering, 10, "Redis")
+
+    def primary_of_all(self):
+        """The port, when all sentinels name the same."""
+        named = {redis.Redis(port=port).sentinel_get_master_addr_by_name(NAME)[1] for port in self.sentinel_ports}
+        return int(named.pop()) if len(named) == 1 else None
+
+    def redis_order(self):
+        """An operator has another take over."""
+        redis.Redis(port=self.sentinel_ports[0]).sentinel_failover(NAME)
+
+    def moved_on(self):
+        """Waits for another primary, which the stack's own client takes for its Redis."""
+        before = self.redis_port
+
+        def is_other():
+            port = self.primary_of_all()
+            return port if port and port != before and redis.Redis(port=port).role()[0] in (b"master", "master") else None
+        self.redis_port = wait_until(is_other, 30, "another primary")
+        self.redis = redis.Redis(port=self.redis_port, socket_timeout=10)
+        self.redis_process = self.redis_processes[self.redis_port]
+        return before
+
+    def environment(self, login="ladder", **settings):
+        sentinels = ",".join(f"127.0.0.1:{port}" for port in self.sentinel_ports)
+        return super().environment(login, **{"redis_url": f"redis-sentinel://{sentinels}/{NAME}", **settings})
