@@ -349,6 +349,7 @@ static bool changes_apply(struct tail *tail, const struct dbb_result *result, st
     struct change *changes = malloc((count + 1) * sizeof(*changes));
     int in_flight = 0;
     bool is_ok = true;
+    static unsigned skipped;
 
     ASSERT(changes != NULL);
     for (size_t i = 0; i < count; i++) {
@@ -359,6 +360,10 @@ static bool changes_apply(struct tail *tail, const struct dbb_result *result, st
     qsort(changes, count, sizeof(*changes), change_compare);
     for (size_t from = 0; from < count && is_ok;) {
         size_t to = from + 1;
+        if (fault_is("tail-skip") && ++skipped % 20 == 0) {
+            from = to;
+            continue;
+        }
         while (to < count && to - from < APPLY_ROWS_MAX && changes[to].standing == changes[from].standing)
             to++;
         is_ok = changes_send(tail, result, changes + from, to - from, error);
@@ -466,7 +471,11 @@ static bool poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct
     if (!changes_fetch(tail, &snapshot, &at_us, &result, error))
         return false;
     int64_t told = 0;
+    if (dbb_rows(result) > 0)
+        fault_point("changes-read");
     bool is_ok = changes_apply(tail, result, error) && edge_tail_queue(&tail->edges, &tail->link, &told, error);
+    if (is_ok && dbb_rows(result) > 0)
+        fault_point("changes-applied");
     *ret_rows = (int64_t)dbb_rows(result) + told;
     dbb_result_free(&result);
     if (!is_ok) {
