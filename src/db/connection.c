@@ -70,6 +70,7 @@ struct db_connection {
     struct ticket **tail;
     bool is_prepared[STATEMENT_COUNT];
     bool is_breaking; /* inside connection_break */
+    bool is_doomed;   /* a send failed: it will be broken, from the loop */
     bool is_closing;  /* for good, by us */
 };
 
@@ -246,6 +247,10 @@ static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
     struct db_connection *c = watcher->data;
 
     (void)loop;
+    if (c->is_doomed) {
+        connection_break(c, PQerrorMessage(c->pg));
+        return;
+    }
     if (c->state == STATE_CONNECTING) {
         connection_poll(c);
         return;
@@ -321,6 +326,7 @@ static void connection_break(struct db_connection *c, const char *because)
     ev_io_stop(c->loop, &c->readable);
     ev_io_stop(c->loop, &c->writable);
     c->state = STATE_DOWN;
+    c->is_doomed = false;
     struct ticket *ticket = c->head;
     c->head = NULL;
     c->tail = &c->head;
@@ -453,7 +459,7 @@ int64_t db_connection_failed_us(const struct db_connection *c)
 
 bool db_connection_is_ready(const struct db_connection *c)
 {
-    return c->state == STATE_READY && !c->is_breaking;
+    return c->state == STATE_READY && !c->is_breaking && !c->is_doomed;
 }
 
 bool db_connection_is_standby(const struct db_connection *c)
@@ -525,8 +531,12 @@ bool db_connection_send(struct db_connection *c, const struct db_call *calls, in
     if (!is_sent) {
         log_error("database-send-failed", LOG_TEXT("server", c->settings.name),
                   LOG_TEXT("message", PQerrorMessage(c->pg)));
-        /* Settled from the loop, not from here: writability is reported at once, and the flush fails or the deadline does. */
-        group->deadline_us = 0;
+        /* Settled from the loop, not from here. libpq may have closed its socket: nobody may wait for that any more. */
+        c->is_doomed = true;
+        ev_io_stop(c->loop, &c->readable);
+        ev_io_stop(c->loop, &c->writable);
+        ev_feed_event(c->loop, &c->readable, EV_READ);
+        return true;
     }
     ev_io_start(c->loop, &c->writable);
     return true;
