@@ -1,8 +1,11 @@
 #include "db/blocking.h"
 
+#include <errno.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -12,6 +15,8 @@
 struct dbb {
     PGconn *pg;
     char sqlstate[6];
+    int silence_ms; /* as dbb_patience has it */
+    bool was_silent;
 };
 
 struct dbb_result {
@@ -24,6 +29,8 @@ static bool fail(struct dbb *db, const PGresult *result, struct error *error)
     const char *message = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 
     snprintf(db->sqlstate, sizeof(db->sqlstate), "%s", state ? state : "");
+    if (db->was_silent)
+        return error_set(error, ERROR_UNAVAILABLE, "the database said nothing for %d ms", db->silence_ms);
     if (PQstatus(db->pg) == CONNECTION_BAD)
         return error_set(error, ERROR_UNAVAILABLE, "the database connection is gone: %.150s", PQerrorMessage(db->pg));
     return error_set(error, ERROR_INTERNAL, "%.180s (SQLSTATE %s)", message ? message : PQerrorMessage(db->pg),
@@ -123,6 +130,59 @@ struct dbb *dbb_open(const char *url, const char *application_name, int statemen
     return dbb_open_primary(url, NULL, 0, application_name, statement_timeout_ms, error);
 }
 
+void dbb_patience(struct dbb *db, int silence_ms)
+{
+    db->silence_ms = silence_ms;
+}
+
+/* Waits for bytes, but not for ever: after too long a silence the socket is shut, which libpq finds as the connection's end. */
+static void bytes_await(struct dbb *db)
+{
+    struct pollfd socket = {.fd = PQsocket(db->pg), .events = POLLIN};
+    int ready;
+
+    do
+        ready = poll(&socket, 1, db->silence_ms > 0 ? db->silence_ms : -1);
+    while (ready < 0 && errno == EINTR);
+    if (ready == 0) {
+        db->was_silent = true;
+        shutdown(socket.fd, SHUT_RDWR);
+    }
+    PQconsumeInput(db->pg); /* a failure is that of the next result */
+}
+
+/* The next result of what was sent; NULL: there is no more. */
+static PGresult *result_next(struct dbb *db)
+{
+    while (PQstatus(db->pg) == CONNECTION_OK && PQisBusy(db->pg))
+        bytes_await(db);
+    return PQgetResult(db->pg);
+}
+
+/* As PQexec and PQexecParams: the last result, or the first that fails or copies. NULL: it could not be sent. */
+static PGresult *execute(struct dbb *db, const char *sql, size_t count, const char *const *parameters)
+{
+    PGresult *last = NULL, *next;
+
+    while ((next = result_next(db)))
+        PQclear(next); /* of a call that was given up */
+    int is_sent = parameters ? PQsendQueryParams(db->pg, sql, (int)count, NULL, parameters, NULL, NULL, 0)
+                             : PQsendQuery(db->pg, sql);
+    if (!is_sent)
+        return NULL;
+    while ((next = result_next(db))) {
+        if (last && PQresultStatus(last) == PGRES_FATAL_ERROR) {
+            PQclear(next);
+            continue;
+        }
+        PQclear(last);
+        last = next;
+        if (PQresultStatus(last) == PGRES_COPY_OUT)
+            break;
+    }
+    return last;
+}
+
 void dbb_close(struct dbb **db)
 {
     if (!*db)
@@ -135,6 +195,11 @@ void dbb_close(struct dbb **db)
 bool dbb_is_broken(const struct dbb *db)
 {
     return PQstatus(db->pg) == CONNECTION_BAD;
+}
+
+bool dbb_was_silent(const struct dbb *db)
+{
+    return db->was_silent;
 }
 
 static bool take(struct dbb *db, PGresult *pg, struct dbb_result **ret_result, struct error *error)
@@ -161,12 +226,13 @@ bool dbb_query(struct dbb *db, const char *sql, size_t count, const char *const 
                struct dbb_result **ret_result, struct error *error)
 {
     ASSERT(count <= DBB_PARAMETERS_MAX);
-    return take(db, PQexecParams(db->pg, sql, (int)count, NULL, parameters, NULL, NULL, 0), ret_result, error);
+    static const char *const none[1];
+    return take(db, execute(db, sql, count, parameters ? parameters : none), ret_result, error);
 }
 
 bool dbb_script(struct dbb *db, const char *sql, struct error *error)
 {
-    return take(db, PQexec(db->pg, sql), NULL, error);
+    return take(db, execute(db, sql, 0, NULL), NULL, error);
 }
 
 bool dbb_begin(struct dbb *db, bool is_repeatable_read, struct error *error)
@@ -176,7 +242,7 @@ bool dbb_begin(struct dbb *db, bool is_repeatable_read, struct error *error)
 
 bool dbb_commit(struct dbb *db, struct error *error)
 {
-    PGresult *result = PQexec(db->pg, "commit");
+    PGresult *result = execute(db, "commit", 0, NULL);
 
     /* A failed transaction "commits" by rolling back, and says so. */
     if (PQresultStatus(result) == PGRES_COMMAND_OK && strcmp(PQcmdStatus(result), "COMMIT") == 0) {
@@ -193,7 +259,7 @@ bool dbb_commit(struct dbb *db, struct error *error)
 
 void dbb_rollback(struct dbb *db)
 {
-    PQclear(PQexec(db->pg, "rollback"));
+    PQclear(execute(db, "rollback", 0, NULL));
 }
 
 size_t dbb_rows(const struct dbb_result *result)
@@ -316,7 +382,7 @@ bool dbb_copy_out(struct dbb *db, const char *query, dbb_row_fn *row, void *cont
 
     ASSERT(sql != NULL);
     snprintf(sql, size, "copy (%s) to stdout (format binary)", query);
-    PGresult *result = PQexec(db->pg, sql);
+    PGresult *result = execute(db, sql, 0, NULL);
     free(sql);
     if (PQresultStatus(result) != PGRES_COPY_OUT) {
         fail(db, result, error);
@@ -324,14 +390,18 @@ bool dbb_copy_out(struct dbb *db, const char *query, dbb_row_fn *row, void *cont
         return false;
     }
     PQclear(result);
-    while ((length = PQgetCopyData(db->pg, &data, 0)) > 0) {
+    while ((length = PQgetCopyData(db->pg, &data, 1)) >= 0) {
+        if (length == 0) {
+            bytes_await(db);
+            continue;
+        }
         /* After a refusal the rest is read and dropped: the protocol leaves no other way but closing the connection. */
         if (is_ok && !is_end)
             is_ok = copy_row(data, length, is_first, row, context, &is_end, error);
         is_first = false;
         PQfreemem(data);
     }
-    while ((result = PQgetResult(db->pg))) {
+    while ((result = result_next(db))) {
         if (PQresultStatus(result) != PGRES_COMMAND_OK && is_ok)
             is_ok = fail(db, result, error);
         PQclear(result);

@@ -25,8 +25,15 @@ struct dbb *dbb_open(const char *url, const char *application_name, int statemen
 /* The same, to whichever of these takes writes; of two, to the one of the newer timeline. With one line only, whatever it is. */
 struct dbb *dbb_open_primary(const char *url, const char *const *others, int count, const char *application_name,
                              int statement_timeout_ms, struct error *error);
+/*
+ * How long the calls from now on wait for a server that says nothing (default, and 0: for ever): then the connection counts as
+ * gone. Keepalives find a machine that is gone; not a server that hangs, nor a pooler whose own link was lost.
+ */
+void dbb_patience(struct dbb *db, int silence_ms);
 void dbb_close(struct dbb **db);
 bool dbb_is_broken(const struct dbb *db);
+/* It is, because it said nothing for so long. */
+bool dbb_was_silent(const struct dbb *db);
 
 /* sql: text, or a statement's text from db/statements.h. NULL parameter = SQL null. The result may be NULL-pointer'd
  * (ret_result == NULL) when only success counts. */

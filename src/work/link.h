@@ -14,6 +14,8 @@ enum { LINK_TEXT_MAX = 96 };
 struct link {
     const struct settings *settings; /* borrowed */
     const char *name;                /* application_name; borrowed */
+    bool is_hasty;                   /* gives up a PostgreSQL that says nothing, as it does with Redis */
+    int silences;                    /* so many times, one after the other: each time it waits twice as long, for what is only slow */
     struct dbb *db;
     struct kvb *kv;
     int64_t epoch;
@@ -23,6 +25,8 @@ struct link {
 /* Opens what is closed or broken, and reads the epoch when the database was opened. */
 bool link_open(struct link *link, bool needs_kv, struct error *error);
 void link_close(struct link *link);
+/* What it was opened for was done, or failed. */
+void link_done(struct link *link, bool is_ok);
 /* The epoch, again. */
 bool link_epoch(struct link *link, struct error *error);
 

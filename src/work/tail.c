@@ -501,7 +501,9 @@ bool tail_poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct e
 {
     *ret_is_ours = false;
     *ret_rows = 0;
-    if (poll(tail, ret_is_ours, ret_rows, error))
+    bool is_ok = poll(tail, ret_is_ours, ret_rows, error);
+    link_done(&tail->link, is_ok);
+    if (is_ok)
         return true;
     /* Whatever it was, the next poll reads the cursors again and replays from there. */
     cursors_forget(tail);
@@ -515,7 +517,7 @@ struct tail *tail_new(const struct settings *settings, const struct edges *edges
     struct tail *tail = calloc(1, sizeof(*tail));
 
     ASSERT(tail != NULL);
-    tail->link = (struct link){.settings = settings, .name = "ladder work tail"};
+    tail->link = (struct link){.settings = settings, .name = "ladder work tail", .is_hasty = true};
     tail->edges.edges = edges;
     return tail;
 }

@@ -11,7 +11,7 @@ import requests
 from fault.acknowledged import BUSY, Load, Wire, lost_and_phantom, standings_wrong
 from fault.histories import linearizable, sessions
 
-HEAL_LIMIT_S = 60
+HEAL_LIMIT_S = 15
 GAME_CYCLES = 10      # then a new game: the check reads all of one
 PROBE_S = 0.01
 
@@ -50,15 +50,17 @@ class Campaign:
     def write_once(self, wire, port, number):
         """Is a write taken? A board of its own would be another standing: it is one of the game's, its player nobody's."""
         try:
-            status, _, _ = wire.request(port, "POST", f"/v1/games/{self.field.game}/boards/last/scores", json.dumps({"player": f"probe{number}", "score": number}))
-        except (OSError, requests.exceptions.RequestException, Exception):  # noqa: BLE001 -- any failure is a "not yet"
+            status, _, text = wire.request(port, "POST", f"/v1/games/{self.field.game}/boards/last/scores", json.dumps({"player": f"probe{number}", "score": number}))
+        except Exception as error:  # noqa: BLE001 -- any failure is a "not yet"
+            self.last_try = repr(error)
             return False
+        self.last_try = status, text
         return status == 200
 
     def wait_for(self, condition, since, what):
         while not condition():
             if time.monotonic() - since > HEAL_LIMIT_S:
-                raise AssertionError(f"not within {HEAL_LIMIT_S} s: {what}")
+                raise AssertionError(f"not within {HEAL_LIMIT_S} s: {what()}")
             time.sleep(PROBE_S)
         return time.monotonic() - since
 
@@ -66,12 +68,12 @@ class Campaign:
         """Redis is believed by both servers and equal to PostgreSQL, and the replica has followed."""
         field = self.field
         for name in ("here", "there"):
-            self.wait_for(lambda: field.is_trusted(name), since, f"{name} believes Redis: {self.readiness(name)}")
+            self.wait_for(lambda: field.is_trusted(name), since, lambda: f"{name} believes Redis: {self.readiness(name)}")
 
         def is_same():
             field.ask_for_all()
             return field.is_same()
-        self.wait_for(is_same, since, "Redis equals PostgreSQL")
+        self.wait_for(is_same, since, lambda: f"Redis equals PostgreSQL; the worker said {self.field.work.log()[-600:]}")
 
     def readiness(self, name):
         try:
@@ -111,12 +113,21 @@ class Campaign:
             found.retries += 1
             answers = []
             for _ in range(2):
-                status, fields, text = wire.request(self.field.ports["there"], "POST", f"/v1/games/{load.game}/boards/{submission.board}/scores",
-                                                    submission.body(), {"Idempotency-Key": submission.key})
+                status, text = self.retry_once(wire, load, submission)
                 answers.append((status, json.loads(text).get("entry", {}).get("score"), text[:300]))
             if answers[0][0] != 200 or answers[0][:2] != answers[1][:2]:
                 found.wrong.append(f"retries of one submission: {answers}")
             submission.is_retried = True
+
+    def retry_once(self, wire, load, submission):
+        """409 says that the first one is still under way, for as long as an answer may take."""
+        since = time.monotonic()
+        while True:
+            status, _, text = wire.request(self.field.ports["there"], "POST", f"/v1/games/{load.game}/boards/{submission.board}/scores",
+                                           submission.body(), {"Idempotency-Key": submission.key})
+            if status != 409 or time.monotonic() - since > HEAL_LIMIT_S:
+                return status, text
+            time.sleep(0.05)
 
     # ---- a cycle ----
 
@@ -137,7 +148,8 @@ class Campaign:
             fault.heal(field)
             since = since if fault.is_start_counted else time.monotonic()
             numbers = iter(range(1, 10**9))
-            found.writes_s.append(self.wait_for(lambda: self.write_once(wire, field.endpoints["here"].port, next(numbers)), since, "a write is taken"))
+            found.writes_s.append(self.wait_for(lambda: self.write_once(wire, field.endpoints["here"].port, next(numbers)), since,
+                                                lambda: f"a write is taken; the last: {self.last_try}"))
             time.sleep(fault.after_s)
         finally:
             load.stop()
@@ -167,7 +179,8 @@ class Campaign:
             fault.finish(self.field)
         except Exception:  # noqa: BLE001 -- told with what was found
             found.is_broken = True
-            found.wrong.append(f"cycle {found.cycles + 1} of seed {self.seed}: {traceback.format_exc()}")
+            dead = {name: server.log()[-1500:] for name, server in self.field.servers.items() if not server.is_alive()}
+            found.wrong.append(f"cycle {found.cycles + 1} of seed {self.seed}: {traceback.format_exc()}" + (f"; servers that ended: {dead}" if dead else ""))
         return found
 
 

@@ -43,7 +43,7 @@ def faults_run(arguments, seed):
                 continue
             campaign_ = campaign.Campaign(field, seed)
             found = campaign_.run(fault, arguments.cycles or fault.cycles, progress(fault))
-            if found.is_broken:  # what is left of it is no field for the next one
+            if found.is_broken or fault.is_spoiling:  # what is left of it is no field for the next one
                 with contextlib.suppress(AssertionError):
                     field.close()
                 field = Field()

@@ -7,6 +7,7 @@ class Fault:
     cycles = 2                 # of the suite
     before_s = (0.05, 0.2)     # how long the clients have worked when it happens
     during_s = (0.05, 0.2)     # how long it lasts
+    is_spoiling = False        # afterwards the field is not as it was: the next fault gets another
     is_start_counted = False   # the time to heal begins before heal(), where that starts what is ours
     after_s = 0.05             # how long they go on when writes are taken again
 

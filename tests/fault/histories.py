@@ -83,7 +83,8 @@ def linearizable(history):
 def sessions(history):
     """
     What breaks the promise of the service to who reads: it sees every write that the same process had acknowledged before; and,
-    showing a token, on any server, the write that the token is of, with all that anybody had been acknowledged before that.
+    showing a token, on any server, the write that the token is of, with what the process that took it had acknowledged before that,
+    and what anybody had of the same register.
     """
     bad = phantoms(history)
     for operations in by_register(history):
@@ -95,7 +96,9 @@ def sessions(history):
                 continue
             floor = here[read.server].before(read.invoked) if read.server in here else 0
             if read.shown:
-                floor = max(floor, everywhere.before(read.shown.invoked), read.shown.value if read.shown.register == read.register else 0)
+                floor = max(floor, here[read.shown.server].before(read.shown.invoked) if read.shown.server in here else 0)
+                if read.shown.register == read.register:
+                    floor = max(floor, everywhere.before(read.shown.invoked), read.shown.value)
             if floor > read.value:
                 bad.append((read, f"{floor} was acknowledged before"))
     return bad

@@ -140,6 +140,9 @@ class PowerCut(Fault):
     def why_not(self, field):
         return field.disk.why_not
 
+    def prepare(self, field):
+        field.sync()
+
     def inject(self, field, dice):
         field.power_cut()
 
@@ -160,6 +163,7 @@ class KillReplica(Fault):
 class Promotion(Fault):
     """What is acknowledged is on the replica (remote_apply). The old primary is made a replica of the new one."""
     number, name, sentence, cycles = "F5", "promotion", "the primary dies, the replica is promoted", 1
+    is_spoiling = True
 
     def prepare(self, field):
         field.promotable(True)
@@ -172,9 +176,9 @@ class Promotion(Fault):
 
     def settle(self, field):
         field.follow()
+        field.servers["alone"].stop()
+        field.server_start("alone")  # it knows one address only
 
-    def finish(self, field):
-        field.promotable(False)
 
 
 class Stop(Fault):

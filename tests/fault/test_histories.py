@@ -32,7 +32,9 @@ def is_kept(operations):
                 continue
             if write.server == read.server and write.answered < read.invoked:
                 return False
-            if read.shown and (write is read.shown or write.answered < read.shown.invoked):
+            if write is read.shown:
+                return False
+            if read.shown and write.answered < read.shown.invoked and (write.server == read.shown.server or read.shown.register == read.register):
                 return False
     return True
 
