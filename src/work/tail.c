@@ -360,7 +360,7 @@ static bool changes_apply(struct tail *tail, const struct dbb_result *result, st
     qsort(changes, count, sizeof(*changes), change_compare);
     for (size_t from = 0; from < count && is_ok;) {
         size_t to = from + 1;
-        if (fault_is("tail-skip") && ++skipped % 20 == 0) {
+        if (fault_is("tail-skip") && ++skipped % 3 == 0) {
             from = to;
             continue;
         }

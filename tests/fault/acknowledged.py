@@ -4,7 +4,8 @@ A submission is acknowledged when its 200 was read in full; whatever else happen
 taken, be taken later, or never. Three boards show losses, doublings and inventions, each in its own way:
 
     best   values of a player only rise: what is read can be held to what was acknowledged at that moment (histories.py)
-    sum    powers of two with an Idempotency-Key: a sum says which of them it holds, and each at most once
+    sum    powers of two with an Idempotency-Key: a sum says which of them it holds, and each at most once. Its players have facets,
+           whose standings must say the same
     last   one writer a player: what stays is his last, or one whose outcome is unknown
 """
 import collections
@@ -68,7 +69,8 @@ class Submission:
         self.is_acknowledged, self.is_retried, self.answer = False, False, None
 
     def body(self):
-        return json.dumps({"player": self.player, "score": self.score})
+        facets = {"facets": {"country": f"c{self.score % 3}"}} if self.board == "sum" else {}
+        return json.dumps({"player": self.player, "score": self.score, **facets})
 
 
 class Ledger:
@@ -151,7 +153,7 @@ class Load:
             self.ledger.busy += 1
             if status == 503 and not fields.get("Retry-After"):
                 self.ledger.blame("503 without Retry-After", method, path, text)
-            time.sleep(0.005)
+            time.sleep(0.05)  # a client that was told to come again does not at once
         elif status not in (200, 404):
             self.ledger.blame("a status that is none of those allowed", method, path, status, text)
         return status, fields, value, invoked, answered, process

@@ -1,4 +1,5 @@
 """Cycles of a fault: clients at work, the fault, its end, how long until all is well, and the check of everything that was said."""
+import contextlib
 import json
 import pathlib
 import random
@@ -8,12 +9,17 @@ import traceback
 
 import requests
 
-from fault.acknowledged import BUSY, Load, Wire, lost_and_phantom, standings_wrong
+import compare
+from fault.acknowledged import Load, Wire, lost_and_phantom, standings_wrong
 from fault.histories import linearizable, sessions
 
-HEAL_LIMIT_S = 15
+HEAL_LIMIT_S = 30
 GAME_CYCLES = 10      # then a new game: the check reads all of one
 PROBE_S = 0.01
+
+
+class NotWell(Exception):
+    """Within the limit, something did not come back."""
 
 
 class Found:
@@ -25,7 +31,8 @@ class Found:
         self.lost, self.phantom, self.wrong = [], [], []
         self.writes_s, self.whole_s = [], []   # from the end of the fault to the first write, and until all is well
         self.slowest = 0.0
-        self.is_broken = False                 # it did not become well, or the test itself failed
+        self.is_broken = False                 # it did not become well, or
+        self.is_failed = False                 # the test itself failed
 
     @property
     def is_clean(self):
@@ -36,8 +43,8 @@ class Found:
 
 
 class Campaign:
-    def __init__(self, field, seed):
-        self.field, self.seed, self.serial = field, seed, 0
+    def __init__(self, field, seed, heal_limit_s=HEAL_LIMIT_S):
+        self.field, self.seed, self.serial, self.heal_limit_s = field, seed, 0, heal_limit_s
         self.game_cycles = 0
 
     def game(self):
@@ -59,12 +66,12 @@ class Campaign:
 
     def wait_for(self, condition, since, what):
         while not condition():
-            if time.monotonic() - since > HEAL_LIMIT_S:
-                raise AssertionError(f"not within {HEAL_LIMIT_S} s: {what()}")
+            if time.monotonic() - since > self.heal_limit_s:
+                raise NotWell(f"not within {self.heal_limit_s} s: {what()}")
             time.sleep(PROBE_S)
         return time.monotonic() - since
 
-    def whole_again(self, found, since):
+    def whole_again(self, since):
         """Redis is believed by both servers and equal to PostgreSQL, and the replica has followed."""
         field = self.field
         for name in ("here", "there"):
@@ -73,7 +80,7 @@ class Campaign:
         def is_same():
             field.ask_for_all()
             return field.is_same()
-        self.wait_for(is_same, since, lambda: f"Redis equals PostgreSQL; the worker said {self.field.work.log()[-600:]}")
+        self.wait_for(is_same, since, lambda: f"Redis equals PostgreSQL: {compare.differences(field, field.game)}; the worker said {field.work.log()[-600:]}")
 
     def readiness(self, name):
         try:
@@ -86,8 +93,7 @@ class Campaign:
     def check(self, load, found):
         field, ledger = self.field, load.ledger
         events = [e for e in field.events() if e[1].startswith(load.prefix)]
-        lost, phantom = lost_and_phantom(ledger, events)
-        found.lost += lost and [f"acknowledged, not there: {s.board} {s.player} {s.score} {s.answer}" for s in lost]
+        phantom = lost_and_phantom(ledger, events)[1]
         found.phantom += [f"there, though sent {'never' if e not in {(s.board, s.player, s.score) for s in ledger.submissions} else 'once'}: {e}" for e in phantom]
         self.retry(load, found)
         events = [e for e in field.events() if e[1].startswith(load.prefix)]
@@ -97,12 +103,21 @@ class Campaign:
         field.replica_caught_up()
         if sorted(field.events(field.replica_url)) != sorted(field.events()):
             found.wrong.append("the replica has other submissions than the primary")
+        with self.blaming(found, "facets' standings have other entries than the whole board's"):
+            compare.mirrored(field, field.game)
         for name in field.ports:
             entries = {board: {p: s for p, s in its.items() if p.startswith(load.prefix)} for board, its in field.entries(name).items()}
             found.wrong += [f"{name}: {x}" for x in standings_wrong(ledger, events, entries)]
         found.wrong += [f"not linearizable: {read}: {why}" for read, why in linearizable(ledger.single)]
         found.wrong += [f"promise broken: {read}: {why}" for read, why in sessions(ledger.history)]
         found.wrong += ledger.wrong
+
+    @contextlib.contextmanager
+    def blaming(self, found, what):
+        try:
+            yield
+        except AssertionError as error:
+            found.wrong.append(f"{what}: {str(error)[:500]}")
 
     def retry(self, load, found):
         """Everything that was in doubt and has a key, twice: both answers agree, and it counts once."""
@@ -125,7 +140,7 @@ class Campaign:
         while True:
             status, _, text = wire.request(self.field.ports["there"], "POST", f"/v1/games/{load.game}/boards/{submission.board}/scores",
                                            submission.body(), {"Idempotency-Key": submission.key})
-            if status != 409 or time.monotonic() - since > HEAL_LIMIT_S:
+            if status != 409 or time.monotonic() - since > self.heal_limit_s:
                 return status, text
             time.sleep(0.05)
 
@@ -154,7 +169,12 @@ class Campaign:
         finally:
             load.stop()
         stopped = time.monotonic()
-        self.whole_again(found, since)
+        lost = lost_and_phantom(load.ledger, field.events())[0]
+        found.lost += [f"acknowledged, not there: {s.board} {s.player} {s.score} {s.answer}" for s in lost]
+        if found.lost:  # worse than that is nothing
+            found.cycles += 1
+            return
+        self.whole_again(since)
         # What the clients kept doing on purpose is no part of the healing.
         found.whole_s.append(time.monotonic() - since - fault.after_s if time.monotonic() - stopped > 0.05 else found.writes_s[-1])
         fault.settle(field)
@@ -166,7 +186,8 @@ class Campaign:
         found.busy += ledger.busy
         found.slowest = max(found.slowest, ledger.slowest)
 
-    def run(self, fault, cycles, progress=None, stop_at_first=False):
+    def run(self, fault, cycles, progress=None, until=None):
+        """until: what of it, once there is some, is enough."""
         found = Found(fault.name)
         try:
             fault.prepare(self.field)
@@ -174,14 +195,19 @@ class Campaign:
                 self.cycle(fault, found)
                 if progress:
                     progress(found)
-                if stop_at_first and not found.is_clean:
+                if until and getattr(found, until):
                     break
             fault.finish(self.field)
-        except Exception:  # noqa: BLE001 -- told with what was found
+        except NotWell as error:
             found.is_broken = True
-            dead = {name: server.log()[-1500:] for name, server in self.field.servers.items() if not server.is_alive()}
-            found.wrong.append(f"cycle {found.cycles + 1} of seed {self.seed}: {traceback.format_exc()}" + (f"; servers that ended: {dead}" if dead else ""))
+            found.wrong.append(f"cycle {found.cycles + 1} of seed {self.seed}: {error}; servers that ended: {self.dead()}")
+        except Exception:  # noqa: BLE001 -- told with what was found
+            found.is_broken = found.is_failed = True
+            found.wrong.append(f"cycle {found.cycles + 1} of seed {self.seed}: {traceback.format_exc()}; servers that ended: {self.dead()}")
         return found
+
+    def dead(self):
+        return {name: server.log()[-1500:] for name, server in self.field.servers.items() if not server.is_alive()}
 
 
 def median(values):

@@ -34,6 +34,7 @@ def faults_run(arguments, seed):
     if not todo:
         return rows, skipped, failed
     field = Field()
+    cycles = campaign.Campaign(field, seed)
     try:
         for fault in todo:
             reason = fault.why_not(field)
@@ -41,12 +42,12 @@ def faults_run(arguments, seed):
                 skipped.append((fault, reason))
                 print(f"{fault.number} {fault.name}: skipped: {reason}", flush=True)
                 continue
-            campaign_ = campaign.Campaign(field, seed)
-            found = campaign_.run(fault, arguments.cycles or fault.cycles, progress(fault))
+            found = cycles.run(fault, arguments.cycles or fault.cycles or 1, progress(fault))
             if found.is_broken or fault.is_spoiling:  # what is left of it is no field for the next one
                 with contextlib.suppress(AssertionError):
                     field.close()
                 field = Field()
+                cycles = campaign.Campaign(field, seed + 1)
             rows.append(campaign.row(fault.number, fault.sentence, found))
             print(show(rows[-1]), flush=True)
             if not found.is_clean:
@@ -61,12 +62,12 @@ def controls_run(arguments, seed):
     """-> (rows, failed)."""
     rows, failed = [], []
     for control in chosen(arguments.names, controls.CONTROLS):
-        found = control.run(seed, arguments.cycles or control.cycles)
+        found = control.run(seed, arguments.cycles)
         rows.append(controls.row(control, found))
         print("  ".join(map(str, rows[-1])), flush=True)
-        if found.is_clean:
+        if not control.is_found(found):
             failed.append(control.name)
-            print(f"{control.name}: nothing was found", flush=True)
+            print(f"{control.name} was not found: {found.evidence()}", flush=True)
     return rows, failed
 
 

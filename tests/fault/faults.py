@@ -4,7 +4,7 @@
 class Fault:
     """One way to break one part. Numbers are those of docs/reliability.md; instances say which of a class by their arguments."""
     number = name = sentence = ""
-    cycles = 2                 # of the suite
+    cycles = 1                 # of the suite; 0: it takes too long for that
     before_s = (0.05, 0.2)     # how long the clients have worked when it happens
     during_s = (0.05, 0.2)     # how long it lasts
     is_spoiling = False        # afterwards the field is not as it was: the next fault gets another

@@ -23,7 +23,7 @@ def is_stopped(process):
 
 
 class KillServe(Fault):
-    number, name, sentence, cycles, is_start_counted = "F1", "kill-serve", "`kill -9` of a server amid requests", 20, True
+    number, name, sentence, cycles, is_start_counted = "F1", "kill-serve", "`kill -9` of a server amid requests", 10, True
     during_s = (0.0, 0.02)
 
     def inject(self, field, dice):
@@ -36,7 +36,7 @@ class KillServe(Fault):
 
 class KillServeAt(Fault):
     """Deterministic: the server stops itself at a named point of a submission's way, and is killed there."""
-    number, cycles, during_s, is_start_counted = "F1", 2, (0.0, 0.01), True
+    number, cycles, during_s, is_start_counted = "F1", 1, (0.0, 0.01), True
 
     def __init__(self, point, where):
         self.point, self.name, self.sentence = point, f"kill-serve-{point}", f"`kill -9` of a server {where}"
@@ -53,7 +53,7 @@ class KillServeAt(Fault):
 
 
 class KillWorker(Fault):
-    number, name, sentence, cycles, is_start_counted = "F2", "kill-worker", "`kill -9` of the worker", 5, True
+    number, name, sentence, cycles, is_start_counted = "F2", "kill-worker", "`kill -9` of the worker", 3, True
 
     def inject(self, field, dice):
         field.work.kill()
@@ -102,7 +102,7 @@ class WorkerAt(Fault):
 
 
 class KillPrimary(Fault):
-    number, name, sentence, cycles = "F3", "kill-primary", "`kill -9` of the primary", 10
+    number, name, sentence, cycles = "F3", "kill-primary", "`kill -9` of the primary", 5
 
     def inject(self, field, dice):
         field.primary.kill()
@@ -112,7 +112,7 @@ class KillPrimary(Fault):
 
 
 class QuitPrimary(KillPrimary):
-    name, sentence, cycles = "quit-primary", "immediate shutdown of the primary", 2
+    name, sentence, cycles = "quit-primary", "immediate shutdown of the primary", 1
 
     def inject(self, field, dice):
         field.primary.was_killed = True
@@ -135,7 +135,7 @@ class EndSessions(Fault):
 
 
 class PowerCut(Fault):
-    number, name, sentence, cycles = "F4", "power-cut", "power cut of the primary's disk", 5
+    number, name, sentence, cycles = "F4", "power-cut", "power cut of the primary's disk", 3
 
     def why_not(self, field):
         return field.disk.why_not
@@ -189,7 +189,7 @@ class Stop(Fault):
         self.number, self.what, self.name = number, what, f"stop-{what}"
         self.sentence = f"{dict(here='a server', work='the worker', redis_process='Redis').get(what, 'the ' + what)} stands still (SIGSTOP)"
         if is_long:
-            self.name, self.during_s, self.sentence, self.cycles = self.name + "-long", (6, 7), self.sentence + " for more than every deadline", 1
+            self.name, self.during_s, self.sentence, self.cycles = self.name + "-long", (6, 7), self.sentence + " for more than every deadline", 0
         self.name = self.name.replace("_process", "")
 
     def process(self, field):
@@ -299,7 +299,7 @@ class Reload(Fault):
 
 class Repeats(Fault):
     """A client that sends everything again, to both servers at once, in another order."""
-    number, name, sentence, cycles = "F24", "repeats", "submissions are sent again, twice, out of order", 3
+    number, name, sentence, cycles = "F24", "repeats", "submissions are sent again, twice, out of order", 1
     during_s = (0.2, 0.3)
 
     def inject(self, field, dice):

@@ -20,6 +20,19 @@ class ReplayPaused(Fault):
         field.replica_sql("select pg_wal_replay_resume()")
 
 
+class Alone(Fault):
+    """Nothing but the primary has the newest writes, and who reads with a token must be led there."""
+    number, name, sentence, during_s = "F6", "replay-paused-no-redis", "the replica replays nothing, and Redis is gone", (0.3, 0.6)
+
+    def inject(self, field, dice):
+        field.replica_sql("select pg_wal_replay_pause()")
+        field.redis_process.kill()
+
+    def heal(self, field):
+        field.replica_sql("select pg_wal_replay_resume()")
+        field.redis_start()
+
+
 class ReplicaSetting(Fault):
     """The replica runs with another setting while the fault's cycles last."""
     settings = {}
@@ -68,7 +81,7 @@ class Conflict(ReplicaSetting):
 
 
 class KillRedis(Fault):
-    number, name, sentence, cycles = "F8", "kill-redis", "`kill -9` of Redis, which comes back empty", 10
+    number, name, sentence, cycles = "F8", "kill-redis", "`kill -9` of Redis, which comes back empty", 3
 
     def inject(self, field, dice):
         field.redis_process.kill()
@@ -123,7 +136,7 @@ class MaxClients(Fault):
 
 class Damage(Fault):
     """Behind our back: a key of one standing, or one member of it."""
-    number, name, sentence, cycles = "F11", "damage", "a key, or one member, of a standing is removed behind our back", 5
+    number, name, sentence, cycles = "F11", "damage", "a key, or one member, of a standing is removed behind our back", 3
 
     def inject(self, field, dice):
         period = dice.choice(compare.periods(field, field.game))
@@ -135,7 +148,7 @@ class Damage(Fault):
 
 class OldFile(Fault):
     """Redis comes back with a file of before the last writes."""
-    number, name, sentence, cycles, during_s = "F10", "old-redis-file", "Redis comes back with an old file", 5, (0.1, 0.2)
+    number, name, sentence, cycles, during_s = "F10", "old-redis-file", "Redis comes back with an old file", 2, (0.1, 0.2)
 
     def inject(self, field, dice):
         field.redis.save()
@@ -153,6 +166,7 @@ class DiskFull(Fault):
         return field.disk.why_not
 
     def inject(self, field, dice):
+        field.primary.is_excused = True
         field.disk.fill()
         # The WAL has room left in its files that are there already: use it up.
         wal = threading.Thread(target=self.wal, args=(field,), daemon=True)
@@ -181,7 +195,7 @@ class DiskFull(Fault):
 
 
 FAULTS = [
-    ReplayPaused(), ReplicaLate(), Conflict(), KillRedis(),
+    ReplayPaused(), Alone(), ReplicaLate(), Conflict(), KillRedis(),
     RedisCommand("F8", "redis-paused", "Redis answers no client for half a second (`CLIENT PAUSE`)", ["CLIENT PAUSE 500 ALL"], during_s=(0.5, 0.6)),
     Sleep(),
     RedisCommand("F8", "redis-full", "Redis has no memory left and evicts nothing", ["CONFIG SET maxmemory 1"], ["CONFIG SET maxmemory 0"]),
@@ -190,6 +204,6 @@ FAULTS = [
                  ["ACL SETUSER default on nopass ~* &* +@all"]),
     RedisCommand("F8", "redis-functions", "Redis's functions are gone", ["FUNCTION FLUSH"]),
     MaxClients(),
-    RedisCommand("F9", "flushall", "`FLUSHALL`", ["FLUSHALL"], cycles=10, during_s=(0.0, 0.1)),
+    RedisCommand("F9", "flushall", "`FLUSHALL`", ["FLUSHALL"], cycles=5, during_s=(0.0, 0.1)),
     OldFile(), Damage(), DiskFull(),
 ]
