@@ -166,10 +166,11 @@ def test_damage_is_noticed(stack, own):
     period = compare.periods(stack, game)[0]
     base = f"ladder:{{{period % 256}}}:{period}:"
     for damage in (lambda gen: stack.redis.delete(f"{base}{gen}:order"), lambda gen: stack.redis.zpopmax(f"{base}{gen}:order"),
-                   lambda gen: stack.redis.delete(f"{base}meta")):
+                   lambda gen: stack.redis.delete(f"{base}{gen}:entry"), lambda gen: stack.redis.delete(f"{base}meta")):
         wait_until(lambda: client.read("/boards/b/top", limit=1, source="true")["source"] == "redis", 5, "Redis answers")
         damage(stack.redis.hget(base + "meta", "gen").decode())
         assert [e["score"] for e in client.read("/boards/b/top", limit=2)["entries"]] == [49, 48]
+        assert client.read("/boards/b/players/p7/around", above=1, below=1)["entries"][1]["score"] == 7
         heal(stack, game)
 
 
