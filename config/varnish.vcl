@@ -49,7 +49,7 @@ sub vcl_recv {
         return (pass);
     }
     # A key opens what is its own; a token asks for what is at least as new as a write.
-    if (req.http.Authorization || req.http.Ladder-Token) {
+    if (req.http.Authorization || req.http.Ladder-Token || req.http.Cookie ~ "(^|; *)ladder_token=") {
         return (pass);
     }
     unset req.http.Cookie;

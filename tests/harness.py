@@ -5,9 +5,11 @@ loopback ports. Nothing here sleeps for luck: wait_until polls a condition with 
 """
 import contextlib
 import hashlib
+import http.cookiejar
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -37,9 +39,12 @@ os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to connections by itself."""
+    while True:
+        port = random.SystemRandom().randrange(12000, 32000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition, timeout=10.0, what="the condition"):
@@ -136,6 +141,7 @@ class Client:
         self.server, self.game, self.key = server, game, key
         self.session = requests.Session()
         self.session.trust_env = False
+        self.session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))  # tokens are shown where a test says so
 
     @property
     def base(self):
@@ -279,6 +285,15 @@ class Stack:
         self.run(as_postgres([PG + "pg_basebackup", "-h", "127.0.0.1", "-p", str(primary_port or self.primary_port), "-U", "ladder", "-D",
                               str(self.data / name), "-R", "-c", "fast", "-C", "-S", name]))
         return self.postgres_start(name, port)
+
+    def replica_took_over(self):
+        """The replica was promoted: it is the primary from now on, and a new replica is made of it."""
+        self.replica.stop(signal.SIGINT)
+        shutil.rmtree(self.data / "primary")
+        (self.data / "replica").rename(self.data / "primary")
+        self.primary_port, self.replica_port = self.replica_port, self.primary_port
+        self.primary = self.postgres_start("primary", self.primary_port)
+        self.replica_make()
 
     def redis_start(self):
         self.redis_process = self.spawn(

@@ -1,7 +1,7 @@
 -- Changes what may change; null leaves it.
 -- $1 board id, $2 windows, $3 score_min, $4 score_max, $5 is_public, $6 max_staleness_ms, $7 max_age_s,
 -- $8 stale_while_revalidate_s, $9 stale_if_error_s, $10 edge_max_age_s, $11 only if it is of this version; null: whatever it is,
--- $12 facets, $13 facet_values_max
+-- $12 facets, $13 facet_values_max, $14 synchronous_commit
 with before as materialized (
     select b.id, b.facets, b.facet_ids
     from ladder.board b
@@ -22,6 +22,7 @@ changed as (
         facets = coalesce($12::text[], b.facets),
         facet_ids = case when $12::text[] is null then b.facet_ids else ladder.facet_ids($12::text[], b.facets, b.facet_ids) end,
         facet_values_max = coalesce($13::int, b.facet_values_max),
+        synchronous_commit = coalesce($14::text, b.synchronous_commit),
         updated_at = greatest(now(), b.updated_at + interval '1 microsecond')
     from before
     where b.id = before.id
@@ -46,5 +47,6 @@ select changed.id, changed.game_id, changed.name, changed.ordering, changed.oper
        array_to_string(changed.windows, ',') as windows, changed.time_zone, changed.score_min, changed.score_max, changed.is_public,
        ladder.us_of(changed.created_at) as created_us, ladder.us_of(changed.updated_at) as updated_us, changed.max_staleness_ms,
        changed.max_age_s, changed.stale_while_revalidate_s, changed.stale_if_error_s, changed.edge_max_age_s,
-       array_to_string(changed.facets, ',') as facets, array_to_string(changed.facet_ids, ',') as facet_ids, changed.facet_values_max
+       array_to_string(changed.facets, ',') as facets, array_to_string(changed.facet_ids, ',') as facet_ids, changed.facet_values_max,
+       changed.synchronous_commit
 from changed

@@ -4,7 +4,7 @@
 select b.id, b.game_id, b.name, b.ordering, b.operator, b.tie, array_to_string(b.windows, ',') as windows, b.time_zone,
        b.score_min, b.score_max, b.is_public, ladder.us_of(b.created_at) as created_us, ladder.us_of(b.updated_at) as updated_us,
        b.max_staleness_ms, b.max_age_s, b.stale_while_revalidate_s, b.stale_if_error_s, b.edge_max_age_s,
-       array_to_string(b.facets, ',') as facets, array_to_string(b.facet_ids, ',') as facet_ids, b.facet_values_max,
+       array_to_string(b.facets, ',') as facets, array_to_string(b.facet_ids, ',') as facet_ids, b.facet_values_max, b.synchronous_commit,
        p.id as period_id, p.window_kind, ladder.us_of(p.starts_at) as starts_us, ladder.us_of(p.ends_at) as ends_us
 from ladder.board b
 cross join lateral (select coalesce($3::ladder.window_kind, b.windows[1]) as kind) w

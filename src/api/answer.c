@@ -50,7 +50,7 @@ void api_fail_with(struct api_call *call, enum error_code code, const char *mess
 static void answer_send(struct api_call *call, int status, struct buf *body, const char *token)
 {
     if (token[0])
-        http_reply_header(call->http, "Ladder-Token", token);
+        api_token_headers(call, token);
     /* Not after a PUT: what is stored has more than what was sent, so that its tag would lie (RFC 9110, 9.3.4). */
     if (call->route->flags & API_CONDITIONAL && call->route->method == HTTP_PATCH && status < 300 && body->size > 0) {
         char tag[PAGE_TAG_MAX], quoted[PAGE_TAG_MAX + 2];
@@ -150,6 +150,17 @@ void api_refuse(struct api_call *call, const struct error *error, api_handler_fn
 void api_token_text(const struct api_call *call, const struct token *token, char out[static TOKEN_TEXT_MAX])
 {
     token_encode(token, api_token_key(call->api), out);
+}
+
+void api_token_headers(struct api_call *call, const char *token)
+{
+    int age_s = api_settings_of(call->api)->token_cookie_s;
+
+    http_reply_header(call->http, "Ladder-Token", token);
+    if (age_s > 0 && call->game.size > 0)
+        http_reply_header(call->http, "Set-Cookie",
+                          arena_printf(call->arena, API_TOKEN_COOKIE "=%s; Path=/v1/games/%s; Max-Age=%d; HttpOnly; SameSite=Lax", token,
+                                       call->game.data, age_s));
 }
 
 /* ---- parameters ---- */

@@ -78,6 +78,7 @@ struct api_settings {
     int64_t l2_ttl_ms;
     int64_t closed_max_age_s;
     int heartbeat_ms;
+    int token_cookie_s; /* 0: none */
 };
 
 /* Every route there is, in the order in which a request is compared with them; static. */
@@ -124,8 +125,12 @@ bool api_int(const struct api_call *call, const char *name, int64_t min, int64_t
 struct slice api_text(const struct api_call *call, const char *name); /* data NULL: missing */
 bool api_fields_has(const struct api_call *call, const char *name, bool by_default);
 
+#define API_TOKEN_COOKIE "ladder_token"
+
 /* The token that the answer of a write carries. */
 void api_token_text(const struct api_call *call, const struct token *token, char out[static TOKEN_TEXT_MAX]);
+/* Its header, and the cookie for clients that keep those instead. */
+void api_token_headers(struct api_call *call, const char *token);
 
 /* ---- handlers, by file ---- */
 

@@ -318,6 +318,7 @@ static void patch_send(struct change *change)
     parameter(&write, change->version);
     parameter(&write, definition->has_facets ? facets_literal(call, board) : NULL);
     parameter(&write, definition->has_facet_values ? number(call, board->facet_values_max) : NULL);
+    parameter(&write, definition->has_commit_level ? commit_level_name(board->commit_level) : NULL);
     write_send(call, &write, on_patch);
 }
 
@@ -331,7 +332,7 @@ static void put_send(struct change *change)
     if (change->exists) {
         /* Not an insertion that may turn out to be a change: it must not make a board again that is deleted meanwhile. */
         definition->has_windows = definition->has_min = definition->has_max = definition->has_public = true;
-        definition->has_facets = definition->has_facet_values = true;
+        definition->has_facets = definition->has_facet_values = definition->has_commit_level = true;
         for (int i = 0; i < BOARD_CACHING_COUNT; i++)
             definition->has_caching[i] = true;
         patch_send(change);
@@ -352,6 +353,7 @@ static void put_send(struct change *change)
     parameter(&write, change->must_be_new ? "true" : "false");
     parameter(&write, facets_literal(call, board));
     parameter(&write, number(call, board->facet_values_max));
+    parameter(&write, commit_level_name(board->commit_level));
     write_send(call, &write, on_put);
 }
 

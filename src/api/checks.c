@@ -57,10 +57,15 @@ bool token_check(struct api_call *call, struct error *error)
 {
     struct slice text = http_header(call->http, "Ladder-Token");
 
-    if (!text.data)
-        return true;
-    call->has_token = true;
-    return token_decode(text, api_token_key(call->api), &call->token, error);
+    if (text.data) {
+        call->has_token = true;
+        return token_decode(text, api_token_key(call->api), &call->token, error);
+    }
+    /* Nobody chose to show it: one that is no good any more is no mistake of the client's. */
+    text = http_cookie(call->http, API_TOKEN_COOKIE);
+    struct error ignored;
+    call->has_token = text.data && token_decode(text, api_token_key(call->api), &call->token, &ignored);
+    return true;
 }
 
 bool claim_check(struct api_call *call, struct error *error)

@@ -10,7 +10,7 @@
 
 /* Query parameters that the route knows; integers= and source= have one of their values. */
 bool parameters_check(struct api_call *call, struct error *error);
-/* Ladder-Token, if there is one: ours, and whole. */
+/* Ladder-Token, if there is one: ours, and whole. Else the cookie, if it is. */
 bool token_check(struct api_call *call, struct error *error);
 /* Idempotency-Key of a write: 1 to 255 characters. What the request is, is taken down beside it. */
 bool claim_check(struct api_call *call, struct error *error);

@@ -39,6 +39,11 @@ static bool parse_tie(struct slice text, void *value)
     return tie_rule_parse(text, value);
 }
 
+static bool parse_commit_level(struct slice text, void *value)
+{
+    return commit_level_parse(text, value);
+}
+
 static bool read_windows(const struct json_object *object, struct definition *definition, struct error *error)
 {
     struct board *board = &definition->board;
@@ -147,7 +152,7 @@ bool definition_fixed_check(const struct board *before, const struct board *afte
 bool definition_read(struct api_call *call, struct definition *definition, bool is_patch, struct error *error)
 {
     static const char *const names[] = {"name",      "order",  "operator",   "tie",        "windows", "time_zone", "score_min", "facets", "facet_values_max",
-                                        "score_max", "public", "created_at", "updated_at", CACHING,   NULL};
+                                        "score_max", "public", "created_at", "updated_at", "synchronous_commit", CACHING, NULL};
     struct json_document document;
     struct json_object object;
     struct board *board = &definition->board;
@@ -166,7 +171,9 @@ bool definition_read(struct api_call *call, struct definition *definition, bool 
         json_read_int64(&object, "score_min", false, &board->score_min, error) &&
         json_read_int64(&object, "score_max", false, &board->score_max, error) &&
         json_read_bool(&object, "public", false, &board->is_public, error) && read_facets(&object, definition, error) &&
-        read_facet_values(&object, definition, error) && read_caching(&object, definition, error);
+        read_facet_values(&object, definition, error) &&
+        read_name(&object, "synchronous_commit", parse_commit_level, &board->commit_level, "default, local, remote_write, on, remote_apply",
+                  &definition->has_commit_level, error) && read_caching(&object, definition, error);
     definition->has_min = is_ok && json_has(&object, "score_min");
     definition->has_max = is_ok && json_has(&object, "score_max");
     definition->has_public = is_ok && json_has(&object, "public");

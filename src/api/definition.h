@@ -9,7 +9,7 @@
 
 struct definition {
     struct board board; /* what was not said is as it was before */
-    bool has_windows, has_min, has_max, has_public, has_facets, has_facet_values, has_caching[BOARD_CACHING_COUNT];
+    bool has_windows, has_min, has_max, has_public, has_facets, has_facet_values, has_commit_level, has_caching[BOARD_CACHING_COUNT];
 };
 
 /* Reads the call's body over definition->board. false: *error says what is wrong with it. */

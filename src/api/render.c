@@ -37,6 +37,8 @@ void api_render_board(struct jsonw *json, const struct board *board)
     jsonw_array_close(json);
     jsonw_key(json, "facet_values_max");
     jsonw_number(json, board->facet_values_max);
+    jsonw_key(json, "synchronous_commit");
+    jsonw_text(json, commit_level_name(board->commit_level));
     for (int i = 0; i < BOARD_CACHING_COUNT; i++) {
         jsonw_key(json, board_caching_fields[i].name);
         jsonw_number(json, board_caching_get(&board->caching, i));

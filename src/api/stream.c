@@ -101,7 +101,7 @@ static void stream_finish(struct stream *stream)
             api_token_text(call, &stream->token, token);
             jsonw_key(&stream->json, "token");
             jsonw_text(&stream->json, token);
-            http_reply_header(call->http, "Ladder-Token", token);
+            api_token_headers(call, token);
         }
         jsonw_object_close(&stream->json);
         stream_spool(stream);

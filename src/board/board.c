@@ -12,6 +12,7 @@ static const char *const operator_names[] = {"best", "last", "sum"};
 static const char *const tie_names[] = {"first", "last"};
 static const char *const window_names[] = {"all", "monthly", "weekly", "daily", "hourly"};
 static const char *const ranking_names[] = {"ordinal", "competition", "dense"};
+static const char *const commit_level_names[] = {"default", "local", "remote_write", "on", "remote_apply"};
 static const char *const scope_names[] = {"none", "read", "write", "admin"};
 
 static bool find(struct slice text, const char *const *names, size_t count, int *ret_index)
@@ -38,6 +39,7 @@ PARSER(score_operator_parse, enum score_operator, operator_names)
 PARSER(tie_rule_parse, enum tie_rule, tie_names)
 PARSER(window_parse, enum window, window_names)
 PARSER(ranking_parse, enum ranking, ranking_names)
+PARSER(commit_level_parse, enum commit_level, commit_level_names)
 #undef PARSER
 
 bool scope_parse(struct slice text, enum scope *ret_scope)
@@ -68,6 +70,11 @@ const char *tie_rule_name(enum tie_rule tie)
 const char *window_name(enum window window)
 {
     return window_names[window];
+}
+
+const char *commit_level_name(enum commit_level level)
+{
+    return commit_level_names[level];
 }
 
 const char *scope_name(enum scope scope)

@@ -33,6 +33,8 @@ enum score_operator { OPERATOR_BEST, OPERATOR_LAST, OPERATOR_SUM };
 enum tie_rule { TIE_FIRST, TIE_LAST };
 enum window { WINDOW_ALL, WINDOW_MONTHLY, WINDOW_WEEKLY, WINDOW_DAILY, WINDOW_HOURLY };
 enum ranking { RANKING_ORDINAL, RANKING_COMPETITION, RANKING_DENSE };
+/* What a commit waits for: synchronous_commit of PostgreSQL, the weakest first. */
+enum commit_level { COMMIT_DEFAULT, COMMIT_LOCAL, COMMIT_REMOTE_WRITE, COMMIT_ON, COMMIT_REMOTE_APPLY };
 enum scope { SCOPE_NONE, SCOPE_READ, SCOPE_WRITE, SCOPE_ADMIN };
 
 /* How old an answer may be, by whom it is kept. All 0: never older than the newest change. */
@@ -74,9 +76,10 @@ struct board {
     bool is_public;
     struct board_facet facets[FACETS_MAX];
     int facet_count;
-    int64_t facet_values_max; /* of all facets together */
-    bool is_combined;         /* made of others (known where a board was found by its name) */
-    int64_t combined_us;      /* then: it has what they had then, at least; 0: not made yet */
+    int64_t facet_values_max;       /* of all facets together */
+    bool is_combined;               /* made of others (known where a board was found by its name) */
+    int64_t combined_us;            /* then: it has what they had then, at least; 0: not made yet */
+    enum commit_level commit_level; /* of submissions; COMMIT_DEFAULT: as the connection has it */
     struct board_caching caching;
     int64_t created_us;
     int64_t updated_us;
@@ -88,11 +91,13 @@ const char *score_operator_name(enum score_operator operator);
 const char *tie_rule_name(enum tie_rule tie);
 const char *window_name(enum window window);
 const char *scope_name(enum scope scope);
+const char *commit_level_name(enum commit_level level);
 bool score_order_parse(struct slice text, enum score_order *ret_order);
 bool score_operator_parse(struct slice text, enum score_operator *ret_operator);
 bool tie_rule_parse(struct slice text, enum tie_rule *ret_tie);
 bool window_parse(struct slice text, enum window *ret_window);
 bool ranking_parse(struct slice text, enum ranking *ret_ranking);
+bool commit_level_parse(struct slice text, enum commit_level *ret_level);
 bool scope_parse(struct slice text, enum scope *ret_scope);
 
 /* Game and board names: a letter or digit, then up to 63 of letters, digits, '.', '_', '-'. */

@@ -119,7 +119,8 @@ static void *loop_run(void *context)
     struct store_settings store = store_settings_of(s, loop->database);
     const struct api_settings api = {
         .secret = slice_of(s->server_secret), .spool_directory = s->server_spool_directory, .line_bytes_max = s->server_body_bytes_max,
-        .l1_bytes = s->cache_l1_bytes, .l2_url = s->cache_l2_url, .l2_ttl_ms = s->cache_l2_ttl_s * 1000, .closed_max_age_s = s->cache_closed_max_age_s, .heartbeat_ms = (int)s->cache_heartbeat_ms};
+        .l1_bytes = s->cache_l1_bytes, .l2_url = s->cache_l2_url, .l2_ttl_ms = s->cache_l2_ttl_s * 1000, .closed_max_age_s = s->cache_closed_max_age_s, .heartbeat_ms = (int)s->cache_heartbeat_ms,
+        .token_cookie_s = (int)s->server_token_cookie_s};
 
     loop->store = store_new(loop->ev, &store);
     loop->api = api_new(loop->ev, loop->store, &api);

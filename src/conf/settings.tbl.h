@@ -25,6 +25,8 @@ INT(server, answer_timeout_ms, 5000, 100, 600000, "ms",
     "From the end of the request until 503 is sent instead of an answer.")
 INT(server, idle_timeout_ms, 60000, 1000, 3600000, "ms", "A kept-alive connection without a request is closed.")
 INT(server, drain_timeout_ms, 10000, 0, 600000, "ms", "At a graceful stop, how long accepted requests may take.")
+INT(server, token_cookie_s, 60, 0, 86400, "s",
+    "How long a client that keeps cookies shows the token of its last write by itself; 0: it is sent none.")
 TEXT(server, spool_directory, "/tmp", "Where the answers to long NDJSON streams wait (unlinked files).")
 SECRET(server, secret, "Signs cursors and consistency tokens; 16 bytes or more, the same on every server.")
 TEXT(database, url, "postgresql:///ladder",

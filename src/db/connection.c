@@ -139,7 +139,8 @@ static void ticket_result(struct db_connection *c, PGresult *result)
     if ((status == PGRES_PIPELINE_SYNC) != (ticket->kind == TICKET_SYNC)) {
         /* A server that ends says so wherever it is, in place of a sync too. */
         struct error because;
-        error_set(&because, ERROR_UNAVAILABLE, "%s", status == PGRES_PIPELINE_SYNC ? "out of step" : PQresultErrorMessage(result));
+        error_set(&because, ERROR_UNAVAILABLE, "%s",
+                  status == PGRES_PIPELINE_SYNC ? "out of step" : PQresultErrorMessage(result));
         PQclear(result);
         connection_break(c, because.message);
         return;

@@ -48,6 +48,16 @@ struct slice http_header(const struct http_request *request, const char *name)
     return slice_of(value);
 }
 
+struct slice http_cookie(const struct http_request *request, const char *name)
+{
+    const struct http_exchange *exchange = request->exchange;
+
+    if (exchange->parent)
+        return http_cookie(exchange->parent, name);
+    return slice_of(exchange->connection ? MHD_lookup_connection_value(exchange->connection, MHD_COOKIE_KIND, name)
+                                         : NULL);
+}
+
 const struct http_parameter *http_parameter(const struct http_request *request, const char *name)
 {
     for (int i = 0; i < request->parameter_count; i++)

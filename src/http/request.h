@@ -42,6 +42,8 @@ const char *http_method_name(enum http_method method);
 
 /* A header's value, borrowed for the request's life; data NULL when absent. */
 struct slice http_header(const struct http_request *request, const char *name);
+/* The same for a cookie. */
+struct slice http_cookie(const struct http_request *request, const char *name);
 /* NULL when absent. A name given twice is refused before the application sees the request. */
 const struct http_parameter *http_parameter(const struct http_request *request, const char *name);
 
@@ -89,7 +91,7 @@ bool http_is_internal(const struct http_request *request); /* nobody sent it */
 bool http_is_trusted(const struct http_request *request);
 
 /*
- * A GET within a request: handled as if it had come alone, with the Authorization and Ladder-Token of its parent and no other
+ * A GET within a request: handled as if it had come alone, with the Authorization, Ladder-Token and cookies of its parent and no other
  * header field. `done` is called exactly once, now or later, with the answer's body, which it may look at until it returns.
  * target: path and query, as they would stand in a request line. The parent is held until then.
  */

@@ -95,6 +95,7 @@ void store_board_read(struct board *board, struct db_rows rows, int row, int at)
         *board_caching_value(&board->caching, i) = db_int64(rows, row, at + 13 + i);
     facets_read(board, db_text(rows, row, at + 13 + BOARD_CACHING_COUNT), db_text(rows, row, at + 14 + BOARD_CACHING_COUNT));
     board->facet_values_max = db_int64(rows, row, at + 15 + BOARD_CACHING_COUNT);
+    ASSERT(commit_level_parse(slice_of(db_text(rows, row, at + 16 + BOARD_CACHING_COUNT)), &board->commit_level));
 }
 
 /* Somebody changed it. */

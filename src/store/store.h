@@ -75,7 +75,7 @@ void store_board_forget(struct store *store, struct slice game, struct slice nam
 void store_board_forget_all(struct store *store, struct slice game, struct slice name);
 
 /* Reads a board's columns as the board_* statements give them, from a column on; what follows them is at + BOARD_COLUMNS. */
-enum { BOARD_COLUMNS = 13 + BOARD_CACHING_COUNT + 3 };
+enum { BOARD_COLUMNS = 13 + BOARD_CACHING_COUNT + 4 };
 void store_board_read(struct board *board, struct db_rows rows, int row, int column);
 
 /* ---- periods (periods.c) ---- */

@@ -1,7 +1,7 @@
 /*
  * submit.c -- see submit.h.
  *
- *   submit_group -> queue of a connection -> batch -> PostgreSQL: submit | sync | commit_lsn | sync
+ *   submit_group -> queue of a connection -> batch -> PostgreSQL: [commit_level |] submit | sync | commit_lsn | sync
  *                                                        |
  *             answers  <-  Redis: one apply a standing  <+   (W1 commit, W2 acknowledged, W3 applied)
  *
@@ -165,9 +165,9 @@ static void on_submit(void *context, const struct db_outcome *outcome)
 {
     struct batch *batch = context;
     struct submitter *submitter = batch->submitter;
-    int connection = batch->connection;
+    int connection = batch->connection, first = batch->has_commit_level;
 
-    if (outcome->error.code != ERROR_NONE && outcome->failed_call == 0) {
+    if (outcome->error.code != ERROR_NONE && outcome->failed_call <= first) {
         if (is_retryable(outcome) && batch->retries++ < RETRIES_MAX) {
             batch_send(batch);
             return;
@@ -183,10 +183,10 @@ static void on_submit(void *context, const struct db_outcome *outcome)
         queue_flush(submitter, connection);
         return;
     }
-    rows_take(batch, outcome->rows[0]);
+    rows_take(batch, outcome->rows[first]);
     if (outcome->error.code == ERROR_NONE) {
-        batch->lsn = db_int64(outcome->rows[1], 0, 0);
-        batch->committed_us = db_int64(outcome->rows[1], 0, 1);
+        batch->lsn = db_int64(outcome->rows[first + 1], 0, 0);
+        batch->committed_us = db_int64(outcome->rows[first + 1], 0, 1);
         primary_clock_saw(batch->committed_us);
         db_saw_lsn(submitter->store->db, batch->lsn);
     } else {
@@ -200,13 +200,32 @@ static void on_submit(void *context, const struct db_outcome *outcome)
     queue_flush(submitter, connection);
 }
 
+/* Of all in the batch: one transaction has one commit. false: nobody asked for any. */
+static bool commit_level_call(const struct batch *batch, struct db_call *ret_call)
+{
+    enum commit_level strictest = COMMIT_DEFAULT;
+    bool is_any_default = false;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        enum commit_level level = batch->items[i]->submission.board.commit_level;
+        is_any_default = is_any_default || level == COMMIT_DEFAULT;
+        strictest = level > strictest ? level : strictest;
+    }
+    *ret_call = (struct db_call){.statement = STATEMENT_commit_level,
+                                 .parameter_count = 2,
+                                 .parameters = {{.data = commit_level_name(strictest), .format = DB_TEXT},
+                                                {.data = is_any_default ? "true" : "false", .format = DB_TEXT}}};
+    return strictest != COMMIT_DEFAULT;
+}
+
 static void batch_send(struct batch *batch)
 {
     enum { ARRAYS = 12 };
     static const enum db_type types[ARRAYS] = {DB_INT8, DB_TYPE_TEXT, DB_INT8, DB_INT8,  DB_INT8,  DB_TYPE_TEXT,
                                                DB_INT4, DB_INT4,      DB_INT8, DB_BYTEA, DB_BYTEA, DB_TYPE_TEXT};
     struct db_array arrays[ARRAYS];
-    struct db_call calls[2] = {
+    struct db_call calls[3] = {
+        {.statement = 0},
         {.statement = STATEMENT_submit, .parameter_count = ARRAYS, .is_last_of_transaction = true},
         {.statement = STATEMENT_commit_lsn, .is_last_of_transaction = true},
     };
@@ -247,14 +266,16 @@ static void batch_send(struct batch *batch)
         db_array_int4(&arrays[6], item->round);
         db_array_int4(&arrays[7], item->group->has_claim ? claim : 0);
     }
+    batch->has_commit_level = commit_level_call(batch, &calls[0]);
+    int first = batch->has_commit_level ? 0 : 1;
     bool is_whole = true;
     for (int i = 0; i < ARRAYS; i++) {
         is_whole = is_whole && !arrays[i].bytes.is_overflown;
         if (is_whole)
-            calls[0].parameters[i] = db_array_parameter(&arrays[i]);
+            calls[1].parameters[i] = db_array_parameter(&arrays[i]);
     }
     struct db_connection *connection = db_writer(batch->submitter->store->db, batch->connection);
-    bool is_sent = is_whole && connection && db_connection_send(connection, calls, 2, on_submit, batch);
+    bool is_sent = is_whole && connection && db_connection_send(connection, &calls[first], 3 - first, on_submit, batch);
     for (int i = 0; i < ARRAYS; i++)
         db_array_done(&arrays[i]);
     if (is_sent) {

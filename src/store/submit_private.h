@@ -86,6 +86,7 @@ struct batch {
     struct item **items;
     size_t count;
     int retries;
+    bool has_commit_level; /* the first of its calls sets what the commit waits for */
     struct arena arena;
     int64_t lsn;
     int64_t committed_us;

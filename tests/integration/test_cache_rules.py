@@ -263,6 +263,39 @@ def cold_position(setting):
             stack.replica_sql("select pg_wal_replay_resume()")
 
 
+def forgotten(setting):
+    """Redis was emptied, and is believed again before the standing is loaded: what changed meanwhile came by no message."""
+    stack, here, there = setting.stack, setting.here, setting.there
+    here.put_board("b", operator="last")
+    here.submit("b", "p0", 0)
+    period, = compare.periods(stack, setting.game)
+    epoch = stack.sql("select max(epoch) from ladder.epoch")[0][0]
+    meta = f"ladder:{{{period % 256}}}:{period}:meta"
+    lease = [stack.redis_function("build"), 1, meta, epoch, "0" * 16, "another worker", 2]
+    for score in range(1, 30):
+        setting.remembered("/boards/b/top")
+        modelrun.workers(stack)[0].kill()
+        stack.redis.flushall()
+        wait_until(lambda: here.get("/boards/b/top").headers["Ladder-Cache"] == "miss", 10, "Redis is not believed")
+        there.submit("b", "p0", score)
+        worker = stack.worker()
+        until = time.monotonic() + 10
+        while not stack.redis.exists("ladder:ready"):
+            assert time.monotonic() < until, "Redis is ready"
+        worker.send(signal.SIGSTOP)
+        # As a loader does, which is then at it for two seconds; if the worker has not been quicker.
+        is_ours = not stack.redis.exists(meta) and stack.redis.fcall(*lease) == b"OK"
+        worker.send(signal.SIGCONT)
+        if not is_ours:
+            continue
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            if here.read("/boards/b/top")["entries"][0]["score"] != score:
+                return False
+        return True
+    raise AssertionError("the worker was always quicker")
+
+
 def late_date(setting):
     """A change in the very second of the one before, which another server hears of only in the next: its page has no date of then."""
     here, there = setting.here, setting.there
@@ -304,6 +337,7 @@ DIRECTED = {
     "join": (join, {"delays_there": ((0, 0), (400, 400)), "redis_command_timeout_ms": 2000, "loops": 1}),
     "late-date": (late_date, LATE_THERE),
     "still": (cold, ONE),
+    "forgotten": (forgotten, ONE),
     "still-position": (cold_position, ONE),
     "join-database": (join_database, {"redis_url": "redis://127.0.0.1:1/0", "loops": 1}),
 }

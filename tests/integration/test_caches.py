@@ -64,7 +64,6 @@ RANDOM = {
     "seen": (SLOW, {}),
     "lost": ({"delays": ((0, 5), (0, 0))}, {"which": ["stream"]}),
     "date": ({}, {}),
-    "forgotten": ({}, {"which": ["flush"], "pause": (0.8, 1.5)}),
     "staleness": ({"delays": ((0, 5), (0, 30))}, {}),
     "period-end": ({}, {}),
     "period-since": ({"delays": ((0, 10), (-4, 2))}, {}),

@@ -1,9 +1,11 @@
 """Read your writes: on the server that took them, whatever connection or loop; on another, with the token."""
+import re
 import socket
 import threading
 import time
 
 import psycopg2
+import pytest
 
 from harness import Client, wait_until
 
@@ -27,7 +29,19 @@ def test_every_loop_sees_what_one_took(stack, ladder):
         stack.trusted(ladder)
 
 
-def test_another_server_sees_it_with_the_token(stack, ladder):
+def shown_by_header(answer):
+    return {"Ladder-Token": answer.headers["Ladder-Token"]}
+
+
+def shown_by_cookie(answer):
+    """As a browser does it."""
+    assert re.fullmatch(rf"ladder_token={answer.headers['Ladder-Token']}; Path=/v1/games/[a-z0-9-]+; Max-Age=60; HttpOnly; SameSite=Lax",
+                        answer.headers["Set-Cookie"])
+    return {"Cookie": "theme=dark; " + answer.headers["Set-Cookie"].split(";")[0] + "; lang=en"}
+
+
+@pytest.mark.parametrize("shown", (shown_by_header, shown_by_cookie))
+def test_another_server_sees_it_with_the_token(stack, ladder, shown):
     game = stack.new_game()
     key = stack.key(game)
     other = stack.serve()
@@ -38,19 +52,32 @@ def test_another_server_sees_it_with_the_token(stack, ladder):
     stack.replica_sql("select pg_wal_replay_pause()")
     try:
         for i in range(100):
-            token = here.submit("b", f"p{i % 7}", 1000 + i)["token"]
-            answer = there.request("GET", f"/boards/b/players/p{i % 7}", headers={"Ladder-Token": token}).json()
+            written = here.request("POST", "/boards/b/scores", {"player": f"p{i % 7}", "score": 1000 + i})
+            answer = there.request("GET", f"/boards/b/players/p{i % 7}", headers=shown(written)).json()
             assert answer["score"] == 1000 + i
         stack.redis_process.kill()
         for i in range(30):
-            token = here.submit("b", f"p{i % 7}", 2000 + i)["token"]
-            answer = there.request("GET", f"/boards/b/players/p{i % 7}", headers={"Ladder-Token": token}).json()
+            written = here.request("POST", "/boards/b/scores", {"player": f"p{i % 7}", "score": 2000 + i})
+            answer = there.request("GET", f"/boards/b/players/p{i % 7}", headers=shown(written)).json()
             assert answer["score"] == 2000 + i
     finally:
         stack.replica_sql("select pg_wal_replay_resume()")
         stack.redis_start()
         stack.trusted(ladder)
         other.stop()
+
+
+def test_a_cookie_that_is_no_token_is_none(stack, ladder, client):
+    """A header that is none of ours is a mistake; a cookie may be of another service, or of a secret that was changed."""
+    client.put_board("b")
+    assert client.request("GET", "/boards/b/top", headers={"Ladder-Token": "x"}).status_code == 400
+    assert client.request("GET", "/boards/b/top", headers={"Cookie": "ladder_token=x"}).status_code == 200
+    none = stack.serve(server_token_cookie_s=0)
+    try:
+        written = Client(none, client.game, client.key).request("POST", "/boards/b/scores", {"player": "ann", "score": 1})
+        assert written.headers["Ladder-Token"] and "Set-Cookie" not in written.headers
+    finally:
+        none.stop()
 
 
 def test_a_redis_that_hangs_is_given_up(stack, ladder):

@@ -209,7 +209,11 @@ def test_everything_is_commented(stack):
         select 'sequence', c.relname
         from pg_class c
         where c.relnamespace = 'ladder'::regnamespace and c.relkind = 'S' and obj_description(c.oid, 'pg_class') is null
-          and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'i')
+        union all
+        select 'constraint', c.relname || '.' || k.conname
+        from pg_constraint k
+        join pg_class c on c.oid = k.conrelid
+        where c.relnamespace = 'ladder'::regnamespace and not c.relispartition and obj_description(k.oid, 'pg_constraint') is null
         union all
         select 'index', c.relname
         from pg_class c

@@ -251,9 +251,7 @@ def test_a_promoted_standby_is_a_new_epoch(stack):
     wait_until(lambda: stack.replica_sql("select not pg_is_in_recovery()")[0][0], 20, "promoted")
     server.stop()
     worker.stop()
-    # The old place is taken by the new primary, and a new replica is made of it.
-    stack.primary_port, stack.replica_port = stack.replica_port, stack.primary_port
-    shutil.rmtree(stack.data / "primary")
+    stack.replica_took_over()
     server, worker = stack.serve(database_replicas="", worker_tail_idle_ms=50), stack.worker(worker_tail_idle_ms=50)
     client = Client(server, game, client.key)
     stack.trusted(server, 20)

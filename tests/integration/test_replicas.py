@@ -224,6 +224,10 @@ def test_servers_that_hang_or_die_are_not_noticed(trio, serve, game, key):
     link = Proxy(trio.second_port)
     server = serve(database_replicas=trio.lines(second_port=link.port))
     filled(trio, server, game, key, "faults")
+
+    def all_well():
+        """One at a time: while two are away nobody could take over from the third."""
+        wait_until(lambda: all(s["state"] == "ok" and s["breaker"] == "closed" for s in servers(server).values()), 30, "all are well")
     try:
         with Load(server, game, key, "faults") as load:
             for process in (trio.replica, trio.primary):
@@ -231,19 +235,22 @@ def test_servers_that_hang_or_die_are_not_noticed(trio, serve, game, key):
                 load.some(300)
                 send_all(process, signal.SIGCONT)
                 load.some(50)
+                all_well()
             link.set(drop="both")
             load.some(300)
             link.heal()
+            all_well()
             trio.replica.kill()
             load.some(300)
             trio.replica = trio.postgres_start("replica", trio.replica_port)
+            all_well()
             trio.primary.kill()
             load.some(300)
             refused = Client(server, game, key).request("POST", "/boards/faults/scores", {"player": "p0", "score": 1})
             assert refused.status_code == 503 and refused.headers["Retry-After"]
             wait_until(lambda: any(a == "no-primary" for a, _ in alerts(server)), 10, "an alert")
             trio.primary = trio.postgres_start("primary", trio.primary_port)
-            wait_until(lambda: all(s["state"] == "ok" and s["breaker"] == "closed" for s in servers(server).values()), 30, "all are well")
+            all_well()
             writer = Client(server, game, key)
             wait_until(lambda: writer.request("POST", "/boards/faults/scores", {"player": "p0", "score": 1}).status_code == 200, 10, "writes go on")
         assert load.slowest < 8, "no read waited for a server that does not answer"
@@ -310,6 +317,43 @@ def test_sighup_reads_the_servers_again(trio, game, key, tmp_path):
         load.some(50)
     assert set(servers(server)) == {"primary", "second"}
     assert server.stop() == 0
+
+
+def test_a_board_says_what_its_commits_wait_for(trio, serve, game, key):
+    server = serve()
+    client = Client(server, game, key)
+    client.put_board("prize", synchronous_commit="remote_apply")
+    client.put_board("arcade", synchronous_commit="local")
+    client.put_board("plain")
+    assert [client.get(f"/boards/{b}").json()["synchronous_commit"] for b in ("prize", "arcade", "plain")] == ["remote_apply", "local", "default"]
+    refused = client.request("PATCH", "/boards/plain", {"synchronous_commit": "off"})
+    assert refused.status_code == 400 and "/synchronous_commit" in refused.text
+    ports = trio.replica_port, trio.second_port
+    trio.sql("alter system set synchronous_standby_names = 'ANY 1 (*)'")
+    trio.sql("select pg_reload_conf()")
+    answers = {}
+
+    def submit(name, *boards):
+        body = {"scores": [{"board": b, "player": "ann", "score": 1} for b in boards]}
+        answers[name] = Client(server, game, key).request("POST", "/scores", body).status_code
+    try:
+        for port in ports:
+            trio.sql("select pg_wal_replay_pause()", url=trio.url(port))
+            wait_until(lambda: trio.sql("select pg_get_wal_replay_pause_state()", url=trio.url(port)) == [("paused",)], 10, "it is paused")
+        calls = [threading.Thread(target=submit, args=call) for call in (("prize", "prize"), ("mixed", "arcade", "prize", "plain"))]
+        [call.start() for call in calls]
+        wait_until(lambda: trio.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'")[0][0] >= 1, 10, "they wait")
+        # The connection that waits is one of several; boards that ask for less go by the others.
+        wait_until(lambda: submit("plain", "plain") or answers["plain"] == 200, 10, "a flush on a standby is enough")
+        wait_until(lambda: submit("arcade", "arcade") or answers["arcade"] == 200, 10, "the primary's disk is enough")
+        assert "prize" not in answers and "mixed" not in answers, answers
+        [trio.sql("select pg_wal_replay_resume()", url=trio.url(port)) for port in ports]
+        [call.join() for call in calls]
+        assert answers["prize"] == answers["mixed"] == 200
+    finally:
+        [trio.sql("select pg_wal_replay_resume()", url=trio.url(port)) for port in ports]
+        trio.sql("alter system reset synchronous_standby_names")
+        trio.sql("select pg_reload_conf()")
 
 
 def test_promotion_and_the_old_primary_back(trio, serve, game, key):

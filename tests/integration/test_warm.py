@@ -145,3 +145,35 @@ def test_a_strange_list_of_what_is_wanted_does_not_stay(stack, ladder, client, k
     wait_until(lambda: client.read("/boards/b/top", source="true")["source"] == "redis", what="the standing is loaded again")
     assert [e["player"] for e in client.read("/boards/b/top")["entries"]] == ["bob", "ann"]
     wait_until(lambda: not redis.exists("ladder:wanted"), what="the list is empty")
+
+
+@pytest.mark.parametrize("name", ("meta", "order", "entry", "cursor"))
+@pytest.mark.parametrize("write", (True, False), ids=("written", "read"))
+def test_a_strange_value_under_its_names_costs_a_load(stack, ladder, client, name, write):
+    """Whoever put it there: no answer is wrong, other standings go on, and it is mended by the next write, or read."""
+    for board in "b", "other":
+        client.put_board(board)
+        client.submit(board, "ann", 1)
+        wait_until(lambda: client.read(f"/boards/{board}/top", source="true")["source"] == "redis", what="Redis has the standing")
+    redis = stack.redis
+    period, = stack.sql("select p.id from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id "
+                        "where g.name = %s and b.name = 'b'", client.game)[0]
+    meta = f"ladder:{{{period % 256}}}:{period}:meta"
+    key = {"meta": meta, "cursor": f"ladder:{{{period % 256}}}:cursor"}.get(name) or f"{meta[:-4]}{redis.hget(meta, 'gen').decode()}:{name}"
+    assert redis.exists(key)
+    redis.delete(key)
+    redis.sadd(key, "strange")
+    score = 1
+    if write:
+        score = client.submit("b", "ann", 5)["entry"]["score"]
+
+    def is_mended():
+        for path in "/boards/b/top", "/boards/b/players/ann/around":
+            answer = client.read(path, source="true")
+            assert [e["score"] for e in answer["entries"]] == [score]
+            if answer["source"] != "redis":
+                return False
+        return client.submit("other", "ann", 1)["entry"]["rank"] == 1 and client.read("/boards/other/top", source="true")["source"] == "redis"
+    wait_until(is_mended, 20, "Redis has the standing again")
+    client.submit("b", "bob", 9)
+    wait_until(lambda: compare.same(stack, client.game, "all"), 20, "Redis equals PostgreSQL")

@@ -1,0 +1,2 @@
+-- Forgets what boards asked for.
+alter table ladder.board drop column synchronous_commit;
