@@ -231,6 +231,18 @@ def write_between(path, name, text):
     path.write_text(before + begin + text.rstrip("\n") + "\n" + end + rest.split(end, 1)[1])
 
 
+def rows_between(path, name):
+    """The table's rows that are between the marks: {first cell: line}, in their order."""
+    text = pathlib.Path(path).read_text().split(f"<!-- {name} begin -->\n", 1)[1].split(f"<!-- {name} end -->", 1)[0]
+    return {line.split(" | ")[0][2:]: line for line in text.splitlines()[2:] if line.startswith("| ")}
+
+
+def table(path, name, head, rows, order):
+    """The table with these rows in place of their old ones; order: the first cells of all that there may be."""
+    lines = {**rows_between(path, name), **{row[0]: "| " + " | ".join(str(cell) for cell in row) + " |" for row in rows}}
+    return "\n".join([markdown(head, []), *(lines[cell] for cell in order if cell in lines)])
+
+
 def markdown(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" + "---:|" * (len(head) - 1)]
     return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in line) + " |" for line in rows])

@@ -82,7 +82,9 @@ def main(arguments):
     rows, skipped, failed = faults_run(arguments, seed)
     control_rows, control_failed = controls_run(arguments, seed)
     if arguments.write:
-        text = campaign.markdown(campaign.HEAD, rows) + "".join(f"\n\nNot done on this machine: {f.number} {f.sentence}: {why}." for f, why in skipped)
-        campaign.write_between(DOCUMENT, "faults", text)
-        campaign.write_between(DOCUMENT, "controls", campaign.markdown(controls.HEAD, control_rows))
+        rows += [(f"{fault.number}: {fault.sentence}", f"not on this machine: {why}", *[""] * 9) for fault, why in skipped]
+        campaign.write_between(DOCUMENT, "faults", campaign.table(DOCUMENT, "faults", campaign.HEAD, rows,
+                                                                  [f"{f.number}: {f.sentence}" for f in faults.everything()]))
+        campaign.write_between(DOCUMENT, "controls", campaign.table(DOCUMENT, "controls", controls.HEAD, control_rows,
+                                                                    [f"{c.number}: {c.sentence}" for c in controls.CONTROLS]))
     return 1 if failed or control_failed else 0

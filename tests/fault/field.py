@@ -28,6 +28,7 @@ from trio import send_all
 
 SHUTDOWN = 0x8004587D     # FS_IOC_SHUTDOWN
 NOLOGFLUSH = 2
+FACETS = 3  # values of the board sum's
 BOARDS = {"best": "best", "sum": "sum", "last": "last", "alone": "best"}
 
 
@@ -254,10 +255,12 @@ class Field(Stack):
     def ask_for_all(self):
         """What Redis lost and nobody asks for is loaded later: ask, and each time for something that no memory has."""
         self.asked += 1
+        boards = [*BOARDS, *(f"sum/top?facet=country:c{i}" for i in range(FACETS))]
         for name in ("here", "there"):
-            for board in BOARDS:
+            for board in boards:
+                path = board + ("&" if "?" in board else "/top?")
                 with contextlib.suppress(requests.exceptions.RequestException):
-                    requests.get(f"http://127.0.0.1:{self.ports[name]}/v1/games/{self.game}/boards/{board}/top?offset={self.asked}&limit=1",
+                    requests.get(f"http://127.0.0.1:{self.ports[name]}/v1/games/{self.game}/boards/{path}offset={self.asked}&limit=1",
                                  headers={"Authorization": "Bearer " + self.game_key}, timeout=5)
 
     def events(self, url=None):
