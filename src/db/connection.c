@@ -125,6 +125,11 @@ static void group_fail(struct group *group, int call, PGresult *result)
 
     if (group->outcome.error.code != ERROR_NONE)
         return;
+    /* libpq's own: what came was no answer, and the connection is broken next. */
+    if (!state && PQresultStatus(result) == PGRES_FATAL_ERROR) {
+        error_set(&group->outcome.error, ERROR_WRITE_UNCERTAIN, "the connection to the database was lost");
+        return;
+    }
     group->outcome.failed_call = call;
     snprintf(group->outcome.sqlstate, sizeof(group->outcome.sqlstate), "%s", state ? state : "XX000");
     error_set(&group->outcome.error, ERROR_INTERNAL, "%s", message ? message : "the database refused a statement");
