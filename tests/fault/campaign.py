@@ -171,6 +171,7 @@ class Campaign:
         stopped = time.monotonic()
         lost = lost_and_phantom(load.ledger, field.events())[0]
         found.lost += [f"acknowledged, not there: {s.board} {s.player} {s.score} {s.answer}" for s in lost]
+        found.acknowledged += sum(1 for s in load.ledger.submissions if s.is_acknowledged)
         if found.lost:  # worse than that is nothing
             found.cycles += 1
             return
@@ -181,7 +182,6 @@ class Campaign:
         self.check(load, found)
         ledger = load.ledger
         found.cycles += 1
-        found.acknowledged += sum(1 for s in ledger.submissions if s.is_acknowledged)
         found.reads += ledger.reads
         found.busy += ledger.busy
         found.slowest = max(found.slowest, ledger.slowest)
