@@ -258,9 +258,12 @@ class Field(Stack):
         boards = [*BOARDS, *(f"sum/top?facet=country:c{i}" for i in range(FACETS))]
         for name in ("here", "there"):
             for board in boards:
-                path = board + ("&" if "?" in board else "/top?")
+                # A page notices what one key lacks, a place what the other does.
+                view = "/top" if self.asked % 2 else f"/players/nobody{self.asked}"
+                path = board.replace("/top", view) + "&" if "?" in board else board + view + "?"
+                path += f"offset={self.asked}&limit=1" if self.asked % 2 else ""
                 with contextlib.suppress(requests.exceptions.RequestException):
-                    requests.get(f"http://127.0.0.1:{self.ports[name]}/v1/games/{self.game}/boards/{path}offset={self.asked}&limit=1",
+                    requests.get(f"http://127.0.0.1:{self.ports[name]}/v1/games/{self.game}/boards/{path.rstrip('?&')}",
                                  headers={"Authorization": "Bearer " + self.game_key}, timeout=5)
 
     def events(self, url=None):
