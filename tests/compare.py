@@ -69,3 +69,15 @@ def same(stack, game, window=None):
         return all(in_redis(stack, p) == in_postgres(stack, p) for p in periods(stack, game, window))
     except (AssertionError, KeyError, redis_module.exceptions.RedisError):
         return False
+
+
+def differences(stack, game):
+    """In words, where Redis does not hold a standing as PostgreSQL does."""
+    def of(period):
+        try:
+            there, right = in_redis(stack, period), in_postgres(stack, period)
+        except (AssertionError, KeyError, redis_module.exceptions.RedisError) as error:
+            return f"{period}: {error!r}"
+        return f"{period}: {'not whole in Redis' if there is None else [row for row in right if row not in there] + [row for row in there if row not in right]}" \
+            if there != right else None
+    return "; ".join(filter(None, map(of, periods(stack, game))))

@@ -10,7 +10,7 @@ import time
 import checker
 import compare
 import model
-import slowlink
+from fault.proxy import Proxy
 from harness import Client, wait_until
 
 
@@ -134,16 +134,16 @@ def workers(stack):
 
 
 class Setting:
-    """Two servers, `here` and `there`, with faults; on slow links to Redis where delays are given (slowlink.py)."""
+    """Two servers, `here` and `there`, with faults; on slow links to Redis where delays are given (fault/proxy.py)."""
 
     def __init__(self, stack, faults="", delays=None, delays_there=None, loops=2, **settings):
         self.stack, self.links, self.servers = stack, [], []
         for its_delays in (delays, delays_there or delays):
             its = dict(settings)
             if its_delays:
-                port, link = slowlink.start(stack.redis_port, *its_delays)
-                self.links.append(link)
-                its["redis_url"] = f"redis://127.0.0.1:{port}/0"
+                stream_ms, command_ms = its_delays
+                self.links.append(Proxy(stack.redis_port, stream_ms=stream_ms, down_ms=command_ms))
+                its["redis_url"] = f"redis://127.0.0.1:{self.links[-1].port}/0"
             self.servers.append(stack.serve(faults=faults, server_loops=loops, **its))
         if "redis_url" not in settings:
             for server in self.servers:
@@ -159,8 +159,7 @@ class Setting:
         for server in self.servers:
             server.stop()
         for link in self.links:
-            link.terminate()
-            link.join()
+            link.close()
 
     def check(self, operations, seed=1, processes=2, **options):
         """-> what was counted, violations. worker=… where it is to be disturbed."""

@@ -2,10 +2,13 @@
 
 #ifdef LADDER_WITH_FAULTS
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char *faults;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -26,6 +29,14 @@ bool fault_is(const char *name)
             return true;
     }
     return false;
+}
+
+void fault_stop(const char *name)
+{
+    static atomic_flag has_stopped = ATOMIC_FLAG_INIT;
+
+    if (fault_is(name) && !atomic_flag_test_and_set(&has_stopped))
+        kill(getpid(), SIGSTOP);
 }
 
 static int64_t thread_ns(void)

@@ -11,10 +11,17 @@
 
 #ifdef LADDER_WITH_FAULTS
 bool fault_is(const char *name);
+/*
+ * A named moment: with the fault "stop-NAME" the whole process stops here (SIGSTOP), the first time only, until whoever waits
+ * for that kills it or lets it go on. NAME is a literal.
+ */
+#define fault_point(name) fault_stop("stop-" name)
+void fault_stop(const char *name);
 /* With the fault "slow": this thread uses a twentieth more of the processor for all that it did since the last call. */
 void fault_slow(void);
 #else
 #define fault_is(name) false
+#define fault_point(name) ((void)0)
 #define fault_slow() ((void)0)
 #endif
 

@@ -91,6 +91,8 @@ INT(cache, key_ttl_ms, 1000, 0, 60000, "ms",
     "How long a loop trusts its copy of an API key; a revoked key dies within it.")
 INT(worker, tail_busy_ms, 20, 1, 10000, "ms", "Pause between two looks at new events while there are some.")
 INT(worker, tail_idle_ms, 200, 1, 60000, "ms", "The same while there are none.")
+INT(worker, answer_timeout_ms, 10000, 100, 600000, "ms",
+    "Until a PostgreSQL or Redis that says nothing is given up by what brings changes to Redis.")
 INT(worker, tally_ms, 500, 10, 60000, "ms", "Pause between two additions of new events to the statistics.")
 INT(worker, refresh_memory_mb, 256, 1, 65536, "MiB", "work_mem of a refresh of a materialized view.")
 INT(worker, refresh_timeout_ms, 600000, 1000, 86400000, "ms", "Until a refresh is given up, to be tried again later.")

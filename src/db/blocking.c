@@ -1,9 +1,12 @@
 #include "db/blocking.h"
 
+#include <errno.h>
 #include <libpq-fe.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -14,8 +17,12 @@
 struct dbb {
     PGconn *pg;
     char sqlstate[6];
-    const atomic_bool *stop; /* NULL: none */
+    int silence_ms; /* as dbb_patience has it */
+    bool was_silent;
+    const atomic_bool *stop; /* as dbb_stop_with has it; NULL: none */
     bool was_stopped;        /* a statement was cancelled for it */
+    int64_t sent_us;         /* the statement that runs */
+    bool is_cancelled;       /* it */
 };
 
 enum { STOP_LOOK_MS = 50, STOP_GRACE_MS = 1000 };
@@ -30,6 +37,8 @@ static bool fail(struct dbb *db, const PGresult *result, struct error *error)
     const char *message = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 
     snprintf(db->sqlstate, sizeof(db->sqlstate), "%s", state ? state : "");
+    if (db->was_silent)
+        return error_set(error, ERROR_UNAVAILABLE, "the database said nothing for %d ms", db->silence_ms);
     if (PQstatus(db->pg) == CONNECTION_BAD)
         return error_set(error, ERROR_UNAVAILABLE, "the database connection is gone: %.150s", PQerrorMessage(db->pg));
     return error_set(error, ERROR_INTERNAL, "%.180s (SQLSTATE %s)", message ? message : PQerrorMessage(db->pg),
@@ -129,6 +138,86 @@ struct dbb *dbb_open(const char *url, const char *application_name, int statemen
     return dbb_open_primary(url, NULL, 0, application_name, statement_timeout_ms, error);
 }
 
+void dbb_patience(struct dbb *db, int silence_ms)
+{
+    db->silence_ms = silence_ms;
+}
+
+void dbb_stop_with(struct dbb *db, const atomic_bool *stop)
+{
+    db->stop = stop;
+}
+
+static void cancel_if_stopped(struct dbb *db)
+{
+    char why[256];
+
+    if (!db->stop || !*db->stop || db->is_cancelled ||
+        (db->was_stopped && clock_monotonic_us() - db->sent_us < STOP_GRACE_MS * 1000LL))
+        return;
+    PGcancel *request = PQgetCancel(db->pg);
+    db->is_cancelled = db->was_stopped = true;
+    if (request)
+        PQcancel(request, why, sizeof(why)); /* not sent: the statement's own timeout ends it */
+    PQfreeCancel(request);
+}
+
+/* Waits for bytes, but not for ever: after too long a silence the socket is shut, which libpq finds as the connection's end. */
+static void bytes_await(struct dbb *db)
+{
+    struct pollfd socket = {.fd = PQsocket(db->pg), .events = POLLIN};
+    int left_ms = db->silence_ms > 0 ? db->silence_ms : INT_MAX;
+    int ready;
+
+    do {
+        int step_ms = db->stop && left_ms > STOP_LOOK_MS ? STOP_LOOK_MS : left_ms;
+        ready = poll(&socket, 1, step_ms);
+        if (ready != 0)
+            continue;
+        cancel_if_stopped(db);
+        left_ms -= db->silence_ms > 0 ? step_ms : 0;
+    } while (left_ms > 0 && (ready == 0 || (ready < 0 && errno == EINTR)));
+    if (ready == 0) {
+        db->was_silent = true;
+        shutdown(socket.fd, SHUT_RDWR);
+    }
+    PQconsumeInput(db->pg); /* a failure is that of the next result */
+}
+
+/* The next result of what was sent; NULL: there is no more. */
+static PGresult *result_next(struct dbb *db)
+{
+    while (PQstatus(db->pg) == CONNECTION_OK && PQisBusy(db->pg))
+        bytes_await(db);
+    return PQgetResult(db->pg);
+}
+
+/* As PQexec and PQexecParams: the last result, or the first that fails or copies. NULL: it could not be sent. */
+static PGresult *execute(struct dbb *db, const char *sql, size_t count, const char *const *parameters)
+{
+    PGresult *last = NULL, *next;
+
+    while ((next = result_next(db)))
+        PQclear(next); /* of a call that was given up */
+    int is_sent = parameters ? PQsendQueryParams(db->pg, sql, (int)count, NULL, parameters, NULL, NULL, 0)
+                             : PQsendQuery(db->pg, sql);
+    if (!is_sent)
+        return NULL;
+    db->sent_us = clock_monotonic_us();
+    db->is_cancelled = false;
+    while ((next = result_next(db))) {
+        if (last && PQresultStatus(last) == PGRES_FATAL_ERROR) {
+            PQclear(next);
+            continue;
+        }
+        PQclear(last);
+        last = next;
+        if (PQresultStatus(last) == PGRES_COPY_OUT)
+            break;
+    }
+    return last;
+}
+
 void dbb_close(struct dbb **db)
 {
     if (!*db)
@@ -141,6 +230,11 @@ void dbb_close(struct dbb **db)
 bool dbb_is_broken(const struct dbb *db)
 {
     return PQstatus(db->pg) == CONNECTION_BAD;
+}
+
+bool dbb_was_silent(const struct dbb *db)
+{
+    return db->was_silent;
 }
 
 static bool take(struct dbb *db, PGresult *pg, struct dbb_result **ret_result, struct error *error)
@@ -163,59 +257,17 @@ static bool take(struct dbb *db, PGresult *pg, struct dbb_result **ret_result, s
     return true;
 }
 
-void dbb_stop_with(struct dbb *db, const atomic_bool *stop)
-{
-    db->stop = stop;
-}
-
-static void cancel(struct dbb *db)
-{
-    PGcancel *request = PQgetCancel(db->pg);
-    char why[256];
-
-    db->was_stopped = true;
-    if (request)
-        PQcancel(request, why, sizeof(why)); /* not sent: the statement's timeout ends it */
-    PQfreeCancel(request);
-}
-
-/* The result of a statement that was sent. NULL: the connection is gone. */
-static PGresult *result_wait(struct dbb *db)
-{
-    PGresult *result, *last = NULL;
-    int64_t start_us = clock_monotonic_us();
-    bool is_cancelled = false;
-
-    while (PQisBusy(db->pg)) {
-        struct pollfd socket = {.fd = PQsocket(db->pg), .events = POLLIN};
-        if (*db->stop && !is_cancelled &&
-            (!db->was_stopped || clock_monotonic_us() - start_us > STOP_GRACE_MS * 1000LL)) {
-            cancel(db);
-            is_cancelled = true;
-        }
-        if (poll(&socket, 1, STOP_LOOK_MS) != 0 && !PQconsumeInput(db->pg))
-            break;
-    }
-    while ((result = PQgetResult(db->pg))) {
-        PQclear(last);
-        last = result;
-    }
-    return last;
-}
-
 bool dbb_query(struct dbb *db, const char *sql, size_t count, const char *const *parameters,
                struct dbb_result **ret_result, struct error *error)
 {
     ASSERT(count <= DBB_PARAMETERS_MAX);
-    if (!db->stop)
-        return take(db, PQexecParams(db->pg, sql, (int)count, NULL, parameters, NULL, NULL, 0), ret_result, error);
-    bool is_sent = PQsendQueryParams(db->pg, sql, (int)count, NULL, parameters, NULL, NULL, 0);
-    return take(db, is_sent ? result_wait(db) : NULL, ret_result, error);
+    static const char *const none[1];
+    return take(db, execute(db, sql, count, parameters ? parameters : none), ret_result, error);
 }
 
 bool dbb_script(struct dbb *db, const char *sql, struct error *error)
 {
-    return take(db, PQexec(db->pg, sql), NULL, error);
+    return take(db, execute(db, sql, 0, NULL), NULL, error);
 }
 
 bool dbb_begin(struct dbb *db, bool is_repeatable_read, struct error *error)
@@ -225,7 +277,7 @@ bool dbb_begin(struct dbb *db, bool is_repeatable_read, struct error *error)
 
 bool dbb_commit(struct dbb *db, struct error *error)
 {
-    PGresult *result = PQexec(db->pg, "commit");
+    PGresult *result = execute(db, "commit", 0, NULL);
 
     /* A failed transaction "commits" by rolling back, and says so. */
     if (PQresultStatus(result) == PGRES_COMMAND_OK && strcmp(PQcmdStatus(result), "COMMIT") == 0) {
@@ -242,7 +294,7 @@ bool dbb_commit(struct dbb *db, struct error *error)
 
 void dbb_rollback(struct dbb *db)
 {
-    PQclear(PQexec(db->pg, "rollback"));
+    PQclear(execute(db, "rollback", 0, NULL));
 }
 
 size_t dbb_rows(const struct dbb_result *result)
@@ -365,7 +417,7 @@ bool dbb_copy_out(struct dbb *db, const char *query, dbb_row_fn *row, void *cont
 
     ASSERT(sql != NULL);
     snprintf(sql, size, "copy (%s) to stdout (format binary)", query);
-    PGresult *result = PQexec(db->pg, sql);
+    PGresult *result = execute(db, sql, 0, NULL);
     free(sql);
     if (PQresultStatus(result) != PGRES_COPY_OUT) {
         fail(db, result, error);
@@ -373,14 +425,18 @@ bool dbb_copy_out(struct dbb *db, const char *query, dbb_row_fn *row, void *cont
         return false;
     }
     PQclear(result);
-    while ((length = PQgetCopyData(db->pg, &data, 0)) > 0) {
+    while ((length = PQgetCopyData(db->pg, &data, 1)) >= 0) {
+        if (length == 0) {
+            bytes_await(db);
+            continue;
+        }
         /* After a refusal the rest is read and dropped: the protocol leaves no other way but closing the connection. */
         if (is_ok && !is_end)
             is_ok = copy_row(data, length, is_first, row, context, &is_end, error);
         is_first = false;
         PQfreemem(data);
     }
-    while ((result = PQgetResult(db->pg))) {
+    while ((result = result_next(db))) {
         if (PQresultStatus(result) != PGRES_COMMAND_OK && is_ok)
             is_ok = fail(db, result, error);
         PQclear(result);

@@ -26,11 +26,18 @@ struct dbb *dbb_open(const char *url, const char *application_name, int statemen
 /* The same, to whichever of these takes writes; of two, to the one of the newer timeline. With one line only, whatever it is. */
 struct dbb *dbb_open_primary(const char *url, const char *const *others, int count, const char *application_name,
                              int statement_timeout_ms, struct error *error);
+/*
+ * How long the calls from now on wait for a server that says nothing (default, and 0: for ever): then the connection counts as
+ * gone. Keepalives find a machine that is gone; not a server that hangs, nor a pooler whose own link was lost.
+ */
+void dbb_patience(struct dbb *db, int silence_ms);
 void dbb_close(struct dbb **db);
 bool dbb_is_broken(const struct dbb *db);
 /* From when *stop is true, the statement that runs then (dbb_query) is cancelled: it fails with SQLSTATE 57014, what it did is
  * undone, and the connection stays good. Those after it have a second each, to note how it ended. stop: borrowed, set by any thread. */
 void dbb_stop_with(struct dbb *db, const atomic_bool *stop);
+/* It is, because it said nothing for so long. */
+bool dbb_was_silent(const struct dbb *db);
 
 /* sql: text, or a statement's text from db/statements.h. NULL parameter = SQL null. The result may be NULL-pointer'd
  * (ret_result == NULL) when only success counts. */

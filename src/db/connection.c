@@ -70,6 +70,7 @@ struct db_connection {
     struct ticket **tail;
     bool is_prepared[STATEMENT_COUNT];
     bool is_breaking; /* inside connection_break */
+    bool is_doomed;   /* a send failed: it will be broken, from the loop */
     bool is_closing;  /* for good, by us */
 };
 
@@ -124,6 +125,11 @@ static void group_fail(struct group *group, int call, PGresult *result)
 
     if (group->outcome.error.code != ERROR_NONE)
         return;
+    /* libpq's own: what came was no answer, and the connection is broken next. */
+    if (!state && PQresultStatus(result) == PGRES_FATAL_ERROR) {
+        error_set(&group->outcome.error, ERROR_WRITE_UNCERTAIN, "the connection to the database was lost");
+        return;
+    }
     group->outcome.failed_call = call;
     snprintf(group->outcome.sqlstate, sizeof(group->outcome.sqlstate), "%s", state ? state : "XX000");
     error_set(&group->outcome.error, ERROR_INTERNAL, "%s", message ? message : "the database refused a statement");
@@ -247,6 +253,10 @@ static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
     struct db_connection *c = watcher->data;
 
     (void)loop;
+    if (c->is_doomed) {
+        connection_break(c, PQerrorMessage(c->pg));
+        return;
+    }
     if (c->state == STATE_CONNECTING) {
         connection_poll(c);
         return;
@@ -322,6 +332,7 @@ static void connection_break(struct db_connection *c, const char *because)
     ev_io_stop(c->loop, &c->readable);
     ev_io_stop(c->loop, &c->writable);
     c->state = STATE_DOWN;
+    c->is_doomed = false;
     struct ticket *ticket = c->head;
     c->head = NULL;
     c->tail = &c->head;
@@ -454,7 +465,7 @@ int64_t db_connection_failed_us(const struct db_connection *c)
 
 bool db_connection_is_ready(const struct db_connection *c)
 {
-    return c->state == STATE_READY && !c->is_breaking;
+    return c->state == STATE_READY && !c->is_breaking && !c->is_doomed;
 }
 
 bool db_connection_is_standby(const struct db_connection *c)
@@ -526,8 +537,12 @@ bool db_connection_send(struct db_connection *c, const struct db_call *calls, in
     if (!is_sent) {
         log_error("database-send-failed", LOG_TEXT("server", c->settings.name),
                   LOG_TEXT("message", PQerrorMessage(c->pg)));
-        /* Settled from the loop, not from here: writability is reported at once, and the flush fails or the deadline does. */
-        group->deadline_us = 0;
+        /* Settled from the loop, not from here. libpq may have closed its socket: nobody may wait for that any more. */
+        c->is_doomed = true;
+        ev_io_stop(c->loop, &c->readable);
+        ev_io_stop(c->loop, &c->writable);
+        ev_feed_event(c->loop, &c->readable, EV_READ);
+        return true;
     }
     ev_io_start(c->loop, &c->writable);
     return true;

@@ -142,7 +142,8 @@ local function open(meta, epoch)
     if not m[2] or m[1] ~= epoch then return nil, 'COLD' end
     local base = base_of(meta)
     local total = redis.call('ZCARD', order_key(base, m[2]))
-    if total ~= tonumber(m[4]) then return nil, 'CORRUPT' end
+    -- The hash has the tombstones as well.
+    if total ~= tonumber(m[4]) or redis.call('HLEN', entry_key(base, m[2])) < total then return nil, 'CORRUPT' end
     return base, m[2], tonumber(m[3]), total
 end
 

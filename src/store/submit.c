@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "db/array.h"
 #include "db/primary_clock.h"
 #include "store/idempotency.h"
@@ -194,6 +195,7 @@ static void on_submit(void *context, const struct db_outcome *outcome)
         batch->committed_us = primary_clock_us() + 60 * 1000000LL;
     }
     submitter->queues[connection].in_flight--;
+    fault_point("committed");
     batch_apply(batch);
     queue_flush(submitter, connection);
 }
@@ -276,8 +278,12 @@ static void batch_send(struct batch *batch)
     bool is_sent = is_whole && connection && db_connection_send(connection, &calls[first], 3 - first, on_submit, batch);
     for (int i = 0; i < ARRAYS; i++)
         db_array_done(&arrays[i]);
-    if (is_sent)
+    if (is_sent) {
+        fault_point("submitted");
+        if (fault_is("answer-early"))
+            batch_answer_early(batch);
         return;
+    }
     struct error error;
     error_set(&error, ERROR_UNAVAILABLE, "the primary database is not reachable; nothing was taken");
     batch->submitter->queues[batch->connection].in_flight--;

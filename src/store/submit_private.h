@@ -102,6 +102,8 @@ struct batch {
 
 /* W3: applies a committed batch to Redis, finds what ranks are still missing, answers, frees. */
 void batch_apply(struct batch *batch);
+/* What must never be: answers all as taken, though nothing is known of it yet. Only to see that the checks find it (base/fault.h). */
+void batch_answer_early(struct batch *batch);
 /* Answers all of a batch with an error; frees. */
 void batch_fail(struct batch *batch, const struct error *error);
 void item_answer(struct item *item); /* frees */

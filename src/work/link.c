@@ -20,6 +20,21 @@ bool link_epoch(struct link *link, struct error *error)
     return true;
 }
 
+static int silence_ms(const struct link *link)
+{
+    enum { DOUBLINGS_MAX = 6 };
+
+    return (int)link->settings->worker_answer_timeout_ms << (link->silences < DOUBLINGS_MAX ? link->silences : DOUBLINGS_MAX);
+}
+
+void link_done(struct link *link, bool is_ok)
+{
+    if (is_ok)
+        link->silences = 0;
+    else if (link->db && dbb_was_silent(link->db))
+        link->silences++;
+}
+
 bool link_open(struct link *link, bool needs_kv, struct error *error)
 {
     if (link->db && dbb_is_broken(link->db))
@@ -35,13 +50,15 @@ bool link_open(struct link *link, bool needs_kv, struct error *error)
         if (!link->db)
             return false;
         dbb_stop_with(link->db, link->stop);
+        dbb_patience(link->db, link->is_hasty ? silence_ms(link) : 0);
         if (!link_epoch(link, error)) {
+            link_done(link, false);
             dbb_close(&link->db);
             return false;
         }
     }
     if (needs_kv && !link->kv)
-        link->kv = kvb_open(link->settings->redis_url, 10000, error);
+        link->kv = kvb_open(link->settings->redis_url, (int)link->settings->worker_answer_timeout_ms, error);
     return !needs_kv || link->kv;
 }
 

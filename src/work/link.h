@@ -15,6 +15,8 @@ struct link {
     const struct settings *settings; /* borrowed */
     const char *name;                /* application_name; borrowed */
     const atomic_bool *stop;         /* NULL, or what ends a statement that runs: dbb_stop_with */
+    bool is_hasty;                   /* gives up a PostgreSQL that says nothing, as it does with Redis */
+    int silences;                    /* so many times, one after the other: each time it waits twice as long, for what is only slow */
     struct dbb *db;
     struct kvb *kv;
     int64_t epoch;
@@ -26,6 +28,8 @@ bool link_open(struct link *link, bool needs_kv, struct error *error);
 void link_close(struct link *link);
 /* Closes the connection to a Redis that is no primary any more. Not where it matters that all goes to the same one. */
 void link_check(struct link *link);
+/* What it was opened for was done, or failed. */
+void link_done(struct link *link, bool is_ok);
 /* The epoch, again. */
 bool link_epoch(struct link *link, struct error *error);
 

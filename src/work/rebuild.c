@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "board/board.h"
@@ -196,6 +197,7 @@ static enum rebuild_outcome generation_build(struct link *link, int64_t standing
             kvb_close(&link->kv);
         return loader->is_aborted ? REBUILD_BUSY : REBUILD_FAILED;
     }
+    fault_point("before-flip");
     const struct slice flip[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("flip")), SLICE("1"), slice_of(loader->meta), slice_of(link->epoch_text), slice_of(loader->gen)};
     if (!call_text(link, ARRAY_SIZE(flip), flip, text, sizeof(text), error)) /* R4 */
         return REBUILD_FAILED;

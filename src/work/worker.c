@@ -93,7 +93,7 @@ static void *tail_main(void *context)
 static void *rebuild_main(void *context)
 {
     struct worker *worker = context;
-    struct link link = {.settings = worker->settings, .name = "ladder work rebuild"};
+    struct link link = {.settings = worker->settings, .name = "ladder work rebuild", .is_hasty = true};
     struct failure failure = {""};
     struct error error;
 
@@ -102,6 +102,7 @@ static void *rebuild_main(void *context)
         link_check(&link);
         /* The epoch may have changed since the last look. */
         bool is_ok = link_open(&link, true, &error) && link_epoch(&link, &error) && rebuild_wanted(&link, WANTED_AT_ONCE, &count, &error);
+        link_done(&link, is_ok);
         if (!is_ok)
             failure_log(&failure, "rebuild", &error);
         else

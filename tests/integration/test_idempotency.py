@@ -146,6 +146,19 @@ def test_taken_but_not_answered_yet_is_in_flight(boards, stack):
     assert client.read("/boards/sum/players/ann")["score"] == 5
 
 
+def test_an_answer_that_could_not_be_kept_is_made_again(boards, stack):
+    """The database took the write, but not its answer (its disk was full, its link cut): the session lives on, nobody is at work."""
+    client = boards
+    first = send(client, "POST", "/boards/sum/scores", SCORE, {}, "k")
+    mine = "game_id = (select id from ladder.game where name = %s)"
+    stack.sql(f"update ladder.idempotency_key set status = null, headers = null, body = null, created_at = now() - interval '11 seconds' "
+              f"where {mine}", client.game)
+    again = send(client, "POST", "/boards/sum/scores", SCORE, {}, "k")
+    assert again.status_code == 200 and again.json()["entry"]["score"] == first.json()["entry"]["score"] == 5, again.text
+    is_the_same(again, send(client, "POST", "/boards/sum/scores", SCORE, {}, "k"))
+    assert client.read("/boards/sum/players/ann")["score"] == 5
+
+
 def test_a_hundred_at_once_count_once(boards, stack):
     client, answers = boards, []
     server = stack.serve()

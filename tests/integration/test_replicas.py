@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from droplink import DropLink
+from fault.proxy import Proxy
 from harness import ROOT, Client, wait_until
 from trio import FAST, Trio, send_all
 
@@ -221,7 +221,7 @@ def test_that_a_read_which_is_not_checked_would_be_found(trio, serve, game, key)
 
 
 def test_servers_that_hang_or_die_are_not_noticed(trio, serve, game, key):
-    link = DropLink(trio.second_port)
+    link = Proxy(trio.second_port)
     server = serve(database_replicas=trio.lines(second_port=link.port))
     filled(trio, server, game, key, "faults")
 
@@ -236,7 +236,7 @@ def test_servers_that_hang_or_die_are_not_noticed(trio, serve, game, key):
                 send_all(process, signal.SIGCONT)
                 load.some(50)
                 all_well()
-            link.drop()
+            link.set(drop="both")
             load.some(300)
             link.heal()
             all_well()
