@@ -34,7 +34,7 @@ LOGINS = {"ladder_serve": "ladder_app", "ladder_work": "ladder_worker", "ladder_
 POSTGRES_USER = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
 # What a log says only when something broke that no test may break.
 BROKEN = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:|ThreadSanitizer|event=assertion-failed"
-                    r"|was terminated by signal (6|11)\b|PANIC: |REDIS BUG REPORT START")
+                    r"|was terminated by signal (6|11)\b|UTC \[\d+\] PANIC: |REDIS BUG REPORT START")
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
 
 
@@ -80,6 +80,7 @@ class Process:
         self.end = end
         self.log_path = log
         self.log_from = log.stat().st_size if log.exists() else 0
+        self.log_to = -1  # no end yet: the next process of the name writes behind it
         with open(log, "ab") as out:
             self.child = subprocess.Popen(["setpriv", "--pdeathsig", end.name[3:], *user, "--", *command], stdout=out, stderr=out,
                                           stdin=subprocess.DEVNULL, env=environment, cwd=cwd, start_new_session=True)
@@ -93,7 +94,7 @@ class Process:
     def log(self):
         with open(self.log_path, "rb") as f:
             f.seek(self.log_from)
-            return f.read().decode(errors="replace")
+            return f.read(self.log_to - self.log_from if self.log_to >= 0 else -1).decode(errors="replace")
 
     def is_alive(self):
         return self.child.poll() is None
@@ -259,6 +260,9 @@ class Stack:
 
     def spawn(self, command, name, environment=None, **options):
         process = Process(command, self.directory / f"{name}.log", environment, **options)
+        for earlier in self.children:
+            if earlier.log_path == process.log_path and earlier.log_to < 0:
+                earlier.log_to = process.log_from
         self.children.append(process)
         return process
 

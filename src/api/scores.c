@@ -176,7 +176,7 @@ void api_score_post(struct api_call *call)
     post->submission.board = call->board;
     http_hold(call->http);
     if (is_ok && submit_group(call->store, &post->submission, 1, call->has_claim ? &call->claim : NULL,
-                              submit_connection(call->store), on_posted, post, &error))
+                              submit_connection(call->store, call->board.commit_level), on_posted, post, &error))
         return;
     api_fail(call, &error);
     http_release(call->http);
@@ -322,7 +322,7 @@ void api_scores_post(struct api_call *call)
         return;
     }
     bulk->intake = (struct intake){.call = call, .arena = call->arena, .items = items, .is_claimed_group = call->has_claim,
-                                   .result = on_item, .done = on_bulk, .context = bulk, .connection = submit_connection(call->store)};
+                                   .result = on_item, .done = on_bulk, .context = bulk, .connection = submit_connection(call->store, COMMIT_DEFAULT)};
     if (!bulk_read(bulk, &error)) {
         api_fail(call, &error);
         return;

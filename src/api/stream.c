@@ -236,7 +236,7 @@ static struct stream *stream_new(struct api_call *call)
     jsonw_object_open(&stream->json);
     jsonw_key(&stream->json, "results");
     jsonw_array_open(&stream->json);
-    stream->intake.connection = submit_connection(call->store);
+    stream->intake.connection = submit_connection(call->store, COMMIT_DEFAULT);
     stream->fd = open(settings->spool_directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     call->state = stream;
     http_hold(call->http);

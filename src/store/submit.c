@@ -156,6 +156,14 @@ static void rows_take(struct batch *batch, struct db_rows rows)
     qsort(batch->rows, batch->row_count, sizeof(*batch->rows), row_compare);
 }
 
+static void flight_end(struct batch *batch)
+{
+    struct queue *queue = &batch->submitter->queues[batch->connection];
+
+    queue->in_flight--;
+    queue->waiting -= batch->is_waiting;
+}
+
 static bool is_retryable(const struct db_outcome *outcome)
 {
     return strcmp(outcome->sqlstate, "40001") == 0 || strcmp(outcome->sqlstate, "40P01") == 0;
@@ -178,7 +186,7 @@ static void on_submit(void *context, const struct db_outcome *outcome)
                       "the connection to the database was lost; the submission may or may not have been taken: send it again with an Idempotency-Key");
         else
             store_error_of(outcome, &error);
-        submitter->queues[connection].in_flight--;
+        flight_end(batch);
         batch_fail(batch, &error);
         queue_flush(submitter, connection);
         return;
@@ -194,14 +202,14 @@ static void on_submit(void *context, const struct db_outcome *outcome)
         batch->lsn = INT64_MAX;
         batch->committed_us = primary_clock_us() + 60 * 1000000LL;
     }
-    submitter->queues[connection].in_flight--;
+    flight_end(batch);
     fault_point("committed");
     batch_apply(batch);
     queue_flush(submitter, connection);
 }
 
 /* Of all in the batch: one transaction has one commit. false: nobody asked for any. */
-static bool commit_level_call(const struct batch *batch, struct db_call *ret_call)
+static bool commit_level_call(const struct batch *batch, struct db_call *ret_call, bool *ret_waits)
 {
     enum commit_level strictest = COMMIT_DEFAULT;
     bool is_any_default = false;
@@ -215,6 +223,7 @@ static bool commit_level_call(const struct batch *batch, struct db_call *ret_cal
                                  .parameter_count = 2,
                                  .parameters = {{.data = commit_level_name(strictest), .format = DB_TEXT},
                                                 {.data = is_any_default ? "true" : "false", .format = DB_TEXT}}};
+    *ret_waits = strictest > COMMIT_LOCAL;
     return strictest != COMMIT_DEFAULT;
 }
 
@@ -266,7 +275,12 @@ static void batch_send(struct batch *batch)
         db_array_int4(&arrays[6], item->round);
         db_array_int4(&arrays[7], item->group->has_claim ? claim : 0);
     }
-    batch->has_commit_level = commit_level_call(batch, &calls[0]);
+    bool waits;
+    batch->has_commit_level = commit_level_call(batch, &calls[0], &waits);
+    if (waits && !batch->is_waiting) {
+        batch->is_waiting = true;
+        batch->submitter->queues[batch->connection].waiting++;
+    }
     int first = batch->has_commit_level ? 0 : 1;
     bool is_whole = true;
     for (int i = 0; i < ARRAYS; i++) {
@@ -286,7 +300,7 @@ static void batch_send(struct batch *batch)
     }
     struct error error;
     error_set(&error, ERROR_UNAVAILABLE, "the primary database is not reachable; nothing was taken");
-    batch->submitter->queues[batch->connection].in_flight--;
+    flight_end(batch);
     batch_fail(batch, &error);
 }
 
@@ -448,19 +462,23 @@ void submitter_wake(void *context)
 
 /*
  * The first connection that few wait for: a transaction costs the database as much as some thirty rows in it, so one of sixty
- * is cheaper than two of thirty. Only what would be more than that goes to the next one.
+ * is cheaper than two of thirty. Only what would be more than that goes to the next one. What waits for a standby longer than
+ * others goes to the last one, and they not behind it.
  */
-int submit_connection(struct store *store)
+int submit_connection(struct store *store, enum commit_level level)
 {
     enum { FEW = 64 };
     struct submitter *submitter = store->submitter;
     int count = db_writer_count(store->db), best = 0;
 
+    if (level > COMMIT_LOCAL && db_writer(store->db, count - 1))
+        return count - 1;
+    for (int i = 0; i < count; i++)
+        if (db_writer(store->db, i) && submitter->queues[i].count < FEW && submitter->queues[i].waiting == 0)
+            return i;
     for (int i = 0; i < count; i++) {
         if (!db_writer(store->db, i))
             continue;
-        if (submitter->queues[i].count < FEW)
-            return i;
         if (!db_writer(store->db, best) || submitter->queues[i].count < submitter->queues[best].count)
             best = i;
     }

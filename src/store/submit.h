@@ -70,8 +70,8 @@ bool submit_group(struct store *store, const struct submission *submissions, siz
 /* The results of a claimed group whose answer was lost: from what its transaction kept. Ranks are today's. */
 void submit_resume(struct store *store, const struct submission *submissions, size_t count, const struct submit_claim *claim,
                    int64_t game_id, submit_done_fn *done, void *context);
-/* A number for `connection`: the same for all groups whose order matters. */
-int submit_connection(struct store *store);
+/* A number for `connection`: the same for all groups whose order matters. level: of the one board, if it is known. */
+int submit_connection(struct store *store, enum commit_level level);
 size_t submit_queued(const struct store *store);
 
 #endif

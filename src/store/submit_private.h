@@ -56,6 +56,7 @@ struct queue {
     struct item **tail;
     size_t count;
     int in_flight;         /* batches that PostgreSQL has */
+    int waiting;           /* of them, those whose commit may wait for a standby longer than others' */
     struct batch *first;   /* batches cut and not answered, oldest first: they are answered in that order */
     struct batch **last;
 };
@@ -86,6 +87,7 @@ struct batch {
     struct item **items;
     size_t count;
     int retries;
+    bool is_waiting;       /* counted in its queue's `waiting` */
     bool has_commit_level; /* the first of its calls sets what the commit waits for */
     struct arena arena;
     int64_t lsn;

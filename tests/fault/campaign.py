@@ -135,12 +135,12 @@ class Campaign:
             submission.is_retried = True
 
     def retry_once(self, wire, load, submission):
-        """409 says that the first one is still under way, for as long as an answer may take."""
+        """409 says that the first one is still under way, for as long as an answer may take; 503 to come again."""
         since = time.monotonic()
         while True:
             status, _, text = wire.request(self.field.ports["there"], "POST", f"/v1/games/{load.game}/boards/{submission.board}/scores",
                                            submission.body(), {"Idempotency-Key": submission.key})
-            if status != 409 or time.monotonic() - since > self.heal_limit_s:
+            if status not in (409, 503) or time.monotonic() - since > self.heal_limit_s:
                 return status, text
             time.sleep(0.05)
 

@@ -94,7 +94,7 @@ def bad_links():
     yield BadLink("F12", "replication", "silent", "loses everything, and nobody is told", drop="both", cycles=1)
     yield BadLink("F12", "primary", "silent-long", "loses everything for longer than every deadline", drop="both", cycles=0, during_s=(6, 7))
     for link in ("primary", "redis"):
-        yield BadLink("F12", link, "deaf", "loses what the server sends", drop="up")
+        yield BadLink("F12", link, "deaf", "loses what the server sends", drop="up", cycles=int(link == "redis"))
         yield BadLink("F12", link, "mute", "loses the answers", drop="down")
         yield BadLink("F12", link, "refusing", "resets all and refuses new connections", resets=True, is_refusing=True)
         yield BadLink("F14", link, "half-open", "takes connections and never reads", resets=True, is_half_open=True)
@@ -102,7 +102,7 @@ def bad_links():
         yield BadLink("F14", link, "late", "is 20 to 120 ms late each way", up_ms=(20, 120), down_ms=(20, 120))
         yield BadLink("F14", link, "slow", "passes 16 kB a second", bytes_per_s=16000)
         yield BadLink("F14", link, "sliced", "passes seven bytes at a time", slice_bytes=7)
-        yield BadLink("F14", link, "cut-short", "resets each connection after 20 kB", reset_after=20000)
+        yield BadLink("F14", link, "cut-short", "resets each connection after 20 kB", reset_after=20000, cycles=int(link == "redis"))
     yield BadLink("F14", "client", "sliced", "passes seven bytes at a time", slice_bytes=7)
     yield BadLink("F14", "client", "late", "is 5 to 50 ms late each way", up_ms=(5, 50), down_ms=(5, 50))
     yield BadLink("F14", "client", "cut-short", "resets each connection after 5 kB", reset_after=5000)

@@ -154,7 +154,13 @@ def database_is_stuck(stack):
     """No statement about periods or entries ends, on the primary or the replica."""
     connection = psycopg2.connect(stack.primary_url)
     try:
-        connection.cursor().execute("lock table ladder.entry, ladder.period in access exclusive mode")
+        def is_locked():
+            try:  # in one order with no statement of ours: one of the two may have to give way
+                connection.cursor().execute("lock table ladder.entry, ladder.period in access exclusive mode")
+                return True
+            except psycopg2.errors.DeadlockDetected:
+                connection.rollback()
+        wait_until(is_locked, 20, "the tables are locked")
         stack.sql("create table ladder.flushes (); drop table ladder.flushes")  # so that the lock is sent to the replica now
         wait_until(lambda: stack.replica_sql("select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 'ladder.entry'::regclass")[0][0],
                    10, "the replica has the lock too")

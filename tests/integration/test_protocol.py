@@ -112,7 +112,7 @@ def test_flushall_under_load_gives_no_wrong_answer(stack, own):
         assert mine["facets"]["country"] == {"value": f"c{i % 2}", "rank": 1}
         assert client.read("/boards/b/top", limit=1, facet=f"country:c{i % 2}")["entries"][0]["player"] == f"p{i}"
         assert client.read(f"/boards/b/players/p{i}", facet=f"country:c{i % 2}")["total"] == 250
-    heal(stack, game, 5)
+    heal(stack, game, 30)
     stack.trusted(own.server)
 
 

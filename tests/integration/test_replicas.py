@@ -325,6 +325,7 @@ def test_a_board_says_what_its_commits_wait_for(trio, serve, game, key):
     client.put_board("prize", synchronous_commit="remote_apply")
     client.put_board("arcade", synchronous_commit="local")
     client.put_board("plain")
+    [client.submit(board, "first", 1) for board in ("prize", "arcade", "plain")]  # their periods are made
     assert [client.get(f"/boards/{b}").json()["synchronous_commit"] for b in ("prize", "arcade", "plain")] == ["remote_apply", "local", "default"]
     refused = client.request("PATCH", "/boards/plain", {"synchronous_commit": "off"})
     assert refused.status_code == 400 and "/synchronous_commit" in refused.text
@@ -334,22 +335,31 @@ def test_a_board_says_what_its_commits_wait_for(trio, serve, game, key):
     answers = {}
 
     def submit(name, *boards):
-        body = {"scores": [{"board": b, "player": "ann", "score": 1} for b in boards]}
-        answers[name] = Client(server, game, key).request("POST", "/scores", body).status_code
+        """The statuses of its items. Each has a player of its own: no one waits for a row that another has locked."""
+        own = Client(server, game, key)
+        if len(boards) == 1:
+            answers[name] = [own.request("POST", f"/boards/{boards[0]}/scores", {"player": name, "score": 1}).status_code]
+            return
+        body = {"scores": [{"board": b, "player": name, "score": 1} for b in boards]}
+        answers[name] = [r["status"] for r in own.request("POST", "/scores", body).json()["results"]]
     try:
         for port in ports:
             trio.sql("select pg_wal_replay_pause()", url=trio.url(port))
             wait_until(lambda: trio.sql("select pg_get_wal_replay_pause_state()", url=trio.url(port)) == [("paused",)], 10, "it is paused")
-        calls = [threading.Thread(target=submit, args=call) for call in (("prize", "prize"), ("mixed", "arcade", "prize", "plain"))]
-        [call.start() for call in calls]
-        wait_until(lambda: trio.sql("select count(*) from pg_stat_activity where wait_event = 'SyncRep'")[0][0] >= 1, 10, "they wait")
-        # The connection that waits is one of several; boards that ask for less go by the others.
-        wait_until(lambda: submit("plain", "plain") or answers["plain"] == 200, 10, "a flush on a standby is enough")
-        wait_until(lambda: submit("arcade", "arcade") or answers["arcade"] == 200, 10, "the primary's disk is enough")
+        waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'"
+        prize = threading.Thread(target=submit, args=("prize", "prize"))
+        prize.start()
+        wait_until(lambda: trio.sql(waiting)[0][0] == 1, 10, "it waits")
+        # It has a connection of its own; those that ask for less go by another.
+        wait_until(lambda: submit("plain", "plain") or answers["plain"] == [200], 10, "a flush on a standby is enough")
+        wait_until(lambda: submit("arcade", "arcade") or answers["arcade"] == [200], 10, "the primary's disk is enough")
+        mixed = threading.Thread(target=submit, args=("mixed", "arcade", "prize", "plain"))
+        mixed.start()
+        wait_until(lambda: trio.sql(waiting)[0][0] == 2, 10, "all of a transaction wait for the strictest")
         assert "prize" not in answers and "mixed" not in answers, answers
         [trio.sql("select pg_wal_replay_resume()", url=trio.url(port)) for port in ports]
-        [call.join() for call in calls]
-        assert answers["prize"] == answers["mixed"] == 200
+        [call.join() for call in (prize, mixed)]
+        assert answers["prize"] == [200] and answers["mixed"] == [200] * 3
     finally:
         [trio.sql("select pg_wal_replay_resume()", url=trio.url(port)) for port in ports]
         trio.sql("alter system reset synchronous_standby_names")

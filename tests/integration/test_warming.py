@@ -62,12 +62,12 @@ def test_what_is_read_most_is_loaded_first(busy):
                                  "where g.name = %s and b.name = %s", game, board)[0][0] for board in ("open", "closed", "rare", "hot")}
     for i in range(60):
         client.get("/boards/hot/top")
-    wait_until(lambda: (stack.redis.zscore("ladder:popular:standings", standing["hot"]) or 0) >= 50, 15, "it is told")
+    wait_until(lambda: (stack.redis.zscore("ladder:popular:standings", standing["hot"]) or 0) >= 50, 60, "it is told")
     # As the job does each minute: noted in PostgreSQL, so that it outlives Redis.
     worker.stop()
     stack.sql("delete from ladder.job_run where job = 'popular'")
     noted = stack.worker(worker_tail_idle_ms=20)
-    wait_until(lambda: stack.sql("select weight from ladder.popularity where period_id = %s", standing["hot"]), 15, "it is noted")
+    wait_until(lambda: stack.sql("select weight from ladder.popularity where period_id = %s", standing["hot"]), 60, "it is noted")
     noted.stop()
     stack.redis.flushall()
     after = stack.worker(worker_tail_idle_ms=20)
