@@ -283,7 +283,7 @@ def test_a_purge_outlives_the_worker(stack, varnish, admin, edge):
 
 def test_grace_and_outage(stack, server, varnish, admin, edge):
     """stale-while-revalidate: an old answer once, a new one behind it. stale-if-error: when ladder does not answer."""
-    admin.put_board("b", public=True, edge_max_age_s=1, stale_while_revalidate_s=2, stale_if_error_s=60)
+    admin.put_board("b", public=True, edge_max_age_s=1, stale_while_revalidate_s=5, stale_if_error_s=60)
     admin.put_board("strict", public=True, edge_max_age_s=1)
     for board in ("b", "strict"):
         admin.submit(board, "ann", 10)
@@ -292,11 +292,11 @@ def test_grace_and_outage(stack, server, varnish, admin, edge):
     wait_until(lambda: is_hit(edge, admin, ["ann"]) and is_hit(edge, admin, ["ann"], "strict"), 5, "hits")
     time.sleep(1.5)
     assert edge.get(admin, "/boards/b/top").headers["X-Cache"] == "hit"  # a second and a half old
-    wait_until(lambda: int(edge.get(admin, "/boards/b/top").headers["Age"]) == 0, 2, "a new one, fetched behind it")
+    wait_until(lambda: int(edge.get(admin, "/boards/b/top").headers["Age"]) == 0, 5, "a new one, fetched behind it")
     assert edge.get(admin, "/boards/strict/top").headers["X-Cache"] == "miss"
     server.send(signal.SIGSTOP)
     try:
-        time.sleep(4)
+        time.sleep(7)
         assert edge.top(admin) == (["ann"], "hit")
         assert edge.get(admin, "/boards/strict/top").status_code == 503
     finally:
