@@ -1,6 +1,8 @@
 """The checkers of histories against exhaustive search: on random small histories both must say the same."""
 import random
 
+import pytest
+
 from fault.histories import NEVER, Operation, linearizable, sessions
 
 
@@ -53,24 +55,14 @@ def draw(dice, registers, servers):
     return operations
 
 
-def test_linearizable_is_what_exhaustive_search_finds():
-    dice = random.Random(1)
+@pytest.mark.parametrize("checker, by_search, writers", ((linearizable, is_linearizable, 1), (sessions, is_kept, 2)), ids=("linearizable", "sessions"))
+def test_it_finds_what_exhaustive_search_finds(checker, by_search, writers):
+    dice = random.Random(writers)
     right = 0
     for _ in range(6000):
-        history = draw(dice, 1, 1)
-        expected = is_linearizable(history)
-        assert (not linearizable(history)) == expected, history
-        right += expected
-    assert 1000 < right < 5000, "both kinds were tried"
-
-
-def test_sessions_is_what_it_says():
-    dice = random.Random(2)
-    right = 0
-    for _ in range(6000):
-        history = draw(dice, 2, 2)
-        expected = is_kept(history)
-        assert (not sessions(history)) == expected, history
+        history = draw(dice, writers, writers)
+        expected = by_search(history)
+        assert (not checker(history)) == expected, history
         right += expected
     assert 1000 < right < 5000, "both kinds were tried"
 
