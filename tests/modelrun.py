@@ -148,8 +148,11 @@ class Setting:
         if "redis_url" not in settings:
             for server in self.servers:
                 stack.trusted(server)
-        self.game = stack.new_game()
-        self.key = stack.key(self.game)
+        self.game_anew()
+
+    def game_anew(self):
+        self.game = self.stack.new_game()
+        self.key = self.stack.key(self.game)
         self.here, self.there = (Client(server, self.game, self.key) for server in self.servers)
 
     def __enter__(self):

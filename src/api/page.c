@@ -3,7 +3,7 @@
  *
  * Validators. The entity tag is a hash of the body, and of nothing else: the same bytes have the same tag on every server.
  * Each coding has a tag of its own (RFC 9110, 8.8.3.3). Last-Modified is rounded up to a whole second, though never past
- * now; and 304 is given only to a date at or past the rounded one: so a client that got its copy in the second of a change, and may have the older one, is
+ * Date; and 304 is given only to a date at or past the rounded one: so a client that got its copy in the second of a change, and may have the older one, is
  * never told that it is current.
  */
 #include "api/page.h"
@@ -23,7 +23,14 @@
 #include "http/condition.h"
 #include "http/negotiate.h"
 
-enum { TAG_BYTES = 12, COMPRESS_BYTES_MIN = 1024, FIELDS_MAX = 16, FORM_BYTES = 512 /* of header fields, about */, SECOND_US = 1000000, BEATS_LATE = 4 };
+enum {
+    TAG_BYTES = 12,
+    COMPRESS_BYTES_MIN = 1024,
+    FIELDS_MAX = 16,
+    FORM_BYTES = 512 /* of header fields, about */,
+    SECOND_US = 1000000,
+    BEATS_LATE = 4
+};
 
 struct form {
     char tag[PAGE_TAG_MAX]; /* without quotes */
@@ -35,9 +42,9 @@ struct page {
     int status;
     struct http_body *body;
     struct http_body *brotli; /* compressed already; NULL: not */
-    int64_t valid_since_us; /* the change, rounded up to a second */
-    int64_t until_us;       /* no date from here on */
-    bool is_young; /* that second is not over: last_modified is still short of it */
+    int64_t valid_since_us;   /* the change, rounded up to a second */
+    int64_t until_us;         /* no date from here on */
+    bool is_young;            /* that second is not over: last_modified is still short of it */
     char last_modified[CLOCK_TEXT_MAX];
     char cache_control[CACHE_CONTROL_MAX];
     char edge_control[CACHE_CONTROL_MAX];
@@ -64,7 +71,8 @@ int64_t page_valid_since(int64_t changed_us)
     return (changed_us + (fault_is("date") ? 0 : SECOND_US - 1)) / SECOND_US * SECOND_US;
 }
 
-struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us, int64_t until_us)
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us,
+                      int64_t until_us)
 {
     static const char *const suffixes[] = {"", "-gzip", "-br"};
     struct slice target = call->http->target;
@@ -86,8 +94,9 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
         strcat(strcpy(page->forms[i].tag, tag), suffixes[i]);
     if (changed_us > 0 && changed_us <= latest_us) {
         page->valid_since_us = page_valid_since(changed_us);
-        page->is_young = page->valid_since_us > latest_us;
-        clock_format_http(page->is_young ? latest_us : page->valid_since_us, page->last_modified);
+        int64_t tick_us = clock_tick_us(), date_us = latest_us < tick_us ? latest_us : tick_us;
+        page->is_young = page->valid_since_us > date_us;
+        clock_format_http(page->is_young ? date_us : page->valid_since_us, page->last_modified);
     }
     cache_control_texts(call, status, page->cache_control, page->edge_control);
     cache_tags_texts(call, page->surrogate_key, page->cache_tag);
@@ -183,16 +192,20 @@ static void fields_make(const struct page *page, enum http_coding coding, bool i
 /* ---- what the client has and takes ---- */
 
 /* Whether it is to be sent at all; HTTP_NOT_MODIFIED: the client has it, in the form *ret_coding. */
-static enum http_verdict page_verdict(const struct api_call *call, const struct page *page, enum http_coding *ret_coding)
+static enum http_verdict page_verdict(const struct api_call *call, const struct page *page,
+                                      enum http_coding *ret_coding)
 {
     const struct http_conditions conditions = http_conditions_read(call->http);
     const char *const tags[] = {page->forms[0].tag, page->forms[1].tag, page->forms[2].tag};
-    const struct http_state state = {
-        .exists = true, .tags = tags, .tag_count = HTTP_CODING_COUNT, .valid_since_us = page->last_modified[0] ? page->valid_since_us : 0};
+    const struct http_state state = {.exists = true,
+                                     .tags = tags,
+                                     .tag_count = HTTP_CODING_COUNT,
+                                     .valid_since_us = page->last_modified[0] ? page->valid_since_us : 0};
     int form = 0;
 
     /* What would not be a success without them is not looked at (RFC 9110, 13.2.1). */
-    enum http_verdict verdict = page->status == 200 ? http_conditions_check(&conditions, &state, true, &form) : HTTP_PASS;
+    enum http_verdict verdict =
+        page->status == 200 ? http_conditions_check(&conditions, &state, true, &form) : HTTP_PASS;
     *ret_coding = (enum http_coding)form;
     return verdict;
 }
@@ -200,9 +213,9 @@ static enum http_verdict page_verdict(const struct api_call *call, const struct 
 /* is_hit: others will take the same form, so it may be made; else only one that is there. */
 static enum http_coding coding_choose(const struct api_call *call, const struct page *page, bool is_hit)
 {
-    const bool is_useless[HTTP_CODING_COUNT] = {
-        [HTTP_GZIP] = page->forms[HTTP_GZIP].is_useless || !is_hit,
-        [HTTP_BROTLI] = page->forms[HTTP_BROTLI].is_useless || !(is_hit || page->brotli)};
+    const bool is_useless[HTTP_CODING_COUNT] = {[HTTP_GZIP] = page->forms[HTTP_GZIP].is_useless || !is_hit,
+                                                [HTTP_BROTLI] =
+                                                    page->forms[HTTP_BROTLI].is_useless || !(is_hit || page->brotli)};
 
     if (http_body_slice(page->body).size < COMPRESS_BYTES_MIN)
         return HTTP_IDENTITY;
@@ -227,7 +240,8 @@ static const struct {
 };
 
 /* Server-Timing: who has it, and since when; that, unlike its age, stays what it is. */
-static void timing_make(const struct api_call *call, const struct page *page, enum api_cache outcome, char timing[static API_TIMING_MAX])
+static void timing_make(const struct api_call *call, const struct page *page, enum api_cache outcome,
+                        char timing[static API_TIMING_MAX])
 {
     char made[CLOCK_TEXT_MAX];
 
@@ -245,7 +259,8 @@ static void timing_make(const struct api_call *call, const struct page *page, en
 static struct http_body *body_compress(const struct page *page, enum http_coding coding)
 {
     struct buf smaller = {.data = NULL};
-    bool is_smaller = compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, http_body_slice(page->body), &smaller);
+    bool is_smaller =
+        compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, http_body_slice(page->body), &smaller);
     struct http_body *body = is_smaller ? http_body_new(&smaller) : NULL;
 
     buf_done(&smaller);
@@ -253,7 +268,8 @@ static struct http_body *body_compress(const struct page *page, enum http_coding
 }
 
 /* timing: what only this answer's Server-Timing says. NULL: the form is of no use. */
-static struct http_shared *form_make(struct page *page, enum http_coding coding, bool is_whole, enum api_cache outcome, const char *timing)
+static struct http_shared *form_make(struct page *page, enum http_coding coding, bool is_whole, enum api_cache outcome,
+                                     const char *timing)
 {
     struct http_body *body = page->body, *smaller = NULL;
     struct http_shared *shared = NULL;
@@ -281,13 +297,15 @@ static struct http_shared *form_make(struct page *page, enum http_coding coding,
 /*
  * Once that second is over, Last-Modified is a date that a client may ask with. But what is remembered may have been overtaken in
  * that very second by a change whose message is on its way: as late as the stream may be before it is not believed any more
- * (three beats), and Redis's clock may be a little behind ours.
+ * (BEATS_LATE), and Redis's clock may be a little behind ours.
  */
 static void page_age(const struct api_call *call, struct page *page)
 {
-    int64_t late_us = fault_is("late-date") ? 0 : BEATS_LATE * 1000LL * api_settings_of(call->api)->heartbeat_ms + SECOND_US;
+    int64_t late_us =
+        fault_is("late-date") ? 0 : BEATS_LATE * 1000LL * api_settings_of(call->api)->heartbeat_ms + SECOND_US;
 
-    if (!page->is_young || page->valid_since_us >= page->until_us || clock_realtime_us() < page->valid_since_us + late_us)
+    if (!page->is_young || page->valid_since_us >= page->until_us ||
+        clock_realtime_us() < page->valid_since_us + late_us)
         return;
     page->is_young = false;
     clock_format_http(page->valid_since_us, page->last_modified);

@@ -19,6 +19,14 @@ int64_t clock_realtime_us(void)
     return (int64_t)now.tv_sec * SECOND_US + now.tv_nsec / 1000;
 }
 
+int64_t clock_tick_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return (int64_t)now.tv_sec * SECOND_US + now.tv_nsec / 1000;
+}
+
 int64_t clock_monotonic_us(void)
 {
     struct timespec now;

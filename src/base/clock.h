@@ -16,6 +16,8 @@
 enum { CLOCK_TEXT_MAX = 40 };
 
 int64_t clock_realtime_us(void);
+int64_t clock_tick_us(
+    void); /* realtime as of the kernel's last tick, some ms ago: what time(2), and so a Date field, goes by */
 int64_t clock_monotonic_us(void);
 
 /* "2026-01-01T00:00:00Z", with ".123456" (trailing zeros cut) only when not a whole second.

@@ -3,15 +3,17 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "work/refresh.h"
 #include "work/tally.h"
 
-enum { OUTCOMES = REFRESH_FAILED + 1 };
+enum { OUTCOMES = REFRESH_FAILED + 1, TALLY_STEP_US = 20000, TALLY_WAIT_US = 10000000 };
 
 /* "90", "90s", "5m", "2h", "1d": in milliseconds. */
 static bool duration_parse(const char *text, int64_t *ret_ms)
@@ -35,13 +37,19 @@ static bool duration_parse(const char *text, int64_t *ret_ms)
     return true;
 }
 
-/* What is new comes into the tally first, unless the worker is at it: the views are made of it. */
+/* What was committed before comes into the tally first: the views are made of it. A runner that is at it began before us, and may
+ * not see all of that, so we come after him; unless he takes too long. */
 static bool tally_catch_up(struct link *link, struct error *error)
 {
-    int64_t events;
-    bool is_ours;
+    int64_t deadline_us = clock_monotonic_us() + TALLY_WAIT_US;
+    bool is_done;
 
-    return tally_run(link, &is_ours, &events, error);
+    while (tally_run(link, &is_done, error)) {
+        if (is_done || clock_monotonic_us() > deadline_us)
+            return true;
+        usleep(TALLY_STEP_US);
+    }
+    return false;
 }
 
 static bool is_wanted(const struct refresh_views *views, size_t i, bool is_all, int argc, char **argv)
@@ -75,9 +83,9 @@ static bool words_check(const struct refresh_views *views, int argc, char **argv
 
 static void line_print(const int counts[static OUTCOMES], const struct buf *done)
 {
-    printf("refresh: %d refreshed%s%s%s, %d unchanged, %d recent, %d being refreshed by another runner\n", counts[REFRESH_DONE],
-           done->size ? " (" : "", done->size ? done->data : "", done->size ? ")" : "", counts[REFRESH_UNCHANGED], counts[REFRESH_RECENT],
-           counts[REFRESH_ELSEWHERE]);
+    printf("refresh: %d refreshed%s%s%s, %d unchanged, %d recent, %d being refreshed by another runner\n",
+           counts[REFRESH_DONE], done->size ? " (" : "", done->size ? done->data : "", done->size ? ")" : "",
+           counts[REFRESH_UNCHANGED], counts[REFRESH_RECENT], counts[REFRESH_ELSEWHERE]);
 }
 
 int cmd_refresh(int argc, char **argv)
@@ -93,18 +101,20 @@ int cmd_refresh(int argc, char **argv)
     struct error error;
     struct buf done;
 
-    if (!command_start(&argc, argv,
-                       "refresh [VIEW… | --all] [--if-older-than AGE] [--config FILE]\n\n"
-                       "Refreshes materialized views, once: those named, all, or without either those that are due by their own\n"
-                       "interval. A view that shows all that there is, or that another runner is refreshing, is left alone; with\n"
-                       "AGE (90, 90s, 5m, 2h, 1d) also one whose last refresh is not that long ago.",
-                       options, &settings, &status))
+    if (!command_start(
+            &argc, argv,
+            "refresh [VIEW… | --all] [--if-older-than AGE] [--config FILE]\n\n"
+            "Refreshes materialized views, once: those named, all, or without either those that are due by their own\n"
+            "interval. A view that shows all that there is, or that another runner is refreshing, is left alone; with\n"
+            "AGE (90, 90s, 5m, 2h, 1d) also one whose last refresh is not that long ago.",
+            options, &settings, &status))
         return status;
     if ((is_all && argc > 1) || (older && !duration_parse(older, &older_ms))) {
         fprintf(stderr, "usage: ladder refresh [VIEW… | --all] [--if-older-than 90s | 5m | 2h | 1d]\n");
         return EXIT_USAGE;
     }
-    bool is_ok = link_open(&link, false, &error) && tally_catch_up(&link, &error) && refresh_list(&link, &views, &error);
+    bool is_ok =
+        link_open(&link, false, &error) && tally_catch_up(&link, &error) && refresh_list(&link, &views, &error);
     if (!is_ok || !words_check(&views, argc, argv)) {
         link_close(&link);
         return is_ok ? EXIT_USAGE : command_fail(&error);
@@ -115,10 +125,12 @@ int cmd_refresh(int argc, char **argv)
         if (!is_wanted(&views, i, is_all, argc, argv))
             continue;
         bool by_interval = !is_all && argc == 1 && !older;
-        enum refresh_outcome outcome = refresh_view(&link, views.names[i], by_interval ? -1 : older_ms, "ladder refresh", &rows, &took_ms, &error);
+        enum refresh_outcome outcome =
+            refresh_view(&link, views.names[i], by_interval ? -1 : older_ms, "ladder refresh", &rows, &took_ms, &error);
         counts[outcome]++;
         if (outcome == REFRESH_DONE)
-            buf_printf(&done, "%s%s %lld rows in %lld ms", done.size ? ", " : "", views.names[i], (long long)rows, (long long)took_ms);
+            buf_printf(&done, "%s%s %lld rows in %lld ms", done.size ? ", " : "", views.names[i], (long long)rows,
+                       (long long)took_ms);
         if (outcome == REFRESH_FAILED)
             fprintf(stderr, "ladder refresh: %s: %s\n", views.names[i], error.message);
     }

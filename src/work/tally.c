@@ -7,7 +7,7 @@
 
 static const char *const lock_name[] = {"tally"};
 
-static bool fold(struct link *link, int64_t *ret_events, struct error *error)
+static bool fold(struct link *link, bool *ret_is_done, struct error *error)
 {
     char days[24];
     const char *parameters[] = {days};
@@ -21,30 +21,30 @@ static bool fold(struct link *link, int64_t *ret_events, struct error *error)
         dbb_rollback(link->db);
         return is_race; /* with the erasure of a player: the next call sees both */
     }
-    *ret_events = dbb_int64(result, 0, 0);
     int64_t counted = dbb_int64(result, 0, 1);
     dbb_result_free(&result);
     if (!dbb_commit(link->db, error))
         return false;
+    *ret_is_done = true;
     if (counted > 0)
         log_info("standings-counted", LOG_INT("standings", counted));
     return true;
 }
 
-bool tally_run(struct link *link, bool *ret_is_ours, int64_t *ret_events, struct error *error)
+bool tally_run(struct link *link, bool *ret_is_done, struct error *error)
 {
     struct dbb_result *result;
     struct error ignored;
 
-    *ret_is_ours = false;
-    *ret_events = 0;
+    *ret_is_done = false;
     if (!link_open(link, false, error) || !link_query(link, STATEMENT_job_lock, 1, lock_name, &result, error))
         return false;
-    *ret_is_ours = dbb_bool(result, 0, 0);
+    bool is_ours = dbb_bool(result, 0, 0);
     dbb_result_free(&result);
-    if (!*ret_is_ours)
+    if (!is_ours)
         return true;
-    bool is_ok = fold(link, ret_events, error);
-    link_query(link, STATEMENT_job_unlock, 1, lock_name, NULL, is_ok ? error : &ignored); /* a lost session has lost it already */
+    bool is_ok = fold(link, ret_is_done, error);
+    link_query(link, STATEMENT_job_unlock, 1, lock_name, NULL,
+               is_ok ? error : &ignored); /* a lost session has lost it already */
     return is_ok;
 }

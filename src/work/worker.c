@@ -160,9 +160,8 @@ static void *tally_main(void *context)
     struct error error;
 
     while (!worker->is_stopping) {
-        int64_t events;
-        bool is_ours;
-        if (!tally_run(&link, &is_ours, &events, &error))
+        bool is_done;
+        if (!tally_run(&link, &is_done, &error))
             failure_log(&failure, "tally", &error);
         else
             failure_end(&failure, "tally");

@@ -164,8 +164,7 @@ def join(setting):
     time.sleep(0.1)
     token = here.submit("b", "p0", 2)["token"]
     answer = there.request("GET", "/boards/b/top", limit=4, headers={"Ladder-Token": token}).json()
-    assert first()["entries"][0]["score"] == 1
-    return answer["entries"][0]["score"] == 2
+    return answer["entries"][0]["score"] == 2 if first()["entries"][0]["score"] == 1 else None
 
 
 def join_database(setting):
@@ -192,8 +191,7 @@ def join_database(setting):
         for pid in backends:
             os.kill(pid, signal.SIGCONT)
     try:
-        assert first().json()["entries"][0]["player"] == "p0"
-        return second().json()["entries"][0]["player"] == "p1"
+        return second().json()["entries"][0]["player"] == "p1" if first().json()["entries"][0]["player"] == "p0" else None
     finally:
         stack.replica_sql("select pg_wal_replay_resume()")
 
@@ -343,17 +341,27 @@ DIRECTED = {
 }
 
 
+def tries(setting, scenario):
+    """A machine that is slow at the wrong moment hides what is looked for, or spoils the setting (None): with another game, again."""
+    for _ in range(5):
+        yield scenario(setting)
+        setting.game_anew()
+
+
 RIGHT = dict(DIRECTED.values()) | {long_stream: LATE_THERE}
 
 
 @pytest.mark.parametrize("scenario, settings", RIGHT.items(), ids=[scenario.__name__ for scenario in RIGHT])
 def test_a_scenario_goes_right(stack, scenario, settings):
     with modelrun.Setting(stack, **settings) as setting:
-        assert scenario(setting)
+        for found in tries(setting, scenario):
+            if found is not None:
+                break
+        assert found
 
 
 @pytest.mark.parametrize("fault", DIRECTED)
 def test_a_scenario_finds_its_broken_rule(stack, fault):
     scenario, settings = DIRECTED[fault]
     with modelrun.Setting(stack, fault, **settings) as setting:
-        assert not scenario(setting)
+        assert any(found is False for found in tries(setting, scenario))

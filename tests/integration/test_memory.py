@@ -138,13 +138,21 @@ def test_every_allocation_fails_once(client, injected, route):
 @pytest.mark.parametrize("route", ["top", "submit", "query"])
 def test_nothing_leaks(client, injected, route):
     """What is in use after a round of failures is what was in use after the round before."""
-    used = []
-    for _ in range(3):
+    def one_round():
         each_failed(client, injected, route, step=4)
         for _ in range(20):
             send(client, route)
-        used.append(injected.blocks)
-    assert used[2] - used[1] < 20, used
+
+    def in_use():
+        samples = []
+        for _ in range(20):  # what goes on beside requests has some for a moment
+            samples.append(injected.blocks)
+            time.sleep(0.02)
+        return min(samples)
+    one_round()
+    before = in_use()
+    one_round()
+    wait_until(lambda: in_use() - before < 5, 10, f"no more than the {before} blocks from before are in use")
 
 
 def test_nothing_new_is_let_in_while_memory_is_short(client, injected):

@@ -244,7 +244,7 @@ def test_readers_do_not_wait_on_the_replica_either(stack, client, board):
         cursor.execute("select count(*) from ladder.player_total")
         count = cursor.fetchone()
         client.submit("b", "bob", 4)
-        assert "1 refreshed" in stack.cli("refresh", "player_total")
+        assert "1 refreshed" in stack.cli("refresh", "player_total"), "what was there before it is added up first"
         stack.replica_caught_up()
         assert stack.replica_sql("set statement_timeout = '5s'; select count(*) from ladder.player_total") == [(count[0] + 1,)]
         cursor.execute("select count(*) from ladder.player_total")
