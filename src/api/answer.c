@@ -60,7 +60,11 @@ static void answer_send(struct api_call *call, int status, struct buf *body, con
     }
     api_timing_header(call);
     http_reply_header(call->http, "Cache-Control", "private, no-store");
-    http_reply(call->http, status, body->size == 0 ? NULL : status >= 400 ? "application/problem+json" : "application/json", body);
+    http_reply(call->http, status,
+               body->size == 0 ? NULL
+               : status >= 400 ? "application/problem+json"
+                               : "application/json",
+               body);
 }
 
 struct kept {
@@ -102,7 +106,8 @@ void api_answer(struct api_call *call, int status, struct buf *body, const char 
     kept->body = *body;
     snprintf(kept->token, sizeof(kept->token), "%s", token);
     http_hold(call->http);
-    idempotency_keep(call->store, call->arena, call->key.game_id, &call->claim, status, slice_of(token), buf_slice(body), on_kept, kept);
+    idempotency_keep(call->store, call->arena, call->key.game_id, &call->claim, status, slice_of(token),
+                     buf_slice(body), on_kept, kept);
 }
 
 static void on_replay(void *context, const struct idempotency_answer *answer)
@@ -159,8 +164,9 @@ void api_token_headers(struct api_call *call, const char *token)
     http_reply_header(call->http, "Ladder-Token", token);
     if (age_s > 0 && call->game.size > 0)
         http_reply_header(call->http, "Set-Cookie",
-                          arena_printf(call->arena, API_TOKEN_COOKIE "=%s; Path=/v1/games/%s; Max-Age=%d; HttpOnly; SameSite=Lax", token,
-                                       call->game.data, age_s));
+                          arena_printf(call->arena,
+                                       API_TOKEN_COOKIE "=%s; Path=/v1/games/%s; Max-Age=%d; HttpOnly; SameSite=Lax",
+                                       token, call->game.data, age_s));
 }
 
 /* ---- parameters ---- */
@@ -172,7 +178,8 @@ struct slice api_text(const struct api_call *call, const char *name)
     return parameter ? parameter->value : (struct slice){NULL, 0};
 }
 
-bool api_int(const struct api_call *call, const char *name, int64_t min, int64_t max, int64_t *ret_value, struct error *error)
+bool api_int(const struct api_call *call, const char *name, int64_t min, int64_t max, int64_t *ret_value,
+             struct error *error)
 {
     struct slice text = api_text(call, name);
     int64_t value;
@@ -180,7 +187,8 @@ bool api_int(const struct api_call *call, const char *name, int64_t min, int64_t
     if (!text.data)
         return true;
     if (!text_parse_int64(text, &value) || value < min || value > max)
-        return error_set_field(error, ERROR_INVALID_PARAMETER, name, "must be an integer from %lld to %lld", (long long)min, (long long)max);
+        return error_set_field(error, ERROR_INVALID_PARAMETER, name, "must be an integer from %lld to %lld",
+                               (long long)min, (long long)max);
     *ret_value = value;
     return true;
 }

@@ -18,7 +18,12 @@ struct api_call;
 
 typedef void api_handler_fn(struct api_call *call);
 
-enum { API_NEEDS_BOARD = 1, API_OPEN = 2 /* no key */, API_CONDITIONAL = 4 /* a write that knows If-Match and If-None-Match */, API_ANSWER_BYTES_MAX = 4 << 20 };
+enum {
+    API_NEEDS_BOARD = 1,
+    API_OPEN = 2 /* no key */,
+    API_CONDITIONAL = 4 /* a write that knows If-Match and If-None-Match */,
+    API_ANSWER_BYTES_MAX = 4 << 20
+};
 
 /* How an answer came about: see outcomes in page.c for how Ladder-Cache and Cache-Status say it. */
 enum api_cache {
@@ -62,8 +67,8 @@ struct api_call {
     enum source source;
     /* Idempotency-Key: */
     bool has_claim;
-    bool is_claimed; /* the write happened with the claim: its answer must be kept */
-    api_handler_fn *again; /* while api_replay looks */
+    bool is_claimed;               /* the write happened with the claim: its answer must be kept */
+    api_handler_fn *again;         /* while api_replay looks */
     const struct error *otherwise; /* while api_replay looks: the answer if the key was not used; in the arena */
     struct submit_claim claim;
     void *state; /* the handler's own, in the arena */
@@ -86,8 +91,8 @@ const struct api_route *api_routes(size_t *ret_count);
 
 struct api *api_new(struct ev_loop *loop, struct store *store, const struct api_settings *settings);
 void api_free(struct api **api);
-void api_start_draining(struct api *api); /* readyz says no */
-struct http_counters *api_http_counters(struct api *api); /* for the server to count in */
+void api_start_draining(struct api *api);                         /* readyz says no */
+struct http_counters *api_http_counters(struct api *api);         /* for the server to count in */
 void api_set_server(struct api *api, struct http_server *server); /* to ask itself; NULL: it is going away */
 struct http_application api_application(struct api *api);
 
@@ -112,8 +117,8 @@ void api_timing_header(const struct api_call *call); /* for what is answered nex
 
 void api_fail(struct api_call *call, const struct error *error);
 void api_fail_with(struct api_call *call, enum error_code code, const char *message);
-/* A refusal because of what there is now: where an Idempotency-Key was used before, its first answer all the same, or what
- * `again` (may be NULL) makes of it. */
+/* A refusal because of what there is now: where an Idempotency-Key was used before, its first answer all the same, or
+ * what `again` (may be NULL) makes of it. */
 void api_refuse(struct api_call *call, const struct error *error, api_handler_fn *again);
 /* Sends it; first keeps it where an Idempotency-Key asks for that. token "" for none. */
 void api_answer(struct api_call *call, int status, struct buf *body, const char *token);
@@ -121,7 +126,8 @@ void api_answer(struct api_call *call, int status, struct buf *body, const char 
 void api_replay(struct api_call *call, api_handler_fn *again);
 
 /* Parameters: false after filling *error. Missing: true, the value left as it was. */
-bool api_int(const struct api_call *call, const char *name, int64_t min, int64_t max, int64_t *ret_value, struct error *error);
+bool api_int(const struct api_call *call, const char *name, int64_t min, int64_t max, int64_t *ret_value,
+             struct error *error);
 struct slice api_text(const struct api_call *call, const char *name); /* data NULL: missing */
 bool api_fields_has(const struct api_call *call, const char *name, bool by_default);
 
@@ -135,21 +141,21 @@ void api_token_headers(struct api_call *call, const char *token);
 /* ---- handlers, by file ---- */
 
 api_handler_fn api_board_put, api_board_get, api_board_list, api_board_patch, api_board_delete,
-    api_board_deleted;                                                                                     /* boards.c */
-api_handler_fn api_score_post, api_scores_post;                                                            /* scores.c */
-api_handler_fn api_top, api_range, api_player, api_around, api_players, api_at;                            /* standings.c */
-api_handler_fn api_compare, api_player_history;                                                            /* history.c */
-api_handler_fn api_combination_put, api_combination_get, api_combination_delete;                           /* combination.c */
-api_handler_fn api_player_boards;                                                                          /* player_boards.c */
-api_handler_fn api_statistics;                                                                             /* statistics.c */
-api_handler_fn api_stats_history;                                                                          /* stats_history.c */
-api_handler_fn api_periods;                                                                                /* periods.c */
-api_handler_fn api_player_remove, api_player_erase;                                                        /* removal.c */
-api_handler_fn api_cache_purge;                                                                            /* purging.c */
-api_handler_fn api_query;                                                                                  /* query.c */
-api_handler_fn api_description, api_docs;                                                              /* document.c */
-api_handler_fn api_healthz, api_readyz, api_metrics, api_version;                                          /* health.c */
-api_handler_fn api_performance, api_alerts, api_servers_change;                                            /* servers.c */
+    api_board_deleted;                                                           /* boards.c */
+api_handler_fn api_score_post, api_scores_post;                                  /* scores.c */
+api_handler_fn api_top, api_range, api_player, api_around, api_players, api_at;  /* standings.c */
+api_handler_fn api_compare, api_player_history;                                  /* history.c */
+api_handler_fn api_combination_put, api_combination_get, api_combination_delete; /* combination.c */
+api_handler_fn api_player_boards;                                                /* player_boards.c */
+api_handler_fn api_statistics;                                                   /* statistics.c */
+api_handler_fn api_stats_history;                                                /* stats_history.c */
+api_handler_fn api_periods;                                                      /* periods.c */
+api_handler_fn api_player_remove, api_player_erase;                              /* removal.c */
+api_handler_fn api_cache_purge;                                                  /* purging.c */
+api_handler_fn api_query;                                                        /* query.c */
+api_handler_fn api_description, api_docs;                                        /* document.c */
+api_handler_fn api_healthz, api_readyz, api_metrics, api_version;                /* health.c */
+api_handler_fn api_performance, api_alerts, api_servers_change;                  /* servers.c */
 
 /* The streamed form of POST /scores (stream.c). */
 bool api_stream_data(struct api_call *call, struct slice bytes);
@@ -165,8 +171,10 @@ struct api_entry_view {
     bool subscore, achieved_at, metadata;
 };
 struct api_entry_view api_entry_view_of(const struct api_call *call, bool metadata_by_default);
-void api_render_row(struct jsonw *json, const struct board *board, const struct standing_row *row, struct api_entry_view view);
-void api_render_result(struct api_call *call, struct jsonw *json, const struct submission *submission, const struct submit_result *result);
+void api_render_row(struct jsonw *json, const struct board *board, const struct standing_row *row,
+                    struct api_entry_view view);
+void api_render_result(struct api_call *call, struct jsonw *json, const struct submission *submission,
+                       const struct submit_result *result);
 /* Reads one submission object: {board?, player, score, …}. board_name is set when the object names one. */
 struct json_object;
 bool api_read_submission(struct api_call *call, const struct json_object *object, bool has_board, struct arena *arena,

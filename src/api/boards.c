@@ -1,19 +1,19 @@
 /*
  * boards.c -- defining boards.
  *
- * What orders or adds scores (order, operator, tie, time zone) is fixed once a board exists: its entries were made under
- * it. Windows, bounds, visibility and caching may change.
+ * What orders or adds scores (order, operator, tie, time zone) is fixed once a board exists: its entries were made
+ * under it. Windows, bounds, visibility and caching may change.
  *
- * A change may be conditional (If-Match, If-None-Match, If-Unmodified-Since). The condition is looked at against the board
- * as the primary has it, and what it held for is then a condition of the statement: the version (updated_at grows with
- * every change), or that there is none. So of two changes that both saw the same board, one is made.
+ * A change may be conditional (If-Match, If-None-Match, If-Unmodified-Since). The condition is looked at against the
+ * board as the primary has it, and what it held for is then a condition of the statement: the version (updated_at grows
+ * with every change), or that there is none. So of two changes that both saw the same board, one is made.
  *
  *   definition -> any condition? -- no ------------------------------------------------> statement
  *                      +---------- yes -> the board as it is -> does it hold? -- yes --> statement, of this version only
  *                                                                   +---------- no ---> statement, of no version
  *
- * Where it does not hold the statement is sent all the same: with an Idempotency-Key it is what finds out that the change
- * was made before, by the same request, whose answer is then sent again.
+ * Where it does not hold the statement is sent all the same: with an Idempotency-Key it is what finds out that the
+ * change was made before, by the same request, whose answer is then sent again.
  */
 #include <stdio.h>
 #include <string.h>
@@ -133,7 +133,8 @@ static const struct db_rows *write_done(struct api_call *call, const struct db_o
         if (strcmp(outcome->sqlstate, "22023") == 0)
             error_set_field(&error, ERROR_INVALID_BODY, "/time_zone", "must be an IANA time zone");
         else if (outcome->error.code == ERROR_WRITE_UNCERTAIN)
-            error_set(&error, ERROR_UNAVAILABLE, "the connection to the database was lost; the change may or may not have been made");
+            error_set(&error, ERROR_UNAVAILABLE,
+                      "the connection to the database was lost; the change may or may not have been made");
         else
             store_error_of(outcome, &error);
         api_fail(call, &error);
@@ -171,8 +172,8 @@ static struct change *change_new(struct api_call *call, void (*send)(struct chan
     change->call = call;
     change->send = send;
     change->board_id = call->board.id;
-    /* Asked again because an answer was lost: whether it was a refusal nobody knows, so the condition decides again. The
-     * connection may be gone by now, and the header with it. */
+    /* Asked again because an answer was lost: whether it was a refusal nobody knows, so the condition decides again.
+     * The connection may be gone by now, and the header with it. */
     change->conditions = call->again ? ((struct change *)call->state)->conditions : http_conditions_read(call->http);
     call->state = change;
     return change;
@@ -208,7 +209,8 @@ static void on_current(void *context, const struct board *board, const struct er
     change->exists = board || !holds;
     change->must_be_new = !change->exists;
     change->version = number(call, holds && board ? board->updated_us : VERSION_NONE);
-    if (holds && board && call->route->method == HTTP_PUT && !definition_fixed_check(board, &change->definition.board, &conflict))
+    if (holds && board && call->route->method == HTTP_PUT &&
+        !definition_fixed_check(board, &change->definition.board, &conflict))
         api_refuse(call, &conflict, NULL);
     else
         change->send(change);
@@ -239,7 +241,8 @@ static void not_changed(struct api_call *call)
     const struct change *change = call->state;
     struct error error;
 
-    error_set(&error, ERROR_PRECONDITION_FAILED, "the board is not in the state that If-Match, If-None-Match or If-Unmodified-Since ask for");
+    error_set(&error, ERROR_PRECONDITION_FAILED,
+              "the board is not in the state that If-Match, If-None-Match or If-Unmodified-Since ask for");
     if (change->is_conditional)
         refusal_answer(call, &error);
     else
@@ -330,7 +333,8 @@ static void put_send(struct change *change)
     struct db_call write = {.statement = STATEMENT_board_put};
 
     if (change->exists) {
-        /* Not an insertion that may turn out to be a change: it must not make a board again that is deleted meanwhile. */
+        /* Not an insertion that may turn out to be a change: it must not make a board again that is deleted
+         * meanwhile. */
         definition->has_windows = definition->has_min = definition->has_max = definition->has_public = true;
         definition->has_facets = definition->has_facet_values = definition->has_commit_level = true;
         for (int i = 0; i < BOARD_CACHING_COUNT; i++)
@@ -375,7 +379,10 @@ static void definition_start(struct api_call *call, const struct board *before, 
 
 void api_board_put(struct api_call *call)
 {
-    const struct board fresh = {.window_count = 1, .time_zone = "UTC", .score_min = INT64_MIN, .score_max = INT64_MAX,
+    const struct board fresh = {.window_count = 1,
+                                .time_zone = "UTC",
+                                .score_min = INT64_MIN,
+                                .score_max = INT64_MAX,
                                 .facet_values_max = FACET_VALUES_DEFAULT};
 
     definition_start(call, &fresh, false);

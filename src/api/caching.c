@@ -17,7 +17,8 @@ static void directive_add(char *text, const char *name, int64_t seconds, int64_t
     size_t size = strlen(text);
 
     if (seconds > 0)
-        snprintf(text + size, CACHE_CONTROL_MAX - size, ", %s=%lld", name, (long long)(seconds < most_s ? seconds : most_s));
+        snprintf(text + size, CACHE_CONTROL_MAX - size, ", %s=%lld", name,
+                 (long long)(seconds < most_s ? seconds : most_s));
 }
 
 /* most_s: no period of time may be longer. */
@@ -36,7 +37,8 @@ static void freshness_text(char *text, int64_t max_age_s, const struct board_cac
         strcat(text, ", must-revalidate");
 }
 
-void cache_control_texts(const struct api_call *call, int status, char control[static CACHE_CONTROL_MAX], char edge[static CACHE_CONTROL_MAX])
+void cache_control_texts(const struct api_call *call, int status, char control[static CACHE_CONTROL_MAX],
+                         char edge[static CACHE_CONTROL_MAX])
 {
     const struct board_caching *caching = &call->board.caching;
     bool is_absence = status == 404;
@@ -48,7 +50,8 @@ void cache_control_texts(const struct api_call *call, int status, char control[s
         strcpy(control, "private, no-store");
         return;
     }
-    freshness_text(control, final_s > caching->max_age_s ? final_s : caching->max_age_s, caching, is_absence ? ABSENCE_S : INT64_MAX);
+    freshness_text(control, final_s > caching->max_age_s ? final_s : caching->max_age_s, caching,
+                   is_absence ? ABSENCE_S : INT64_MAX);
     if (final_s > 0)
         strcat(control, ", immutable");
     if (caching->edge_max_age_s > 0)

@@ -79,7 +79,8 @@ bool claim_check(struct api_call *call, struct error *error)
     if (key.size >= 2 && key.data[0] == '"' && key.data[key.size - 1] == '"')
         key = (struct slice){key.data + 1, key.size - 2};
     if (key.size < 1 || key.size > 255)
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "Idempotency-Key", "the key has 1 to 255 characters, not %zu", key.size);
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "Idempotency-Key",
+                               "the key has 1 to 255 characters, not %zu", key.size);
     call->has_claim = true;
     buf_init(&text, 1024);
     buf_printf(&text, "%lld\n", (long long)call->key.game_id);
@@ -98,7 +99,9 @@ bool conditions_check(struct api_call *call, struct error *error)
 {
     bool is_read = call->http->method == HTTP_GET || call->http->method == HTTP_HEAD;
 
-    if (is_read || call->route->flags & API_CONDITIONAL || (!http_header(call->http, "If-Match").data && !http_header(call->http, "If-None-Match").data))
+    if (is_read || call->route->flags & API_CONDITIONAL ||
+        (!http_header(call->http, "If-Match").data && !http_header(call->http, "If-None-Match").data))
         return true;
-    return error_set(error, ERROR_PRECONDITION_FAILED, "only boards can be changed conditionally; the request was not carried out");
+    return error_set(error, ERROR_PRECONDITION_FAILED,
+                     "only boards can be changed conditionally; the request was not carried out");
 }

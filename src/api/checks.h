@@ -1,7 +1,8 @@
 /*
  * checks.h -- what a request must satisfy, apart from its route and its key, before a handler sees it.
  *
- * Each says true, and fills in what the call then knows; or false with an error that names the field. One loop, one thread.
+ * Each says true, and fills in what the call then knows; or false with an error that names the field. One loop, one
+ * thread.
  */
 #ifndef API_CHECKS_H
 #define API_CHECKS_H

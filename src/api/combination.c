@@ -81,10 +81,11 @@ static void on_found(void *context, const struct db_outcome *outcome, enum db_so
 
 static struct db_call board_statement(struct api_call *call, enum statement statement)
 {
-    return (struct db_call){.statement = statement,
-                            .parameter_count = 1,
-                            .is_last_of_transaction = true,
-                            .parameters = {{.data = arena_printf(call->arena, "%lld", (long long)call->board.id), .format = DB_TEXT}}};
+    return (struct db_call){
+        .statement = statement,
+        .parameter_count = 1,
+        .is_last_of_transaction = true,
+        .parameters = {{.data = arena_printf(call->arena, "%lld", (long long)call->board.id), .format = DB_TEXT}}};
 }
 
 /* From the primary: it is shown after a change, too. The request is held. */
@@ -115,7 +116,8 @@ static bool write_ended(struct api_call *call, const struct db_outcome *outcome)
     if (outcome->error.code == ERROR_NONE)
         return true;
     if (outcome->error.code == ERROR_WRITE_UNCERTAIN)
-        error_set(&error, ERROR_UNAVAILABLE, "the connection to the database was lost; it may or may not have been changed: send it again");
+        error_set(&error, ERROR_UNAVAILABLE,
+                  "the connection to the database was lost; it may or may not have been changed: send it again");
     else
         store_error_of(outcome, &error);
     combination_fail(call, &error);
@@ -147,7 +149,8 @@ static void on_put(void *context, const struct db_outcome *outcome)
         error_set(&error, ERROR_CONFLICT, "the board has had scores of its own");
     } else if (sscanf(said, "source %d", &source) == 1) {
         snprintf(pointer, sizeof(pointer), "/of/%d/board", source);
-        error_set_field(&error, ERROR_INVALID_BODY, pointer, "must be another board of the game, with the window all, and not made of others itself");
+        error_set_field(&error, ERROR_INVALID_BODY, pointer,
+                        "must be another board of the game, with the window all, and not made of others itself");
     } else {
         error_set(&error, ERROR_INTERNAL, "unknown outcome");
     }
@@ -170,7 +173,8 @@ static bool source_read(struct combination *combination, const struct json_objec
             return error_set_field(error, ERROR_INVALID_BODY, pointer, "is there twice");
     snprintf(pointer, sizeof(pointer), "%.50s/weight", object->pointer);
     if (weight == 0 || weight < -WEIGHT_MAX || weight > WEIGHT_MAX)
-        return error_set_field(error, ERROR_INVALID_BODY, pointer, "must be an integer from -%d to %d, and not 0", WEIGHT_MAX, WEIGHT_MAX);
+        return error_set_field(error, ERROR_INVALID_BODY, pointer, "must be an integer from -%d to %d, and not 0",
+                               WEIGHT_MAX, WEIGHT_MAX);
     combination->names[combination->count] = arena_copy(combination->call->arena, name);
     combination->weights[combination->count++] = weight;
     return true;
@@ -184,7 +188,8 @@ static bool combination_read(struct combination *combination, const struct json_
     size_t count = 0;
 
     if (!json_root_object(document, &object, error) || !json_object_only(&object, names, error) ||
-        !json_read_text(&object, "by", true, &rule, error) || !json_read_array(&object, "of", SOURCES_MAX, &count, error))
+        !json_read_text(&object, "by", true, &rule, error) ||
+        !json_read_array(&object, "of", SOURCES_MAX, &count, error))
         return false;
     if (!slice_is(rule, "sum") && !slice_is(rule, "max") && !slice_is(rule, "min"))
         return error_set_field(error, ERROR_INVALID_BODY, "/by", "must be sum, max or min");
@@ -214,7 +219,8 @@ static bool put_send(struct combination *combination)
         .is_last_of_transaction = true,
         .parameters = {db_text_parameter(arena_printf(call->arena, "%lld", (long long)call->board.game_id)),
                        db_text_parameter(arena_printf(call->arena, "%lld", (long long)call->board.id)),
-                       db_text_parameter(arena_printf(call->arena, "%.*s", (int)combination->rule.size, combination->rule.data)),
+                       db_text_parameter(
+                           arena_printf(call->arena, "%.*s", (int)combination->rule.size, combination->rule.data)),
                        db_array_parameter(&names), db_array_parameter(&weights)},
     };
     bool is_sent = db_write(store_db(call->store), &put, 1, on_put, combination);

@@ -108,7 +108,8 @@ static bool read_facet_values(const struct json_object *object, struct definitio
         return false;
     definition->has_facet_values = json_has(object, "facet_values_max");
     if (*value < 1 || *value > FACET_VALUES_MAX)
-        return error_set_field(error, ERROR_INVALID_BODY, "/facet_values_max", "must be an integer from 1 to %d", FACET_VALUES_MAX);
+        return error_set_field(error, ERROR_INVALID_BODY, "/facet_values_max", "must be an integer from 1 to %d",
+                               FACET_VALUES_MAX);
     return true;
 }
 
@@ -144,15 +145,30 @@ bool definition_fixed_check(const struct board *before, const struct board *afte
         if (strcmp(fixed[i].before, fixed[i].after) != 0) {
             char pointer[ERROR_FIELD_MAX];
             snprintf(pointer, sizeof(pointer), "/%s", fixed[i].name);
-            return error_set_field(error, ERROR_CONFLICT, pointer, "the board's %s is %s and cannot change", fixed[i].name, fixed[i].before);
+            return error_set_field(error, ERROR_CONFLICT, pointer, "the board's %s is %s and cannot change",
+                                   fixed[i].name, fixed[i].before);
         }
     return true;
 }
 
 bool definition_read(struct api_call *call, struct definition *definition, bool is_patch, struct error *error)
 {
-    static const char *const names[] = {"name",      "order",  "operator",   "tie",        "windows", "time_zone", "score_min", "facets", "facet_values_max",
-                                        "score_max", "public", "created_at", "updated_at", "synchronous_commit", CACHING, NULL};
+    static const char *const names[] = {"name",
+                                        "order",
+                                        "operator",
+                                        "tie",
+                                        "windows",
+                                        "time_zone",
+                                        "score_min",
+                                        "facets",
+                                        "facet_values_max",
+                                        "score_max",
+                                        "public",
+                                        "created_at",
+                                        "updated_at",
+                                        "synchronous_commit",
+                                        CACHING,
+                                        NULL};
     struct json_document document;
     struct json_object object;
     struct board *board = &definition->board;
@@ -160,20 +176,20 @@ bool definition_read(struct api_call *call, struct definition *definition, bool 
 
     if (!json_document_parse(&document, buf_slice(&call->http->body), error))
         return false;
-    bool is_ok =
-        json_root_object(&document, &object, error) &&
-        json_object_only(&object, names, error) &&
+    bool is_ok = json_root_object(&document, &object, error) && json_object_only(&object, names, error) &&
                  json_read_text(&object, "name", false, &name, error) &&
-        read_name(&object, "order", parse_order, &board->ordering, "desc, asc", NULL, error) &&
-        read_name(&object, "operator", parse_operator, &board->operator, "best, last, sum", NULL, error) &&
-        read_name(&object, "tie", parse_tie, &board->tie, "first, last", NULL, error) &&
-        read_windows(&object, definition, error) && json_read_text(&object, "time_zone", false, &zone, error) &&
-        json_read_int64(&object, "score_min", false, &board->score_min, error) &&
-        json_read_int64(&object, "score_max", false, &board->score_max, error) &&
-        json_read_bool(&object, "public", false, &board->is_public, error) && read_facets(&object, definition, error) &&
-        read_facet_values(&object, definition, error) &&
-        read_name(&object, "synchronous_commit", parse_commit_level, &board->commit_level, "default, local, remote_write, on, remote_apply",
-                  &definition->has_commit_level, error) && read_caching(&object, definition, error);
+                 read_name(&object, "order", parse_order, &board->ordering, "desc, asc", NULL, error) &&
+                 read_name(&object, "operator", parse_operator, &board->operator, "best, last, sum", NULL, error) &&
+                 read_name(&object, "tie", parse_tie, &board->tie, "first, last", NULL, error) &&
+                 read_windows(&object, definition, error) &&
+                 json_read_text(&object, "time_zone", false, &zone, error) &&
+                 json_read_int64(&object, "score_min", false, &board->score_min, error) &&
+                 json_read_int64(&object, "score_max", false, &board->score_max, error) &&
+                 json_read_bool(&object, "public", false, &board->is_public, error) &&
+                 read_facets(&object, definition, error) && read_facet_values(&object, definition, error) &&
+                 read_name(&object, "synchronous_commit", parse_commit_level, &board->commit_level,
+                           "default, local, remote_write, on, remote_apply", &definition->has_commit_level, error) &&
+                 read_caching(&object, definition, error);
     definition->has_min = is_ok && json_has(&object, "score_min");
     definition->has_max = is_ok && json_has(&object, "score_max");
     definition->has_public = is_ok && json_has(&object, "public");
@@ -186,7 +202,8 @@ bool definition_read(struct api_call *call, struct definition *definition, bool 
     if (is_ok && board->score_min > board->score_max)
         is_ok = error_set_field(error, ERROR_INVALID_BODY, "/score_min", "must not be above score_max");
     if (is_ok && name.data && !slice_equal(name, call->board_name))
-        is_ok = error_set_field(error, is_patch ? ERROR_CONFLICT : ERROR_INVALID_BODY, "/name", "a board's name is the path's and cannot change");
+        is_ok = error_set_field(error, is_patch ? ERROR_CONFLICT : ERROR_INVALID_BODY, "/name",
+                                "a board's name is the path's and cannot change");
     json_document_free(&document);
     return is_ok && (!is_patch || definition_fixed_check(&call->board, board, error));
 }

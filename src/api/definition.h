@@ -1,6 +1,6 @@
 /*
- * definition.h -- a board as a caller writes it: the body of PUT and PATCH. It may hold all that a GET of the board shows,
- * so that what was read can be sent back.
+ * definition.h -- a board as a caller writes it: the body of PUT and PATCH. It may hold all that a GET of the board
+ * shows, so that what was read can be sent back.
  */
 #ifndef API_DEFINITION_H
 #define API_DEFINITION_H
@@ -9,7 +9,8 @@
 
 struct definition {
     struct board board; /* what was not said is as it was before */
-    bool has_windows, has_min, has_max, has_public, has_facets, has_facet_values, has_commit_level, has_caching[BOARD_CACHING_COUNT];
+    bool has_windows, has_min, has_max, has_public, has_facets, has_facet_values, has_commit_level,
+        has_caching[BOARD_CACHING_COUNT];
 };
 
 /* Reads the call's body over definition->board. false: *error says what is wrong with it. */

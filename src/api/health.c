@@ -64,7 +64,10 @@ void api_readyz(struct api_call *call)
     check(&json, "primary", can_write ? "ok" : "unreachable");
     snprintf(replicas, sizeof(replicas), "%d of %d", db_replicas_ready(db), db_replica_count(db));
     check(&json, "replicas", replicas);
-    check(&json, "redis", kv_is_trusted(kv) ? "ok" : kv_is_up(kv) ? "not trusted yet: the worker has not caught up" : "unreachable");
+    check(&json, "redis",
+          kv_is_trusted(kv) ? "ok"
+          : kv_is_up(kv)    ? "not trusted yet: the worker has not caught up"
+                            : "unreachable");
     if (api_is_draining(call->api))
         check(&json, "server", "draining");
     jsonw_object_close(&json);

@@ -1,6 +1,6 @@
 /*
- * history.c -- a player over time, and movers: what closed periods and daily snapshots say. All from PostgreSQL, a few look-ups
- * an entry shown.
+ * history.c -- a player over time, and movers: what closed periods and daily snapshots say. All from PostgreSQL, a few
+ * look-ups an entry shown.
  */
 #include <stdio.h>
 #include <string.h>
@@ -35,13 +35,15 @@ static bool window_read(struct asking *asking, struct error *error)
 {
     struct slice window = api_text(asking->call, "window");
 
-    return !window.data || (window_parse(window, &asking->window) && board_has_window(&asking->call->board, asking->window)) ||
+    return !window.data ||
+           (window_parse(window, &asking->window) && board_has_window(&asking->call->board, asking->window)) ||
            error_set_field(error, ERROR_INVALID_PARAMETER, "window", "must be a window of the board");
 }
 
 static void parameter_add(struct asking *asking, const char *text)
 {
-    asking->read.parameters[asking->read.parameter_count++] = (struct db_parameter){.data = text ? text : "", .format = DB_TEXT};
+    asking->read.parameters[asking->read.parameter_count++] =
+        (struct db_parameter){.data = text ? text : "", .format = DB_TEXT};
 }
 
 static void parameter_add_int(struct asking *asking, int64_t value)
@@ -62,7 +64,8 @@ static void asking_send(struct asking *asking, db_read_fn *done)
     struct api_call *call = asking->call;
     struct freshness freshness = store_freshness(call->store, call->has_token ? &call->token : NULL);
     struct db *db = store_db(call->store);
-    bool is_sent = freshness.needs_primary ? db_read_primary(db, &asking->read, done, asking) : db_read(db, &asking->read, freshness.lsn, done, asking);
+    bool is_sent = freshness.needs_primary ? db_read_primary(db, &asking->read, done, asking)
+                                           : db_read(db, &asking->read, freshness.lsn, done, asking);
     struct error error;
 
     if (is_sent)
@@ -330,7 +333,8 @@ void api_compare(struct api_call *call)
         asking->with = SLICE("previous");
     bool is_ok = window_read(asking, &error) && api_int(call, "limit", 1, 1000, &asking->limit, &error);
     if (is_ok && asking->window == WINDOW_ALL && !slice_is(asking->with, "previous"))
-        is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "with", "must be previous: the window `all` is compared with its last midnight");
+        is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "with",
+                                "must be previous: the window `all` is compared with its last midnight");
     if (!is_ok) {
         api_fail(call, &error);
         return;

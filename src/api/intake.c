@@ -8,7 +8,8 @@ void intake_read(struct intake *intake, size_t index, const struct json_object *
 {
     struct intake_item *item = &intake->items[index];
 
-    if (!api_read_submission(intake->call, object, true, intake->arena, &item->submission, &item->board_name, &item->error))
+    if (!api_read_submission(intake->call, object, true, intake->arena, &item->submission, &item->board_name,
+                             &item->error))
         return;
     if (!name_is_valid(item->board_name))
         error_set_field(&item->error, ERROR_BOARD_NOT_FOUND, "/board", "there is no such board");
@@ -62,7 +63,8 @@ static void intake_submit(struct intake *intake)
         return;
     }
     if (!submit_group(intake->call->store, intake->good, intake->good_count,
-                      intake->is_claimed_group ? &intake->call->claim : NULL, intake->connection, on_result, intake, &error))
+                      intake->is_claimed_group ? &intake->call->claim : NULL, intake->connection, on_result, intake,
+                      &error))
         intake->done(intake->context, &error);
 }
 
@@ -115,5 +117,6 @@ void intake_resume(struct intake *intake)
     intake->is_repeat = false;
     intake->answered = 0;
     intake->told = 0;
-    submit_resume(intake->call->store, intake->good, intake->good_count, &intake->call->claim, intake->call->key.game_id, on_result, intake);
+    submit_resume(intake->call->store, intake->good, intake->good_count, &intake->call->claim,
+                  intake->call->key.game_id, on_result, intake);
 }

@@ -14,7 +14,8 @@ struct intake_item {
 };
 
 struct intake;
-/* Called once for each item that was submitted, and once for each that was not (result NULL, item->error says why), in order. */
+/* Called once for each item that was submitted, and once for each that was not (result NULL, item->error says why), in
+ * order. */
 typedef void intake_result_fn(void *context, const struct intake_item *item, const struct submit_result *result);
 /* error: nothing was taken, no result function was called. */
 typedef void intake_done_fn(void *context, const struct error *error);

@@ -8,11 +8,13 @@
 #include "base/assert.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct metrics *all;  /* the list, and what is noted in it, under the mutex */
+static struct metrics *all; /* the list, and what is noted in it, under the mutex */
 static struct metrics left; /* of loops that have ended */
 
-static const int64_t bounds_us[METRICS_BUCKETS] = {250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 1000000, 5000000};
-static const char *const bounds_text[METRICS_BUCKETS] = {"0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "1", "5"};
+static const int64_t bounds_us[METRICS_BUCKETS] = {250,   500,   1000,   2500,   5000,    10000,
+                                                   25000, 50000, 100000, 250000, 1000000, 5000000};
+static const char *const bounds_text[METRICS_BUCKETS] = {"0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01",
+                                                         "0.025",   "0.05",   "0.1",   "0.25",   "1",     "5"};
 
 static const int64_t ages_us[METRICS_AGES] = {100000, 1000000, 10000000, 60000000, 600000000, 3600000000, 86400000000};
 static const char *const ages_text[METRICS_AGES] = {"0.1", "1", "10", "60", "600", "3600", "86400"};
@@ -120,7 +122,8 @@ static void metrics_sum(struct metrics *sum)
 
 void metrics_answered(struct metrics *metrics, size_t route, enum api_cache outcome, int64_t age_us)
 {
-    bool is_l1 = outcome == API_CACHE_HIT || outcome == API_CACHE_STALE, is_l2 = outcome == API_CACHE_L2 || outcome == API_CACHE_JOINED_L2;
+    bool is_l1 = outcome == API_CACHE_HIT || outcome == API_CACHE_STALE,
+         is_l2 = outcome == API_CACHE_L2 || outcome == API_CACHE_JOINED_L2;
     struct metrics_ages *ages = is_l2 ? &metrics->routes[route].l2_ages : &metrics->routes[route].l1_ages;
     int bucket = 0;
 
@@ -131,7 +134,9 @@ void metrics_answered(struct metrics *metrics, size_t route, enum api_cache outc
     while (bucket < METRICS_AGES && age_us > ages_us[bucket])
         bucket++;
     http_count(&ages->buckets[bucket]);
-    atomic_store_explicit(&ages->total_us, atomic_load_explicit(&ages->total_us, memory_order_relaxed) + (uint64_t)age_us, memory_order_relaxed);
+    atomic_store_explicit(&ages->total_us,
+                          atomic_load_explicit(&ages->total_us, memory_order_relaxed) + (uint64_t)age_us,
+                          memory_order_relaxed);
 }
 
 void metrics_took(struct metrics *metrics, size_t route, int64_t took_us)
@@ -142,7 +147,8 @@ void metrics_took(struct metrics *metrics, size_t route, int64_t took_us)
     while (bucket < METRICS_BUCKETS && took_us > bounds_us[bucket])
         bucket++;
     http_count(&metrics->routes[route].buckets[bucket]);
-    atomic_store_explicit(total_us, atomic_load_explicit(total_us, memory_order_relaxed) + (uint64_t)took_us, memory_order_relaxed);
+    atomic_store_explicit(total_us, atomic_load_explicit(total_us, memory_order_relaxed) + (uint64_t)took_us,
+                          memory_order_relaxed);
 }
 
 /* ---- text ---- */
@@ -171,7 +177,8 @@ static void http_render(struct buf *body, const struct http_counters *http)
 
 static void durations_render(struct buf *body, const struct metrics *sum, const struct api_route *routes, size_t count)
 {
-    head(body, "ladder_http_request_duration_seconds", "histogram", "From the end of a request's header to the end of its answer.");
+    head(body, "ladder_http_request_duration_seconds", "histogram",
+         "From the end of a request's header to the end of its answer.");
     for (size_t r = 0; r < count; r++) {
         const char *method = http_method_name(routes[r].method), *path = routes[r].path;
         uint64_t so_far = 0;
@@ -182,19 +189,21 @@ static void durations_render(struct buf *body, const struct metrics *sum, const 
         so_far = 0;
         for (int i = 0; i <= METRICS_BUCKETS; i++) {
             so_far += sum->routes[r].buckets[i];
-            buf_printf(body, "ladder_http_request_duration_seconds_bucket{method=\"%s\",route=\"%s\",le=\"%s\"} %llu\n", method, path,
-                       i < METRICS_BUCKETS ? bounds_text[i] : "+Inf", (unsigned long long)so_far);
+            buf_printf(body, "ladder_http_request_duration_seconds_bucket{method=\"%s\",route=\"%s\",le=\"%s\"} %llu\n",
+                       method, path, i < METRICS_BUCKETS ? bounds_text[i] : "+Inf", (unsigned long long)so_far);
         }
-        buf_printf(body, "ladder_http_request_duration_seconds_sum{method=\"%s\",route=\"%s\"} %.6f\n", method, path, (double)sum->routes[r].total_us / 1e6);
-        buf_printf(body, "ladder_http_request_duration_seconds_count{method=\"%s\",route=\"%s\"} %llu\n", method, path, (unsigned long long)so_far);
+        buf_printf(body, "ladder_http_request_duration_seconds_sum{method=\"%s\",route=\"%s\"} %.6f\n", method, path,
+                   (double)sum->routes[r].total_us / 1e6);
+        buf_printf(body, "ladder_http_request_duration_seconds_count{method=\"%s\",route=\"%s\"} %llu\n", method, path,
+                   (unsigned long long)so_far);
     }
 }
 
 static void answers_render(struct buf *body, const char *layer, const char *route, const char *outcome, uint64_t count)
 {
     if (count)
-        buf_printf(body, "ladder_cache_answers_total{layer=\"%s\",route=\"%s\",outcome=\"%s\"} %llu\n", layer, route, outcome,
-                   (unsigned long long)count);
+        buf_printf(body, "ladder_cache_answers_total{layer=\"%s\",route=\"%s\",outcome=\"%s\"} %llu\n", layer, route,
+                   outcome, (unsigned long long)count);
 }
 
 static void age_render(struct buf *body, const char *layer, const char *route, const struct metrics_ages *ages)
@@ -211,13 +220,16 @@ static void age_render(struct buf *body, const char *layer, const char *route, c
         buf_printf(body, "ladder_cache_age_seconds_bucket{layer=\"%s\",route=\"%s\",le=\"%s\"} %llu\n", layer, route,
                    i < METRICS_AGES ? ages_text[i] : "+Inf", (unsigned long long)so_far);
     }
-    buf_printf(body, "ladder_cache_age_seconds_sum{layer=\"%s\",route=\"%s\"} %.6f\n", layer, route, (double)ages->total_us / 1e6);
-    buf_printf(body, "ladder_cache_age_seconds_count{layer=\"%s\",route=\"%s\"} %llu\n", layer, route, (unsigned long long)so_far);
+    buf_printf(body, "ladder_cache_age_seconds_sum{layer=\"%s\",route=\"%s\"} %.6f\n", layer, route,
+               (double)ages->total_us / 1e6);
+    buf_printf(body, "ladder_cache_age_seconds_count{layer=\"%s\",route=\"%s\"} %llu\n", layer, route,
+               (unsigned long long)so_far);
 }
 
 static void ages_render(struct buf *body, const struct metrics *sum, const struct api_route *routes, size_t count)
 {
-    head(body, "ladder_cache_age_seconds", "histogram", "How long ago answers that a cache had were made, when they were sent.");
+    head(body, "ladder_cache_age_seconds", "histogram",
+         "How long ago answers that a cache had were made, when they were sent.");
     for (size_t r = 0; r < count; r++) {
         age_render(body, "l1", routes[r].path, &sum->routes[r].l1_ages);
         age_render(body, "l2", routes[r].path, &sum->routes[r].l2_ages);
@@ -229,9 +241,12 @@ static const struct {
     const char *name, *type, *help;
     size_t at;
 } labelled[] = {
-    {"ladder_cache_invalidated_total", "counter", "Remembered answers found touched by a move when they were asked for.", offsetof(struct l1_count, invalidated)},
-    {"ladder_cache_evicted_total", "counter", "Remembered answers that left to make room.", offsetof(struct l1_count, evicted)},
-    {"ladder_cache_forgotten_total", "counter", "Remembered answers that left because changes may have been missed.", offsetof(struct l1_count, forgotten)},
+    {"ladder_cache_invalidated_total", "counter",
+     "Remembered answers found touched by a move when they were asked for.", offsetof(struct l1_count, invalidated)},
+    {"ladder_cache_evicted_total", "counter", "Remembered answers that left to make room.",
+     offsetof(struct l1_count, evicted)},
+    {"ladder_cache_forgotten_total", "counter", "Remembered answers that left because changes may have been missed.",
+     offsetof(struct l1_count, forgotten)},
     {"ladder_cache_bytes", "gauge", "Memory that remembered answers take.", offsetof(struct l1_count, bytes)},
     {"ladder_cache_entries", "gauge", "Remembered answers.", offsetof(struct l1_count, entries)},
 };
@@ -248,7 +263,8 @@ static void caches_render(struct buf *body, const struct metrics *sum, const str
 {
     static const char *const names[API_CACHE_L2] = {"hit", "stale", "miss", "invalidated", "coalesced", "bypass"};
 
-    head(body, "ladder_cache_answers_total", "counter", "Answers about standings, by cache, route and how they came about.");
+    head(body, "ladder_cache_answers_total", "counter",
+         "Answers about standings, by cache, route and how they came about.");
     for (size_t r = 0; r < count; r++) {
         for (int i = 0; i < API_CACHE_L2; i++) { /* what L2 has, L1 did not */
             uint64_t answers = sum->routes[r].outcomes[i];
@@ -266,9 +282,11 @@ static void caches_render(struct buf *body, const struct metrics *sum, const str
     for (size_t i = 0; i < ARRAY_SIZE(labelled); i++) {
         head(body, labelled[i].name, labelled[i].type, labelled[i].help);
         for (size_t r = 0; r < count; r++) {
-            const uint64_t *value = (const uint64_t *)(const void *)((const char *)&sum->noted.l1.labels[r] + labelled[i].at);
+            const uint64_t *value =
+                (const uint64_t *)(const void *)((const char *)&sum->noted.l1.labels[r] + labelled[i].at);
             if (is_asked(sum, r))
-                buf_printf(body, "%s{layer=\"l1\",route=\"%s\"} %llu\n", labelled[i].name, routes[r].path, (unsigned long long)*value);
+                buf_printf(body, "%s{layer=\"l1\",route=\"%s\"} %llu\n", labelled[i].name, routes[r].path,
+                           (unsigned long long)*value);
         }
     }
     metric(body, "ladder_cache_standings", "gauge", "Standings whose changes are followed.", sum->noted.l1.standings);
@@ -287,9 +305,12 @@ void metrics_render(struct buf *body, const struct api_route *routes, size_t cou
     caches_render(body, sum, routes, count);
     metric(body, "ladder_submit_queue", "gauge", "Submissions that wait for the database.", sum->noted.submit_queue);
     metric(body, "ladder_loops", "gauge", "Event loops.", (uint64_t)sum->noted.loops);
-    metric(body, "ladder_database_writable", "gauge", "1: the primary takes writes, from every loop.", sum->noted.can_write == sum->noted.loops);
-    metric(body, "ladder_redis_trusted", "gauge", "1: Redis is believed, by every loop.", sum->noted.is_redis_trusted == sum->noted.loops);
-    metric(body, "ladder_cache_trusted", "gauge", "1: every loop hears of all changes, and so may answer from memory.", sum->noted.is_memory_trusted == sum->noted.loops);
+    metric(body, "ladder_database_writable", "gauge", "1: the primary takes writes, from every loop.",
+           sum->noted.can_write == sum->noted.loops);
+    metric(body, "ladder_redis_trusted", "gauge", "1: Redis is believed, by every loop.",
+           sum->noted.is_redis_trusted == sum->noted.loops);
+    metric(body, "ladder_cache_trusted", "gauge", "1: every loop hears of all changes, and so may answer from memory.",
+           sum->noted.is_memory_trusted == sum->noted.loops);
     servers_metrics_render(body);
     free(sum);
 }

@@ -22,8 +22,8 @@ struct metrics_ages {
 struct metrics {
     struct http_counters http;
     struct {
-        _Atomic uint64_t outcomes[API_CACHE_COUNT];    /* answers from the caches and past them */
-        _Atomic uint64_t l2_misses, l2_refreshes;      /* its hits are an outcome */
+        _Atomic uint64_t outcomes[API_CACHE_COUNT]; /* answers from the caches and past them */
+        _Atomic uint64_t l2_misses, l2_refreshes;   /* its hits are an outcome */
         struct metrics_ages l1_ages, l2_ages;
         _Atomic uint64_t buckets[METRICS_BUCKETS + 1]; /* by time taken; the last: longer than all */
         _Atomic uint64_t total_us;

@@ -1,10 +1,10 @@
 /*
  * page.c -- see page.h.
  *
- * Validators. The entity tag is a hash of the body, and of nothing else: the same bytes have the same tag on every server.
- * Each coding has a tag of its own (RFC 9110, 8.8.3.3). Last-Modified is rounded up to a whole second, though never past
- * Date; and 304 is given only to a date at or past the rounded one: so a client that got its copy in the second of a change, and may have the older one, is
- * never told that it is current.
+ * Validators. The entity tag is a hash of the body, and of nothing else: the same bytes have the same tag on every
+ * server. Each coding has a tag of its own (RFC 9110, 8.8.3.3). Last-Modified is rounded up to a whole second, though
+ * never past Date; and 304 is given only to a date at or past the rounded one: so a client that got its copy in the
+ * second of a change, and may have the older one, is never told that it is current.
  */
 #include "api/page.h"
 
@@ -295,9 +295,9 @@ static struct http_shared *form_make(struct page *page, enum http_coding coding,
 }
 
 /*
- * Once that second is over, Last-Modified is a date that a client may ask with. But what is remembered may have been overtaken in
- * that very second by a change whose message is on its way: as late as the stream may be before it is not believed any more
- * (BEATS_LATE), and Redis's clock may be a little behind ours.
+ * Once that second is over, Last-Modified is a date that a client may ask with. But what is remembered may have been
+ * overtaken in that very second by a change whose message is on its way: as late as the stream may be before it is not
+ * believed any more (BEATS_LATE), and Redis's clock may be a little behind ours.
  */
 static void page_age(const struct api_call *call, struct page *page)
 {

@@ -19,11 +19,12 @@ void page_tag(struct slice body, char tag[static PAGE_TAG_MAX]);
 int64_t page_valid_since(int64_t changed_us);
 
 /*
- * body: taken. changed_us: when it last changed, as far as is known; 0: not known. as_of_us: the instant at which it was true.
- * until_us: from there on the question may mean something else, so that no date from there on is given; INT64_MAX: never.
- * All realtime, as Redis reads it.
+ * body: taken. changed_us: when it last changed, as far as is known; 0: not known. as_of_us: the instant at which it
+ * was true. until_us: from there on the question may mean something else, so that no date from there on is given;
+ * INT64_MAX: never. All realtime, as Redis reads it.
  */
-struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us, int64_t until_us);
+struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us,
+                      int64_t until_us);
 void page_free(void *page);
 size_t page_bytes(const struct page *page);
 /* It was made that long ago, by whoever kept it, and compressed already: taken; empty: it is not. */

@@ -40,7 +40,8 @@ static void on_periods(void *context, const struct db_outcome *outcome, enum db_
     jsonw_array_open(&json);
     int count = db_row_count(rows);
     for (int i = 0; i < count && i < listing->limit; i++) {
-        struct period period = {.window = listing->window, .start_us = db_int64(rows, i, 2), .end_us = db_int64(rows, i, 3)};
+        struct period period = {
+            .window = listing->window, .start_us = db_int64(rows, i, 2), .end_us = db_int64(rows, i, 3)};
         period_text(&period, text);
         jsonw_object_open(&json);
         jsonw_key(&json, "id");
@@ -90,7 +91,8 @@ void api_periods(struct api_call *call)
     }
     *listing = (struct listing){.call = call, .window = call->board.windows[0], .limit = 100};
     bool is_ok = api_int(call, "limit", 1, 1000, &listing->limit, &error);
-    if (is_ok && window.data && (!window_parse(window, &listing->window) || !board_has_window(&call->board, listing->window)))
+    if (is_ok && window.data &&
+        (!window_parse(window, &listing->window) || !board_has_window(&call->board, listing->window)))
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "window", "must be a window of the board");
     if (is_ok && cursor.data && !clock_parse(cursor, &before_us))
         is_ok = error_set_field(&error, ERROR_INVALID_CURSOR, "cursor", "the cursor is not one that this service made");

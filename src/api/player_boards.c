@@ -1,6 +1,6 @@
 /*
- * player_boards.c -- where a player stands: one question to PostgreSQL says on which boards he has an entry, then each of those
- * standings says his place, as it would be asked for alone: from Redis, mostly.
+ * player_boards.c -- where a player stands: one question to PostgreSQL says on which boards he has an entry, then each
+ * of those standings says his place, as it would be asked for alone: from Redis, mostly.
  */
 #include <string.h>
 
@@ -175,10 +175,12 @@ void api_player_boards(struct api_call *call)
         api_fail_with(call, ERROR_OVERLOADED, "out of memory");
         return;
     }
-    *gathering = (struct gathering){.call = call, .limit = 20, .freshness = store_freshness(call->store, call->has_token ? &call->token : NULL)};
+    *gathering = (struct gathering){
+        .call = call, .limit = 20, .freshness = store_freshness(call->store, call->has_token ? &call->token : NULL)};
     is_ok = api_int(call, "limit", 1, BOARDS_MAX, &gathering->limit, &error);
     if (is_ok && window.data && !window_parse(window, &parsed))
-        is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "window", "must be one of all, monthly, weekly, daily, hourly");
+        is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "window",
+                                "must be one of all, monthly, weekly, daily, hourly");
     if (is_ok && cursor.data && !name_is_valid(cursor))
         is_ok = error_set_field(&error, ERROR_INVALID_CURSOR, "cursor", "the cursor is not one that this service made");
     if (!is_ok) {
@@ -193,8 +195,9 @@ void api_player_boards(struct api_call *call)
         read.parameters[i] = (struct db_parameter){.data = texts[i], .format = DB_TEXT};
     http_hold(call->http);
     struct db *db = store_db(call->store);
-    bool is_sent = gathering->freshness.needs_primary ? db_read_primary(db, &read, on_boards, gathering)
-                                                      : db_read(db, &read, gathering->freshness.lsn, on_boards, gathering);
+    bool is_sent = gathering->freshness.needs_primary
+                       ? db_read_primary(db, &read, on_boards, gathering)
+                       : db_read(db, &read, gathering->freshness.lsn, on_boards, gathering);
     if (is_sent)
         return;
     error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable");

@@ -47,7 +47,8 @@ static const char *tag_read(struct api_call *call, struct error *error)
     if (!tag.data || slice_is(tag, own))
         return own;
     size_t size = strlen(prefix);
-    if (tag.size > size && memcmp(tag.data, prefix, size) == 0 && name_is_valid((struct slice){tag.data + size, tag.size - size}))
+    if (tag.size > size && memcmp(tag.data, prefix, size) == 0 &&
+        name_is_valid((struct slice){tag.data + size, tag.size - size}))
         return tag.data;
     error_set_field(error, ERROR_INVALID_PARAMETER, "tag", "must be %s or %s followed by a board", own, prefix);
     return NULL;

@@ -87,7 +87,8 @@ static struct queries *queries_read(struct api_call *call, const struct json_obj
         char pointer[32];
         snprintf(pointer, sizeof(pointer), "/queries/%zu", i);
         if (text.size == 0 || text.data[0] != '/') {
-            error_set_field(error, ERROR_INVALID_BODY, pointer, "must be a path within the game, like /boards/pinball/top?limit=3");
+            error_set_field(error, ERROR_INVALID_BODY, pointer,
+                            "must be a path within the game, like /boards/pinball/top?limit=3");
             return NULL;
         }
         char *target = arena_printf(call->arena, "/v1/games/%s%.*s", call->game.data, (int)text.size, text.data);

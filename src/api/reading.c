@@ -104,7 +104,8 @@ static void reading_fail(struct reading *reading, const struct error *error)
 }
 
 /* What was changed then was so then, at least. */
-static struct page *reading_page(struct reading *reading, int status, struct buf *body, int64_t changed_us, int64_t until_us)
+static struct page *reading_page(struct reading *reading, int status, struct buf *body, int64_t changed_us,
+                                 int64_t until_us)
 {
     struct api_call *call = reading->call;
 
@@ -112,7 +113,8 @@ static struct page *reading_page(struct reading *reading, int status, struct buf
     return page_new(call, status, body, changed_us, changed_us, until_us);
 }
 
-static void reading_end(struct reading *reading, const struct standing_answer *answer, struct page *page, enum api_cache outcome)
+static void reading_end(struct reading *reading, const struct standing_answer *answer, struct page *page,
+                        enum api_cache outcome)
 {
     struct api_call *call = reading->call;
     struct http_request *http = call->http;
@@ -126,9 +128,9 @@ static void reading_end(struct reading *reading, const struct standing_answer *a
 }
 
 /*
- * When the answer last became another one: with the standing's last change, or when its period began. A period may have been made
- * ready long before it is what the question means, and its page is a new one all the same. And no page bears a date at which
- * the next period had begun, however late it was sent.
+ * When the answer last became another one: with the standing's last change, or when its period began. A period may have
+ * been made ready long before it is what the question means, and its page is a new one all the same. And no page bears
+ * a date at which the next period had begun, however late it was sent.
  */
 static int64_t changed_at(const struct reading *reading, const struct standing_answer *answer)
 {
@@ -157,7 +159,9 @@ static void reading_land(struct reading *reading, const struct standing_answer *
         l2_drop(reading->ticket); /* it lacks what only a server that is gone had */
     else if (reading->ticket)
         l2_keep(reading->ticket, status, buf_slice(&body));
-    enum api_cache outcome = !reading->flight && !reading->is_refresh ? API_CACHE_BYPASS : reading->was_touched ? API_CACHE_TOUCHED : API_CACHE_MISS;
+    enum api_cache outcome = !reading->flight && !reading->is_refresh ? API_CACHE_BYPASS
+                             : reading->was_touched                   ? API_CACHE_TOUCHED
+                                                                      : API_CACHE_MISS;
     struct page *page = reading_page(reading, status, &body, changed_at(reading, answer), reading->query.period.end_us);
     reading_end(reading, answer, page, outcome);
 }
@@ -226,7 +230,8 @@ static void on_kept(void *context, struct l2_found *found)
     struct freshness *freshness = &reading->query.freshness;
 
     /* What may be kept for others covers every change that there was when the period was seen closed. */
-    reading->call->is_final = reading->names_period && reading->query.period.is_closed && (found->is_hit || found->ticket);
+    reading->call->is_final =
+        reading->names_period && reading->query.period.is_closed && (found->is_hit || found->ticket);
     if (found->is_hit) {
         reading_land_kept(reading, found);
         return;
@@ -312,14 +317,20 @@ static void reading_ask(struct reading *reading)
     query->freshness = store_freshness(call->store, call->has_token ? &call->token : NULL);
     query->freshness.client = client_of(call);
     size_t size = key_make(reading, key);
-    bool may_share = size > 0 && query->period.id > 0 && !call->shows_source && !call->board.is_combined /* its age is of now */ && !query->freshness.needs_primary && !query->freshness.skips_redis;
+    bool may_share = size > 0 && query->period.id > 0 && !call->shows_source &&
+                     !call->board.is_combined /* its age is of now */ && !query->freshness.needs_primary &&
+                     !query->freshness.skips_redis;
     if (!may_share) {
         reading_fetch(reading);
         return;
     }
-    const struct answers_query asked = {
-        .key = {key, size}, .standing = query->period.id, .freshness = &query->freshness, .max_staleness_us = call->board.caching.max_staleness_ms * 1000LL, .label = api_route_index(call)};
-    enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight, &reading->was_touched);
+    const struct answers_query asked = {.key = {key, size},
+                                        .standing = query->period.id,
+                                        .freshness = &query->freshness,
+                                        .max_staleness_us = call->board.caching.max_staleness_ms * 1000LL,
+                                        .label = api_route_index(call)};
+    enum answers_outcome outcome =
+        answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight, &reading->was_touched);
     if (outcome == ANSWERS_FETCH) {
         query->tells_cold = !query->period.is_closed && l2_is_on(call->store);
         if (query->period.is_closed)

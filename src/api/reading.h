@@ -29,10 +29,10 @@ struct reading {
     size_t percentile_count;
     struct slice *ids; /* VIEW_PLAYERS: as they were asked for, without repeats; room for STANDING_PLAYERS_MAX */
     /* Under way: */
-    struct flight *flight; /* this call fetches for all that joined; NULL: for itself only */
+    struct flight *flight;    /* this call fetches for all that joined; NULL: for itself only */
     struct l2_ticket *ticket; /* what it fetches is for the second cache too; NULL: it is not */
-    bool is_refresh; /* what is fetched is for the second cache, which has an older one; nobody waits for it */
-    bool was_touched; /* there was an answer, until a change touched it */
+    bool is_refresh;          /* what is fetched is for the second cache, which has an older one; nobody waits for it */
+    bool was_touched;         /* there was an answer, until a change touched it */
 };
 
 /* The call is answered, now or later. error: what is wrong with its parameters; NULL: nothing. */

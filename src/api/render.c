@@ -67,7 +67,8 @@ static char *put_score(char *at, int64_t value, bool is_quoted)
 }
 
 /* A page has a hundred of these, most of its cost: so in one stretch, not piece by piece. */
-void api_render_row(struct jsonw *json, const struct board *board, const struct standing_row *row, struct api_entry_view view)
+void api_render_row(struct jsonw *json, const struct board *board, const struct standing_row *row,
+                    struct api_entry_view view)
 {
     struct slice metadata = row->metadata.data ? row->metadata : SLICE("null");
     char *at = jsonw_members_begin(json, ROW_BYTES_MAX + PUT_JSON_MAX(row->player.size) + metadata.size);
@@ -139,7 +140,8 @@ static void facets_render(struct jsonw *json, const struct board *board, const s
     jsonw_object_close(json);
 }
 
-void api_render_result(struct api_call *call, struct jsonw *json, const struct submission *submission, const struct submit_result *result)
+void api_render_result(struct api_call *call, struct jsonw *json, const struct submission *submission,
+                       const struct submit_result *result)
 {
     const struct board *board = &submission->board;
     const struct submit_window *first = &result->windows[0];

@@ -15,14 +15,14 @@
 #include "api/api.h"
 #include "api/checks.h"
 #include "api/document.h"
+#include "api/metrics.h"
+#include "api/page.h"
+#include "api/warming.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "api/metrics.h"
-#include "api/page.h"
-#include "api/warming.h"
 #include "store/answers.h"
 #include "store/l2.h"
 
@@ -52,16 +52,20 @@ static const struct api_route routes[] = {
     {HTTP_POST, GAME "/query", SCOPE_NONE, API_OPEN, "", api_query},
     {HTTP_GET, BOARD "/top", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "limit offset cursor", api_top},
     {HTTP_GET, BOARD "/range", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "min max limit cursor", api_range},
-    {HTTP_GET, BOARD "/at", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "rank score subscore percentile", api_at},
-    {HTTP_GET, BOARD "/stats", SCOPE_READ, API_NEEDS_BOARD, "window period facet integers source p histogram bins", api_statistics},
+    {HTTP_GET, BOARD "/at", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "rank score subscore percentile",
+     api_at},
+    {HTTP_GET, BOARD "/stats", SCOPE_READ, API_NEEDS_BOARD, "window period facet integers source p histogram bins",
+     api_statistics},
     {HTTP_GET, BOARD "/stats/history", SCOPE_READ, API_NEEDS_BOARD, "from to bucket integers", api_stats_history},
     {HTTP_GET, BOARD "/periods", SCOPE_READ, API_NEEDS_BOARD, "window limit cursor", api_periods},
     {HTTP_GET, BOARD "/compare", SCOPE_READ, API_NEEDS_BOARD, "window with limit integers", api_compare},
-    {HTTP_GET, BOARD "/players/{player}/history", SCOPE_READ, API_NEEDS_BOARD, "window limit cursor integers", api_player_history},
+    {HTTP_GET, BOARD "/players/{player}/history", SCOPE_READ, API_NEEDS_BOARD, "window limit cursor integers",
+     api_player_history},
     {HTTP_GET, GAME "/players/{player}/boards", SCOPE_READ, 0, "window limit cursor integers", api_player_boards},
     {HTTP_GET, BOARD "/players", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "ids", api_players},
     {HTTP_GET, BOARD "/players/{player}", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS, api_player},
-    {HTTP_GET, BOARD "/players/{player}/around", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "above below absent", api_around},
+    {HTTP_GET, BOARD "/players/{player}/around", SCOPE_READ, API_NEEDS_BOARD,
+     API_STANDING_PARAMETERS "above below absent", api_around},
     {HTTP_DELETE, BOARD "/players/{player}", SCOPE_WRITE, API_NEEDS_BOARD, "", api_player_remove},
     {HTTP_DELETE, GAME "/players/{player}", SCOPE_ADMIN, 0, "", api_player_erase},
     {HTTP_DELETE, GAME "/cache", SCOPE_ADMIN, 0, "tag", api_cache_purge},
@@ -86,7 +90,8 @@ const struct api_route *api_routes(size_t *ret_count)
     return routes;
 }
 
-_Static_assert(ARRAY_SIZE(routes) <= METRICS_ROUTES_MAX && (int)METRICS_ROUTES_MAX <= (int)L1_LABELS_MAX, "there is room for each");
+_Static_assert(ARRAY_SIZE(routes) <= METRICS_ROUTES_MAX && (int)METRICS_ROUTES_MAX <= (int)L1_LABELS_MAX,
+               "there is room for each");
 
 size_t api_route_index(const struct api_call *call)
 {
@@ -125,7 +130,8 @@ static void memory_recover(struct api *api)
     answers_forget(api->store);
     malloc_trim(0);
     if (memory_reserve())
-        log_warn("memory-short", LOG_TEXT("what", "new requests were refused for a moment, and what was kept in memory is gone"));
+        log_warn("memory-short",
+                 LOG_TEXT("what", "new requests were refused for a moment, and what was kept in memory is gone"));
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -195,7 +201,10 @@ static bool part_take(struct api_call *call, struct slice name, struct slice raw
     *(is_game ? &call->game : &call->board_name) = text;
     bool is_new = call->route->method == HTTP_PUT;
     if (!name_is_valid(text))
-        return error_set_field(error, is_game ? ERROR_GAME_NOT_FOUND : is_new ? ERROR_INVALID_PARAMETER : ERROR_BOARD_NOT_FOUND,
+        return error_set_field(error,
+                               is_game  ? ERROR_GAME_NOT_FOUND
+                               : is_new ? ERROR_INVALID_PARAMETER
+                                        : ERROR_BOARD_NOT_FOUND,
                                is_game ? "game" : "board",
                                "a name is a letter or digit, then up to 63 of letters, digits, '.', '_', '-'");
     return true;
@@ -249,7 +258,8 @@ static void on_board(void *context, const struct board *board, const struct erro
     }
     call->board = *board;
     if (call->key.scope == SCOPE_NONE && !board->is_public) {
-        api_fail_with(call, ERROR_UNAUTHORIZED, "the board is not public: send an API key as `Authorization: Bearer …`");
+        api_fail_with(call, ERROR_UNAUTHORIZED,
+                      "the board is not public: send an API key as `Authorization: Bearer …`");
         http_release(call->http);
         return;
     }
@@ -276,8 +286,8 @@ static void on_key(void *context, const struct api_key *key, const struct error 
         api_fail_with(call, ERROR_FORBIDDEN, "the API key is of another game");
     } else if (key->scope < call->route->scope) {
         struct error refusal;
-        error_set(&refusal, ERROR_FORBIDDEN, "this needs a key of scope %s, the key has %s", scope_name(call->route->scope),
-                  scope_name(key->scope));
+        error_set(&refusal, ERROR_FORBIDDEN, "this needs a key of scope %s, the key has %s",
+                  scope_name(call->route->scope), scope_name(key->scope));
         api_fail(call, &refusal);
     } else {
         call->key = *key;
@@ -524,4 +534,3 @@ bool api_is_draining(const struct api *api)
 {
     return api->is_draining;
 }
-

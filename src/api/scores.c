@@ -15,7 +15,8 @@
 enum { FUTURE_US_MAX = 60 * 1000000, FACETS_BYTES_MAX = 4096 };
 
 /* Whether there are such facets, the transaction says: it knows the board as it is. */
-static bool facets_read(const struct json_object *object, struct arena *arena, struct slice *ret_facets, struct error *error)
+static bool facets_read(const struct json_object *object, struct arena *arena, struct slice *ret_facets,
+                        struct error *error)
 {
     struct slice names[FACETS_MAX], values[FACETS_MAX];
     char field[ERROR_FIELD_MAX];
@@ -24,7 +25,8 @@ static bool facets_read(const struct json_object *object, struct arena *arena, s
     if (!json_read_texts(object, "facets", FACETS_MAX, names, values, &count, error))
         return false;
     for (size_t i = 0; i < count; i++) {
-        snprintf(field, sizeof(field), "%.20s/facets/%.30s", object->pointer, facet_name_is_valid(names[i]) ? names[i].data : "");
+        snprintf(field, sizeof(field), "%.20s/facets/%.30s", object->pointer,
+                 facet_name_is_valid(names[i]) ? names[i].data : "");
         if (values[i].data && !facet_value_check(values[i], field, error)) {
             error->code = ERROR_INVALID_BODY;
             return false;
@@ -44,11 +46,13 @@ bool api_read_submission(struct api_call *call, const struct json_object *object
     char field[ERROR_FIELD_MAX];
 
     *s = (struct submission){.at_us = SUBMIT_NOW};
-    if (!json_object_only(object, has_board ? names : names_here, error) || !json_read_text(object, "player", true, &player, error) ||
-        !json_read_int64(object, "score", true, &s->score, error) || !json_read_int64(object, "subscore", false, &s->subscore, error) ||
+    if (!json_object_only(object, has_board ? names : names_here, error) ||
+        !json_read_text(object, "player", true, &player, error) ||
+        !json_read_int64(object, "score", true, &s->score, error) ||
+        !json_read_int64(object, "subscore", false, &s->subscore, error) ||
         !json_read_raw_object(object, "metadata", METADATA_BYTES_MAX, arena, &s->metadata, error) ||
-        !facets_read(object, arena, &s->facets, error) ||
-        !json_read_text(object, "at", false, &at, error) || (has_board && !json_read_text(object, "board", true, &board, error)))
+        !facets_read(object, arena, &s->facets, error) || !json_read_text(object, "at", false, &at, error) ||
+        (has_board && !json_read_text(object, "board", true, &board, error)))
         return false;
     snprintf(field, sizeof(field), "%.50s/player", object->pointer);
     if (!player_check(player, field, error)) {
@@ -64,7 +68,8 @@ bool api_read_submission(struct api_call *call, const struct json_object *object
         return true;
     snprintf(field, sizeof(field), "%.50s/at", object->pointer);
     if (call->key.scope != SCOPE_ADMIN)
-        return error_set_field(error, ERROR_FORBIDDEN, field, "only a key of scope admin may say when a score was reached");
+        return error_set_field(error, ERROR_FORBIDDEN, field,
+                               "only a key of scope admin may say when a score was reached");
     if (!clock_parse(at, &s->at_us) || s->at_us > primary_clock_us() + FUTURE_US_MAX)
         return error_set_field(error, ERROR_INVALID_BODY, field, "must be an RFC 3339 time that is not in the future");
     return true;
@@ -148,7 +153,8 @@ static bool json_type_check(struct api_call *call)
     if (!http_header(call->http, "Content-Type").data || type_is(call, "application/json") ||
         type_is(call, "application/x-www-form-urlencoded"))
         return true;
-    api_fail_with(call, ERROR_UNSUPPORTED_MEDIA_TYPE, "send application/json, or, to a game's /scores, application/x-ndjson");
+    api_fail_with(call, ERROR_UNSUPPORTED_MEDIA_TYPE,
+                  "send application/json, or, to a game's /scores, application/x-ndjson");
     return false;
 }
 
@@ -192,7 +198,8 @@ struct bulk {
     bool has_token, is_repeat, is_failed;
 };
 
-void api_render_item(struct api_call *call, struct jsonw *json, const struct intake_item *item, const struct submit_result *result)
+void api_render_item(struct api_call *call, struct jsonw *json, const struct intake_item *item,
+                     const struct submit_result *result)
 {
     const struct error *error = result ? &result->error : &item->error;
 
@@ -281,7 +288,8 @@ static bool lines_read(struct bulk *bulk, struct error *error)
         if (line.size == 0 || (line.size == 1 && line.data[0] == '\r'))
             continue;
         if (bulk->intake.count == SUBMIT_GROUP_MAX)
-            return error_set(error, ERROR_BODY_TOO_LARGE, "with an Idempotency-Key a stream has at most %d lines", SUBMIT_GROUP_MAX);
+            return error_set(error, ERROR_BODY_TOO_LARGE, "with an Idempotency-Key a stream has at most %d lines",
+                             SUBMIT_GROUP_MAX);
         api_stream_line(&bulk->intake, bulk->intake.count++, line);
     }
     return true;
@@ -321,8 +329,14 @@ void api_scores_post(struct api_call *call)
         api_fail_with(call, ERROR_OVERLOADED, "out of memory");
         return;
     }
-    bulk->intake = (struct intake){.call = call, .arena = call->arena, .items = items, .is_claimed_group = call->has_claim,
-                                   .result = on_item, .done = on_bulk, .context = bulk, .connection = submit_connection(call->store, COMMIT_DEFAULT)};
+    bulk->intake = (struct intake){.call = call,
+                                   .arena = call->arena,
+                                   .items = items,
+                                   .is_claimed_group = call->has_claim,
+                                   .result = on_item,
+                                   .done = on_bulk,
+                                   .context = bulk,
+                                   .connection = submit_connection(call->store, COMMIT_DEFAULT)};
     if (!bulk_read(bulk, &error)) {
         api_fail(call, &error);
         return;

@@ -27,18 +27,21 @@ void api_admin_token(struct slice secret, char out[static API_ADMIN_TOKEN_MAX])
 
 static const char *role_of(const struct db_server_report *server)
 {
-    return server->is_leader ? "primary" : !server->is_known ? "unknown" : server->is_standby ? "replica" : "primary, not written to";
+    return server->is_leader    ? "primary"
+           : !server->is_known  ? "unknown"
+           : server->is_standby ? "replica"
+                                : "primary, not written to";
 }
 
 static const char *state_of(const struct db_server_report *server)
 {
-    return server->is_leaving                   ? "leaving"
-           : server->fault != LEADER_FINE       ? "fenced"
-           : !server->is_healthy                ? "unhealthy"
-           : server->is_drained                 ? "drained"
-           : server->is_late                    ? "late"
-           : server->breaker != BREAKER_CLOSED  ? "left alone"
-                                                : "ok";
+    return server->is_leaving                  ? "leaving"
+           : server->fault != LEADER_FINE      ? "fenced"
+           : !server->is_healthy               ? "unhealthy"
+           : server->is_drained                ? "drained"
+           : server->is_late                   ? "late"
+           : server->breaker != BREAKER_CLOSED ? "left alone"
+                                               : "ok";
 }
 
 static void number(struct jsonw *json, const char *name, int64_t value)
@@ -130,7 +133,8 @@ void api_performance(struct api_call *call)
 
 /* ---- alerts ---- */
 
-static void alert(struct jsonw *json, const char *name, const char *severity, const char *server, const char *why, int64_t since_us)
+static void alert(struct jsonw *json, const char *name, const char *severity, const char *server, const char *why,
+                  int64_t since_us)
 {
     jsonw_object_open(json);
     text(json, "alert", name);
@@ -148,8 +152,10 @@ static void alert(struct jsonw *json, const char *name, const char *severity, co
 static void server_alerts(struct jsonw *json, const struct db_server_report *server)
 {
     static const char *const faults[] = {
-        [LEADER_REPLACED] = "it says that it is the primary, but one of a newer timeline took its place: stop it, or make it a standby",
-        [LEADER_TWIN] = "two servers of one timeline both take writes: neither is written to; stop the one that is wrong",
+        [LEADER_REPLACED] =
+            "it says that it is the primary, but one of a newer timeline took its place: stop it, or make it a standby",
+        [LEADER_TWIN] =
+            "two servers of one timeline both take writes: neither is written to; stop the one that is wrong",
         [LEADER_FOREIGN] = "it is of another cluster",
     };
     char why[128];
@@ -157,13 +163,13 @@ static void server_alerts(struct jsonw *json, const struct db_server_report *ser
     if (server->is_leaving)
         return;
     if (server->fault != LEADER_FINE)
-        alert(json, server->fault == LEADER_FOREIGN ? "foreign-server" : "split-brain", "critical", server->name, faults[server->fault],
-              server->fault_since_us);
+        alert(json, server->fault == LEADER_FOREIGN ? "foreign-server" : "split-brain", "critical", server->name,
+              faults[server->fault], server->fault_since_us);
     else if (!server->is_healthy)
         alert(json, "server-unhealthy", "warning", server->name, "it does not answer", server->health_since_us);
     if (server->is_late) {
-        snprintf(why, sizeof(why), "it lags %lld bytes, %lld ms, or follows another timeline", (long long)server->lag_bytes,
-                 (long long)server->lag_us / 1000);
+        snprintf(why, sizeof(why), "it lags %lld bytes, %lld ms, or follows another timeline",
+                 (long long)server->lag_bytes, (long long)server->lag_us / 1000);
         alert(json, "replica-late", "warning", server->name, why, server->late_since_us);
     }
     if (server->breaker != BREAKER_CLOSED)
@@ -203,7 +209,8 @@ static bool is_allowed(const struct api_call *call)
     char token[API_ADMIN_TOKEN_MAX];
 
     api_admin_token(api_settings_of(call->api)->secret, token);
-    return header.size == 7 + strlen(token) && memcmp(header.data, "Bearer ", 7) == 0 && crypto_equal(header.data + 7, token, strlen(token));
+    return header.size == 7 + strlen(token) && memcmp(header.data, "Bearer ", 7) == 0 &&
+           crypto_equal(header.data + 7, token, strlen(token));
 }
 
 static bool change_apply(struct api_call *call, struct slice body, struct error *error)
@@ -212,7 +219,8 @@ static bool change_apply(struct api_call *call, struct slice body, struct error 
     struct json_document document = {0};
     struct json_object root;
     struct slice value = {0};
-    bool is_ok = json_document_parse(&document, body, error) && json_root_object(&document, &root, error) && json_object_only(&root, names, error);
+    bool is_ok = json_document_parse(&document, body, error) && json_root_object(&document, &root, error) &&
+                 json_object_only(&root, names, error);
     int which = -1;
 
     for (int i = 0; is_ok && names[i]; i++)
@@ -227,7 +235,9 @@ static bool change_apply(struct api_call *call, struct slice body, struct error 
     if (is_ok && !argument)
         is_ok = error_set(error, ERROR_OVERLOADED, "out of memory");
     if (is_ok) {
-        is_ok = which < 2 ? plan_drain(argument, which == 0, error) : which == 2 ? plan_add(argument, error) : plan_remove(argument, error);
+        is_ok = which < 2    ? plan_drain(argument, which == 0, error)
+                : which == 2 ? plan_add(argument, error)
+                             : plan_remove(argument, error);
         if (!is_ok && error->code == ERROR_CONFIG)
             error->code = ERROR_INVALID_BODY;
     }
@@ -241,7 +251,8 @@ void api_servers_change(struct api_call *call)
     struct buf body;
 
     if (!is_allowed(call)) {
-        api_fail_with(call, ERROR_UNAUTHORIZED, "send what `ladder servers` makes of the server's secret as `Authorization: Bearer …`");
+        api_fail_with(call, ERROR_UNAUTHORIZED,
+                      "send what `ladder servers` makes of the server's secret as `Authorization: Bearer …`");
         return;
     }
     if (!change_apply(call, buf_slice(&call->http->body), &error)) {
@@ -307,22 +318,26 @@ void servers_metrics_render(struct buf *body)
     struct db_report *report = report_make();
 
     for (size_t c = 0; c < ARRAY_SIZE(columns); c++) {
-        buf_printf(body, "# HELP %s %s\n# TYPE %s %s\n", columns[c].name, columns[c].help, columns[c].name, columns[c].type);
+        buf_printf(body, "# HELP %s %s\n# TYPE %s %s\n", columns[c].name, columns[c].help, columns[c].name,
+                   columns[c].type);
         for (int i = 0; i < report->server_count; i++)
-            buf_printf(body, "%s{server=\"%s\"} %.9g\n", columns[c].name, report->servers[i].name, columns[c].value(&report->servers[i]));
+            buf_printf(body, "%s{server=\"%s\"} %.9g\n", columns[c].name, report->servers[i].name,
+                       columns[c].value(&report->servers[i]));
     }
     const struct {
         const char *name, *type, *help;
         int64_t value;
     } totals[] = {
-        {"ladder_reads_waiting", "gauge", "Reads that wait for a database server.", report->waiting_for_room + report->waiting_for_position},
+        {"ladder_reads_waiting", "gauge", "Reads that wait for a database server.",
+         report->waiting_for_room + report->waiting_for_position},
         {"ladder_reads_total", "counter", "Reads of the database.", report->reads},
         {"ladder_reads_retried_total", "counter", "Those that were asked of a second server.", report->retries},
         {"ladder_reads_shed_total", "counter", "Those that found no room in time: 503.", report->shed},
-        {"ladder_reads_behind_total", "counter", "Those answered by a replica that lacks what a lost primary had.", report->behind},
+        {"ladder_reads_behind_total", "counter", "Those answered by a replica that lacks what a lost primary had.",
+         report->behind},
     };
     for (size_t i = 0; i < ARRAY_SIZE(totals); i++)
-        buf_printf(body, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", totals[i].name, totals[i].help, totals[i].name, totals[i].type, totals[i].name,
-                   (long long)totals[i].value);
+        buf_printf(body, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", totals[i].name, totals[i].help, totals[i].name,
+                   totals[i].type, totals[i].name, (long long)totals[i].value);
     free(report);
 }

@@ -17,7 +17,8 @@ enum { LIMIT_DEFAULT = 100, AROUND_DEFAULT = 5, OFFSET_MAX = 1000000000 };
 
 static bool fields_check(const struct api_call *call, struct error *error)
 {
-    static const char *const known[] = {"rank", "player", "score", "subscore", "achieved_at", "metadata", "percentile", "total"};
+    static const char *const known[] = {"rank",        "player",   "score",      "subscore",
+                                        "achieved_at", "metadata", "percentile", "total"};
     struct slice fields = api_text(call, "fields");
 
     for (size_t at = 0; at < fields.size;) {
@@ -27,8 +28,9 @@ static bool fields_check(const struct api_call *call, struct error *error)
         for (size_t i = 0; i < ARRAY_SIZE(known) && !is_known; i++)
             is_known = slice_is((struct slice){fields.data + at, end - at}, known[i]);
         if (!is_known)
-            return error_set_field(error, ERROR_INVALID_PARAMETER, "fields",
-                                   "must be some of rank, player, score, subscore, achieved_at, metadata, percentile, total");
+            return error_set_field(
+                error, ERROR_INVALID_PARAMETER, "fields",
+                "must be some of rank, player, score, subscore, achieved_at, metadata, percentile, total");
         at = end + 1;
     }
     return true;
@@ -43,9 +45,11 @@ bool reading_common(struct reading *reading, struct error *error)
 
     reading->window = call->board.windows[0];
     if (window.data && !window_parse(window, &reading->window))
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "window", "must be one of all, monthly, weekly, daily, hourly");
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "window",
+                               "must be one of all, monthly, weekly, daily, hourly");
     if (!board_has_window(&call->board, reading->window))
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "window", "the board has no window %s", window_name(reading->window));
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "window", "the board has no window %s",
+                               window_name(reading->window));
     if (facet.data && !board_facet_key(&call->board, facet, reading->facet_key, error))
         return false;
     reading->facet = facet.data ? facet : SLICE("");
@@ -68,16 +72,20 @@ static bool cursor_read(struct reading *reading, struct error *error)
     if (cursor.board_id != call->board.id)
         return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of another board");
     if (api_text(call, "window").data && cursor.window != reading->window)
-        return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of the window %s", window_name(cursor.window));
+        return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of the window %s",
+                               window_name(cursor.window));
     if (api_text(call, "facet").data && !slice_is(reading->facet, cursor.facet))
-        return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of %s%s", cursor.facet[0] ? "the facet " : "the whole board", cursor.facet);
+        return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of %s%s",
+                               cursor.facet[0] ? "the facet " : "the whole board", cursor.facet);
     if (cursor.facet[0] && !board_facet_key(&call->board, slice_of(cursor.facet), reading->facet_key, error))
-        return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of %s, which the board has no more", cursor.facet);
+        return error_set_field(error, ERROR_INVALID_CURSOR, "cursor",
+                               "the cursor is of %s, which the board has no more", cursor.facet);
     reading->facet = arena_copy(call->arena, slice_of(cursor.facet));
     static const char *const places[] = {"offset", "period", "min", "max"};
     for (size_t i = 0; i < ARRAY_SIZE(places); i++)
         if (api_text(call, places[i]).data)
-            return error_set_field(error, ERROR_INVALID_PARAMETER, places[i], "a cursor says where to go on: without %s", places[i]);
+            return error_set_field(error, ERROR_INVALID_PARAMETER, places[i],
+                                   "a cursor says where to go on: without %s", places[i]);
     query->kind = STANDING_AFTER;
     query->period = (struct period){.id = cursor.period_id,
                                     .board_id = cursor.board_id,
@@ -138,7 +146,8 @@ void api_range(struct api_call *call)
     if (!reading)
         return;
     bool is_ok = reading_common(reading, &error) && api_int(call, "limit", 1, STANDING_ROWS_MAX, &limit, &error) &&
-                 api_int(call, "min", INT64_MIN, INT64_MAX, &min, &error) && api_int(call, "max", INT64_MIN, INT64_MAX, &max, &error);
+                 api_int(call, "min", INT64_MIN, INT64_MAX, &min, &error) &&
+                 api_int(call, "max", INT64_MIN, INT64_MAX, &max, &error);
     if (is_ok && min > max)
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "min", "must not be above max");
     /* The best score first: the range starts before every entry of it, and its cursor carries where it stops. */
@@ -170,7 +179,8 @@ void api_at(struct api_call *call)
     if (is_ok && !has_score && api_text(call, "subscore").data)
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "subscore", "goes with score only");
     if (is_ok && percentile.data &&
-        (!text_parse_decimal(percentile, &reading->query.percentile) || reading->query.percentile < 0 || reading->query.percentile > 100))
+        (!text_parse_decimal(percentile, &reading->query.percentile) || reading->query.percentile < 0 ||
+         reading->query.percentile > 100))
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "percentile", "must be a number from 0 to 100");
     if (has_rank) {
         reading->query.kind = STANDING_PAGE;
@@ -181,8 +191,8 @@ void api_at(struct api_call *call)
     } else {
         reading->at_kind = AT_SCORE;
         reading->query.kind = STANDING_SEEK;
-        /* Behind every entry that has the same pair: who comes now was not first. Before them where the last wins, or where
-         * equals share a rank. */
+        /* Behind every entry that has the same pair: who comes now was not first. Before them where the last wins, or
+         * where equals share a rank. */
         bool is_before = call->board.tie == TIE_LAST || reading->query.ranking != RANKING_ORDINAL;
         reading->query.key = board_key(&call->board, reading->at_score, subscore, 0);
         reading->query.key.k3 = is_before ? INT64_MIN : INT64_MAX;
@@ -198,7 +208,8 @@ static bool ids_room(struct reading *reading)
     return reading->ids != NULL;
 }
 
-/* The next of a list of ids: up to the comma, or, when it begins with a quote, as in CSV: so that an id may hold commas. */
+/* The next of a list of ids: up to the comma, or, when it begins with a quote, as in CSV: so that an id may hold
+ * commas. */
 static bool id_next(struct arena *arena, struct slice text, size_t *at, struct slice *ret_id, struct error *error)
 {
     if (*at == text.size || text.data[*at] != '"') {
@@ -217,7 +228,8 @@ static bool id_next(struct arena *arena, struct slice text, size_t *at, struct s
         i += text.data[i] == '"';
     }
     if (!id || i >= text.size || (i + 1 < text.size && text.data[i + 1] != ','))
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "a quoted id ends with a quote, then a comma or the end");
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "ids",
+                               "a quoted id ends with a quote, then a comma or the end");
     *ret_id = (struct slice){id, size};
     *at = i + 2;
     return true;
@@ -228,12 +240,14 @@ static bool ids_read(struct reading *reading, struct slice text, struct error *e
     struct standing_query *query = &reading->query;
 
     if (!text.data || text.size == 0)
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "give 1 to %d player ids, separated by commas", STANDING_PLAYERS_MAX);
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "give 1 to %d player ids, separated by commas",
+                               STANDING_PLAYERS_MAX);
     int listed = 0; /* repeats too: each is looked for among the others */
     for (size_t at = 0; at <= text.size;) {
         struct slice id;
         if (++listed > 2 * STANDING_PLAYERS_MAX)
-            return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "more than %d ids, repeats included", 2 * STANDING_PLAYERS_MAX);
+            return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "more than %d ids, repeats included",
+                                   2 * STANDING_PLAYERS_MAX);
         if (!id_next(reading->call->arena, text, &at, &id, error) || !player_check(id, "ids", error))
             return false;
         bool is_repeat = false;
@@ -284,7 +298,8 @@ void api_around(struct api_call *call)
 
     if (!reading)
         return;
-    bool is_ok = reading_common(reading, &error) && api_int(call, "above", 0, 500, &above, &error) && api_int(call, "below", 0, 499, &below, &error);
+    bool is_ok = reading_common(reading, &error) && api_int(call, "above", 0, 500, &above, &error) &&
+                 api_int(call, "below", 0, 499, &below, &error);
     if (is_ok && absent.data) {
         if (slice_is(absent, "top"))
             reading->query.absent = ABSENT_TOP;

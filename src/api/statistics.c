@@ -34,7 +34,8 @@ static bool percentiles_read(struct reading *reading, struct error *error)
             return error_set_field(error, ERROR_INVALID_PARAMETER, "p", "more than %d percentiles", PERCENTILES_MAX);
         double *value = &percentiles[count];
         if (!text_parse_decimal((struct slice){text.data + at, end - at}, value) || *value < 0 || *value > 100)
-            return error_set_field(error, ERROR_INVALID_PARAMETER, "p", "must be numbers from 0 to 100, separated by commas");
+            return error_set_field(error, ERROR_INVALID_PARAMETER, "p",
+                                   "must be numbers from 0 to 100, separated by commas");
         size += (size_t)snprintf(literal + size, 32, "%s%.17g", count ? "," : "", *value);
         count++;
         at = end + 1;
@@ -61,7 +62,8 @@ static bool bins_read(struct reading *reading, struct error *error)
     if (kind.data && !reading->query.statistics.bin_kind[0])
         return error_set_field(error, ERROR_INVALID_PARAMETER, "histogram", "must be width, count or log");
     if (has_bins && (!kind.data || slice_is(kind, "log")))
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "bins", "goes with histogram=width and histogram=count only");
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "bins",
+                               "goes with histogram=width and histogram=count only");
     if (!api_int(reading->call, "bins", 1, BINS_MAX, &bins, error))
         return false;
     reading->query.statistics.bins = (int)bins;
@@ -152,7 +154,8 @@ static void bins_render(struct reading *reading, struct jsonw *json, const struc
 }
 
 /* Which submissions were of players who have the value of a facet, nobody notes. */
-static void activity_render(struct jsonw *json, const char *name, const struct statistics_activity *activity, bool has_facet)
+static void activity_render(struct jsonw *json, const char *name, const struct statistics_activity *activity,
+                            bool has_facet)
 {
     jsonw_key(json, name);
     if (activity->since_us == 0) {
@@ -172,7 +175,8 @@ static void activity_render(struct jsonw *json, const char *name, const struct s
 void statistics_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
 {
     static const struct statistics none = {.entries = {"0", 1}, .total = {"0", 1}};
-    const struct statistics *statistics = answer->statistics ? answer->statistics : &none; /* a period without a submission */
+    const struct statistics *statistics =
+        answer->statistics ? answer->statistics : &none; /* a period without a submission */
 
     reading_head(reading, json);
     jsonw_key(json, "entries");

@@ -82,7 +82,8 @@ static void on_history(void *context, const struct db_outcome *outcome, enum db_
 }
 
 /* "2026-03-29", a date that there is. */
-static bool date_read(struct api_call *call, const char *name, const char *fallback, const char **ret_date, struct error *error)
+static bool date_read(struct api_call *call, const char *name, const char *fallback, const char **ret_date,
+                      struct error *error)
 {
     struct slice text = api_text(call, name);
     int64_t at_us;
@@ -116,8 +117,10 @@ void api_stats_history(struct api_call *call)
     for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]) && bucket.data; i++)
         if (slice_is(bucket, buckets[i]))
             history->bucket = buckets[i];
-    bool is_ok = history->bucket || error_set_field(&error, ERROR_INVALID_PARAMETER, "bucket", "must be day, week or month");
-    is_ok = is_ok && date_read(call, "from", "-infinity", &from, &error) && date_read(call, "to", "infinity", &to, &error);
+    bool is_ok =
+        history->bucket || error_set_field(&error, ERROR_INVALID_PARAMETER, "bucket", "must be day, week or month");
+    is_ok =
+        is_ok && date_read(call, "from", "-infinity", &from, &error) && date_read(call, "to", "infinity", &to, &error);
     if (!is_ok) {
         api_fail(call, &error);
         return;

@@ -13,14 +13,14 @@ enum { CHUNK_LINES = 512, CHUNK_ARENA_BYTES = 8 << 20 };
 
 struct stream {
     struct api_call *call;
-    struct buf input; /* lines that were not taken yet */
-    size_t taken;     /* of input */
+    struct buf input;   /* lines that were not taken yet */
+    size_t taken;       /* of input */
     struct arena arena; /* of the chunk under way */
     struct intake intake;
     struct intake_item items[CHUNK_LINES];
     bool is_running;
     bool is_paused;
-    bool is_ended;     /* no more comes */
+    bool is_ended;      /* no more comes */
     bool is_authorized; /* the key was looked at */
     bool is_authorizing;
     bool is_failed;
@@ -78,7 +78,8 @@ static void stream_spool(struct stream *stream)
             at += (size_t)written;
         } else if (errno != EINTR) {
             struct error error;
-            error_set(&error, ERROR_UNAVAILABLE, "the results could not be kept: what was sent so far may have been taken");
+            error_set(&error, ERROR_UNAVAILABLE,
+                      "the results could not be kept: what was sent so far may have been taken");
             log_error("spool-failed", LOG_TEXT("because", strerror(errno)));
             stream_fail(stream, &error);
         }
@@ -176,8 +177,13 @@ static void stream_run(struct stream *stream)
     if (stream->is_running || !stream->is_authorized)
         return;
     if (!stream->is_failed && stream->input.size) {
-        stream->intake = (struct intake){.call = stream->call, .arena = &stream->arena, .items = stream->items, .result = on_item,
-                                         .done = on_chunk, .context = stream, .connection = stream->intake.connection};
+        stream->intake = (struct intake){.call = stream->call,
+                                         .arena = &stream->arena,
+                                         .items = stream->items,
+                                         .result = on_item,
+                                         .done = on_chunk,
+                                         .context = stream,
+                                         .connection = stream->intake.connection};
         stream->intake.count = stream_take(stream);
         if (stream->intake.count) {
             stream->is_running = true;
@@ -242,7 +248,8 @@ static struct stream *stream_new(struct api_call *call)
     http_hold(call->http);
     if (stream->fd < 0) {
         error_set(&error, ERROR_UNAVAILABLE, "the results can't be kept");
-        log_error("spool-failed", LOG_TEXT("because", strerror(errno)), LOG_TEXT("directory", settings->spool_directory));
+        log_error("spool-failed", LOG_TEXT("because", strerror(errno)),
+                  LOG_TEXT("directory", settings->spool_directory));
         stream_fail(stream, &error);
     }
     stream->is_authorizing = true;

@@ -92,7 +92,8 @@ static void on_page(void *context, struct slice name)
     if (!warming->server || name.size < 2 || (name.data[0] != '+' && name.data[0] != '-'))
         return;
     warming->asked++;
-    http_request_alone(warming->server, (struct slice){name.data + 1, name.size - 1}, name.data[0] == '-', on_answer, warming);
+    http_request_alone(warming->server, (struct slice){name.data + 1, name.size - 1}, name.data[0] == '-', on_answer,
+                       warming);
 }
 
 void warming_look(struct warming *warming)

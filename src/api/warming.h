@@ -1,8 +1,8 @@
 /*
  * warming.h -- pages made ready before anybody asks: when a loop begins, and when it had to forget what it knew.
  *
- * Every WARMING_TELL_S each loop tells what it served most; all servers of a Redis share that list. When a loop's memory
- * becomes trusted (again), it takes the list and asks itself for those pages. One a loop, one thread.
+ * Every WARMING_TELL_S each loop tells what it served most; all servers of a Redis share that list. When a loop's
+ * memory becomes trusted (again), it takes the list and asks itself for those pages. One a loop, one thread.
  */
 #ifndef API_WARMING_H
 #define API_WARMING_H

@@ -1,9 +1,9 @@
 /*
  * jsonw.h -- writes JSON straight into a buf: no tree, commas and escapes by itself.
  *
- * Calls that do not fit the state are programmer errors and assert: a value where a key is due, a key anywhere but in an
- * object or behind another key, the other kind's closing bracket, a second value at the top.
- * Depth is limited to JSONW_DEPTH_MAX. Overflow is the buf's sticky flag.
+ * Calls that do not fit the state are programmer errors and assert: a value where a key is due, a key anywhere but in
+ * an object or behind another key, the other kind's closing bracket, a second value at the top. Depth is limited to
+ * JSONW_DEPTH_MAX. Overflow is the buf's sticky flag.
  */
 #ifndef BASE_JSONW_H
 #define BASE_JSONW_H
@@ -43,8 +43,8 @@ void jsonw_time(struct jsonw *json, int64_t time_us);   /* RFC 3339 UTC string, 
 void jsonw_raw(struct jsonw *json, struct slice value); /* already JSON: copied as it is */
 
 /*
- * Members of the open object in one stretch, by hand (base/put.h): room for bytes_max bytes, NULL on overflow; then the place
- * behind them. There is at least one member, a comma between any two, and none around them.
+ * Members of the open object in one stretch, by hand (base/put.h): room for bytes_max bytes, NULL on overflow; then the
+ * place behind them. There is at least one member, a comma between any two, and none around them.
  */
 char *jsonw_members_begin(struct jsonw *json, size_t bytes_max);
 void jsonw_members_end(struct jsonw *json, char *end);

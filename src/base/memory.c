@@ -12,7 +12,8 @@ bool memory_reserve(void)
 
     if (atomic_load_explicit(&reserve, memory_order_relaxed))
         return true;
-    /* Never touched, so it costs no page; but the machine has promised it, and giving it back makes room below any limit. */
+    /* Never touched, so it costs no page; but the machine has promised it, and giving it back makes room below any
+     * limit. */
     void *memory = mmap(NULL, MEMORY_RESERVE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return false;

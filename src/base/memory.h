@@ -2,9 +2,9 @@
  * memory.h -- what happens when the machine has no more memory.
  *
  * A reserve is set aside at the start. The first allocation that fails gives it back to the machine and is tried again
- * (src/cli/allocator.c does that for every library too): so what is under way can end, while nothing new is let in (503)
- * and caches are dropped, until the reserve can be set aside again. What is large is not tried again: whoever asks for more
- * than MEMORY_SMALL_MAX handles NULL. docs/decisions/0060-memory.md says why. Any thread.
+ * (src/cli/allocator.c does that for every library too): so what is under way can end, while nothing new is let in
+ * (503) and caches are dropped, until the reserve can be set aside again. What is large is not tried again: whoever
+ * asks for more than MEMORY_SMALL_MAX handles NULL. docs/decisions/0060-memory.md says why. Any thread.
  */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H

@@ -1,8 +1,8 @@
 /*
  * put.h -- spells values at a place that has room for them, and returns the place behind.
  *
- * For what is written hundreds of times an answer: the room is asked for once (buf_reserve, with the most that it can take),
- * and then each piece goes to its place. Nothing is terminated. Pure functions: any thread.
+ * For what is written hundreds of times an answer: the room is asked for once (buf_reserve, with the most that it can
+ * take), and then each piece goes to its place. Nothing is terminated. Pure functions: any thread.
  */
 #ifndef BASE_PUT_H
 #define BASE_PUT_H

@@ -11,7 +11,8 @@
 #include "base/slice.h"
 
 bool text_is_utf8(struct slice text); /* strict: no overlongs, surrogates, > U+10FFFF */
-/* Takes out, in place, whatever is not UTF-8: a character that a cut left in halves, or stray bytes. Returns the new size. */
+/* Takes out, in place, whatever is not UTF-8: a character that a cut left in halves, or stray bytes. Returns the new
+ * size. */
 size_t text_keep_utf8(char *text, size_t size);
 bool text_has_control(struct slice text); /* U+0000-001F, U+007F, U+0080-009F (text is UTF-8) */
 

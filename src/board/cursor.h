@@ -3,7 +3,8 @@
  *
  * A cursor names its board, its period and the last entry of the page by its whole sort key: the next page starts after
  * that key, wherever it now stands, so no entry that did not move is skipped or shown twice; and because it names the
- * period, it goes on in the old one after a reset; one of a facet's standing names the facet too. base64url of a version byte, the fields, and a MAC.
+ * period, it goes on in the old one after a reset; one of a facet's standing names the facet too. base64url of a
+ * version byte, the fields, and a MAC.
  */
 #ifndef BOARD_CURSOR_H
 #define BOARD_CURSOR_H

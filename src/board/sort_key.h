@@ -17,8 +17,8 @@
  * A longer number is further from zero and so is its header; among equals the bytes decide. Small scores make short
  * members: most keys are 12 bytes instead of 24, which is a tenth of a standing's memory.
  *
- * Redis orders a set by double, then by bytes. The double nearest to k1 never contradicts k1 (rounding is monotone), and
- * where two k1 share a double the bytes decide: so the set's order is exactly ours.
+ * Redis orders a set by double, then by bytes. The double nearest to k1 never contradicts k1 (rounding is monotone),
+ * and where two k1 share a double the bytes decide: so the set's order is exactly ours.
  *
  * Pure functions: any thread.
  */

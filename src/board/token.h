@@ -2,9 +2,9 @@
  * token.h -- the consistency token: what a write has seen, so that a read anywhere sees it too.
  *
  * It names the history (epoch and timeline: after a failover, positions are issued again to other writes), the position
- * that covers the commit, whether Redis had the write too when it was answered, and which of Redis's versions (ladder.lua)
- * covers it, so that a cache knows whether it has heard of it. base64url with a MAC: a forged one
- * could make every read wait for a position that never comes.
+ * that covers the commit, whether Redis had the write too when it was answered, and which of Redis's versions
+ * (ladder.lua) covers it, so that a cache knows whether it has heard of it. base64url with a MAC: a forged one could
+ * make every read wait for a position that never comes.
  */
 #ifndef BOARD_TOKEN_H
 #define BOARD_TOKEN_H

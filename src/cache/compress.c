@@ -4,12 +4,14 @@
 #include <brotli/encode.h>
 #include <zlib.h>
 
-/* Made once and sent often, but while requests wait: the levels at which both still take well under a millisecond a page. */
+/* Made once and sent often, but while requests wait: the levels at which both still take well under a millisecond a
+ * page. */
 enum { GZIP_LEVEL = 6, GZIP_WINDOW = 15 + 16, GZIP_MEMORY = 8, BROTLI_LEVEL = 5, BROTLI_WINDOW = 18 };
 
 static size_t gzip(struct slice body, uint8_t *out, size_t size)
 {
-    z_stream stream = {.next_in = (Bytef *)body.data, .avail_in = (uInt)body.size, .next_out = out, .avail_out = (uInt)size};
+    z_stream stream = {
+        .next_in = (Bytef *)body.data, .avail_in = (uInt)body.size, .next_out = out, .avail_out = (uInt)size};
 
     if (deflateInit2(&stream, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
         return 0;
@@ -22,7 +24,10 @@ static size_t brotli(struct slice body, uint8_t *out, size_t size)
 {
     size_t written = size;
 
-    return BrotliEncoderCompress(BROTLI_LEVEL, BROTLI_WINDOW, BROTLI_MODE_TEXT, body.size, (const uint8_t *)body.data, &written, out) ? written : 0;
+    return BrotliEncoderCompress(BROTLI_LEVEL, BROTLI_WINDOW, BROTLI_MODE_TEXT, body.size, (const uint8_t *)body.data,
+                                 &written, out)
+               ? written
+               : 0;
 }
 
 bool compress_body(enum compress_coding coding, struct slice body, struct buf *out)
@@ -46,7 +51,9 @@ bool compress_restore(struct slice coded, size_t size, struct buf *body)
     size_t written = size;
     uint8_t *room = (uint8_t *)buf_reserve(body, size + 1);
 
-    if (!room || BrotliDecoderDecompress(coded.size, (const uint8_t *)coded.data, &written, room) != BROTLI_DECODER_RESULT_SUCCESS ||
+    if (!room ||
+        BrotliDecoderDecompress(coded.size, (const uint8_t *)coded.data, &written, room) !=
+            BROTLI_DECODER_RESULT_SUCCESS ||
         written != size)
         return false;
     body->size += written;

@@ -30,10 +30,10 @@ struct node {
 struct l1 {
     size_t bytes_max;
     void (*value_free)(void *value);
-    struct node *nodes;             /* by key */
-    struct l1_standing *standings;  /* by id */
+    struct node *nodes;            /* by key */
+    struct l1_standing *standings; /* by id */
     struct node *newest, *oldest;
-    struct node *hand;              /* NULL: at the oldest */
+    struct node *hand; /* NULL: at the oldest */
     uint64_t era;
     int64_t heard;
     struct l1_counters counters;
@@ -122,7 +122,8 @@ void l1_unwatch(struct l1 *l1, struct l1_watch *watch)
 /* ---- entries ---- */
 
 /* One of the counts, for all and for its label. */
-#define COUNT(l1, node, field, delta) ((l1)->counters.all.field += (delta), (l1)->counters.labels[(node)->label].field += (delta))
+#define COUNT(l1, node, field, delta)                                                                                  \
+    ((l1)->counters.all.field += (delta), (l1)->counters.labels[(node)->label].field += (delta))
 
 static void node_drop(struct l1 *l1, struct node *node)
 {
@@ -189,16 +190,16 @@ bool l1_holds(struct l1 *l1, struct l1_entry *entry, int64_t now_us)
     return true;
 }
 
-struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slice key, size_t label, int64_t changed, int64_t as_of,
-                        const struct span *span, void *value, size_t bytes, int64_t now_us)
+struct l1_entry *l1_put(struct l1 *l1, const struct l1_watch *watch, struct slice key, size_t label, int64_t changed,
+                        int64_t as_of, const struct span *span, void *value, size_t bytes, int64_t now_us)
 {
     struct l1_standing *standing = watch->standing;
     size_t size = bytes + sizeof(struct node) + key.size;
 
     if (watch->era != l1->era || key.size > L1_KEY_MAX || size > l1->bytes_max / 8)
         return NULL;
-    /* Without entries, nothing is lost by beginning to listen at the last change that the answer has. Not at its as_of: the next
-       one's may be less. */
+    /* Without entries, nothing is lost by beginning to listen at the last change that the answer has. Not at its as_of:
+     * the next one's may be less. */
     struct node *old = node_find(l1, key);
     if (standing->uses == 1 && changed > standing->moves.last)
         moves_init(&standing->moves, changed);

@@ -38,7 +38,8 @@ void l2_name(const struct crypto_key *key, struct slice scope, struct slice quer
     text_base64url_encode(hash, sizeof(hash), out);
 }
 
-static void mac_make(const struct crypto_key *key, const char *name, struct slice bytes, uint8_t out[static CRYPTO_MAC_SIZE])
+static void mac_make(const struct crypto_key *key, const char *name, struct slice bytes,
+                     uint8_t out[static CRYPTO_MAC_SIZE])
 {
     struct buf text;
 
@@ -49,7 +50,8 @@ static void mac_make(const struct crypto_key *key, const char *name, struct slic
     buf_done(&text);
 }
 
-bool l2_encode(const struct crypto_key *key, const char *name, const struct l2_value *value, struct slice body, struct buf *out)
+bool l2_encode(const struct crypto_key *key, const char *name, const struct l2_value *value, struct slice body,
+               struct buf *out)
 {
     uint8_t head[HEAD_SIZE] = {'L', '2', FORMAT}, mac[CRYPTO_MAC_SIZE];
     int64_t took_ms = value->took_ms < TOOK_MS_MAX ? value->took_ms : TOOK_MS_MAX;
@@ -75,16 +77,16 @@ bool l2_encode(const struct crypto_key *key, const char *name, const struct l2_v
     return !out->is_overflown;
 }
 
-bool l2_decode(const struct crypto_key *key, const char *name, struct slice bytes, struct l2_value *ret_value, struct buf *body,
-               struct slice *ret_brotli)
+bool l2_decode(const struct crypto_key *key, const char *name, struct slice bytes, struct l2_value *ret_value,
+               struct buf *body, struct slice *ret_brotli)
 {
     const uint8_t *at = (const uint8_t *)bytes.data;
     uint8_t mac[CRYPTO_MAC_SIZE];
 
     buf_init(body, L2_BODY_BYTES_MAX + 1);
     *ret_brotli = (struct slice){bytes.data, 0};
-    if (bytes.size < HEAD_SIZE + CRYPTO_MAC_SIZE || bytes.size > HEAD_SIZE + L2_BODY_BYTES_MAX + CRYPTO_MAC_SIZE || at[0] != 'L' ||
-        at[1] != '2' || at[2] != FORMAT)
+    if (bytes.size < HEAD_SIZE + CRYPTO_MAC_SIZE || bytes.size > HEAD_SIZE + L2_BODY_BYTES_MAX + CRYPTO_MAC_SIZE ||
+        at[0] != 'L' || at[1] != '2' || at[2] != FORMAT)
         return false;
     struct slice signed_part = {bytes.data, bytes.size - CRYPTO_MAC_SIZE};
     struct slice coded = {bytes.data + HEAD_SIZE, signed_part.size - HEAD_SIZE};

@@ -11,8 +11,8 @@
  *        body, coded
  *        MAC (16)       over the value's name and all before it
  *
- * All big-endian. The MAC's key comes from the servers' secret: what is cut off, damaged, put under another name or made by
- * somebody else is no value. Pure memory, any thread.
+ * All big-endian. The MAC's key comes from the servers' secret: what is cut off, damaged, put under another name or
+ * made by somebody else is no value. Pure memory, any thread.
  */
 #ifndef CACHE_L2_H
 #define CACHE_L2_H
@@ -36,23 +36,27 @@ struct l2_value {
     struct l2_nonce nonces[L2_TAGS];
 };
 
-/* The name of an answer: a keyed hash of `scope` (what else it depends on: version, epoch, …) and the canonical query. Text. */
+/* The name of an answer: a keyed hash of `scope` (what else it depends on: version, epoch, …) and the canonical query.
+ * Text. */
 void l2_name(const struct crypto_key *key, struct slice scope, struct slice query, char out[static L2_NAME_SIZE + 1]);
 
 /* False: the body is too long to be kept. out: initialised here, the caller's. */
-bool l2_encode(const struct crypto_key *key, const char *name, const struct l2_value *value, struct slice body, struct buf *out);
-/* False: it is no value of this name. body: initialised here, the caller's; empty then. *ret_brotli: the body's compressed form, within
- * `bytes`; size 0: it has none. */
-bool l2_decode(const struct crypto_key *key, const char *name, struct slice bytes, struct l2_value *ret_value, struct buf *body,
-               struct slice *ret_brotli);
+bool l2_encode(const struct crypto_key *key, const char *name, const struct l2_value *value, struct slice body,
+               struct buf *out);
+/* False: it is no value of this name. body: initialised here, the caller's; empty then. *ret_brotli: the body's
+ * compressed form, within `bytes`; size 0: it has none. */
+bool l2_decode(const struct crypto_key *key, const char *name, struct slice bytes, struct l2_value *ret_value,
+               struct buf *body, struct slice *ret_brotli);
 
 /*
- * Should this reader fetch it again before it expires? XFetch (Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic
- * Cache Stampede Prevention", VLDB 2015): the nearer the end and the longer the fetch, the likelier; chance: in (0, 1].
+ * Should this reader fetch it again before it expires? XFetch (Vattani, Chierichetti and Lowenstein, "Optimal
+ * Probabilistic Cache Stampede Prevention", VLDB 2015): the nearer the end and the longer the fetch, the likelier;
+ * chance: in (0, 1].
  */
 bool l2_is_due(const struct l2_value *value, int64_t now_ms, double chance);
 
-/* How long a value lives: up to a fifth less than the setting, so that what was kept together does not expire together. */
+/* How long a value lives: up to a fifth less than the setting, so that what was kept together does not expire
+ * together. */
 int64_t l2_ttl_ms(int64_t ttl_ms, double chance);
 
 #endif

@@ -79,7 +79,8 @@ static bool ring_touches(const struct moves *moves, const struct span *span, int
         int at = (moves->ring_next - i + MOVES_RING) % MOVES_RING;
         if (moves->ring[at].version <= version)
             return false;
-        if (moves->ring[at].low <= span->high && (moves->ring[at].high == UINT32_MAX || moves->ring[at].high >= span->low))
+        if (moves->ring[at].low <= span->high &&
+            (moves->ring[at].high == UINT32_MAX || moves->ring[at].high >= span->low))
             return true;
     }
     return false;
@@ -91,10 +92,13 @@ bool moves_touch(const struct moves *moves, const struct span *span, int64_t ver
         return false;
     if (version < moves->base && !fault_is("base"))
         return true;
-    /* A total that came back to what it was is touched all the same: whoever saw it meanwhile has another copy, of a later date. */
-    if (moves->opened > version && ((span->is_of_absence && !fault_is("absence")) || (span->is_of_total && !fault_is("total"))))
+    /* A total that came back to what it was is touched all the same: whoever saw it meanwhile has another copy, of a
+     * later date. */
+    if (moves->opened > version &&
+        ((span->is_of_absence && !fault_is("absence")) || (span->is_of_total && !fault_is("total"))))
         return true;
     if (span->low > span->high || lowest_after(moves, version) > span->high)
         return false;
-    return (version < moves->ring_from && !fault_is("past-ring")) || (ring_touches(moves, span, version) && !fault_is("ring"));
+    return (version < moves->ring_from && !fault_is("past-ring")) ||
+           (ring_touches(moves, span, version) && !fault_is("ring"));
 }

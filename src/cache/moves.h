@@ -1,9 +1,9 @@
 /*
  * moves.h -- the recent changes of one standing, and which cached answers they leave true.
  *
- * A move from rank a to rank b changes the ranks between the two and no other; an insertion at b all from b on; a removal
- * at a all from a on. So an answer made at version v from the ranks [low, high] holds as long as no change after v touched
- * one of them. Two structures of fixed size answer that:
+ * A move from rank a to rank b changes the ranks between the two and no other; an insertion at b all from b on; a
+ * removal at a all from a on. So an answer made at version v from the ranks [low, high] holds as long as no change
+ * after v touched one of them. Two structures of fixed size answer that:
  *
  *   ring    the last MOVES_RING intervals, to be looked through: exact, for the recent past
  *   stack   for every version v, the lowest rank touched after v: the suffix minima, kept as a monotonic stack. A page at
@@ -37,9 +37,9 @@ struct move {
 };
 
 struct moves {
-    int64_t base;   /* all changes after this version are known */
-    int64_t last;   /* the newest change */
-    int64_t opened; /* the newest version at which an entry came or went */
+    int64_t base;      /* all changes after this version are known */
+    int64_t last;      /* the newest change */
+    int64_t opened;    /* the newest version at which an entry came or went */
     int64_t ring_from; /* all changes after this version are in the ring */
     int ring_count, ring_next;
     int stack_count;

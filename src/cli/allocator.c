@@ -1,9 +1,10 @@
 /*
- * allocator.c -- malloc, calloc and realloc of the whole program, libraries included: the C library's own, tried again when the
- * reserve of base/memory.h makes room. (The manual of the GNU C library, "Replacing malloc", allows a program to have its own.)
+ * allocator.c -- malloc, calloc and realloc of the whole program, libraries included: the C library's own, tried again
+ * when the reserve of base/memory.h makes room. (The manual of the GNU C library, "Replacing malloc", allows a program
+ * to have its own.)
  *
- * A build with -Dfaults=true lets a test make them fail: LADDER_FAULT_MEMORY names a file of `struct injected`, which both
- * sides map. Sanitizers bring their own allocator: nothing of this is in their builds.
+ * A build with -Dfaults=true lets a test make them fail: LADDER_FAULT_MEMORY names a file of `struct injected`, which
+ * both sides map. Sanitizers bring their own allocator: nothing of this is in their builds.
  */
 #include <stdlib.h>
 

@@ -80,8 +80,9 @@ static bool stats_print(struct kvb *kv, struct error *error)
         return false;
     const char *text = kvb_text(reply).data;
     const char *policy = strstr(text, "maxmemory_policy:");
-    printf("redis: %lld bytes used, %lld at most (0: no limit), %.*s, %lld keys evicted, %lld expired\n", (long long)info_read(text, "\nused_memory:"),
-           (long long)info_read(text, "\nmaxmemory:"), policy ? (int)strcspn(policy + 17, "\r\n") : 0, policy ? policy + 17 : "",
+    printf("redis: %lld bytes used, %lld at most (0: no limit), %.*s, %lld keys evicted, %lld expired\n",
+           (long long)info_read(text, "\nused_memory:"), (long long)info_read(text, "\nmaxmemory:"),
+           policy ? (int)strcspn(policy + 17, "\r\n") : 0, policy ? policy + 17 : "",
            (long long)info_read(text, "\nevicted_keys:"), (long long)info_read(text, "\nexpired_keys:"));
     kvb_reply_free(&reply);
     return true;
@@ -101,7 +102,8 @@ int cmd_cache(int argc, char **argv)
     if (!command_start(&argc, argv, usage, options, &settings, &status))
         return status;
     const char *verb = argc == 2 ? argv[1] : "";
-    bool is_purge = strcmp(verb, "purge") == 0 && tag && tag_is_valid(tag), is_stats = strcmp(verb, "stats") == 0 && !tag;
+    bool is_purge = strcmp(verb, "purge") == 0 && tag && tag_is_valid(tag),
+         is_stats = strcmp(verb, "stats") == 0 && !tag;
     if (!is_purge && !is_stats) {
         fprintf(stderr, "usage: ladder %s\n", usage);
         return EXIT_USAGE;

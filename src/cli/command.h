@@ -15,11 +15,11 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef int command_fn(int argc, char **argv);
-command_fn cmd_cache, cmd_config, cmd_db, cmd_export, cmd_game, cmd_import, cmd_key, cmd_migrate, cmd_partitions, cmd_purge, cmd_refresh,
-    cmd_roll, cmd_routes, cmd_serve, cmd_servers, cmd_snapshot, cmd_warm, cmd_work;
+command_fn cmd_cache, cmd_config, cmd_db, cmd_export, cmd_game, cmd_import, cmd_key, cmd_migrate, cmd_partitions,
+    cmd_purge, cmd_refresh, cmd_roll, cmd_routes, cmd_serve, cmd_servers, cmd_snapshot, cmd_warm, cmd_work;
 
-/* One option of a command: `--name VALUE`, or a flag when text is NULL and flag is not. Given twice, the last counts; an
- * option that may be given several times has that many rows, one behind the other, and fills them in turn. */
+/* One option of a command: `--name VALUE`, or a flag when text is NULL and flag is not. Given twice, the last counts;
+ * an option that may be given several times has that many rows, one behind the other, and fills them in turn. */
 struct option_row {
     const char *name;
     const char **text;
@@ -28,10 +28,11 @@ struct option_row {
 
 /*
  * Takes the options (and --config FILE, --help) out of argv, which then holds the command's other words, argv[0] the
- * command's name. Loads the settings. Returns false after printing what is wrong or the help; *ret_status says how to exit.
+ * command's name. Loads the settings. Returns false after printing what is wrong or the help; *ret_status says how to
+ * exit.
  */
-bool command_start(int *argc, char **argv, const char *usage, const struct option_row *options, struct settings *settings,
-                   int *ret_status);
+bool command_start(int *argc, char **argv, const char *usage, const struct option_row *options,
+                   struct settings *settings, int *ret_status);
 
 /* The file that the settings were read from; NULL: none. */
 const char *command_config(void);

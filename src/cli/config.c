@@ -61,7 +61,7 @@ bool setting_check(const char *section, const char *name, const char *value, str
         bool (*check)(const char *text, struct error *error);
     } checks[] = {
         {"server", "listen", address_check}, {"database", "url", server_check}, {"redis", "url", redis_check},
-        {"cache", "l2_url", l2_check},    {"edge", "servers", edge_check},         {"log", "level", level_check},
+        {"cache", "l2_url", l2_check},       {"edge", "servers", edge_check},   {"log", "level", level_check},
     };
 
     error->code = ERROR_NONE;

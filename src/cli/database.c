@@ -41,18 +41,21 @@ bool command_servers(const struct settings *s, struct db_settings *out, struct e
         .retry_percent = (int)s->database_retry_percent,
     };
     if (!choice_parse(slice_of(s->database_balance), &out->balance))
-        return error_set(error, ERROR_CONFIG,
-                         "database.balance: \"%.40s\" is none (allowed: round_robin, least_connections, weighted, client_hash, latency)",
-                         s->database_balance);
+        return error_set(
+            error, ERROR_CONFIG,
+            "database.balance: \"%.40s\" is none (allowed: round_robin, least_connections, weighted, client_hash, latency)",
+            s->database_balance);
     if (strlen(s->database_zone) >= sizeof(out->zone))
-        return error_set(error, ERROR_CONFIG, "database.zone: the name is too long (allowed: up to %zu bytes)", sizeof(out->zone) - 1);
+        return error_set(error, ERROR_CONFIG, "database.zone: the name is too long (allowed: up to %zu bytes)",
+                         sizeof(out->zone) - 1);
     strcpy(out->zone, s->database_zone);
     for (size_t i = 0; i < ARRAY_SIZE(commits); i++)
         is_commit = is_commit || strcmp(s->database_synchronous_commit, commits[i]) == 0;
     if (!is_commit)
-        return error_set(error, ERROR_CONFIG,
-                         "database.synchronous_commit: \"%.40s\" is none (allowed: local, remote_write, on, remote_apply, or empty)",
-                         s->database_synchronous_commit);
+        return error_set(
+            error, ERROR_CONFIG,
+            "database.synchronous_commit: \"%.40s\" is none (allowed: local, remote_write, on, remote_apply, or empty)",
+            s->database_synchronous_commit);
     snprintf(out->synchronous_commit, sizeof(out->synchronous_commit), "%.15s", s->database_synchronous_commit);
     for (size_t i = 0; i < s->database_replicas.count; i++)
         replicas[i] = s->database_replicas.items[i];

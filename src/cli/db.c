@@ -1,6 +1,6 @@
 /*
- * db.c -- `ladder db`: how PostgreSQL carries out our statements, and what its indexes are like. It changes nothing unless it is
- * told to (`analyze --apply`).
+ * db.c -- `ladder db`: how PostgreSQL carries out our statements, and what its indexes are like. It changes nothing
+ * unless it is told to (`analyze --apply`).
  */
 #include <stdio.h>
 #include <string.h>
@@ -32,25 +32,27 @@ static void literal(struct buf *buf, const char *value)
 }
 
 /*
- * The plan's lines, in a transaction that the caller rolls back. values: of the parameters; count 0 although it has some: the plan for
- * any (then it can't be carried out).
+ * The plan's lines, in a transaction that the caller rolls back. values: of the parameters; count 0 although it has
+ * some: the plan for any (then it can't be carried out).
  */
-static bool plan_read(struct dbb *db, enum statement statement, size_t count, char *const *values, bool runs, struct dbb_result **ret_plan,
-                      struct error *error)
+static bool plan_read(struct dbb *db, enum statement statement, size_t count, char *const *values, bool runs,
+                      struct dbb_result **ret_plan, struct error *error)
 {
     struct dbb_result *types;
     struct buf text;
 
     buf_init(&text, TEXT_BYTES_MAX);
     buf_printf(&text, "deallocate all; prepare ladder_db as %s", statement_text(statement));
-    bool is_ok = dbb_script(db, text.data, error) &&
-                 dbb_query(db, "select cardinality(parameter_types) from pg_prepared_statements where name = 'ladder_db'", 0, NULL, &types, error);
+    bool is_ok =
+        dbb_script(db, text.data, error) &&
+        dbb_query(db, "select cardinality(parameter_types) from pg_prepared_statements where name = 'ladder_db'", 0,
+                  NULL, &types, error);
     if (is_ok) {
         size_t wanted = (size_t)dbb_int64(types, 0, 0);
         dbb_result_free(&types);
         if (count != wanted && (count > 0 || runs))
-            is_ok = error_set(error, ERROR_INVALID_PARAMETER, "%s has %zu parameters, not %zu: %.150s", statement_name(statement), wanted, count,
-                              statement_text(statement));
+            is_ok = error_set(error, ERROR_INVALID_PARAMETER, "%s has %zu parameters, not %zu: %.150s",
+                              statement_name(statement), wanted, count, statement_text(statement));
         buf_reset(&text);
         buf_printf(&text, "explain %s execute ladder_db", runs ? "(analyze, buffers)" : "");
         for (size_t i = 0; i < wanted && is_ok; i++) {
@@ -58,14 +60,19 @@ static bool plan_read(struct dbb *db, enum statement statement, size_t count, ch
             literal(&text, count ? values[i] : "null");
         }
         buf_append_text(&text, wanted ? ")" : "");
-        is_ok = is_ok && dbb_script(db, count ? "set local plan_cache_mode = force_custom_plan" : "set local plan_cache_mode = force_generic_plan", error) &&
+        is_ok = is_ok &&
+                dbb_script(db,
+                           count ? "set local plan_cache_mode = force_custom_plan"
+                                 : "set local plan_cache_mode = force_generic_plan",
+                           error) &&
                 dbb_query(db, text.data, 0, NULL, ret_plan, error);
     }
     buf_done(&text);
     return is_ok;
 }
 
-static bool explain_one(struct dbb *db, const char *name, size_t count, char *const *values, bool runs, struct error *error)
+static bool explain_one(struct dbb *db, const char *name, size_t count, char *const *values, bool runs,
+                        struct error *error)
 {
     struct dbb_result *plan;
 
@@ -83,7 +90,8 @@ static bool explain_one(struct dbb *db, const char *name, size_t count, char *co
         dbb_rollback(db);
         return is_ok;
     }
-    return error_set(error, ERROR_INVALID_PARAMETER, "there is no statement \"%.60s\": `ladder db explain` lists them", name);
+    return error_set(error, ERROR_INVALID_PARAMETER, "there is no statement \"%.60s\": `ladder db explain` lists them",
+                     name);
 }
 
 /* One line: the cost of a plan for any parameters, and what it would read from end to end. */
@@ -132,9 +140,9 @@ static bool indexes_print(struct dbb *db, struct error *error)
     printf("%-48s %-28s %6s %10s %12s %5s\n", "index", "table", "parts", "MiB", "scans", "air");
     for (size_t i = 0; i < dbb_rows(result); i++) {
         bool is_unused = dbb_int64(result, i, 4) == 0 && !dbb_bool(result, i, 7);
-        printf("%-48s %-28s %6s %10.1f %12s %4s%%%s%s\n", dbb_text(result, i, 0), dbb_text(result, i, 1), dbb_text(result, i, 2),
-               (double)dbb_int64(result, i, 3) / (1 << 20), dbb_text(result, i, 4), dbb_text(result, i, 5), is_unused ? "  unused" : "",
-               dbb_bool(result, i, 6) ? "" : "  not valid");
+        printf("%-48s %-28s %6s %10.1f %12s %4s%%%s%s\n", dbb_text(result, i, 0), dbb_text(result, i, 1),
+               dbb_text(result, i, 2), (double)dbb_int64(result, i, 3) / (1 << 20), dbb_text(result, i, 4),
+               dbb_text(result, i, 5), is_unused ? "  unused" : "", dbb_bool(result, i, 6) ? "" : "  not valid");
     }
     dbb_result_free(&result);
     return true;
@@ -182,14 +190,16 @@ static bool slow_print(struct dbb *db, struct error *error)
         return false;
     bool is_there = dbb_rows(there) > 0;
     /* Its columns can't be prepared for where it is not there. */
-    snprintf(query, sizeof(query),
-             "select query, calls, total_exec_time, mean_exec_time, max_exec_time, rows from %s.pg_stat_statements "
-             "where dbid = (select oid from pg_database where datname = current_database()) order by total_exec_time desc limit %d",
-             is_there ? dbb_text(there, 0, 0) : "", SLOW_ROWS);
+    snprintf(
+        query, sizeof(query),
+        "select query, calls, total_exec_time, mean_exec_time, max_exec_time, rows from %s.pg_stat_statements "
+        "where dbid = (select oid from pg_database where datname = current_database()) order by total_exec_time desc limit %d",
+        is_there ? dbb_text(there, 0, 0) : "", SLOW_ROWS);
     dbb_result_free(&there);
     if (!is_there)
-        return error_set(error, ERROR_CONFIG,
-                         "pg_stat_statements is not there: put it into shared_preload_libraries, then `create extension pg_stat_statements`");
+        return error_set(
+            error, ERROR_CONFIG,
+            "pg_stat_statements is not there: put it into shared_preload_libraries, then `create extension pg_stat_statements`");
     if (!dbb_query(db, query, 0, NULL, &result, error))
         return false;
     printf("%12s %12s %10s %10s %12s  %s\n", "calls", "total ms", "mean ms", "max ms", "rows", "statement");
@@ -201,7 +211,8 @@ static bool slow_print(struct dbb *db, struct error *error)
         double times[3];
         for (size_t t = 0; t < 3; t++)
             text_parse_decimal((struct slice){dbb_text(result, i, 2 + t), dbb_size(result, i, 2 + t)}, &times[t]);
-        printf("%12s %12.1f %10.3f %10.3f %12s  %s\n", dbb_text(result, i, 1), times[0], times[1], times[2], dbb_text(result, i, 5), shown);
+        printf("%12s %12.1f %10.3f %10.3f %12s  %s\n", dbb_text(result, i, 1), times[0], times[1], times[2],
+               dbb_text(result, i, 5), shown);
     }
     dbb_result_free(&result);
     return true;
@@ -214,24 +225,29 @@ int cmd_db(int argc, char **argv)
     static struct settings settings;
     bool runs = false, applies = false;
     const char *air = "30";
-    const struct option_row options[] = {{"run", NULL, &runs}, {"apply", NULL, &applies}, {"air", &air, NULL}, {NULL, NULL, NULL}};
+    const struct option_row options[] = {
+        {"run", NULL, &runs}, {"apply", NULL, &applies}, {"air", &air, NULL}, {NULL, NULL, NULL}};
     struct error error;
     int64_t air_percent;
     int status;
 
-    if (!command_start(&argc, argv,
-                       "db explain                              every statement of ours: its cost, and what it reads whole\n"
-                       "       ladder db explain STATEMENT [VALUE…] [--run]   its plan, for these values; with --run carried out, and undone\n"
-                       "       ladder db indexes                              size, use and air of the indexes\n"
-                       "       ladder db analyze [--air PERCENT] [--apply]    what would do it good; with --apply, does it\n"
-                       "       ladder db slow                                 what took most of the time (pg_stat_statements)",
-                       options, &settings, &status))
+    if (!command_start(
+            &argc, argv,
+            "db explain                              every statement of ours: its cost, and what it reads whole\n"
+            "       ladder db explain STATEMENT [VALUE…] [--run]   its plan, for these values; with --run carried out, and undone\n"
+            "       ladder db indexes                              size, use and air of the indexes\n"
+            "       ladder db analyze [--air PERCENT] [--apply]    what would do it good; with --apply, does it\n"
+            "       ladder db slow                                 what took most of the time (pg_stat_statements)",
+            options, &settings, &status))
         return status;
     const char *what = argc > 1 ? argv[1] : "";
     bool explains = strcmp(what, "explain") == 0, analyzes = strcmp(what, "analyze") == 0;
-    if ((argc > 2 && !explains) || (!explains && !analyzes && strcmp(what, "indexes") != 0 && strcmp(what, "slow") != 0) ||
+    if ((argc > 2 && !explains) ||
+        (!explains && !analyzes && strcmp(what, "indexes") != 0 && strcmp(what, "slow") != 0) ||
         !text_parse_int64(slice_of(air), &air_percent) || air_percent < 1 || air_percent > 99) {
-        fprintf(stderr, "usage: ladder db explain [STATEMENT [VALUE…] [--run]] | indexes | analyze [--air 1 to 99] [--apply] | slow\n");
+        fprintf(
+            stderr,
+            "usage: ladder db explain [STATEMENT [VALUE…] [--run]] | indexes | analyze [--air 1 to 99] [--apply] | slow\n");
         return EXIT_USAGE;
     }
     struct dbb *db = command_database(&settings, "ladder db", &error);

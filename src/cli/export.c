@@ -12,7 +12,8 @@
 #include "cli/command.h"
 #include "db/statements.h"
 
-struct export {
+struct export
+{
     struct board board; /* only what decodes a key */
     bool is_ndjson;
     int64_t rank;
@@ -24,7 +25,8 @@ static void csv_text(struct buf *buf, struct slice text)
     bool is_plain = !text.size || !(text.data[0] == ' ');
 
     for (size_t i = 0; i < text.size; i++)
-        is_plain = is_plain && text.data[i] != '"' && text.data[i] != ',' && text.data[i] != '\n' && text.data[i] != '\r';
+        is_plain =
+            is_plain && text.data[i] != '"' && text.data[i] != ',' && text.data[i] != '\n' && text.data[i] != '\r';
     if (is_plain) {
         buf_append_slice(buf, text);
         return;
@@ -44,7 +46,8 @@ static bool on_row(void *context, const struct dbb_field *fields, size_t count, 
     struct export *export = context;
     struct buf *line = &export->line;
     struct sort_key key = {dbb_field_int64(&fields[1]), dbb_field_int64(&fields[2]), dbb_field_int64(&fields[3])};
-    struct slice player = {fields[0].data, (size_t)fields[0].size}, metadata = {fields[4].data, fields[4].size < 0 ? 0 : (size_t)fields[4].size};
+    struct slice player = {fields[0].data, (size_t)fields[0].size},
+                 metadata = {fields[4].data, fields[4].size < 0 ? 0 : (size_t)fields[4].size};
     char at[CLOCK_TEXT_MAX];
 
     ASSERT(count == 5);
@@ -75,7 +78,8 @@ static bool on_row(void *context, const struct dbb_field *fields, size_t count, 
         buf_append_byte(line, ',');
         csv_text(line, player);
         clock_format(board_achieved_us(&export->board, &key), at);
-        buf_printf(line, ",%lld,%lld,%s,", (long long)board_score(&export->board, &key), (long long)board_subscore(&export->board, &key), at);
+        buf_printf(line, ",%lld,%lld,%s,", (long long)board_score(&export->board, &key),
+                   (long long)board_subscore(&export->board, &key), at);
         csv_text(line, metadata);
     }
     buf_append_byte(line, '\n');
@@ -84,8 +88,8 @@ static bool on_row(void *context, const struct dbb_field *fields, size_t count, 
     return true;
 }
 
-static bool standing_export(struct export *export, struct dbb *db, int64_t board_id, const char *window, const char *period, const char *facet,
-                            struct error *error)
+static bool standing_export(struct export *export, struct dbb *db, int64_t board_id, const char *window,
+                            const char *period, const char *facet, struct error *error)
 {
     char board[24], query[512];
     const char *parameters[] = {board, window, period, facet};
@@ -98,10 +102,11 @@ static bool standing_export(struct export *export, struct dbb *db, int64_t board
     if (is_there) {
         score_order_parse(slice_of(dbb_text(result, 0, 3)), &export->board.ordering);
         tie_rule_parse(slice_of(dbb_text(result, 0, 4)), &export->board.tie);
-        snprintf(query, sizeof(query),
-                 "select player, k1, k2, k3, metadata::text from ladder.entry where window_kind = '%s' and period_start = '%s' "
-                 "and period_id = %s and not removed order by k1, k2, k3, player",
-                 dbb_text(result, 0, 1), dbb_text(result, 0, 2), dbb_text(result, 0, 0));
+        snprintf(
+            query, sizeof(query),
+            "select player, k1, k2, k3, metadata::text from ladder.entry where window_kind = '%s' and period_start = '%s' "
+            "and period_id = %s and not removed order by k1, k2, k3, player",
+            dbb_text(result, 0, 1), dbb_text(result, 0, 2), dbb_text(result, 0, 0));
     }
     dbb_result_free(&result);
     if (!is_there)
@@ -117,29 +122,33 @@ int cmd_export(int argc, char **argv)
 {
     static struct settings settings;
     const char *game = NULL, *board = NULL, *window = NULL, *period = "current", *facet = "", *format = "csv";
-    const struct option_row options[] = {{"game", &game, NULL},     {"board", &board, NULL},   {"window", &window, NULL},
-                                         {"period", &period, NULL}, {"facet", &facet, NULL},   {"format", &format, NULL},
+    const struct option_row options[] = {{"game", &game, NULL},     {"board", &board, NULL}, {"window", &window, NULL},
+                                         {"period", &period, NULL}, {"facet", &facet, NULL}, {"format", &format, NULL},
                                          {NULL, NULL, NULL}};
     static struct export export;
     struct error error;
     int64_t board_id;
     int status;
 
-    if (!command_start(&argc, argv,
-                       "export --game G --board B [--window W] [--period current|previous|FIRST-INSTANT] [--facet NAME:VALUE]\n"
-                       "                     [--format csv|ndjson]\n\n"
-                       "Writes a standing to standard output, best first.",
-                       options, &settings, &status))
+    if (!command_start(
+            &argc, argv,
+            "export --game G --board B [--window W] [--period current|previous|FIRST-INSTANT] [--facet NAME:VALUE]\n"
+            "                     [--format csv|ndjson]\n\n"
+            "Writes a standing to standard output, best first.",
+            options, &settings, &status))
         return status;
     export.is_ndjson = strcmp(format, "ndjson") == 0;
     if (argc != 1 || !game || !board || (!export.is_ndjson && strcmp(format, "csv") != 0)) {
-        fprintf(stderr, "usage: ladder export --game G --board B [--window W] [--period P] [--facet F] [--format csv|ndjson]\n");
+        fprintf(
+            stderr,
+            "usage: ladder export --game G --board B [--window W] [--period P] [--facet F] [--format csv|ndjson]\n");
         return EXIT_USAGE;
     }
     signal(SIGPIPE, SIG_DFL); /* `| head` is no failure */
     buf_init(&export.line, 65536);
     struct dbb *db = command_database(&settings, "ladder export", &error);
-    bool is_ok = db && command_board(db, game, board, &board_id, &error) && standing_export(&export, db, board_id, window, period, facet, &error);
+    bool is_ok = db && command_board(db, game, board, &board_id, &error) &&
+                 standing_export(&export, db, board_id, window, period, facet, &error);
     dbb_close(&db);
     buf_done(&export.line);
     return is_ok ? EXIT_DONE : command_fail(&error);

@@ -10,8 +10,10 @@ static bool game_create(struct dbb *db, const char *name, struct error *error)
     struct dbb_result *result;
 
     if (!name_is_valid(slice_of(name)))
-        return error_set(error, ERROR_INVALID_PARAMETER, "a game's name is a letter or digit, then up to 63 of letters, digits, '.', '_', '-'");
-    if (!dbb_query(db, "insert into ladder.game (name) values ($1) on conflict do nothing returning id", 1, &name, &result, error))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "a game's name is a letter or digit, then up to 63 of letters, digits, '.', '_', '-'");
+    if (!dbb_query(db, "insert into ladder.game (name) values ($1) on conflict do nothing returning id", 1, &name,
+                   &result, error))
         return false;
     printf(dbb_rows(result) ? "created %s\n" : "%s exists\n", name);
     dbb_result_free(&result);
@@ -22,7 +24,10 @@ static bool game_list(struct dbb *db, struct error *error)
 {
     struct dbb_result *result;
 
-    if (!dbb_query(db, "select name, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from ladder.game order by name", 0, NULL, &result, error))
+    if (!dbb_query(
+            db,
+            "select name, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from ladder.game order by name",
+            0, NULL, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result); i++)
         printf("%s\t%s\n", dbb_text(result, i, 0), dbb_text(result, i, 1));
@@ -46,16 +51,19 @@ static bool is_webhook(int argc, char **argv)
 {
     return argc >= 4 && strcmp(argv[1], "webhook") == 0 &&
            (strcmp(argv[2], "set") == 0 ? argc == 5
-                                        : argc == 4 && (strcmp(argv[2], "show") == 0 || strcmp(argv[2], "clear") == 0 || strcmp(argv[2], "test") == 0));
+                                        : argc == 4 && (strcmp(argv[2], "show") == 0 || strcmp(argv[2], "clear") == 0 ||
+                                                        strcmp(argv[2], "test") == 0));
 }
 
-#define USAGE "game create NAME | game list | game webhook set NAME URL [--top N] [--secret whsec_…] | game webhook show|clear|test NAME"
+#define USAGE                                                                                                          \
+    "game create NAME | game list | game webhook set NAME URL [--top N] [--secret whsec_…] | game webhook show|clear|test NAME"
 
 int cmd_game(int argc, char **argv)
 {
     static struct settings settings;
     struct webhook_options webhook_options = {NULL, NULL};
-    const struct option_row options[] = {{"top", &webhook_options.top, NULL}, {"secret", &webhook_options.secret, NULL}, {NULL, NULL, NULL}};
+    const struct option_row options[] = {
+        {"top", &webhook_options.top, NULL}, {"secret", &webhook_options.secret, NULL}, {NULL, NULL, NULL}};
     struct error error;
     int status;
 

@@ -1,6 +1,6 @@
 /*
- * game_webhook.h -- `ladder game webhook …`: where a game wants to be told of its closed periods. Each prints its outcome, or fills
- * *error.
+ * game_webhook.h -- `ladder game webhook …`: where a game wants to be told of its closed periods. Each prints its
+ * outcome, or fills *error.
  */
 #ifndef CLI_GAME_WEBHOOK_H
 #define CLI_GAME_WEBHOOK_H
@@ -12,7 +12,8 @@ struct webhook_options {
 };
 
 /* Prints the secret when it is new: it is shown this once. */
-bool game_webhook_set(struct dbb *db, const char *game, const char *url, const struct webhook_options *options, struct error *error);
+bool game_webhook_set(struct dbb *db, const char *game, const char *url, const struct webhook_options *options,
+                      struct error *error);
 /* The URL, and the last deliveries. */
 bool game_webhook_show(struct dbb *db, const char *game, struct error *error);
 /* With what was not delivered yet. */

@@ -141,7 +141,8 @@ static bool rows_import(struct import *import, struct error *error)
 }
 
 /* A row with a facet that the board does not have would be refused, and the file be in. */
-static bool facets_check(const struct import *import, struct dbb *db, const char *game, const char *board, struct error *error)
+static bool facets_check(const struct import *import, struct dbb *db, const char *game, const char *board,
+                         struct error *error)
 {
     const char *parameters[] = {game, board};
     struct dbb_result *result;
@@ -168,8 +169,7 @@ static bool lanes_open(struct import *import, const struct settings *settings, c
 {
     struct dbb *db = command_database(settings, "ladder import", error);
     int64_t board_id;
-    bool is_ok = db && command_board(db, game, board, &board_id, error) &&
-                 facets_check(import, db, game, board, error);
+    bool is_ok = db && command_board(db, game, board, &board_id, error) && facets_check(import, db, game, board, error);
 
     dbb_close(&db);
     import->rows_done = INT64_MAX;

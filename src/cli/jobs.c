@@ -1,6 +1,6 @@
 /*
- * jobs.c -- `ladder roll`, `ladder partitions`, `ladder snapshot`, `ladder purge`: the worker's jobs once, from cron or by hand. One line says
- * what came of it.
+ * jobs.c -- `ladder roll`, `ladder partitions`, `ladder snapshot`, `ladder purge`: the worker's jobs once, from cron or
+ * by hand. One line says what came of it.
  */
 #include <stdio.h>
 
@@ -32,23 +32,26 @@ static int once(int argc, char **argv, const char *usage, const struct job *job,
 
 int cmd_roll(int argc, char **argv)
 {
-    return once(argc, argv, "roll [--config FILE]\n\nOpens the coming periods and closes those that ended, once.", &roll_job,
-                "periods opened or closed");
+    return once(argc, argv, "roll [--config FILE]\n\nOpens the coming periods and closes those that ended, once.",
+                &roll_job, "periods opened or closed");
 }
 
 int cmd_partitions(int argc, char **argv)
 {
-    return once(argc, argv, "partitions [--config FILE]\n\nMakes the coming partitions and drops expired ones, once.", &partitions_job,
-                "partitions made or dropped");
+    return once(argc, argv, "partitions [--config FILE]\n\nMakes the coming partitions and drops expired ones, once.",
+                &partitions_job, "partitions made or dropped");
 }
 
 int cmd_snapshot(int argc, char **argv)
 {
-    return once(argc, argv, "snapshot [--config FILE]\n\nNotes the standings whose midnight has come, once.", &snapshot_job, "places noted");
+    return once(argc, argv, "snapshot [--config FILE]\n\nNotes the standings whose midnight has come, once.",
+                &snapshot_job, "places noted");
 }
 
 int cmd_purge(int argc, char **argv)
 {
-    return once(argc, argv, "purge [--config FILE]\n\nDeletes old idempotency keys, tombstones and runs, and what deleted boards left, once.",
-                &purge_job, "rows deleted");
+    return once(
+        argc, argv,
+        "purge [--config FILE]\n\nDeletes old idempotency keys, tombstones and runs, and what deleted boards left, once.",
+        &purge_job, "rows deleted");
 }

@@ -34,7 +34,8 @@ static bool key_create(struct dbb *db, const char *game, const char *scope, cons
     if (!scope || !scope_parse(slice_of(scope), &parsed))
         return error_set(error, ERROR_INVALID_PARAMETER, "--scope must be admin, write or read");
     if (name && (!text_is_utf8(slice_of(name)) || text_has_control(slice_of(name)) || strlen(name) > LABEL_BYTES_MAX))
-        return error_set(error, ERROR_INVALID_PARAMETER, "--name is UTF-8 without control characters, at most %d bytes", LABEL_BYTES_MAX);
+        return error_set(error, ERROR_INVALID_PARAMETER, "--name is UTF-8 without control characters, at most %d bytes",
+                         LABEL_BYTES_MAX);
     if (!command_game(db, game, &game_id, error))
         return false;
     random_digits(id, ID_DIGITS);
@@ -45,8 +46,10 @@ static bool key_create(struct dbb *db, const char *game, const char *scope, cons
     text_hex_encode(hash, sizeof(hash), hash_text + 2);
     snprintf(game_id_text, sizeof(game_id_text), "%lld", (long long)game_id);
     const char *parameters[] = {id, game_id_text, name ? name : "", scope, hash_text};
-    if (!dbb_query(db, "insert into ladder.api_key (id, game_id, name, scope, hash) values ($1, $2, $3, $4::ladder.key_scope, $5::bytea)", 5,
-                   parameters, NULL, error))
+    if (!dbb_query(
+            db,
+            "insert into ladder.api_key (id, game_id, name, scope, hash) values ($1, $2, $3, $4::ladder.key_scope, $5::bytea)",
+            5, parameters, NULL, error))
         return false;
     printf("%s\n", key);
     return true;
@@ -62,15 +65,16 @@ static bool key_list(struct dbb *db, const char *game, struct error *error)
     if (!command_game(db, game, &game_id, error))
         return false;
     snprintf(text, sizeof(text), "%lld", (long long)game_id);
-    if (!dbb_query(db,
-                   "select k.id, k.scope, k.name, to_char(k.created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), "
-                   "coalesce(to_char(k.revoked_at at time zone 'UTC', '\"revoked \"YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), 'live') "
-                   "from ladder.api_key k where k.game_id = $1 order by k.created_at, k.id",
-                   1, parameters, &result, error))
+    if (!dbb_query(
+            db,
+            "select k.id, k.scope, k.name, to_char(k.created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), "
+            "coalesce(to_char(k.revoked_at at time zone 'UTC', '\"revoked \"YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), 'live') "
+            "from ladder.api_key k where k.game_id = $1 order by k.created_at, k.id",
+            1, parameters, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result); i++)
-        printf("%s\t%s\t%s\t%s\t%s\n", dbb_text(result, i, 0), dbb_text(result, i, 1), dbb_text(result, i, 2), dbb_text(result, i, 3),
-               dbb_text(result, i, 4));
+        printf("%s\t%s\t%s\t%s\t%s\n", dbb_text(result, i, 0), dbb_text(result, i, 1), dbb_text(result, i, 2),
+               dbb_text(result, i, 3), dbb_text(result, i, 4));
     dbb_result_free(&result);
     return true;
 }
@@ -79,7 +83,8 @@ static bool key_revoke(struct dbb *db, const char *id, struct error *error)
 {
     struct dbb_result *result;
 
-    if (!dbb_query(db, "update ladder.api_key set revoked_at = coalesce(revoked_at, now()) where id = $1 returning id", 1, &id, &result, error))
+    if (!dbb_query(db, "update ladder.api_key set revoked_at = coalesce(revoked_at, now()) where id = $1 returning id",
+                   1, &id, &result, error))
         return false;
     bool is_there = dbb_rows(result) == 1;
     dbb_result_free(&result);
@@ -93,17 +98,22 @@ int cmd_key(int argc, char **argv)
 {
     static struct settings settings;
     const char *game = NULL, *scope = NULL, *name = NULL;
-    const struct option_row options[] = {{"game", &game, NULL}, {"scope", &scope, NULL}, {"name", &name, NULL}, {NULL, NULL, NULL}};
+    const struct option_row options[] = {
+        {"game", &game, NULL}, {"scope", &scope, NULL}, {"name", &name, NULL}, {NULL, NULL, NULL}};
     struct error error;
     int status;
 
-    if (!command_start(&argc, argv, "key create --game G --scope admin|write|read [--name TEXT] | key list --game G | key revoke ID", options,
-                       &settings, &status))
+    if (!command_start(&argc, argv,
+                       "key create --game G --scope admin|write|read [--name TEXT] | key list --game G | key revoke ID",
+                       options, &settings, &status))
         return status;
     const char *verb = argc > 1 ? argv[1] : "";
-    bool is_create = strcmp(verb, "create") == 0 && argc == 2 && game, is_list = strcmp(verb, "list") == 0 && argc == 2 && game;
+    bool is_create = strcmp(verb, "create") == 0 && argc == 2 && game,
+         is_list = strcmp(verb, "list") == 0 && argc == 2 && game;
     if (!is_create && !is_list && !(strcmp(verb, "revoke") == 0 && argc == 3)) {
-        fprintf(stderr, "usage: ladder key create --game G --scope admin|write|read [--name TEXT] | key list --game G | key revoke ID\n");
+        fprintf(
+            stderr,
+            "usage: ladder key create --game G --scope admin|write|read [--name TEXT] | key list --game G | key revoke ID\n");
         return EXIT_USAGE;
     }
     struct dbb *db = command_database(&settings, "ladder key", &error);

@@ -66,7 +66,8 @@ const char *command_config(void)
     return command_path;
 }
 
-static bool option_take(const struct option_row *options, const char *name, char **argv, int argc, int *at, int *ret_status)
+static bool option_take(const struct option_row *options, const char *name, char **argv, int argc, int *at,
+                        int *ret_status)
 {
     for (int i = 0; options && options[i].name; i++) {
         if (strcmp(options[i].name, name) != 0)
@@ -90,7 +91,8 @@ static bool option_take(const struct option_row *options, const char *name, char
     return false;
 }
 
-bool command_start(int *argc, char **argv, const char *usage, const struct option_row *options, struct settings *settings, int *ret_status)
+bool command_start(int *argc, char **argv, const char *usage, const struct option_row *options,
+                   struct settings *settings, int *ret_status)
 {
     const char *config = NULL;
     int words = 1;
@@ -146,7 +148,8 @@ bool command_board(struct dbb *db, const char *game, const char *board, int64_t 
     if (is_there)
         *ret_id = dbb_int64(result, 0, 1);
     dbb_result_free(&result);
-    return is_there || error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in the game \"%s\"", board, game);
+    return is_there ||
+           error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in the game \"%s\"", board, game);
 }
 
 int main(int argc, char **argv)

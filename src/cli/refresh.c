@@ -37,8 +37,8 @@ static bool duration_parse(const char *text, int64_t *ret_ms)
     return true;
 }
 
-/* What was committed before comes into the tally first: the views are made of it. A runner that is at it began before us, and may
- * not see all of that, so we come after him; unless he takes too long. */
+/* What was committed before comes into the tally first: the views are made of it. A runner that is at it began before
+ * us, and may not see all of that, so we come after him; unless he takes too long. */
 static bool tally_catch_up(struct link *link, struct error *error)
 {
     int64_t deadline_us = clock_monotonic_us() + TALLY_WAIT_US;

@@ -117,10 +117,15 @@ static void *loop_run(void *context)
     struct serve_loop *loop = context;
     const struct settings *s = loop->settings;
     struct store_settings store = store_settings_of(s, loop->database);
-    const struct api_settings api = {
-        .secret = slice_of(s->server_secret), .spool_directory = s->server_spool_directory, .line_bytes_max = s->server_body_bytes_max,
-        .l1_bytes = s->cache_l1_bytes, .l2_url = s->cache_l2_url, .l2_ttl_ms = s->cache_l2_ttl_s * 1000, .closed_max_age_s = s->cache_closed_max_age_s, .heartbeat_ms = (int)s->cache_heartbeat_ms,
-        .token_cookie_s = (int)s->server_token_cookie_s};
+    const struct api_settings api = {.secret = slice_of(s->server_secret),
+                                     .spool_directory = s->server_spool_directory,
+                                     .line_bytes_max = s->server_body_bytes_max,
+                                     .l1_bytes = s->cache_l1_bytes,
+                                     .l2_url = s->cache_l2_url,
+                                     .l2_ttl_ms = s->cache_l2_ttl_s * 1000,
+                                     .closed_max_age_s = s->cache_closed_max_age_s,
+                                     .heartbeat_ms = (int)s->cache_heartbeat_ms,
+                                     .token_cookie_s = (int)s->server_token_cookie_s};
 
     loop->store = store_new(loop->ev, &store);
     loop->api = api_new(loop->ev, loop->store, &api);
@@ -141,7 +146,8 @@ static void *loop_run(void *context)
     return NULL;
 }
 
-static bool loops_listen(struct serve_loop *loops, int count, const struct settings *settings, int *ret_port, struct error *error)
+static bool loops_listen(struct serve_loop *loops, int count, const struct settings *settings, int *ret_port,
+                         struct error *error)
 {
     int port = (int)settings->server_port;
 
@@ -200,7 +206,9 @@ int cmd_serve(int argc, char **argv)
     if (!command_servers(&settings, &database, &error))
         return command_fail(&error);
     if (!settings.server_secret[0]) {
-        fprintf(stderr, "ladder serve: server.secret is not set: it signs cursors and tokens (16 bytes or more, the same on every server)\n");
+        fprintf(
+            stderr,
+            "ladder serve: server.secret is not set: it signs cursors and tokens (16 bytes or more, the same on every server)\n");
         return EXIT_FAILED;
     }
     int count = settings.server_loops ? (int)settings.server_loops : (int)sysconf(_SC_NPROCESSORS_ONLN);
@@ -226,8 +234,8 @@ int cmd_serve(int argc, char **argv)
         ev_async_start(loops[i].ev, &loops[i].stop);
         ASSERT(pthread_create(&loops[i].thread, NULL, loop_run, &loops[i]) == 0);
     }
-    log_info("listening", LOG_TEXT("address", settings.server_listen), LOG_INT("port", port), LOG_INT("loops", count), LOG_INT("pid", getpid()),
-             LOG_TEXT("version", LADDER_VERSION));
+    log_info("listening", LOG_TEXT("address", settings.server_listen), LOG_INT("port", port), LOG_INT("loops", count),
+             LOG_INT("pid", getpid()), LOG_TEXT("version", LADDER_VERSION));
     while (sigwait(&signals, &signal) == 0 && signal == SIGHUP)
         settings_reload(command_config());
     log_info("stopping", LOG_INT("signal", signal));

@@ -1,5 +1,6 @@
 /*
- * servers.c -- `ladder servers`: asks the running server about its database servers, and tells it to use them otherwise.
+ * servers.c -- `ladder servers`: asks the running server about its database servers, and tells it to use them
+ * otherwise.
  */
 #include <netdb.h>
 #include <stdio.h>
@@ -20,7 +21,8 @@
 enum { TIMEOUT_S = 10, ANSWER_BYTES_MAX = 4 << 20 };
 
 /* "http://host:port", or what the settings say that it listens on. */
-static bool address_take(const struct settings *settings, const char *url, char host[static 256], char port[static 8], struct error *error)
+static bool address_take(const struct settings *settings, const char *url, char host[static 256], char port[static 8],
+                         struct error *error)
 {
     const char *at = url ? url : "", *colon;
 
@@ -31,7 +33,8 @@ static bool address_take(const struct settings *settings, const char *url, char 
             strcpy(host, "127.0.0.1");
         else if (strcmp(host, "::") == 0)
             strcpy(host, "::1");
-        return settings->server_port || error_set(error, ERROR_CONFIG, "server.port is 0: say where the server is with --url");
+        return settings->server_port ||
+               error_set(error, ERROR_CONFIG, "server.port is 0: say where the server is with --url");
     }
     if (strncmp(at, "http://", 7) == 0)
         at += 7;
@@ -69,13 +72,14 @@ static int dial(const char *host, const char *port, struct error *error)
     }
     freeaddrinfo(found);
     if (fd < 0)
-        error_set(error, ERROR_UNAVAILABLE, "nobody answers at %s port %s (is ladder serve running there? --url says where)", host, port);
+        error_set(error, ERROR_UNAVAILABLE,
+                  "nobody answers at %s port %s (is ladder serve running there? --url says where)", host, port);
     return fd;
 }
 
 /* One request; *ret_body is the answer's, in `answer`. */
-static bool request(const struct settings *settings, const char *url, const char *method, const char *path, struct slice body,
-                    struct buf *answer, struct slice *ret_body, struct error *error)
+static bool request(const struct settings *settings, const char *url, const char *method, const char *path,
+                    struct slice body, struct buf *answer, struct slice *ret_body, struct error *error)
 {
     char host[256], port[8], token[API_ADMIN_TOKEN_MAX], bytes[16384];
     struct buf head;
@@ -91,7 +95,8 @@ static bool request(const struct settings *settings, const char *url, const char
     buf_init(&head, 65536);
     buf_printf(&head, "%s %s HTTP/1.1\r\nHost: ladder\r\nConnection: close\r\n", method, path);
     if (body.size)
-        buf_printf(&head, "Authorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n", token, body.size);
+        buf_printf(&head, "Authorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n",
+                   token, body.size);
     buf_append_text(&head, "\r\n");
     buf_append_slice(&head, body);
     bool is_sent = send(fd, head.data, head.size, MSG_NOSIGNAL) == (ssize_t)head.size;
@@ -125,11 +130,20 @@ struct field {
 };
 
 static const struct field fields[] = {
-    {"name", "name", true, -16},      {"role", "role", true, -9},           {"state", "state", true, -11},
-    {"zone", "zone", true, -6},       {"weight", "weight", false, 6},       {"lag_bytes", "lag B", false, 10},
-    {"lag_ms", "lag ms", false, 7},   {"connections_used", "used", false, 5}, {"connections_idle", "idle", false, 5},
-    {"waiting", "waiting", false, 7}, {"latency_us", "us", false, 7},       {"errors_permille", "err 1/1000", false, 10},
-    {"reads", "reads", false, 10},    {"breaker", "breaker", true, -9},
+    {"name", "name", true, -16},
+    {"role", "role", true, -9},
+    {"state", "state", true, -11},
+    {"zone", "zone", true, -6},
+    {"weight", "weight", false, 6},
+    {"lag_bytes", "lag B", false, 10},
+    {"lag_ms", "lag ms", false, 7},
+    {"connections_used", "used", false, 5},
+    {"connections_idle", "idle", false, 5},
+    {"waiting", "waiting", false, 7},
+    {"latency_us", "us", false, 7},
+    {"errors_permille", "err 1/1000", false, 10},
+    {"reads", "reads", false, 10},
+    {"breaker", "breaker", true, -9},
 };
 
 static bool row_print(const struct json_object *server, struct error *error)
@@ -139,11 +153,13 @@ static bool row_print(const struct json_object *server, struct error *error)
         struct slice text = SLICE("");
         int64_t value = 0;
         char number[24] = "";
-        if (field->is_text ? !json_read_text(server, field->name, false, &text, error) : !json_read_int64(server, field->name, false, &value, error))
+        if (field->is_text ? !json_read_text(server, field->name, false, &text, error)
+                           : !json_read_int64(server, field->name, false, &value, error))
             return false;
         if (!field->is_text && json_has(server, field->name))
             snprintf(number, sizeof(number), "%lld", (long long)value);
-        printf("%s%*.*s", i ? "  " : "", field->width, field->is_text ? (int)text.size : 24, field->is_text ? text.data : number);
+        printf("%s%*.*s", i ? "  " : "", field->width, field->is_text ? (int)text.size : 24,
+               field->is_text ? text.data : number);
     }
     printf("\n");
     return true;
@@ -171,10 +187,11 @@ static bool table_print(struct slice body, struct error *error)
 int cmd_servers(int argc, char **argv)
 {
     static struct settings settings;
-    static const char usage[] = "servers [--url http://HOST:PORT]\n"
-                                "       ladder servers drain NAME | undrain NAME | add LINE | remove NAME\n\n"
-                                "Shows the database servers of the running ladder serve, or how it is to use them until it ends.\n"
-                                "LINE is one of database.replicas: [name=… zone=… weight=…] and a connection string.";
+    static const char usage[] =
+        "servers [--url http://HOST:PORT]\n"
+        "       ladder servers drain NAME | undrain NAME | add LINE | remove NAME\n\n"
+        "Shows the database servers of the running ladder serve, or how it is to use them until it ends.\n"
+        "LINE is one of database.replicas: [name=… zone=… weight=…] and a connection string.";
     const char *url = NULL;
     const struct option_row options[] = {{"url", &url, NULL}, {NULL, NULL, NULL}};
     static const char *const verbs[] = {"drain", "undrain", "add", "remove"};
@@ -203,7 +220,8 @@ int cmd_servers(int argc, char **argv)
         jsonw_text(&json, argv[2]);
         jsonw_object_close(&json);
         is_ok = text_is_utf8(slice_of(argv[2])) || error_set(&error, ERROR_CONFIG, "the argument is not UTF-8");
-        is_ok = is_ok && request(&settings, url, "POST", "/monitoring/servers", buf_slice(&body), &answer, &answer_body, &error);
+        is_ok = is_ok &&
+                request(&settings, url, "POST", "/monitoring/servers", buf_slice(&body), &answer, &answer_body, &error);
         if (is_ok)
             printf("%s %s: done\n", argv[1], strcmp(argv[1], "add") == 0 ? "server" : argv[2]);
     } else {

@@ -29,11 +29,13 @@ static void on_progress(void *context, int64_t rows)
     double seconds = (double)(now_us - progress->start_us) / 1e6;
     /* By standings: how many entries are still to come is not known without counting them. */
     double left_s = progress->done ? seconds / (double)progress->done * (double)(progress->count - progress->done) : 0;
-    fprintf(stderr, "%sstanding %zu of %zu: %lld entries, %.0f/s, %.0f s left%s", progress->is_terminal ? "\r" : "", progress->done + 1,
-            progress->count, (long long)all, (double)all / seconds, left_s, progress->is_terminal ? "  " : "\n");
+    fprintf(stderr, "%sstanding %zu of %zu: %lld entries, %.0f/s, %.0f s left%s", progress->is_terminal ? "\r" : "",
+            progress->done + 1, progress->count, (long long)all, (double)all / seconds, left_s,
+            progress->is_terminal ? "  " : "\n");
 }
 
-static bool warm(struct link *link, const char *game, const char *board, struct progress *progress, size_t *ret_elsewhere, struct error *error)
+static bool warm(struct link *link, const char *game, const char *board, struct progress *progress,
+                 size_t *ret_elsewhere, struct error *error)
 {
     char limit[16];
     const char *parameters[] = {game, board, limit};
@@ -46,7 +48,8 @@ static bool warm(struct link *link, const char *game, const char *board, struct 
     progress->count = dbb_rows(standings);
     for (; progress->done < progress->count && is_ok; progress->done++) {
         struct rebuild_result result;
-        enum rebuild_outcome outcome = rebuild_standing(link, dbb_int64(standings, progress->done, 0), on_progress, progress, &result, error);
+        enum rebuild_outcome outcome =
+            rebuild_standing(link, dbb_int64(standings, progress->done, 0), on_progress, progress, &result, error);
         is_ok = outcome != REBUILD_FAILED;
         *ret_elsewhere += outcome == REBUILD_BUSY;
         progress->rows += result.entries;
@@ -61,13 +64,16 @@ int cmd_warm(int argc, char **argv)
     const char *game = NULL, *board = NULL;
     const struct option_row options[] = {{"game", &game, NULL}, {"board", &board, NULL}, {NULL, NULL, NULL}};
     struct link link = {.settings = &settings, .name = "ladder warm"};
-    struct progress progress = {.start_us = clock_monotonic_us(), .shown_us = clock_monotonic_us(), .is_terminal = isatty(STDERR_FILENO)};
+    struct progress progress = {
+        .start_us = clock_monotonic_us(), .shown_us = clock_monotonic_us(), .is_terminal = isatty(STDERR_FILENO)};
     struct error error;
     size_t elsewhere = 0;
     int status;
 
-    if (!command_start(&argc, argv, "warm [BOARD] [--game G] [--board B]\n\nLoads open standings into Redis: all, a game's, or a board's.",
-                       options, &settings, &status))
+    if (!command_start(
+            &argc, argv,
+            "warm [BOARD] [--game G] [--board B]\n\nLoads open standings into Redis: all, a game's, or a board's.",
+            options, &settings, &status))
         return status;
     if (argc == 2)
         board = argv[1];
@@ -80,8 +86,8 @@ int cmd_warm(int argc, char **argv)
     double seconds = (double)(clock_monotonic_us() - progress.start_us) / 1e6;
     if (progress.is_terminal)
         fprintf(stderr, "\n");
-    printf("warm: %zu standings, %lld entries, %.2f s, %.0f entries/s", progress.done, (long long)progress.rows, seconds,
-           (double)progress.rows / seconds);
+    printf("warm: %zu standings, %lld entries, %.2f s, %.0f entries/s", progress.done, (long long)progress.rows,
+           seconds, (double)progress.rows / seconds);
     printf(elsewhere ? ", %zu being loaded by another worker\n" : "\n", elsewhere);
     return is_ok ? EXIT_DONE : command_fail(&error);
 }

@@ -13,7 +13,8 @@ int cmd_work(int argc, char **argv)
     sigset_t signals;
     int status, signal;
 
-    if (!command_start(&argc, argv, "work [--config FILE]\n\nRuns the background jobs until SIGTERM.", NULL, &settings, &status))
+    if (!command_start(&argc, argv, "work [--config FILE]\n\nRuns the background jobs until SIGTERM.", NULL, &settings,
+                       &status))
         return status;
     if (!command_is_alone(argc, argv))
         return EXIT_USAGE;

@@ -37,8 +37,8 @@ struct settings {
 /* The defaults of the table. */
 void settings_init(struct settings *settings);
 
-/* What a text, or an item of a list, must be beyond that is for those to say who use it: false with the reason in error's
- * message. */
+/* What a text, or an item of a list, must be beyond that is for those to say who use it: false with the reason in
+ * error's message. */
 typedef bool settings_check_fn(const char *section, const char *name, const char *value, struct error *error);
 
 /*

@@ -58,7 +58,8 @@ static struct dbb *connect_to(const char *conninfo, const char *application_name
     struct dbb *db = calloc(1, sizeof(*db));
 
     ASSERT(db != NULL);
-    /* The server notices within a second when we are gone, even in the middle of a statement: our locks go to the next. */
+    /* The server notices within a second when we are gone, even in the middle of a statement: our locks go to the
+     * next. */
     snprintf(options, sizeof(options),
              "-c statement_timeout=%d -c plan_cache_mode=force_custom_plan -c jit=off -c "
              "client_connection_check_interval=1000",
@@ -162,7 +163,8 @@ static void cancel_if_stopped(struct dbb *db)
     PQfreeCancel(request);
 }
 
-/* Waits for bytes, but not for ever: after too long a silence the socket is shut, which libpq finds as the connection's end. */
+/* Waits for bytes, but not for ever: after too long a silence the socket is shut, which libpq finds as the connection's
+ * end. */
 static void bytes_await(struct dbb *db)
 {
     struct pollfd socket = {.fd = PQsocket(db->pg), .events = POLLIN};

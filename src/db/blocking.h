@@ -23,18 +23,21 @@ enum { DBB_PARAMETERS_MAX = 16 };
 
 /* url: a server's line (line.h). Sets client_encoding, application_name, keepalives, statement_timeout (0: none). */
 struct dbb *dbb_open(const char *url, const char *application_name, int statement_timeout_ms, struct error *error);
-/* The same, to whichever of these takes writes; of two, to the one of the newer timeline. With one line only, whatever it is. */
+/* The same, to whichever of these takes writes; of two, to the one of the newer timeline. With one line only, whatever
+ * it is. */
 struct dbb *dbb_open_primary(const char *url, const char *const *others, int count, const char *application_name,
                              int statement_timeout_ms, struct error *error);
 /*
- * How long the calls from now on wait for a server that says nothing (default, and 0: for ever): then the connection counts as
- * gone. Keepalives find a machine that is gone; not a server that hangs, nor a pooler whose own link was lost.
+ * How long the calls from now on wait for a server that says nothing (default, and 0: for ever): then the connection
+ * counts as gone. Keepalives find a machine that is gone; not a server that hangs, nor a pooler whose own link was
+ * lost.
  */
 void dbb_patience(struct dbb *db, int silence_ms);
 void dbb_close(struct dbb **db);
 bool dbb_is_broken(const struct dbb *db);
-/* From when *stop is true, the statement that runs then (dbb_query) is cancelled: it fails with SQLSTATE 57014, what it did is
- * undone, and the connection stays good. Those after it have a second each, to note how it ended. stop: borrowed, set by any thread. */
+/* From when *stop is true, the statement that runs then (dbb_query) is cancelled: it fails with SQLSTATE 57014, what it
+ * did is undone, and the connection stays good. Those after it have a second each, to note how it ended. stop:
+ * borrowed, set by any thread. */
 void dbb_stop_with(struct dbb *db, const atomic_bool *stop);
 /* It is, because it said nothing for so long. */
 bool dbb_was_silent(const struct dbb *db);
@@ -58,8 +61,8 @@ bool dbb_bool(const struct dbb_result *result, size_t row, size_t column);
 int64_t dbb_touched(const struct dbb_result *result); /* rows that an insert, update or delete touched */
 void dbb_result_free(struct dbb_result **result);
 
-/* COPY (query) TO STDOUT (FORMAT binary): each row's fields are borrowed until the row function returns; returning false
- * stops the copy (and fails it with the row function's error). Field size -1 = null. */
+/* COPY (query) TO STDOUT (FORMAT binary): each row's fields are borrowed until the row function returns; returning
+ * false stops the copy (and fails it with the row function's error). Field size -1 = null. */
 struct dbb_field {
     const char *data;
     int32_t size;

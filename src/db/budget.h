@@ -1,6 +1,6 @@
 /*
- * budget.h -- how many reads may be asked a second time: a share of all, so that retries can't double the load of servers
- * that fail because of it, and a small allowance for quiet times. Pure: the time is given.
+ * budget.h -- how many reads may be asked a second time: a share of all, so that retries can't double the load of
+ * servers that fail because of it, and a small allowance for quiet times. Pure: the time is given.
  */
 #ifndef DB_BUDGET_H
 #define DB_BUDGET_H

@@ -35,7 +35,8 @@ static int near_first(struct choice_candidate *candidates, int count)
     return near ? near : count;
 }
 
-/* The one with the smallest id that is not below the turn, so that one which comes or goes does not shift the others. */
+/* The one with the smallest id that is not below the turn, so that one which comes or goes does not shift the
+ * others. */
 static int by_turn(const struct choice_candidate *candidates, int count, unsigned *turn)
 {
     int next = -1, first = 0;

@@ -9,8 +9,8 @@
  *   latency            of two drawn at random by weight, the one with the lower cost (power of two choices): near the best,
  *                      without everybody running to it
  *
- * Servers of the own zone come first; the others only when none of those is among the candidates. Pure: the candidates are
- * those that may be asked at all, and randomness is given.
+ * Servers of the own zone come first; the others only when none of those is among the candidates. Pure: the candidates
+ * are those that may be asked at all, and randomness is given.
  */
 #ifndef DB_CHOICE_H
 #define DB_CHOICE_H
@@ -36,8 +36,8 @@ struct choice_candidate {
 bool choice_parse(struct slice text, enum choice_by *ret_by);
 const char *choice_name(enum choice_by by);
 
-/* The index of one of 1 <= count candidates, whose order may be changed before. client: who asks, 0 unknown (then client_hash
- * goes by turns). turn: counts up, kept by the caller. */
+/* The index of one of 1 <= count candidates, whose order may be changed before. client: who asks, 0 unknown (then
+ * client_hash goes by turns). turn: counts up, kept by the caller. */
 int choice_make(enum choice_by by, struct choice_candidate *candidates, int count, uint64_t client, uint64_t random,
                 unsigned *turn);
 

@@ -77,7 +77,8 @@ struct db_connection *db_connection_new(struct ev_loop *loop, const struct db_co
 /* Fails what is in flight with ERROR_UNAVAILABLE. */
 void db_connection_free(struct db_connection **connection);
 
-/* Leaves for another server (NULL: for none, until the next call); what is in flight fails as when a connection is lost. */
+/* Leaves for another server (NULL: for none, until the next call); what is in flight fails as when a connection is
+ * lost. */
 void db_connection_redirect(struct db_connection *connection, const char *conninfo, const char *name, bool is_pooled);
 /* Somebody needs it: if it waits before it dials again, it dials now, but not twenty times a second. */
 void db_connection_hurry(struct db_connection *connection);

@@ -1,5 +1,6 @@
 /*
- * db.c -- the loop's db: its servers, who of them leads, and the timer that keeps them. See private.h for the other files.
+ * db.c -- the loop's db: its servers, who of them leads, and the timer that keeps them. See private.h for the other
+ * files.
  */
 #include "db/db.h"
 
@@ -84,7 +85,8 @@ void db_enter(struct db *db, int epoch, int timeline)
         log_info("epoch", LOG_INT("epoch", epoch), LOG_INT("was", db->epoch));
         db->epoch = epoch;
         primary_clock_forget();
-        /* Positions of the old history mean nothing in the new one, and the standbys are to show that they follow it. */
+        /* Positions of the old history mean nothing in the new one, and the standbys are to show that they follow
+         * it. */
         lag_forget(&db->lag);
         for (int i = 0; i < db->server_count; i++)
             db->servers[i]->next_us = 0;

@@ -1,10 +1,11 @@
 /*
  * db.h -- the PostgreSQL servers as one loop sees them: which one a call goes to.
  *
- * Every call is declared a read or a write. The servers are peers: which one leads is found by asking each (leader.h). A
- * write goes to the leader. A read goes to a standby that has replayed what the reader must see; which one, choice.h says,
- * among those that are well (server.h). The check travels in front of the read, on the same connection, so it can't be about
- * another server. With no standby fit the leader serves reads, with no leader the standbys do. One thread: its loop's.
+ * Every call is declared a read or a write. The servers are peers: which one leads is found by asking each (leader.h).
+ * A write goes to the leader. A read goes to a standby that has replayed what the reader must see; which one, choice.h
+ * says, among those that are well (server.h). The check travels in front of the read, on the same connection, so it
+ * can't be about another server. With no standby fit the leader serves reads, with no leader the standbys do. One
+ * thread: its loop's.
  */
 #ifndef DB_DB_H
 #define DB_DB_H
@@ -86,8 +87,9 @@ struct db_wish {
 };
 
 /*
- * A read. The parameters' data must live until done, which is never called from inside. done's outcome has the rows of this
- * one call in rows[0]. false: no server at all; done is not called. It may wait for a server, up to queue_timeout_ms.
+ * A read. The parameters' data must live until done, which is never called from inside. done's outcome has the rows of
+ * this one call in rows[0]. false: no server at all; done is not called. It may wait for a server, up to
+ * queue_timeout_ms.
  */
 typedef void db_read_fn(void *context, const struct db_outcome *outcome, enum db_source source);
 bool db_read_with(struct db *db, const struct db_call *call, const struct db_wish *wish, db_read_fn *done,

@@ -1,9 +1,9 @@
 /*
- * history.h -- what all loops of the process know of the database's past: how far its commits were acknowledged, and the
- * highest timeline that was seen.
+ * history.h -- what all loops of the process know of the database's past: how far its commits were acknowledged, and
+ * the highest timeline that was seen.
  *
- * A client's next request may come to another loop: what one has acknowledged, all must show. Positions are counted for each
- * epoch apart, because another history issues them again. Any thread; reading and raising take no lock.
+ * A client's next request may come to another loop: what one has acknowledged, all must show. Positions are counted for
+ * each epoch apart, because another history issues them again. Any thread; reading and raising take no lock.
  */
 #ifndef DB_HISTORY_H
 #define DB_HISTORY_H

@@ -19,7 +19,8 @@ struct latency {
 
 void latency_note(struct latency *latency, int64_t took_us, int64_t now_us);
 double latency_at(const struct latency *latency, int64_t now_us);
-/* What one more call is likely to wait for: the calls in front of it, each as slow as usual or as the oldest already is. */
+/* What one more call is likely to wait for: the calls in front of it, each as slow as usual or as the oldest already
+ * is. */
 double latency_cost(const struct latency *latency, int in_flight, int64_t oldest_us, int64_t now_us);
 
 #endif

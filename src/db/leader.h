@@ -38,8 +38,8 @@ struct leader_history {
     int timeline;
 };
 
-/* The index of the leader, or -1. current: the one so far, or -1; it stays if nobody else has a claim, also while it does not
- * answer. Fills faults[count] and updates the history. */
+/* The index of the leader, or -1. current: the one so far, or -1; it stays if nobody else has a claim, also while it
+ * does not answer. Fills faults[count] and updates the history. */
 int leader_elect(const struct leader_candidate *candidates, int count, int current, struct leader_history *history,
                  enum leader_fault *faults);
 

@@ -8,7 +8,8 @@
 enum { SPAN_US = 60000000 };
 #define UNKNOWN INT64_MIN
 
-/* Of each span of a minute the largest of (primary's clock - our monotonic one); this span's and the one before count. */
+/* Of each span of a minute the largest of (primary's clock - our monotonic one); this span's and the one before
+ * count. */
 static atomic_flag is_noting = ATOMIC_FLAG_INIT;
 static int64_t span_from_us, span_largest = UNKNOWN, span_before = UNKNOWN; /* under is_noting */
 static _Atomic int64_t ahead_us = UNKNOWN;

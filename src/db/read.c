@@ -259,7 +259,8 @@ static enum placed place_on_leader(struct db_read *read, int64_t now_us)
     return attempt_send(read, leader, false, false) ? PLACED : NO_ROOM;
 }
 
-/* Nobody leads, and nobody has what the process knows: the furthest of those that there are, if the client can't tell. */
+/* Nobody leads, and nobody has what the process knows: the furthest of those that there are, if the client can't
+ * tell. */
 static bool place_behind(struct db_read *read, int64_t now_us)
 {
     struct db *db = read->db;

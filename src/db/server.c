@@ -1,9 +1,9 @@
 /*
  * server.c -- one server: asked how it is over a connection of its own, and judged by that and by how its reads went.
  *
- * Asked every health_interval_ms (more often while nobody leads), at once when its connection was made, and when something
- * about it changed. A check fails when no answer comes within health_timeout_ms or no connection can be made. The position
- * of a standby is also learned from each read that was refused for it, and asked for while reads wait.
+ * Asked every health_interval_ms (more often while nobody leads), at once when its connection was made, and when
+ * something about it changed. A check fails when no answer comes within health_timeout_ms or no connection can be made.
+ * The position of a standby is also learned from each read that was refused for it, and asked for while reads wait.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,7 +129,8 @@ void db_server_succeeded(struct db_server *server, const struct attempt *attempt
         log_info("server-taken-back", LOG_TEXT("server", server->line.name));
 }
 
-/* At most half of the servers, but one at least, are left alone for how they did: the others would not bear the load. */
+/* At most half of the servers, but one at least, are left alone for how they did: the others would not bear the
+ * load. */
 static bool may_eject(const struct db_server *server)
 {
     const struct db *db = server->db;

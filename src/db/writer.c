@@ -1,8 +1,8 @@
 /*
  * writer.c -- the connections for submissions: to whoever leads.
  *
- * On each new one the epoch is asked before a submission goes over it: which history this is. They stay with a leader that
- * is away, and go over to another as soon as it was found.
+ * On each new one the epoch is asked before a submission goes over it: which history this is. They stay with a leader
+ * that is away, and go over to another as soon as it was found.
  */
 #include "base/clock.h"
 #include "base/log.h"

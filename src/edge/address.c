@@ -1,6 +1,6 @@
 /*
- * address.c -- see address.h. The ranges are those of the IANA special-purpose registries (RFC 6890) that are not globally
- * reachable.
+ * address.c -- see address.h. The ranges are those of the IANA special-purpose registries (RFC 6890) that are not
+ * globally reachable.
  */
 #include "edge/address.h"
 

@@ -55,11 +55,15 @@ bool edge_client_purge(struct edge_client *client, const char *const *tags, size
         edge_template_write(target->body, tags, count, &body);
     bool has_body = target->body || strcmp(target->method, "POST") == 0;
     const struct slice content = buf_slice(&body);
-    const struct transfer_request request = {.method = target->method, .url = url.data, .headers = headers,
-                                             .header_count = target->header_count, .body = has_body ? &content : NULL};
+    const struct transfer_request request = {.method = target->method,
+                                             .url = url.data,
+                                             .headers = headers,
+                                             .header_count = target->header_count,
+                                             .body = has_body ? &content : NULL};
     struct error failure;
     bool is_ok = transfer_send(client->transfer, &request, &status, &failure)
-                     ? (status >= 200 && status < 300) || error_set(error, ERROR_UNAVAILABLE, "%s answered %d", target->name, status)
+                     ? (status >= 200 && status < 300) ||
+                           error_set(error, ERROR_UNAVAILABLE, "%s answered %d", target->name, status)
                      : error_set(error, ERROR_UNAVAILABLE, "%s: %.150s", target->name, failure.message);
     buf_done(&url);
     for (size_t i = 0; i < target->header_count; i++)

@@ -9,7 +9,8 @@
 
 static const char prefix[] = "whsec_";
 
-void signature_write(struct slice secret, const char *id, int64_t at_s, struct slice body, char out[static SIGNATURE_TEXT_MAX])
+void signature_write(struct slice secret, const char *id, int64_t at_s, struct slice body,
+                     char out[static SIGNATURE_TEXT_MAX])
 {
     char head[128];
     uint8_t mac[CRYPTO_HMAC_SHA256_SIZE];

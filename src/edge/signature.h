@@ -11,10 +11,16 @@
 
 #include "base/slice.h"
 
-enum { WEBHOOK_SECRET_MIN = 24, WEBHOOK_SECRET_MAX = 64, WEBHOOK_SECRET_TEXT_MAX = 6 + 88 + 1, SIGNATURE_TEXT_MAX = 3 + 44 + 1 };
+enum {
+    WEBHOOK_SECRET_MIN = 24,
+    WEBHOOK_SECRET_MAX = 64,
+    WEBHOOK_SECRET_TEXT_MAX = 6 + 88 + 1,
+    SIGNATURE_TEXT_MAX = 3 + 44 + 1
+};
 
 /* at_s: seconds since 1970. */
-void signature_write(struct slice secret, const char *id, int64_t at_s, struct slice body, char out[static SIGNATURE_TEXT_MAX]);
+void signature_write(struct slice secret, const char *id, int64_t at_s, struct slice body,
+                     char out[static SIGNATURE_TEXT_MAX]);
 
 /* A secret as it is shown: "whsec_" and base64. */
 void webhook_secret_write(struct slice secret, char out[static WEBHOOK_SECRET_TEXT_MAX]);

@@ -13,8 +13,8 @@
  *     body=TEXT
  *     tags_max=N           tags in one request, 1 to EDGE_TAGS_MAX; default EDGE_TAGS_DEFAULT
  *
- * In the URL, headers and body stand for the tags: {tags} "a b", {commas} "a,b", {json} "\"a\",\"b\"". {env:NAME} is that
- * variable of the environment, so that the settings need hold no secret. `varnish+` before the URL is short for
+ * In the URL, headers and body stand for the tags: {tags} "a b", {commas} "a,b", {json} "\"a\",\"b\"". {env:NAME} is
+ * that variable of the environment, so that the settings need hold no secret. `varnish+` before the URL is short for
  * method=BAN 'header=Surrogate-Key: {tags}', which config/varnish.vcl understands.
  *
  * Constant once made; any thread.

@@ -80,7 +80,8 @@ void transfer_free(struct transfer **transfer)
     *transfer = NULL;
 }
 
-bool transfer_send(struct transfer *transfer, const struct transfer_request *request, int *ret_status, struct error *error)
+bool transfer_send(struct transfer *transfer, const struct transfer_request *request, int *ret_status,
+                   struct error *error)
 {
     CURL *curl = transfer->curl;
     struct curl_slist *headers = NULL;
@@ -103,7 +104,8 @@ bool transfer_send(struct transfer *transfer, const struct transfer_request *req
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
     if (code != CURLE_OK)
-        return error_set(error, ERROR_UNAVAILABLE, "%s", transfer->is_refused ? "its address is one of private use" : curl_easy_strerror(code));
+        return error_set(error, ERROR_UNAVAILABLE, "%s",
+                         transfer->is_refused ? "its address is one of private use" : curl_easy_strerror(code));
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     *ret_status = (int)status;
     return true;

@@ -1,8 +1,8 @@
 /*
  * transfer.h -- one HTTP request to somebody else's server. Blocks, for timeout_ms at most. One thread a transfer.
  *
- * No redirect is followed and no protocol but HTTP and HTTPS spoken. What the answer says besides its status is read and
- * dropped, up to a bound.
+ * No redirect is followed and no protocol but HTTP and HTTPS spoken. What the answer says besides its status is read
+ * and dropped, up to a bound.
  */
 #ifndef EDGE_TRANSFER_H
 #define EDGE_TRANSFER_H
@@ -15,7 +15,7 @@ struct transfer;
 /* Where it may go. */
 enum transfer_reach {
     TRANSFER_ANYWHERE,
-    TRANSFER_PUBLIC /* no address of private use (address.h), whatever a name resolves to; and no proxy of the environment */
+    TRANSFER_PUBLIC /* no address of private use (address.h), whatever a name resolves to; nor a proxy of the environment */
 };
 
 struct transfer *transfer_new(int timeout_ms, enum transfer_reach reach);
@@ -29,6 +29,7 @@ struct transfer_request {
     const struct slice *body; /* NULL: none */
 };
 /* false: there was no answer, *error says why (ERROR_UNAVAILABLE; it never holds the URL). */
-bool transfer_send(struct transfer *transfer, const struct transfer_request *request, int *ret_status, struct error *error);
+bool transfer_send(struct transfer *transfer, const struct transfer_request *request, int *ret_status,
+                   struct error *error);
 
 #endif

@@ -2,7 +2,8 @@
  * guard.h -- refuses what libmicrohttpd 0.9.75 accepts and a careful server must not.
  *
  * Two Content-Lengths, or one beside Transfer-Encoding, let a proxy and us see different requests in the same bytes
- * (request smuggling); so do unknown codings, spaces before colons, and bare carriage returns. RFC 9112 sections 3, 5, 6.
+ * (request smuggling); so do unknown codings, spaces before colons, and bare carriage returns. RFC 9112 sections 3, 5,
+ * 6.
  *
  *   refused by what the library tells         refused by where it lies (guard_layout)   not to be seen from here
  *   ---------------------------------------   ---------------------------------------   ---------------------------------
@@ -16,8 +17,8 @@
  *   targets that are no path; bad escapes
  *   trailers that would frame or route
  *
- * The right column does no harm to a server on its own; behind a proxy that shares connections between clients, let that
- * proxy be a strict one (config/haproxy.cfg).
+ * The right column does no harm to a server on its own; behind a proxy that shares connections between clients, let
+ * that proxy be a strict one (config/haproxy.cfg).
  */
 #ifndef HTTP_GUARD_H
 #define HTTP_GUARD_H

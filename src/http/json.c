@@ -13,8 +13,8 @@
 enum { REAL_GROWTH_MAX = 6 };
 
 /* Before the parser sees it. Depth: its own limit is 2048, which costs that much stack for nothing. Numbers: see
- * json_number.h; *ret_has_too_large says that there are such, and where `copy` is not NULL, a copy of the text, they are
- * replaced there. Returns whether the depth is fine. */
+ * json_number.h; *ret_has_too_large says that there are such, and where `copy` is not NULL, a copy of the text, they
+ * are replaced there. Returns whether the depth is fine. */
 static bool text_scan(struct slice text, char *copy, bool *ret_has_too_large)
 {
     int depth = 0;

@@ -3,7 +3,8 @@
  *
  * A document is refused when it holds a NUL byte (the parser would skip it), a duplicate key, more than JSON_DEPTH_MAX
  * levels, or is not one RFC 8259 value. Fields are read by name; what was not asked for is refused by json_object_only.
- * Every error names the field by JSON pointer and, where there is one, the limit. Values are borrowed from the document.
+ * Every error names the field by JSON pointer and, where there is one, the limit. Values are borrowed from the
+ * document.
  */
 #ifndef HTTP_JSON_H
 #define HTTP_JSON_H
@@ -38,11 +39,12 @@ bool json_object_only(const struct json_object *object, const char *const *names
 bool json_has(const struct json_object *object, const char *name);
 bool json_is_null_member(const struct json_object *object, const char *name);
 
-/* Each returns false and fills *error when the member is missing (and is_needed) or of another type or range. When it is
- * missing and not needed: true, and *ret_value is left as it was. */
+/* Each returns false and fills *error when the member is missing (and is_needed) or of another type or range. When it
+ * is missing and not needed: true, and *ret_value is left as it was. */
 bool json_read_text(const struct json_object *object, const char *name, bool is_needed, struct slice *ret_value,
                     struct error *error);
-/* Integers only: 1.0 and 1e2 are refused; a string of digits is accepted, for callers whose numbers lose bits past 2^53. */
+/* Integers only: 1.0 and 1e2 are refused; a string of digits is accepted, for callers whose numbers lose bits past
+ * 2^53. */
 bool json_read_int64(const struct json_object *object, const char *name, bool is_needed, int64_t *ret_value,
                      struct error *error);
 bool json_read_bool(const struct json_object *object, const char *name, bool is_needed, bool *ret_value,

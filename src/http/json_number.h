@@ -2,8 +2,8 @@
  * json_number.h -- the numbers in a JSON text, before the parser has seen it and after it has written one.
  *
  * The parser refuses a whole text for one number that is beyond 64 bits or a double, and says neither which field it
- * belongs to nor spares the other items of a batch. So such a number is replaced, before it parses, by one that no field
- * takes: JSON_NUMBER_TOO_LARGE, which is a real, and the least of those that are replaced.
+ * belongs to nor spares the other items of a batch. So such a number is replaced, before it parses, by one that no
+ * field takes: JSON_NUMBER_TOO_LARGE, which is a real, and the least of those that are replaced.
  */
 #ifndef HTTP_JSON_NUMBER_H
 #define HTTP_JSON_NUMBER_H
@@ -16,8 +16,8 @@
 #define JSON_NUMBER_TOO_LARGE 1e308
 
 /* Where the number of RFC 8259 that begins at `at` (a digit or '-') ends, or what looked like one; always beyond `at`.
- * *ret_is_real: a number that has a fraction or an exponent. *ret_is_too_large: an integer beyond 64 bits, or a real that
- * is not below JSON_NUMBER_TOO_LARGE. Both false when it is no number. */
+ * *ret_is_real: a number that has a fraction or an exponent. *ret_is_too_large: an integer beyond 64 bits, or a real
+ * that is not below JSON_NUMBER_TOO_LARGE. Both false when it is no number. */
 size_t json_number_end(struct slice text, size_t at, bool *ret_is_real, bool *ret_is_too_large);
 
 /* Overwrites a number that is too large, text[at..end), with JSON_NUMBER_TOO_LARGE of its sign, and spaces. */

@@ -17,12 +17,13 @@ const char *http_coding_name(enum http_coding coding); /* "identity", "gzip", "b
 
 /* Accept-Encoding: how much a coding is wanted, 0 (not at all) to 1000. */
 int http_coding_weight(struct slice accept, enum http_coding coding);
-/* The coding that Accept-Encoding wants most, of equals the smallest; not one that is useless (compressed, it is no smaller). */
+/* The coding that Accept-Encoding wants most, of equals the smallest; not one that is useless (compressed, it is no
+ * smaller). */
 enum http_coding http_coding_best(struct slice accept, const bool is_useless[static HTTP_CODING_COUNT]);
 
 /*
- * If-None-Match, If-Match: is one of these opaque tags in the list, or is it `*`? tags: without quotes. With `is_weak`, W/"a"
- * equals "a"; without, a weak tag equals nothing. Returns the index of the tag, 0 for `*`, -1 for none.
+ * If-None-Match, If-Match: is one of these opaque tags in the list, or is it `*`? tags: without quotes. With `is_weak`,
+ * W/"a" equals "a"; without, a weak tag equals nothing. Returns the index of the tag, 0 for `*`, -1 for none.
  */
 int http_tag_find(struct slice list, const char *const *tags, int count, bool is_weak);
 

@@ -51,7 +51,8 @@ void http_hold(struct http_request *request);
 void http_release(struct http_request *request);
 bool http_is_answered(const struct http_request *request);
 
-/* For the answer to come, instead of an earlier one of this name; name and value are copied. Value: visible ASCII and spaces. */
+/* For the answer to come, instead of an earlier one of this name; name and value are copied. Value: visible ASCII and
+ * spaces. */
 void http_reply_header(struct http_request *request, const char *name, const char *value);
 /* body's memory changes hands; it is empty afterwards. An overflown body becomes a 500. */
 void http_reply(struct http_request *request, int status, const char *content_type, struct buf *body);
@@ -67,9 +68,9 @@ struct slice http_body_slice(const struct http_body *body);
 void http_body_free(struct http_body **body);
 
 /*
- * A finished answer that many requests share: made once, sent without a copy or an allocation. Names and values are copied,
- * the body is shared; it stays the caller's. Of a 304, only its size is told (Content-Length). Freeing it leaves alone the
- * requests that are just sending it. One thread.
+ * A finished answer that many requests share: made once, sent without a copy or an allocation. Names and values are
+ * copied, the body is shared; it stays the caller's. Of a 304, only its size is told (Content-Length). Freeing it
+ * leaves alone the requests that are just sending it. One thread.
  */
 struct http_shared;
 struct http_field {
@@ -80,8 +81,8 @@ void http_shared_free(struct http_shared **shared);
 void http_reply_shared(struct http_request *request, struct http_shared *shared);
 
 /*
- * A GET that nobody sent: answered from the caches' point of view like any other. is_trusted: it needs no key. `done` as
- * below.
+ * A GET that nobody sent: answered from the caches' point of view like any other. is_trusted: it needs no key. `done`
+ * as below.
  */
 struct http_server;
 typedef void http_within_fn(void *context, int status, struct slice body);
@@ -91,9 +92,10 @@ bool http_is_internal(const struct http_request *request); /* nobody sent it */
 bool http_is_trusted(const struct http_request *request);
 
 /*
- * A GET within a request: handled as if it had come alone, with the Authorization, Ladder-Token and cookies of its parent and no other
- * header field. `done` is called exactly once, now or later, with the answer's body, which it may look at until it returns.
- * target: path and query, as they would stand in a request line. The parent is held until then.
+ * A GET within a request: handled as if it had come alone, with the Authorization, Ladder-Token and cookies of its
+ * parent and no other header field. `done` is called exactly once, now or later, with the answer's body, which it may
+ * look at until it returns. target: path and query, as they would stand in a request line. The parent is held until
+ * then.
  */
 void http_request_within(struct http_request *parent, struct slice target, http_within_fn *done, void *context);
 

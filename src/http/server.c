@@ -220,8 +220,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     fault_slow();
     exchange->peer->exchange = NULL;
     exchange->peer->quiet_since_us = exchange->server->now_us;
-    /* The library knows the size of a header exactly (but for empty lines before it, which make the next one seem begun);
-       of a body it does not, so then the kernel is asked. */
+    /* The library knows the size of a header exactly (but for empty lines before it, which make the next one seem
+     * begun); of a body it does not, so then the kernel is asked. */
     const union MHD_ConnectionInfo *header =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     if (!exchange->has_body && !exchange->must_close && header)

@@ -31,7 +31,8 @@ struct http_application {
     void (*gone)(void *context, struct http_request *request);
     /* The exchange is over and nobody holds the request: let go of request->application. May be NULL. */
     void (*end)(void *context, struct http_request *request);
-    /* What every answer says that does not say it itself; shared ones (http_shared_new) do. Borrowed for the server's life. */
+    /* What every answer says that does not say it itself; shared ones (http_shared_new) do. Borrowed for the server's
+     * life. */
     const struct http_field *fields;
     size_t field_count;
 };

@@ -7,7 +7,8 @@
 #include "base/assert.h"
 #include "http/private.h"
 
-/* A 304 has the Content-Length of what it stands for; the library takes that from a body, which it does not send then. */
+/* A 304 has the Content-Length of what it stands for; the library takes that from a body, which it does not send
+ * then. */
 static char unsent[8 << 20];
 
 struct http_body {

@@ -6,8 +6,7 @@
 
 struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX])
 {
-    int size = snprintf(out, KV_KEY_MAX, "ladder:{%d}:%lld:meta", (int)(standing % KV_SHARDS),
-                        (long long)standing);
+    int size = snprintf(out, KV_KEY_MAX, "ladder:{%d}:%lld:meta", (int)(standing % KV_SHARDS), (long long)standing);
 
     ASSERT(standing > 0 && size > 0 && size < KV_KEY_MAX);
     return (struct slice){out, (size_t)size};
@@ -15,7 +14,8 @@ struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX])
 
 struct slice kv_order_key(int64_t standing, struct slice gen, char out[static KV_KEY_MAX])
 {
-    int size = snprintf(out, KV_KEY_MAX, "ladder:{%d}:%lld:%.*s:order", (int)(standing % KV_SHARDS), (long long)standing, (int)gen.size, gen.data);
+    int size = snprintf(out, KV_KEY_MAX, "ladder:{%d}:%lld:%.*s:order", (int)(standing % KV_SHARDS),
+                        (long long)standing, (int)gen.size, gen.data);
 
     ASSERT(standing > 0 && gen.size <= KV_GEN_MAX && size > 0 && size < KV_KEY_MAX);
     return (struct slice){out, (size_t)size};

@@ -24,13 +24,19 @@
 
 #include "base/slice.h"
 
-enum { KV_SHARDS = 256, KV_KEY_MAX = 64, KV_GEN_MAX = 16 /* characters of a generation's name */, KV_REVISION_SIZE = 6 };
+enum {
+    KV_SHARDS = 256,
+    KV_KEY_MAX = 64,
+    KV_GEN_MAX = 16 /* characters of a generation's name */,
+    KV_REVISION_SIZE = 6
+};
 
 #define KV_READY "ladder:ready"
 #define KV_WANTED "ladder:wanted"
 #define KV_POPULAR_STANDINGS "ladder:popular:standings"
 #define KV_POPULAR_PAGES "ladder:popular:pages"
-/* Beside a cursor: a node of a cluster that loses some of it has an old cursor, too, and the changes are found again. */
+/* Beside a cursor: a node of a cluster that loses some of it has an old cursor, too, and the changes are found
+ * again. */
 #define KV_PURGE "ladder:{0}:purge:"
 #define KV_PURGE_EDGES "ladder:{0}:purge:edges"
 #define KV_MOVES "ladder:moves" /* channel, see ladder.lua */

@@ -49,8 +49,8 @@ struct call {
 };
 
 struct kv {
-    struct cluster *cluster; /* it stands for one: then nothing else here is used. NULL: a connection */
-    struct cluster *owner;   /* it is a node of one */
+    struct cluster *cluster;   /* it stands for one: then nothing else here is used. NULL: a connection */
+    struct cluster *owner;     /* it is a node of one */
     struct sentinel *sentinel; /* says where it is to be; NULL: the URL does */
     bool is_elsewhere;         /* it said another place, or the server is no primary: the tick ends the connection */
     unsigned place;            /* counts them */
@@ -81,7 +81,8 @@ struct kv {
 
 static void kv_dial(struct kv *kv);
 
-/* A loop that was busy elsewhere has not sent what waits to be sent, nor read what has come: that time does not count. */
+/* A loop that was busy elsewhere has not sent what waits to be sent, nor read what has come: that time does not
+ * count. */
 static int64_t kv_listened(const struct kv *kv, int64_t now_us)
 {
     enum { MOST_US = 2000 * TICK_MS };
@@ -117,7 +118,8 @@ static void on_reply(redisAsyncContext *context, void *reply, void *data)
 }
 
 /* As Redis reads it. hiredis would spell it too, by a printf of its own: more than half of what a call costs. */
-static bool command_send(struct kv *kv, size_t count, const struct slice *arguments, redisCallbackFn *done, void *context)
+static bool command_send(struct kv *kv, size_t count, const struct slice *arguments, redisCallbackFn *done,
+                         void *context)
 {
     enum { ON_STACK = 1024, HEAD_MAX = PUT_INTEGER_MAX + 5 };
     char small[ON_STACK], *text = small;
@@ -144,10 +146,11 @@ static bool call_send(struct kv *kv, size_t count, const struct slice *arguments
     struct call *call = malloc(sizeof(*call));
 
     ASSERT(call != NULL);
-    *call = (struct call){.kv = kv,
-                          .done = done,
-                          .context = context,
-                          .deadline_us = kv_listened(kv, clock_monotonic_us()) + kv->settings.command_timeout_ms * 1000LL};
+    *call =
+        (struct call){.kv = kv,
+                      .done = done,
+                      .context = context,
+                      .deadline_us = kv_listened(kv, clock_monotonic_us()) + kv->settings.command_timeout_ms * 1000LL};
     if (!command_send(kv, count, arguments, on_reply, call)) {
         free(call);
         return false;
@@ -236,8 +239,8 @@ static void on_disconnect(const redisAsyncContext *context, int status)
 /* ---- coming up ---- */
 
 /*
- * " number" behind the word, one higher each second: a primary that was cut off from the sentinels, and from the worker, serves on
- * without knowing that there is another; its word is worth nothing soon after. By our own clock only.
+ * " number" behind the word, one higher each second: a primary that was cut off from the sentinels, and from the
+ * worker, serves on without knowing that there is another; its word is worth nothing soon after. By our own clock only.
  */
 static bool is_beating(struct kv *kv, struct slice *word)
 {
@@ -262,8 +265,8 @@ static void on_ready(void *data, const struct redisReply *reply)
     kv->is_asking_ready = false;
     bool is_alive = !kv->sentinel || is_beating(kv, &word);
     snprintf(expected, sizeof(expected), "%d %s", kv->epoch, kv->run_id);
-    bool is_trusted = kv->state == STATE_UP && !kv->is_elsewhere && kv->epoch > 0 && reply && reply->type == REDIS_REPLY_STRING &&
-                      is_alive && slice_is(word, expected);
+    bool is_trusted = kv->state == STATE_UP && !kv->is_elsewhere && kv->epoch > 0 && reply &&
+                      reply->type == REDIS_REPLY_STRING && is_alive && slice_is(word, expected);
     if (is_trusted != kv->is_trusted)
         log_info("redis-trust", LOG_TEXT("trusted", is_trusted ? "yes" : "no"), LOG_INT("epoch", kv->epoch));
     kv->is_trusted = is_trusted;
@@ -300,7 +303,8 @@ static void on_info(void *data, const struct redisReply *reply)
 static void on_prepared(void *data, const struct redisReply *reply)
 {
     (void)data;
-    /* "Library already exists" is how it should be; a replica, which a cluster's seed may be, gets it from its primary. */
+    /* "Library already exists" is how it should be; a replica, which a cluster's seed may be, gets it from its
+     * primary. */
     if (reply && reply->type == REDIS_REPLY_ERROR && !strstr(reply->str, "already exists"))
         log_error("redis-refused", LOG_TEXT("message", reply->str));
 }
@@ -366,7 +370,8 @@ static void kv_dial(struct kv *kv)
 {
     if (kv->sentinel && !kv->url.port)
         return; /* on_named does it */
-    redisAsyncContext *context = kv->url.path[0] ? redisAsyncConnectUnix(kv->url.path) : redisAsyncConnect(kv->url.host, kv->url.port);
+    redisAsyncContext *context =
+        kv->url.path[0] ? redisAsyncConnectUnix(kv->url.path) : redisAsyncConnect(kv->url.host, kv->url.port);
 
     if (!context || context->err) {
         const char *because = context ? context->errstr : "out of memory";
@@ -414,7 +419,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
         ask_ready(kv);
 }
 
-static struct kv *connection_new(struct ev_loop *loop, const struct kv_settings *settings, const struct kv_url *url, struct cluster *owner)
+static struct kv *connection_new(struct ev_loop *loop, const struct kv_settings *settings, const struct kv_url *url,
+                                 struct cluster *owner)
 {
     struct kv *kv = calloc(1, sizeof(*kv));
 
@@ -472,7 +478,8 @@ void kv_free(struct kv **pkv)
 
 /* ---- as a node of a cluster ---- */
 
-struct kv *kv_node_new(struct ev_loop *loop, const struct kv_settings *settings, const struct kv_url *url, struct cluster *cluster)
+struct kv *kv_node_new(struct ev_loop *loop, const struct kv_settings *settings, const struct kv_url *url,
+                       struct cluster *cluster)
 {
     return connection_new(loop, settings, url, cluster);
 }
@@ -547,7 +554,8 @@ bool kv_reply_is_error(const struct redisReply *reply)
 
 struct slice kv_reply_text(const struct redisReply *reply)
 {
-    if (!reply || (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_ERROR))
+    if (!reply ||
+        (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_ERROR))
         return (struct slice){"", 0};
     return (struct slice){reply->str, reply->len};
 }

@@ -1,11 +1,12 @@
 /*
- * kv.h -- Redis as one loop sees it: one connection (to a cluster: one a node, cluster.h), many commands in flight, never blocks.
+ * kv.h -- Redis as one loop sees it: one connection (to a cluster: one a node, cluster.h), many commands in flight,
+ * never blocks.
  *
- * Trust: a Redis process holds what PostgreSQL has only after the worker's tail has said so, by writing the process's own
- * run id and the epoch under `ladder:ready` (see work/tail.c). After every (re)connect, and each second, that key is read;
- * until it names this process and our epoch, kv_is_trusted is false and readers ask PostgreSQL. So a Redis that was
- * restarted from an old file, or another that took its place, is never believed.
- * Where it is, the URL says (url.h): a server, a cluster, or sentinels who say it.
+ * Trust: a Redis process holds what PostgreSQL has only after the worker's tail has said so, by writing the process's
+ * own run id and the epoch under `ladder:ready` (see work/tail.c). After every (re)connect, and each second, that key
+ * is read; until it names this process and our epoch, kv_is_trusted is false and readers ask PostgreSQL. So a Redis
+ * that was restarted from an old file, or another that took its place, is never believed. Where it is, the URL says
+ * (url.h): a server, a cluster, or sentinels who say it.
  *
  * Commands are sent as argument vectors. `done` is called exactly once, never from inside kv_call; with reply NULL when
  * the connection was lost or the answer took longer than the timeout. One thread: its loop's.
@@ -42,9 +43,10 @@ void kv_free(struct kv **kv);
 bool kv_set_epoch(struct kv *kv, int epoch); /* what `ladder:ready` must name; true: it is another than before */
 bool kv_is_up(const struct kv *kv);
 bool kv_is_cluster(const struct kv *kv);
-/* Where it is connected, or will be; port 0: not known yet. Returns a number that is another one after each change of it. */
+/* Where it is connected, or will be; port 0: not known yet. Returns a number that is another one after each change of
+ * it. */
 unsigned kv_place(const struct kv *kv, const char **ret_host, int *ret_port);
-bool kv_is_trusted(const struct kv *kv);                   /* with every standing */
+bool kv_is_trusted(const struct kv *kv);               /* with every standing */
 bool kv_trusts(const struct kv *kv, int64_t standing); /* a cluster's nodes are believed each for itself */
 
 /* false: not connected, or too many commands in flight; done will not be called. Arguments are copied. */

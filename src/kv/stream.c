@@ -6,8 +6,8 @@
  *    +------------------- any failure: lost() --------+
  *
  * PING can't be the beat: hiredis 0.14 keeps the callback of each command that a subscribed connection sends until the
- * connection ends. So the beat is a message: published by the loop's other connection, on a channel that only this stream
- * listens to.
+ * connection ends. So the beat is a message: published by the loop's other connection, on a channel that only this
+ * stream listens to.
  */
 #include "kv/stream.h"
 
@@ -137,7 +137,8 @@ static void beat_send(struct kv_stream *stream)
 
     if (stream->beats_in_flight > 0)
         return;
-    snprintf(sent, sizeof(sent), "%lld %lld", (long long)clock_monotonic_us(), (long long)stream->listener.mark(stream->listener.context));
+    snprintf(sent, sizeof(sent), "%lld %lld", (long long)clock_monotonic_us(),
+             (long long)stream->listener.mark(stream->listener.context));
     const struct slice publish[] = {SLICE("PUBLISH"), slice_of(stream->beat_channel), slice_of(sent)};
     if (kv_call(stream->kv, ARRAY_SIZE(publish), publish, on_published, stream)) {
         stream->beats_in_flight++;

@@ -1,10 +1,10 @@
 /*
  * stream.h -- what changes in Redis, as it changes: a connection that listens to ladder.lua's channel of moves.
  *
- * From the moment `is_current` becomes true, every change is heard, in order, until `lost` is called. A beat that the loop
- * publishes to itself comes back behind everything that was published before it, so a link that died, or a Redis that hangs,
- * is noticed within KV_STREAM_BEATS_MISSED beats: then, too, the stream is not current until a beat comes back.
- * One thread: its loop's.
+ * From the moment `is_current` becomes true, every change is heard, in order, until `lost` is called. A beat that the
+ * loop publishes to itself comes back behind everything that was published before it, so a link that died, or a Redis
+ * that hangs, is noticed within KV_STREAM_BEATS_MISSED beats: then, too, the stream is not current until a beat comes
+ * back. One thread: its loop's.
  */
 #ifndef KV_STREAM_H
 #define KV_STREAM_H
@@ -19,13 +19,14 @@ struct kv_stream_listener {
     void *context;
     void (*message)(void *context, struct slice payload); /* see ladder.lua */
     void (*lost)(void *context);                          /* changes may be missed from here on */
-    /* A version that Redis is known to have reached when a beat is sent; and when that beat is back, everything up to it was
-     * heard, whether there were messages or not. */
+    /* A version that Redis is known to have reached when a beat is sent; and when that beat is back, everything up to
+     * it was heard, whether there were messages or not. */
     int64_t (*mark)(void *context);
     void (*reached)(void *context, int64_t mark);
 };
 
-/* kv: the loop's connection for commands, by which beats are sent; it outlives the stream. beat_ms: time between two. */
+/* kv: the loop's connection for commands, by which beats are sent; it outlives the stream. beat_ms: time between
+ * two. */
 struct kv_stream *kv_stream_new(struct ev_loop *loop, const struct kv_settings *settings, struct kv *kv, int beat_ms,
                                 const struct kv_stream_listener *listener);
 void kv_stream_free(struct kv_stream **stream);

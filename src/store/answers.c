@@ -7,9 +7,9 @@
  *   heard   the newest change that this loop's stream brought
  *   as_of   what an answer contains
  *
- * Redis sends the answer to an apply and the message about it in the same breath, but a loop may take in a client's next
- * request between the two. So when seen is ahead of heard, what has arrived on the stream is taken in first; if that
- * does not close the gap, only answers made after `seen` will do.
+ * Redis sends the answer to an apply and the message about it in the same breath, but a loop may take in a client's
+ * next request between the two. So when seen is ahead of heard, what has arrived on the stream is taken in first; if
+ * that does not close the gap, only answers made after `seen` will do.
  */
 #include "store/answers.h"
 
@@ -106,8 +106,8 @@ static void on_lost(void *context)
         l1_forget(((struct answers *)context)->l1);
 }
 
-/* What this process has seen, Redis had done before the beat was sent. Without this, a quiet stream would never be known to
- * have brought it, and every hit would look for more. */
+/* What this process has seen, Redis had done before the beat was sent. Without this, a quiet stream would never be
+ * known to have brought it, and every hit would look for more. */
 static int64_t on_mark(void *context)
 {
     (void)context;
@@ -224,8 +224,9 @@ static void flight_join(struct flight *flight, int64_t lsn, bool must_skip_redis
     flight->last = &waiter->next;
 }
 
-enum answers_outcome answers_ask(struct store *store, const struct answers_query *query, answers_done_fn *done, void *context,
-                                 struct l1_entry **ret_entry, struct flight **ret_flight, bool *ret_was_touched)
+enum answers_outcome answers_ask(struct store *store, const struct answers_query *query, answers_done_fn *done,
+                                 void *context, struct l1_entry **ret_entry, struct flight **ret_flight,
+                                 bool *ret_was_touched)
 {
     struct answers *answers = store->answers;
     struct l1_entry *entry = NULL;
@@ -242,7 +243,8 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
         changed = l1_changed(answers->l1, query->standing);
         entry = l1_find(answers->l1, query->key);
     }
-    if (entry && answers_are_trusted(store) && (heard >= need || entry->as_of >= need) && !unsure_has(store, query->standing)) {
+    if (entry && answers_are_trusted(store) && (heard >= need || entry->as_of >= need) &&
+        !unsure_has(store, query->standing)) {
         *ret_entry = entry;
         if (l1_holds(answers->l1, entry, clock_monotonic_us()))
             return ANSWERS_HIT;
@@ -255,7 +257,8 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
         return ANSWERS_STALE;
     }
     /* Once the stream has brought all that is needed, only changes of this standing matter. */
-    if (flight && !kv_is_cluster(store->kv) && ((heard >= need ? changed : need) <= flight->begun || fault_is("join")) && !fault_is("alone")) {
+    if (flight && !kv_is_cluster(store->kv) &&
+        ((heard >= need ? changed : need) <= flight->begun || fault_is("join")) && !fault_is("alone")) {
         flight_join(flight, query->freshness->lsn, unsure_has(store, query->standing), done, context);
         return ANSWERS_JOINED;
     }
@@ -267,7 +270,8 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
 
 /* ---- landing ---- */
 
-static void flight_end(struct flight *flight, const struct standing_answer *answer, void *value, const struct error *error)
+static void flight_end(struct flight *flight, const struct standing_answer *answer, void *value,
+                       const struct error *error)
 {
     struct waiter *waiters = flight->first, *again = NULL;
 
@@ -278,7 +282,8 @@ static void flight_end(struct flight *flight, const struct standing_answer *answ
     while (waiters) {
         struct waiter *waiter = waiters;
         waiters = waiter->next;
-        if (!error && (answer->as_of > 0 ? waiter->must_skip_redis : waiter->lsn > answer->lsn) && !fault_is("join-database")) {
+        if (!error && (answer->as_of > 0 ? waiter->must_skip_redis : waiter->lsn > answer->lsn) &&
+            !fault_is("join-database")) {
             waiter->next = again;
             again = waiter;
             continue;
@@ -303,8 +308,8 @@ void flight_land(struct flight *flight, const struct standing_answer *answer, vo
     if (answers->l1 && answer->as_of > 0 && answers_are_trusted(flight->store)) {
         struct slice key = {flight->key, flight->key_size};
         int64_t as_of = answer->as_of > flight->heard ? answer->as_of : flight->heard;
-        is_kept = l1_put(answers->l1, &flight->watch, key, flight->label, answer->version, as_of, &answer->span, value, bytes,
-                         clock_monotonic_us()) != NULL;
+        is_kept = l1_put(answers->l1, &flight->watch, key, flight->label, answer->version, as_of, &answer->span, value,
+                         bytes, clock_monotonic_us()) != NULL;
     }
     flight_end(flight, answer, value, NULL);
     if (!is_kept)

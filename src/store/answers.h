@@ -6,9 +6,10 @@
  *               -> JOINED  somebody's fetch will bring it: `done` is called
  *               -> FETCH   the caller fetches, and ends the flight with what it found
  *
- * What makes a hit: the stream of changes is current, nothing that this process acknowledged and nothing that the caller's
- * token covers is still unheard of, and no move since the answer was made touched the ranks that it shows. What may be
- * joined: a fetch that began after the newest change of the standing that is known of. One loop, one thread.
+ * What makes a hit: the stream of changes is current, nothing that this process acknowledged and nothing that the
+ * caller's token covers is still unheard of, and no move since the answer was made touched the ranks that it shows.
+ * What may be joined: a fetch that began after the newest change of the standing that is known of. One loop, one
+ * thread.
  */
 #ifndef STORE_ANSWERS_H
 #define STORE_ANSWERS_H
@@ -19,7 +20,8 @@
 struct flight;
 
 struct answers_query {
-    struct slice key; /* canonical: all that the answer depends on, apart from the data. At most L1_KEY_MAX, or it is not kept */
+    /* canonical: all that the answer depends on, apart from the data. At most L1_KEY_MAX, or it is not kept */
+    struct slice key;
     int64_t standing;
     const struct freshness *freshness;
     int64_t max_staleness_us;
@@ -31,13 +33,15 @@ enum answers_outcome { ANSWERS_HIT, ANSWERS_STALE, ANSWERS_JOINED, ANSWERS_FETCH
 /* value NULL and error NULL: the fetch does not cover what this caller must see; ask again. */
 typedef void answers_done_fn(void *context, void *value, const struct error *error);
 
-/* bytes_max 0: nothing is remembered, fetches are still shared. value_free: see l1.h. Once, before the first question. */
+/* bytes_max 0: nothing is remembered, fetches are still shared. value_free: see l1.h. Once, before the first
+ * question. */
 void answers_open(struct store *store, size_t bytes_max, int heartbeat_ms, void (*value_free)(void *value));
 
 /* HIT, STALE: *ret_entry, its value borrowed until the next question. FETCH: *ret_flight, to be ended exactly once, and
  * *ret_was_touched: there was one, until a change touched what it shows. */
-enum answers_outcome answers_ask(struct store *store, const struct answers_query *query, answers_done_fn *done, void *context,
-                                 struct l1_entry **ret_entry, struct flight **ret_flight, bool *ret_was_touched);
+enum answers_outcome answers_ask(struct store *store, const struct answers_query *query, answers_done_fn *done,
+                                 void *context, struct l1_entry **ret_entry, struct flight **ret_flight,
+                                 bool *ret_was_touched);
 
 /*
  * The fetch found `value` (taken; what it counts for in bytes), or failed with `error`. The leader itself is not called

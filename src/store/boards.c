@@ -1,10 +1,11 @@
 /*
  * boards.c -- board definitions, remembered for a moment.
  *
- * A loop trusts its copy for board_ttl_ms, and looks again when half of that has passed, so that no request waits for it, nor
- * for a database that hangs. A change made in this process reaches every loop at once. The copy of another server may be that
- * much older, which is safe: submit checks the board inside its transaction, a deleted board's standings are gone from Redis,
- * and PostgreSQL answers for a board id, which a board made again under the same name does not share.
+ * A loop trusts its copy for board_ttl_ms, and looks again when half of that has passed, so that no request waits for
+ * it, nor for a database that hangs. A change made in this process reaches every loop at once. The copy of another
+ * server may be that much older, which is safe: submit checks the board inside its transaction, a deleted board's
+ * standings are gone from Redis, and PostgreSQL answers for a board id, which a board made again under the same name
+ * does not share.
  */
 #include <ev.h>
 #include <pthread.h>
@@ -93,7 +94,8 @@ void store_board_read(struct board *board, struct db_rows rows, int row, int at)
     board->updated_us = db_int64(rows, row, at + 12);
     for (int i = 0; i < BOARD_CACHING_COUNT; i++)
         *board_caching_value(&board->caching, i) = db_int64(rows, row, at + 13 + i);
-    facets_read(board, db_text(rows, row, at + 13 + BOARD_CACHING_COUNT), db_text(rows, row, at + 14 + BOARD_CACHING_COUNT));
+    facets_read(board, db_text(rows, row, at + 13 + BOARD_CACHING_COUNT),
+                db_text(rows, row, at + 14 + BOARD_CACHING_COUNT));
     board->facet_values_max = db_int64(rows, row, at + 15 + BOARD_CACHING_COUNT);
     ASSERT(commit_level_parse(slice_of(db_text(rows, row, at + 16 + BOARD_CACHING_COUNT)), &board->commit_level));
 }
@@ -175,7 +177,8 @@ static void on_board(void *context, const struct db_outcome *outcome, enum db_so
     find_answer(find, NULL, &error);
 }
 
-static bool find_send(struct store *store, struct slice game, struct slice name, const char *path, store_board_fn *done, void *context)
+static bool find_send(struct store *store, struct slice game, struct slice name, const char *path, store_board_fn *done,
+                      void *context)
 {
     struct find *find = calloc(1, sizeof(*find));
 
@@ -210,7 +213,8 @@ void store_board_find(struct store *store, struct slice game, struct slice name,
         int64_t now_us = clock_monotonic_us();
         if (now_us > entry->ahead_us && now_us < entry->expires_us && !entry->is_looked_at)
             entry->is_looked_at = find_send(store, game, name, path, NULL, NULL);
-        /* Expired under a look that has no answer yet: the database is slow, and the last definition known is what there is. */
+        /* Expired under a look that has no answer yet: the database is slow, and the last definition known is what
+         * there is. */
         if (now_us < entry->expires_us || entry->is_looked_at) {
             struct board copy = entry->board;
             done(context, &copy, NULL);
@@ -250,8 +254,8 @@ void boards_free(struct store *store)
 
 /* ---- telling the other loops ---- */
 
-/* One a loop, in a list that changes only when a loop starts or ends. Definitions change rarely, so a mutex will do: it is
- * on no request's path. */
+/* One a loop, in a list that changes only when a loop starts or ends. Definitions change rarely, so a mutex will do: it
+ * is on no request's path. */
 struct listener {
     struct store *store;
     ev_async wake;

@@ -38,15 +38,18 @@ static void on_find(void *context, const struct db_outcome *outcome, enum db_sou
     } else if (db_row_count(rows) == 0) {
         /* Its transaction was undone after ours met it. */
         answer.is_unused = true;
-        error_set(&answer.error, ERROR_REQUEST_IN_FLIGHT, "the first request with this Idempotency-Key failed just now; send it again");
-    } else if (db_bytes(rows, 0, 0, hash, sizeof(hash)) != sizeof(hash) || !crypto_equal(hash, find->claim.hash, sizeof(hash))) {
+        error_set(&answer.error, ERROR_REQUEST_IN_FLIGHT,
+                  "the first request with this Idempotency-Key failed just now; send it again");
+    } else if (db_bytes(rows, 0, 0, hash, sizeof(hash)) != sizeof(hash) ||
+               !crypto_equal(hash, find->claim.hash, sizeof(hash))) {
         error_set_field(&answer.error, ERROR_IDEMPOTENCY_MISMATCH, "Idempotency-Key",
                         "the key was used for another request: method, target or body differ");
     } else if (db_is_null(rows, 0, 1) && !db_bool(rows, 0, 4)) {
         answer.is_orphan = true;
     } else if (db_is_null(rows, 0, 1)) {
-        error_set(&answer.error, ERROR_REQUEST_IN_FLIGHT,
-                  "the first request with this Idempotency-Key was taken and its answer is not ready; it will not be taken twice");
+        error_set(
+            &answer.error, ERROR_REQUEST_IN_FLIGHT,
+            "the first request with this Idempotency-Key was taken and its answer is not ready; it will not be taken twice");
     } else {
         answer.status = (int)db_int64(rows, 0, 1);
         answer.token = arena_copy(find->arena, (struct slice){db_text(rows, 0, 2), (size_t)db_size(rows, 0, 2)});
@@ -64,8 +67,10 @@ static void on_find(void *context, const struct db_outcome *outcome, enum db_sou
 static void call_key(struct db_call *call, struct arena *arena, int64_t game_id, const struct submit_claim *claim)
 {
     call->is_last_of_transaction = true;
-    call->parameters[0] = (struct db_parameter){.data = arena_printf(arena, "%lld", (long long)game_id), .format = DB_TEXT};
-    call->parameters[1] = (struct db_parameter){.data = bytea(arena, claim->key, sizeof(claim->key)), .format = DB_TEXT};
+    call->parameters[0] =
+        (struct db_parameter){.data = arena_printf(arena, "%lld", (long long)game_id), .format = DB_TEXT};
+    call->parameters[1] =
+        (struct db_parameter){.data = bytea(arena, claim->key, sizeof(claim->key)), .format = DB_TEXT};
     call->parameter_count = 2;
 }
 
@@ -103,8 +108,8 @@ static void on_keep(void *context, const struct db_outcome *outcome)
     free(keep);
 }
 
-void idempotency_keep(struct store *store, struct arena *arena, int64_t game_id, const struct submit_claim *claim, int status,
-                      struct slice token, struct slice body, idempotency_keep_fn *done, void *context)
+void idempotency_keep(struct store *store, struct arena *arena, int64_t game_id, const struct submit_claim *claim,
+                      int status, struct slice token, struct slice body, idempotency_keep_fn *done, void *context)
 {
     struct keep *keep = malloc(sizeof(*keep));
     struct db_call call = {.statement = STATEMENT_idempotency_keep};
@@ -130,7 +135,8 @@ struct db_call idempotency_claim_call(struct arena *arena, int64_t game_id, cons
 
     call_key(&call, arena, game_id, claim);
     call.is_last_of_transaction = false;
-    call.parameters[2] = (struct db_parameter){.data = bytea(arena, claim->hash, sizeof(claim->hash)), .format = DB_TEXT};
+    call.parameters[2] =
+        (struct db_parameter){.data = bytea(arena, claim->hash, sizeof(claim->hash)), .format = DB_TEXT};
     call.parameter_count = 3;
     return call;
 }

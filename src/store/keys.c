@@ -2,9 +2,9 @@
  * keys.c -- API keys, remembered for a while.
  *
  * A key is looked up by its public part and compared by hash, in constant time. What is remembered is the database's
- * answer for that part, "there is none" included, so a flood of wrong keys costs one query a part and second; the number
- * of remembered parts is bounded. Half-way to its end an answer is looked at again, so that no request waits for that, nor
- * for a database that hangs.
+ * answer for that part, "there is none" included, so a flood of wrong keys costs one query a part and second; the
+ * number of remembered parts is bounded. Half-way to its end an answer is looked at again, so that no request waits for
+ * that, nor for a database that hangs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,7 +153,8 @@ void store_key_find(struct store *store, struct slice text, store_key_fn *done, 
         int64_t now_us = clock_monotonic_us();
         if (now_us > entry->ahead_us && now_us < entry->expires_us && !entry->is_looked_at)
             entry->is_looked_at = find_send(store, id, hash, NULL, NULL);
-        /* Expired under a look that has no answer yet: the database is slow, and the last answer known is what there is. */
+        /* Expired under a look that has no answer yet: the database is slow, and the last answer known is what there
+         * is. */
         if (now_us < entry->expires_us || entry->is_looked_at) {
             key_answer(entry, hash, done, context);
             return;

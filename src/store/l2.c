@@ -27,7 +27,8 @@
 #define LAYOUT "1"
 
 enum { TAG_SIZE = 8 + L2_NONCE_SIZE, TAG_TEXT_MAX = 128, TAG_SPARE_MS = 86400000, LOCK_MS = 5000 };
-/* Most that it is kept: of an open standing, which is not cold for long, and of somebody's absence, of whom there are many. */
+/* Most that it is kept: of an open standing, which is not cold for long, and of somebody's absence, of whom there are
+ * many. */
 enum { OPEN_MS = 30000, ABSENCE_MS = 60000 };
 
 struct l2 {
@@ -152,7 +153,8 @@ static void find_hit(struct l2_ticket *ticket)
 
 static void find_miss(struct l2_ticket *ticket)
 {
-    struct l2_found found = {.ticket = ticket, .is_refresh = ticket->has_value, .lsn = fault_is("l2-position") ? 0 : ticket->position};
+    struct l2_found found = {
+        .ticket = ticket, .is_refresh = ticket->has_value, .lsn = fault_is("l2-position") ? 0 : ticket->position};
 
     for (int i = 0; i < L2_TAGS; i++) {
         ASSERT(ticket->tags[i].is_made);
@@ -260,7 +262,8 @@ static void hit_or_refresh(struct l2_ticket *ticket)
     char text[KV_L2_KEY_MAX], lock_ms[16];
 
     snprintf(lock_ms, sizeof(lock_ms), "%d", LOCK_MS);
-    const struct slice lock[] = {SLICE("SET"), kv_l2_key("lock", ticket->name, text), SLICE("1"), SLICE("NX"), SLICE("PX"), slice_of(lock_ms)};
+    const struct slice lock[] = {
+        SLICE("SET"), kv_l2_key("lock", ticket->name, text), SLICE("1"), SLICE("NX"), SLICE("PX"), slice_of(lock_ms)};
     ticket->has_value = true;
     if (!l2_is_due(&ticket->value, ticket->now_ms, chance()) || !ticket->store->l2 ||
         !kv_call(ticket->store->l2->kv, ARRAY_SIZE(lock), lock, on_lock, ticket))
@@ -291,10 +294,12 @@ static void on_recall(void *context, const struct redisReply *reply)
         tags_make(ticket);
         return;
     }
-    counts = l2_decode(&l2->key, ticket->name, kv_reply_text(kv_reply_item(reply, 2)), &ticket->value, &ticket->body, &brotli);
+    counts = l2_decode(&l2->key, ticket->name, kv_reply_text(kv_reply_item(reply, 2)), &ticket->value, &ticket->body,
+                       &brotli);
     buf_append_slice(&ticket->brotli, brotli);
     for (int i = 0; i < L2_TAGS && counts; i++)
-        counts = memcmp(&ticket->value.nonces[i], &ticket->tags[i].nonce, sizeof(struct l2_nonce)) == 0 || fault_is("l2-nonce");
+        counts = memcmp(&ticket->value.nonces[i], &ticket->tags[i].nonce, sizeof(struct l2_nonce)) == 0 ||
+                 fault_is("l2-nonce");
     if (counts)
         hit_or_refresh(ticket);
     else
@@ -310,7 +315,8 @@ static void ticket_name(struct l2_ticket *ticket, const struct l2_query *query)
     snprintf(scope, sizeof(scope), "%s %s %d %d", LADDER_VERSION, LAYOUT, db_epoch(store->db), db_timeline(store->db));
     l2_name(&store->l2->key, slice_of(scope), query->key, ticket->name);
     snprintf(names[0], KV_L2_NAME_MAX, "game:%.*s", game_size, query->game.data);
-    snprintf(names[1], KV_L2_NAME_MAX, "board:%.*s/%.*s", game_size, query->game.data, (int)query->board.size, query->board.data);
+    snprintf(names[1], KV_L2_NAME_MAX, "board:%.*s/%.*s", game_size, query->game.data, (int)query->board.size,
+             query->board.data);
     snprintf(names[2], KV_L2_NAME_MAX, "standing:%lld", (long long)query->standing);
     for (int i = 0; i < L2_TAGS; i++)
         ticket->tags[i].key = kv_l2_key("tag", names[i], ticket->tags[i].key_text);
@@ -322,8 +328,9 @@ static bool recall_send(struct l2_ticket *ticket)
     char value[KV_L2_KEY_MAX], epoch[16];
 
     snprintf(epoch, sizeof(epoch), "%d", db_epoch(store->db));
-    const struct slice recall[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("recall")), SLICE("4"), kv_l2_key("value", ticket->name, value),
-                                   ticket->tags[0].key, ticket->tags[1].key, ticket->tags[2].key, slice_of(epoch)};
+    const struct slice recall[] = {
+        SLICE("FCALL_RO"),   SLICE(KV_FUNCTION("recall")), SLICE("4"),          kv_l2_key("value", ticket->name, value),
+        ticket->tags[0].key, ticket->tags[1].key,          ticket->tags[2].key, slice_of(epoch)};
     _Static_assert(L2_TAGS == 3, "they are counted above");
     return kv_call(store->l2->kv, ARRAY_SIZE(recall), recall, on_recall, ticket);
 }
@@ -397,9 +404,11 @@ void l2_keep(struct l2_ticket *ticket, int status, struct slice body)
     if (l2_encode(&l2->key, ticket->name, &value, body, &bytes)) {
         snprintf(until_ms, sizeof(until_ms), "%lld", (long long)value.until_ms);
         snprintf(live_ms, sizeof(live_ms), "%lld", (long long)(l2->ttl_ms + TAG_SPARE_MS));
-        const struct slice retain[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("retain")), SLICE("4"), kv_l2_key("value", ticket->name, key),
-                                       ticket->tags[0].key, ticket->tags[1].key, ticket->tags[2].key, buf_slice(&bytes),
-                                       slice_of(until_ms), slice_of(live_ms)};
+        const struct slice retain[] = {SLICE("FCALL"),      SLICE(KV_FUNCTION("retain")),
+                                       SLICE("4"),          kv_l2_key("value", ticket->name, key),
+                                       ticket->tags[0].key, ticket->tags[1].key,
+                                       ticket->tags[2].key, buf_slice(&bytes),
+                                       slice_of(until_ms),  slice_of(live_ms)};
         kv_call(l2->kv, ARRAY_SIZE(retain), retain, on_kept, NULL);
     }
     buf_done(&bytes);

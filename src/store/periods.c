@@ -1,9 +1,9 @@
 /*
  * periods.c -- which standing a question is about.
  *
- * The bounds of a period are PostgreSQL's to say (it owns the time zones), and so is what time it is. The current period of a window is remembered
- * until it ends, a closed one, which is final, by where it starts and by where it ends; a period that has no row yet has no
- * entries and is asked for again each time.
+ * The bounds of a period are PostgreSQL's to say (it owns the time zones), and so is what time it is. The current
+ * period of a window is remembered until it ends, a closed one, which is final, by where it starts and by where it
+ * ends; a period that has no row yet has no entries and is asked for again each time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ struct period_name {
     int64_t board_id;
     int64_t window;
     int64_t recall;
-    int64_t at_us; /* where it starts or ends; 0 for the current one */
+    int64_t at_us;                 /* where it starts or ends; 0 for the current one */
     char facet[FACET_KEY_MAX + 2]; /* filled up with NULs */
 };
 _Static_assert(sizeof(struct period_name) == 32 + FACET_KEY_MAX + 2, "it is hashed, so it has no padding");
@@ -43,7 +43,8 @@ struct period_entry {
 
 enum { PERIODS_REMEMBERED_MAX = 200000 };
 
-static struct period_name name_make(int64_t board_id, enum window window, const char *facet, enum recall recall, int64_t at_us)
+static struct period_name name_make(int64_t board_id, enum window window, const char *facet, enum recall recall,
+                                    int64_t at_us)
 {
     struct period_name name = {.board_id = board_id, .window = window, .recall = recall, .at_us = at_us};
 
@@ -71,7 +72,8 @@ static bool current_recall(struct store *store, int64_t board_id, enum window wi
     return true;
 }
 
-static void entry_remember(struct store *store, const struct period *period, const char *facet, enum recall recall, int64_t at_us)
+static void entry_remember(struct store *store, const struct period *period, const char *facet, enum recall recall,
+                           int64_t at_us)
 {
     const struct period_name name = name_make(period->board_id, period->window, facet, recall, at_us);
     struct period_entry *entry = entry_find(store, &name);
@@ -196,8 +198,8 @@ static void find_send(struct find *find)
 }
 
 /* The one that the question means, if it is remembered. */
-static bool period_recall(struct store *store, int64_t board_id, enum window window, struct slice text, const char *facet,
-                          struct period *ret_period)
+static bool period_recall(struct store *store, int64_t board_id, enum window window, struct slice text,
+                          const char *facet, struct period *ret_period)
 {
     bool is_current = text.size == 0 || slice_is(text, "current") || (window == WINDOW_ALL && slice_is(text, "all"));
     bool is_previous = slice_is(text, "previous");
@@ -207,7 +209,8 @@ static bool period_recall(struct store *store, int64_t board_id, enum window win
     if (is_current)
         return current_recall(store, board_id, window, facet, primary_clock_us(), ret_period);
     if (is_previous) {
-        if (!current_recall(store, board_id, window, facet, primary_clock_us(), &current) || current.start_us == INT64_MIN)
+        if (!current_recall(store, board_id, window, facet, primary_clock_us(), &current) ||
+            current.start_us == INT64_MIN)
             return false;
         name.recall = RECALL_ENDS;
         name.at_us = current.start_us;
@@ -220,8 +223,8 @@ static bool period_recall(struct store *store, int64_t board_id, enum window win
     return entry != NULL;
 }
 
-void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text, const char *facet,
-                       store_period_fn *done, void *context)
+void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,
+                       const char *facet, store_period_fn *done, void *context)
 {
     bool is_current = text.size == 0 || slice_is(text, "current") || (window == WINDOW_ALL && slice_is(text, "all"));
     struct period period;
@@ -240,7 +243,8 @@ void store_period_find(struct store *store, const struct board *board, enum wind
     } else if (!is_current) {
         find->is_exact = true;
         if (!clock_parse(text, &find->at_us)) {
-            find_fail(find, ERROR_INVALID_PARAMETER, "a period is `current`, `previous` or its first instant (RFC 3339)");
+            find_fail(find, ERROR_INVALID_PARAMETER,
+                      "a period is `current`, `previous` or its first instant (RFC 3339)");
             return;
         }
     }

@@ -26,7 +26,8 @@ static void list_tell(struct store *store, struct slice list, const struct popul
     }
 }
 
-void popular_tell(struct store *store, const struct popular *standings, size_t standing_count, const struct popular *pages, size_t page_count)
+void popular_tell(struct store *store, const struct popular *standings, size_t standing_count,
+                  const struct popular *pages, size_t page_count)
 {
     list_tell(store, SLICE(KV_POPULAR_STANDINGS), standings, standing_count);
     list_tell(store, SLICE(KV_POPULAR_PAGES), pages, page_count);

@@ -1,6 +1,7 @@
 /*
  * popular.h -- what is read most, told to everybody through Redis: the worker loads those standings first, servers make
- * those pages ready before they are asked for. Lists of hints: what is lost of them only costs time. One loop, one thread.
+ * those pages ready before they are asked for. Lists of hints: what is lost of them only costs time. One loop, one
+ * thread.
  */
 #ifndef STORE_POPULAR_H
 #define STORE_POPULAR_H
@@ -15,7 +16,8 @@ struct popular {
 };
 
 /* Adds to what is known of them. At most POPULAR_MAX of each; copied. */
-void popular_tell(struct store *store, const struct popular *standings, size_t standing_count, const struct popular *pages, size_t page_count);
+void popular_tell(struct store *store, const struct popular *standings, size_t standing_count,
+                  const struct popular *pages, size_t page_count);
 
 /* The pages that are read most, by all servers; called once for each, then with an empty name. */
 typedef void popular_page_fn(void *context, struct slice name);

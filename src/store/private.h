@@ -21,14 +21,14 @@ struct store {
     struct store_settings settings;
     struct db *db;
     struct kv *kv;
-    struct key_entry *keys;     /* by id (keys.c) */
-    struct board_entry *boards; /* by "game/board" (boards.c) */
-    uint64_t board_changes;     /* that this loop was told of */
+    struct key_entry *keys;       /* by id (keys.c) */
+    struct board_entry *boards;   /* by "game/board" (boards.c) */
+    uint64_t board_changes;       /* that this loop was told of */
     struct period_entry *periods; /* by board and window (periods.c) */
     struct submitter *submitter;
-    struct answers *answers; /* NULL until answers_open */
+    struct answers *answers;        /* NULL until answers_open */
     struct generation *generations; /* by standing (standing_page.c) */
-    struct l2 *l2;           /* NULL: off */
+    struct l2 *l2;                  /* NULL: off */
 };
 
 /* keys.c, boards.c, unsure.c, submit.c */
@@ -36,16 +36,16 @@ void keys_free(struct store *store);
 void boards_free(struct store *store);
 void periods_free(struct store *store);
 void generations_free(struct store *store);
-void boards_join(struct store *store);  /* to be told what other loops changed */
+void boards_join(struct store *store); /* to be told what other loops changed */
 void boards_leave(struct store *store);
 void submitter_new(struct store *store);
 void submitter_free(struct store *store);
 void submitter_wake(void *context); /* db_settings.writer_ready */
 
 /*
- * Standings to which this process's own changes may be missing in Redis, because an apply failed after its commit: until the
- * worker's tail has passed that commit, PostgreSQL answers for them. committed_us: the database's clock after the commit.
- * Any loop.
+ * Standings to which this process's own changes may be missing in Redis, because an apply failed after its commit:
+ * until the worker's tail has passed that commit, PostgreSQL answers for them. committed_us: the database's clock after
+ * the commit. Any loop.
  */
 void unsure_add(int64_t standing, int64_t committed_us);
 /* Is it, still? Asks Redis how far the tail is, for the next time. */

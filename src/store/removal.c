@@ -67,11 +67,16 @@ static void tombstone_send(struct removal *removal, int64_t standing, int64_t re
     snprintf(epoch, sizeof(epoch), "%d", db_epoch(removal->store->db));
     kv_revision_encode(revision, bytes);
     const struct slice arguments[] = {
-        SLICE("FCALL"), SLICE(KV_FUNCTION("apply")), SLICE("1"), kv_meta_key(standing, meta), slice_of(epoch), SLICE("0"),
-        removal->player, SLICE(""), SLICE("0"), {(char *)bytes, sizeof(bytes)}, SLICE(""),
+        SLICE("FCALL"),  SLICE(KV_FUNCTION("apply")),
+        SLICE("1"),      kv_meta_key(standing, meta),
+        slice_of(epoch), SLICE("0"),
+        removal->player, SLICE(""),
+        SLICE("0"),      {(char *)bytes, sizeof(bytes)},
+        SLICE(""),
     };
     removal->waiting++;
-    if (kv_trusts(removal->store->kv, standing) && kv_call(removal->store->kv, ARRAY_SIZE(arguments), arguments, on_tombstone, tombstone))
+    if (kv_trusts(removal->store->kv, standing) &&
+        kv_call(removal->store->kv, ARRAY_SIZE(arguments), arguments, on_tombstone, tombstone))
         return;
     removal->result.token.is_applied = false;
     unsure_add(standing, removal->committed_us);
@@ -133,8 +138,9 @@ static void on_removed(void *context, const struct db_outcome *outcome)
     if (idempotency_was_used(outcome)) {
         removal->result.is_repeat = true;
     } else if (outcome->error.code == ERROR_WRITE_UNCERTAIN) {
-        error_set(&removal->result.error, ERROR_UNAVAILABLE,
-                  "the connection to the database was lost; the player may or may not have been removed: send it again");
+        error_set(
+            &removal->result.error, ERROR_UNAVAILABLE,
+            "the connection to the database was lost; the player may or may not have been removed: send it again");
     } else if (outcome->error.code != ERROR_NONE) {
         store_error_of(outcome, &removal->result.error);
     } else {
@@ -163,7 +169,12 @@ void player_remove(struct store *store, struct arena *arena, int64_t from, bool 
     int count = 0;
 
     ASSERT(removal != NULL);
-    *removal = (struct removal){.store = store, .player = player, .has_claim = claim != NULL, .is_erase = is_erase, .done = done, .context = context};
+    *removal = (struct removal){.store = store,
+                                .player = player,
+                                .has_claim = claim != NULL,
+                                .is_erase = is_erase,
+                                .done = done,
+                                .context = context};
     if (claim)
         calls[count++] = idempotency_claim_call(arena, game_id, claim);
     calls[count++] = (struct db_call){

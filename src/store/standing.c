@@ -1,12 +1,14 @@
 /*
- * standing.c -- see standing.h. This file chooses who is asked and speaks to Redis; standing_sql.c speaks to PostgreSQL.
+ * standing.c -- see standing.h. This file chooses who is asked and speaks to Redis; standing_sql.c speaks to
+ * PostgreSQL.
  *
  *   query -> may Redis answer? -- yes --> one script call --> rows
  *                |                            | COLD, CORRUPT, lost, unreadable
  *                +------------- no -----------+--> PostgreSQL --> rows
  *
- * Statistics are PostgreSQL's, where the worker's tally has them (sql/functions/70_tally.sql). So are dense ranks, except from the top, where they are counted along the page: Redis would have to walk over
- * every different score above.
+ * Statistics are PostgreSQL's, where the worker's tally has them (sql/functions/70_tally.sql). So are dense ranks,
+ * except from the top, where they are counted along the page: Redis would have to walk over every different score
+ * above.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,11 +143,13 @@ static bool redis_may_answer(struct standing_read *read)
     const struct standing_query *query = &read->query;
     bool is_dense = query->ranking == RANKING_DENSE && !(query->kind == STANDING_PAGE && query->offset == 0);
 
-    return kv_trusts(read->store->kv, query->period.id) && query->kind != STANDING_STATISTICS && !query->period.is_closed && !query->freshness.skips_redis &&
-           !query->freshness.needs_primary && !is_dense && !unsure_has(read->store, query->period.id);
+    return kv_trusts(read->store->kv, query->period.id) && query->kind != STANDING_STATISTICS &&
+           !query->period.is_closed && !query->freshness.skips_redis && !query->freshness.needs_primary && !is_dense &&
+           !unsure_has(read->store, query->period.id);
 }
 
-bool standing_members_read(struct standing_read *read, const struct redisReply *members, const struct redisReply *values)
+bool standing_members_read(struct standing_read *read, const struct redisReply *members,
+                           const struct redisReply *values)
 {
     struct standing_answer *answer = &read->answer;
     size_t count = kv_reply_count(members);
@@ -202,11 +206,13 @@ static bool players_rows(struct standing_read *read, const struct redisReply *re
         if (rank < 0)
             continue;
         if (value.size <= KV_REVISION_SIZE + 1 ||
-            !sort_key_decode((struct slice){value.data + KV_REVISION_SIZE + 1, value.size - KV_REVISION_SIZE - 1}, &row->key, &size))
+            !sort_key_decode((struct slice){value.data + KV_REVISION_SIZE + 1, value.size - KV_REVISION_SIZE - 1},
+                             &row->key, &size))
             return false;
         row->player = read->query.players[i];
         row->ordinal = rank + 1;
-        row->rank = (read->query.ranking == RANKING_COMPETITION ? kv_reply_int(kv_reply_item(reply, 5 + 3 * i)) : rank) + 1;
+        row->rank =
+            (read->query.ranking == RANKING_COMPETITION ? kv_reply_int(kv_reply_item(reply, 5 + 3 * i)) : rank) + 1;
         row_metadata(value, row);
         answer->count++;
     }
@@ -222,7 +228,8 @@ void standing_head_read(struct standing_read *read, const struct redisReply *rep
     read->answer.as_of = kv_reply_int(kv_reply_item(reply, 3));
 }
 
-/* Cold, broken or gone: PostgreSQL knows. What was acknowledged meanwhile, others may expect to see in this answer too. */
+/* Cold, broken or gone: PostgreSQL knows. What was acknowledged meanwhile, others may expect to see in this answer
+ * too. */
 static void redis_failed(struct standing_read *read, bool was_answered)
 {
     if (was_answered)
@@ -270,10 +277,12 @@ static bool script_send(struct standing_read *read)
 {
     static const char *const absent_names[] = {"", "top", "last"};
     const struct standing_query *query = &read->query;
-    char meta[KV_KEY_MAX], epoch[16], numbers[3][24], score[SORT_KEY_SCORE_TEXT_MAX], stop_score[SORT_KEY_SCORE_TEXT_MAX];
+    char meta[KV_KEY_MAX], epoch[16], numbers[3][24], score[SORT_KEY_SCORE_TEXT_MAX],
+        stop_score[SORT_KEY_SCORE_TEXT_MAX];
     uint8_t bytes[MEMBER_MAX], stop_bytes[SORT_KEY_INTEGER_MAX];
     size_t bytes_size = sort_key_encode(&query->key, bytes);
-    struct slice arguments[12 + STANDING_PLAYERS_MAX] = {SLICE("FCALL_RO"), SLICE(""), SLICE("1"), kv_meta_key(query->period.id, meta)};
+    struct slice arguments[12 + STANDING_PLAYERS_MAX] = {SLICE("FCALL_RO"), SLICE(""), SLICE("1"),
+                                                         kv_meta_key(query->period.id, meta)};
     size_t count = 4;
     const char *ranking = query->ranking == RANKING_COMPETITION ? "1" : "0";
     const char *with_values = query->with_metadata ? "1" : "0";
@@ -306,7 +315,8 @@ static bool script_send(struct standing_read *read)
         if (query->k1_max < INT64_MAX) {
             sort_key_score_text(query->k1_max + 1, stop_score);
             arguments[count++] = slice_of(stop_score);
-            arguments[count++] = (struct slice){(const char *)stop_bytes, sort_key_encode_integer(query->k1_max + 1, stop_bytes)};
+            arguments[count++] =
+                (struct slice){(const char *)stop_bytes, sort_key_encode_integer(query->k1_max + 1, stop_bytes)};
         } else {
             arguments[count++] = SLICE("");
             arguments[count++] = SLICE("");
@@ -355,7 +365,8 @@ void standing_script_send(struct standing_read *read)
         redis_failed(read, false);
 }
 
-void standing_read(struct store *store, struct arena *arena, const struct standing_query *query, standing_done_fn *done, void *context)
+void standing_read(struct store *store, struct arena *arena, const struct standing_query *query, standing_done_fn *done,
+                   void *context)
 {
     struct standing_read *read = arena_alloc(arena, sizeof(*read));
 

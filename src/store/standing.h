@@ -1,8 +1,8 @@
 /*
  * standing.h -- reading a standing: the same question to Redis or, where Redis can't be believed, to PostgreSQL.
  *
- * Redis is asked when it is trusted (kv.h), the period is open, nothing that this server wrote is missing from it, and the
- * token allows; a standing that it does not hold whole is answered by PostgreSQL and put on the worker's list.
+ * Redis is asked when it is trusted (kv.h), the period is open, nothing that this server wrote is missing from it, and
+ * the token allows; a standing that it does not hold whole is answered by PostgreSQL and put on the worker's list.
  */
 #ifndef STORE_STANDING_H
 #define STORE_STANDING_H
@@ -31,8 +31,8 @@ struct statistics_wish {
 /* A standing in numbers, as decimal texts: sums need more than 64 bits. In the arena; "" for what there is not. */
 struct statistics {
     struct slice entries, total, mean, stddev, lowest, highest;
-    struct slice percentiles;                    /* "120,80": scores, in the order asked for */
-    struct slice bin_from, bin_to, bin_entries;  /* the same of the bins, from the lowest scores on */
+    struct slice percentiles;                   /* "120,80": scores, in the order asked for */
+    struct slice bin_from, bin_to, bin_entries; /* the same of the bins, from the lowest scores on */
     struct statistics_activity {
         int64_t since_us; /* 0: not known, or the period is closed */
         struct slice submissions, arrivals;
@@ -42,29 +42,32 @@ struct statistics {
 struct standing_answer {
     struct error error; /* ERROR_NONE, ERROR_PLAYER_NOT_FOUND, ERROR_UNAVAILABLE, … */
     enum source source;
-    int64_t total;     /* entries in the standing; -1: not known (PostgreSQL counts them only where with_total) */
-    int64_t before;    /* STANDING_SEEK: how many entries are better */
-    int64_t first;     /* a page: how many entries are before its first row */
-    int64_t group;     /* a page: how many entries have a better (score, subscore) than its first row; with RANKING_COMPETITION */
-    int64_t as_of;     /* it contains the changes up to this version (ladder.lua), of this standing at least; 0: not from Redis */
-    int64_t version;   /* of the standing's last change, in microseconds; with as_of */
-    int64_t lsn;       /* contains what was committed up to here, where as_of is 0 */
-    struct span span;  /* what the rows depend on; with as_of. Where the total is shown, too, is_of_total is the caller's to set */
+    int64_t total;  /* entries in the standing; -1: not known (PostgreSQL counts them only where with_total) */
+    int64_t before; /* STANDING_SEEK: how many entries are better */
+    int64_t first;  /* a page: how many entries are before its first row */
+    /* a page: how many entries have a better (score, subscore) than its first row; with RANKING_COMPETITION */
+    int64_t group;
+    /* it contains the changes up to this version (ladder.lua), of this standing at least; 0: not from Redis */
+    int64_t as_of;
+    int64_t version; /* of the standing's last change, in microseconds; with as_of */
+    int64_t lsn;     /* contains what was committed up to here, where as_of is 0 */
+    /* what the rows depend on; with as_of. Where the total is shown, too, is_of_total is the caller's to set */
+    struct span span;
     const struct statistics *statistics; /* STANDING_STATISTICS; in the arena */
-    struct standing_row *rows; /* in the arena, best first */
+    struct standing_row *rows;           /* in the arena, best first */
     size_t count;
-    bool has_more; /* a page: something follows the last row */
+    bool has_more;  /* a page: something follows the last row */
     bool is_absent; /* STANDING_AROUND: the player has no entry */
     bool is_cold;   /* with tells_cold: Redis does not hold the standing, and PostgreSQL was not asked */
 };
 
 enum standing_kind {
-    STANDING_PAGE,    /* offset, limit */
-    STANDING_AFTER,   /* from a key on (excluded), limit, k1_max */
-    STANDING_AROUND,  /* player, above, below, absent */
+    STANDING_PAGE,       /* offset, limit */
+    STANDING_AFTER,      /* from a key on (excluded), limit, k1_max */
+    STANDING_AROUND,     /* player, above, below, absent */
     STANDING_PERCENTILE, /* percentile, limit: a page from the last that has at least this percentile */
-    STANDING_PLAYERS, /* players */
-    STANDING_SEEK,    /* key, player: how many are better */
+    STANDING_PLAYERS,    /* players */
+    STANDING_SEEK,       /* key, player: how many are better */
     STANDING_STATISTICS, /* statistics */
 };
 

@@ -1,13 +1,14 @@
 /*
  * standing_page.c -- a page by its place in the order, the question that is asked most, without a script.
  *
- * A hundred members that pass through a script are made into Redis's protocol, read into Lua, and made into the protocol
- * again: 40 of 53 us. So where the generation is known, the page is a plain ZRANGE, and in the same transaction plain commands
- * say what it is worth: the standing's version, whether it is whole, and which generation it has (I5). These cost Redis 2 us; a
- * script that says the same, 6. If anything is not as it was thought to be, the page is asked for by the script, which tells
- * what is.
+ * A hundred members that pass through a script are made into Redis's protocol, read into Lua, and made into the
+ * protocol again: 40 of 53 us. So where the generation is known, the page is a plain ZRANGE, and in the same
+ * transaction plain commands say what it is worth: the standing's version, whether it is whole, and which generation it
+ * has (I5). These cost Redis 2 us; a script that says the same, 6. If anything is not as it was thought to be, the page
+ * is asked for by the script, which tells what is.
  *
- * Without a script, Redis's clock is not read, so the answer says of itself only that it contains this standing's changes.
+ * Without a script, Redis's clock is not read, so the answer says of itself only that it contains this standing's
+ * changes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -71,9 +72,10 @@ static bool head_read(struct standing_read *read, const struct redisReply *meta,
     struct standing_answer *answer = &read->answer;
     int64_t epoch, total;
 
-    if (!kv_reply_is_text(kv_reply_item(meta, 1), read->generation) || !text_parse_int64(kv_reply_text(kv_reply_item(meta, 0)), &epoch) ||
-        epoch != db_epoch(read->store->db) || !text_parse_int64(kv_reply_text(kv_reply_item(meta, 2)), &answer->version) ||
-        answer->version <= 0 || !text_parse_int64(kv_reply_text(kv_reply_item(meta, 3)), &total) || total != kv_reply_int(members))
+    if (!kv_reply_is_text(kv_reply_item(meta, 1), read->generation) ||
+        !text_parse_int64(kv_reply_text(kv_reply_item(meta, 0)), &epoch) || epoch != db_epoch(read->store->db) ||
+        !text_parse_int64(kv_reply_text(kv_reply_item(meta, 2)), &answer->version) || answer->version <= 0 ||
+        !text_parse_int64(kv_reply_text(kv_reply_item(meta, 3)), &total) || total != kv_reply_int(members))
         return false;
     answer->source = SOURCE_REDIS;
     answer->as_of = answer->version;
@@ -113,13 +115,17 @@ bool standing_page_send(struct standing_read *read)
     char order_name[KV_KEY_MAX], meta_name[KV_KEY_MAX], start[PUT_INTEGER_MAX], stop[PUT_INTEGER_MAX];
 
     /* Other rankings need to know what is above, other kinds to look for their place. */
-    if (!generation || query->kind != STANDING_PAGE || query->with_metadata || (query->ranking != RANKING_ORDINAL && query->offset > 0))
+    if (!generation || query->kind != STANDING_PAGE || query->with_metadata ||
+        (query->ranking != RANKING_ORDINAL && query->offset > 0))
         return false;
     strcpy(read->generation, generation->name);
     const struct slice order = kv_order_key(query->period.id, slice_of(read->generation), order_name);
-    const struct slice page[] = {SLICE("ZRANGE"), order, number_text(query->offset, start), number_text(query->offset + query->limit, stop)};
-    const struct slice meta[] = {SLICE("HMGET"), kv_meta_key(query->period.id, meta_name), SLICE("epoch"), SLICE("gen"), SLICE("v"), SLICE("n")};
+    const struct slice page[] = {SLICE("ZRANGE"), order, number_text(query->offset, start),
+                                 number_text(query->offset + query->limit, stop)};
+    const struct slice meta[] = {
+        SLICE("HMGET"), kv_meta_key(query->period.id, meta_name), SLICE("epoch"), SLICE("gen"), SLICE("v"), SLICE("n")};
     const struct slice members[] = {SLICE("ZCARD"), order};
-    const struct kv_command commands[] = {{page, ARRAY_SIZE(page)}, {meta, ARRAY_SIZE(meta)}, {members, ARRAY_SIZE(members)}};
+    const struct kv_command commands[] = {
+        {page, ARRAY_SIZE(page)}, {meta, ARRAY_SIZE(meta)}, {members, ARRAY_SIZE(members)}};
     return kv_call_all(read->store->kv, ARRAY_SIZE(commands), commands, on_page, read);
 }

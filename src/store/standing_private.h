@@ -22,7 +22,8 @@ struct standing_read {
     char percentile_text[32];
 };
 
-/* Numbers answer.rows: the first has this ordinal rank, and `groups` entries (or pairs, dense) are better than its pair. */
+/* Numbers answer.rows: the first has this ordinal rank, and `groups` entries (or pairs, dense) are better than its
+ * pair. */
 void standing_rank_rows(struct standing_read *read, int64_t first, int64_t groups);
 void standing_finish(struct standing_read *read); /* calls done: it is gone then, with the arena */
 void standing_fail(struct standing_read *read, enum error_code code, const char *message);
@@ -31,10 +32,12 @@ void standing_sql_send(struct standing_read *read);
 
 /* standing.c, for standing_page.c: what both ways of asking Redis share. */
 void standing_head_read(struct standing_read *read, const struct redisReply *reply); /* version, total, as_of */
-bool standing_members_read(struct standing_read *read, const struct redisReply *members, const struct redisReply *values);
+bool standing_members_read(struct standing_read *read, const struct redisReply *members,
+                           const struct redisReply *values);
 void standing_script_send(struct standing_read *read); /* by the script of its kind after all; or PostgreSQL */
 
-/* standing_page.c: a page by its place, without the script's detour. false: not for this question, or nothing was sent. */
+/* standing_page.c: a page by its place, without the script's detour. false: not for this question, or nothing was
+ * sent. */
 bool standing_page_send(struct standing_read *read);
 void generation_learn(struct store *store, int64_t standing, struct slice gen);
 

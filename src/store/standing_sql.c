@@ -13,7 +13,16 @@
 #include "store/standing_private.h"
 
 /* Columns of standing_page, standing_after, standing_around, standing_percentile, standing_players. */
-enum { COLUMN_PLAYER, COLUMN_K1, COLUMN_K2, COLUMN_K3, COLUMN_METADATA, COLUMN_FIRST_RANK, COLUMN_GROUPS, COLUMN_TOTAL };
+enum {
+    COLUMN_PLAYER,
+    COLUMN_K1,
+    COLUMN_K2,
+    COLUMN_K3,
+    COLUMN_METADATA,
+    COLUMN_FIRST_RANK,
+    COLUMN_GROUPS,
+    COLUMN_TOTAL
+};
 
 static void parameter_text(struct standing_read *read, const char *text)
 {
@@ -55,11 +64,14 @@ static void rows_read(struct standing_read *read, struct db_rows rows, size_t li
     for (size_t i = 0; i < count && answer->rows; i++) {
         struct standing_row *row = &answer->rows[i];
         int r = (int)i;
-        row->player = arena_copy(read->arena, (struct slice){db_text(rows, r, COLUMN_PLAYER), (size_t)db_size(rows, r, COLUMN_PLAYER)});
-        row->key = (struct sort_key){db_int64(rows, r, COLUMN_K1), db_int64(rows, r, COLUMN_K2), db_int64(rows, r, COLUMN_K3)};
+        row->player = arena_copy(
+            read->arena, (struct slice){db_text(rows, r, COLUMN_PLAYER), (size_t)db_size(rows, r, COLUMN_PLAYER)});
+        row->key =
+            (struct sort_key){db_int64(rows, r, COLUMN_K1), db_int64(rows, r, COLUMN_K2), db_int64(rows, r, COLUMN_K3)};
         bool wants_metadata = read->query.with_metadata || read->query.kind == STANDING_PLAYERS;
         if (wants_metadata && !db_is_null(rows, r, COLUMN_METADATA))
-            row->metadata = arena_copy(read->arena, (struct slice){db_text(rows, r, COLUMN_METADATA), (size_t)db_size(rows, r, COLUMN_METADATA)});
+            row->metadata = arena_copy(read->arena, (struct slice){db_text(rows, r, COLUMN_METADATA),
+                                                                   (size_t)db_size(rows, r, COLUMN_METADATA)});
         row->ordinal = db_int64(rows, r, COLUMN_FIRST_RANK) + (read->query.kind == STANDING_PLAYERS ? 0 : r);
         answer->count++;
     }
@@ -71,7 +83,7 @@ static void rows_read(struct standing_read *read, struct db_rows rows, size_t li
     }
     for (size_t i = 0; i < count; i++)
         answer->rows[i].rank = read->query.ranking == RANKING_ORDINAL ? answer->rows[i].ordinal
-                                                                        : db_int64(rows, (int)i, COLUMN_GROUPS) + 1;
+                                                                      : db_int64(rows, (int)i, COLUMN_GROUPS) + 1;
 }
 
 static void on_rows(void *context, const struct db_outcome *outcome, enum db_source source);
@@ -88,8 +100,10 @@ static void statistics_read(struct standing_read *read, struct db_rows rows)
 
     if (!statistics)
         return; /* reported by standing_finish */
-    struct slice *const texts[] = {&statistics->entries,  &statistics->total,       &statistics->mean,     &statistics->stddev, &statistics->lowest,
-                                   &statistics->highest,  &statistics->percentiles, &statistics->bin_from, &statistics->bin_to, &statistics->bin_entries};
+    struct slice *const texts[] = {&statistics->entries,     &statistics->total,    &statistics->mean,
+                                   &statistics->stddev,      &statistics->lowest,   &statistics->highest,
+                                   &statistics->percentiles, &statistics->bin_from, &statistics->bin_to,
+                                   &statistics->bin_entries};
     struct statistics_activity *const activities[] = {&statistics->minute, &statistics->hour, &statistics->day};
     int column = 0;
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -106,7 +120,9 @@ static void statistics_read(struct standing_read *read, struct db_rows rows)
 static void call_send(struct standing_read *read)
 {
     const struct freshness *freshness = &read->query.freshness;
-    const struct db_wish wish = {.lsn = freshness->lsn, .shown_lsn = freshness->shown_lsn, .needs_primary = freshness->needs_primary,
+    const struct db_wish wish = {.lsn = freshness->lsn,
+                                 .shown_lsn = freshness->shown_lsn,
+                                 .needs_primary = freshness->needs_primary,
                                  .client = freshness->client};
 
     if (!db_read_with(read->store->db, &read->call, &wish, on_rows, read))
@@ -125,7 +141,8 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
         return;
     }
     if (outcome->is_behind)
-        read->query.freshness.lsn = read->query.freshness.shown_lsn; /* what this answer has, for those who would share it */
+        read->query.freshness.lsn =
+            read->query.freshness.shown_lsn; /* what this answer has, for those who would share it */
     answer->source = source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
     if (read->query.kind == STANDING_SEEK) {
         answer->before = db_int64(rows, 0, 0);
@@ -138,9 +155,12 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
         standing_finish(read);
         return;
     }
-    size_t limit = read->query.kind == STANDING_PLAYERS || read->query.kind == STANDING_AROUND ? SIZE_MAX : (size_t)read->query.limit;
+    size_t limit = read->query.kind == STANDING_PLAYERS || read->query.kind == STANDING_AROUND
+                       ? SIZE_MAX
+                       : (size_t)read->query.limit;
     rows_read(read, rows, limit);
-    bool is_end = read->query.kind == STANDING_PERCENTILE || (read->query.kind == STANDING_AROUND && read->query.absent != ABSENT_404);
+    bool is_end = read->query.kind == STANDING_PERCENTILE ||
+                  (read->query.kind == STANDING_AROUND && read->query.absent != ABSENT_404);
     if (db_row_count(rows) > 0 && !db_is_null(rows, 0, COLUMN_TOTAL))
         answer->total = db_int64(rows, 0, COLUMN_TOTAL);
     else if (is_end)

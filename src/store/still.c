@@ -75,10 +75,18 @@ static void on_position(void *context, const struct db_outcome *outcome, enum db
     crypto_random(&nonce, sizeof(nonce));
     snprintf(epoch, sizeof(epoch), "%d", db_epoch(store->db));
     snprintf(stirs, sizeof(stirs), "%lld", (long long)question->stirs);
-    const struct slice settle[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("settle")), SLICE("1"), kv_meta_key(question->standing, meta), slice_of(epoch),
-                                   {lsn, sizeof(lsn)}, {(const char *)nonce.bytes, sizeof(nonce)}, SLICE(LIVE_MS), slice_of(stirs),
+    const struct slice settle[] = {SLICE("FCALL"),
+                                   SLICE(KV_FUNCTION("settle")),
+                                   SLICE("1"),
+                                   kv_meta_key(question->standing, meta),
+                                   slice_of(epoch),
+                                   {lsn, sizeof(lsn)},
+                                   {(const char *)nonce.bytes, sizeof(nonce)},
+                                   SLICE(LIVE_MS),
+                                   slice_of(stirs),
                                    {question->text, question->text_size}};
-    if (!kv_trusts(store->kv, question->standing) || !kv_call(store->kv, ARRAY_SIZE(settle), settle, on_settled, question))
+    if (!kv_trusts(store->kv, question->standing) ||
+        !kv_call(store->kv, ARRAY_SIZE(settle), settle, on_settled, question))
         question_end(question, NULL);
 }
 
@@ -115,7 +123,8 @@ bool still_find(struct store *store, int64_t standing, still_done_fn *done, void
     ASSERT(question != NULL);
     *question = (struct question){.store = store, .standing = standing, .done = done, .context = context};
     snprintf(epoch, sizeof(epoch), "%d", db_epoch(store->db));
-    const struct slice look[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("look")), SLICE("1"), kv_meta_key(standing, meta), slice_of(epoch)};
+    const struct slice look[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("look")), SLICE("1"), kv_meta_key(standing, meta),
+                                 slice_of(epoch)};
     if (kv_call(store->kv, ARRAY_SIZE(look), look, on_look, question))
         return true;
     free(question);

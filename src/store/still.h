@@ -1,12 +1,13 @@
 /*
  * still.h -- has a cold standing stood still? What PostgreSQL says about an open standing may then be kept for others.
  *
- * While Redis does not hold a standing, every apply to it still comes there, and takes away the record that a reader has made:
- * a nonce, and a position of the primary from before nothing was applied any more. An answer that was read from a server which
- * covers the position, and is kept under the nonce, is as good as the standing in Redis would be: it has every change that
- * was applied, and is found by nobody once another is.
+ * While Redis does not hold a standing, every apply to it still comes there, and takes away the record that a reader
+ * has made: a nonce, and a position of the primary from before nothing was applied any more. An answer that was read
+ * from a server which covers the position, and is kept under the nonce, is as good as the standing in Redis would be:
+ * it has every change that was applied, and is found by nobody once another is.
  *
- * Only a Redis that is believed (kv.h) is asked: in one that lacks changes, records could be too old too. One loop, one thread.
+ * Only a Redis that is believed (kv.h) is asked: in one that lacks changes, records could be too old too. One loop, one
+ * thread.
  */
 #ifndef STORE_STILL_H
 #define STORE_STILL_H

@@ -98,7 +98,8 @@ struct freshness store_freshness(const struct store *store, const struct token *
 
 void store_error_of(const struct db_outcome *outcome, struct error *error)
 {
-    /* Shutting down, out of resources, a disk that fails, too slow, raced too often, not the primary any more, not prepared in time: all pass. */
+    /* Shutting down, out of resources, a disk that fails, too slow, raced too often, not the primary any more, not
+     * prepared in time: all pass. */
     static const char *const passing[] = {"08", "53", "57", "58", "40", "25006", "55P03", "26000"};
 
     *error = outcome->error;

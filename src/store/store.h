@@ -1,8 +1,9 @@
 /*
- * store.h -- the librarian: what the application asks of leaderboards, answered from Redis, PostgreSQL and its own memory.
+ * store.h -- the librarian: what the application asks of leaderboards, answered from Redis, PostgreSQL and its own
+ * memory.
  *
- * One per loop, one thread. Every question takes a continuation, called exactly once with an answer or an error; it may be
- * called before the function returns (the answer was in memory), so a caller never touches what it has handed over.
+ * One per loop, one thread. Every question takes a continuation, called exactly once with an answer or an error; it may
+ * be called before the function returns (the answer was in memory), so a caller never touches what it has handed over.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -47,10 +48,10 @@ void store_error_of(const struct db_outcome *outcome, struct error *error);
 struct freshness {
     int64_t lsn;       /* at least this position, where PostgreSQL answers */
     int64_t shown_lsn; /* the token's part of it */
-    uint64_t client;   /* who asks, 0 unknown: the same one is answered by the same replica, where the settings say so */
-    int64_t version;   /* at least this change, where a cache answers (the token's; 0: none) */
+    uint64_t client; /* who asks, 0 unknown: the same one is answered by the same replica, where the settings say so */
+    int64_t version; /* at least this change, where a cache answers (the token's; 0: none) */
     bool needs_primary; /* the token is of another history: only the primary's word counts */
-    bool skips_redis;  /* the token's write was not in Redis when it was answered */
+    bool skips_redis;   /* the token's write was not in Redis when it was answered */
 };
 struct freshness store_freshness(const struct store *store, const struct token *token); /* token NULL: none */
 
@@ -74,7 +75,8 @@ void store_board_forget(struct store *store, struct slice game, struct slice nam
 /* The same in every loop of the process, through their mailboxes; the caller's own at once. */
 void store_board_forget_all(struct store *store, struct slice game, struct slice name);
 
-/* Reads a board's columns as the board_* statements give them, from a column on; what follows them is at + BOARD_COLUMNS. */
+/* Reads a board's columns as the board_* statements give them, from a column on; what follows them is at +
+ * BOARD_COLUMNS. */
 enum { BOARD_COLUMNS = 13 + BOARD_CACHING_COUNT + 4 };
 void store_board_read(struct board *board, struct db_rows rows, int row, int column);
 
@@ -93,9 +95,9 @@ enum { PERIOD_TEXT_MAX = 40 };
 size_t period_text(const struct period *period, char out[static PERIOD_TEXT_MAX]);
 
 typedef void store_period_fn(void *context, const struct period *period, const struct error *error);
-/* text: "" or "current", "previous", or an id. facet: a key (board_facet_key): the period's standing of that value; "": of the
- * whole board. ERROR_PERIOD_NOT_FOUND. */
-void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text, const char *facet,
-                       store_period_fn *done, void *context);
+/* text: "" or "current", "previous", or an id. facet: a key (board_facet_key): the period's standing of that value; "":
+ * of the whole board. ERROR_PERIOD_NOT_FOUND. */
+void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,
+                       const char *facet, store_period_fn *done, void *context);
 
 #endif

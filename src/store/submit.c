@@ -6,11 +6,12 @@
  *             answers  <-  Redis: one apply a standing  <+   (W1 commit, W2 acknowledged, W3 applied)
  *
  * A connection has at most BATCHES_IN_FLIGHT batches under way; what comes meanwhile waits and makes the next one: so a
- * lone submission goes at once, and a busy service commits in batches. Batches are cut between groups' submissions, but a
- * claimed group stays whole. Batches of one connection are applied to Redis in the order of their commits; if an apply
- * fails, the standing is unsure (unsure.c) and the ranks come from PostgreSQL.
+ * lone submission goes at once, and a busy service commits in batches. Batches are cut between groups' submissions, but
+ * a claimed group stays whole. Batches of one connection are applied to Redis in the order of their commits; if an
+ * apply fails, the standing is unsure (unsure.c) and the ranks come from PostgreSQL.
  *
- * W1 to W3 are the write path of the protocol between PostgreSQL and Redis; I1 is kept by the SQL function, I2 by the script.
+ * W1 to W3 are the write path of the protocol between PostgreSQL and Redis; I1 is kept by the SQL function, I2 by the
+ * script.
  */
 #include "store/submit.h"
 
@@ -38,7 +39,8 @@ static void item_refuse(struct item *item, int outcome)
     switch (outcome) {
     case OUTCOME_OUT_OF_RANGE:
         error_set_field(error, ERROR_SCORE_OUT_OF_RANGE, "/score", "%s %lld: the board takes %lld to %lld",
-                        board->operator== OPERATOR_SUM ? "the sum would leave the bounds with" : "the score is out of bounds:",
+                        board->operator== OPERATOR_SUM ? "the sum would leave the bounds with"
+                                                       : "the score is out of bounds:",
                         (long long)item->submission.score, (long long)board->score_min, (long long)board->score_max);
         break;
     case OUTCOME_OVERFLOW:
@@ -46,7 +48,8 @@ static void item_refuse(struct item *item, int outcome)
                         "adding it would leave -9223372036854775808 to 9223372036854775807; nothing was changed");
         break;
     case OUTCOME_TOO_MANY_VALUES:
-        error_set_field(error, ERROR_TOO_MANY_FACET_VALUES, "/facets", "the board's facets have all the values that they may have: facet_values_max is %lld",
+        error_set_field(error, ERROR_TOO_MANY_FACET_VALUES, "/facets",
+                        "the board's facets have all the values that they may have: facet_values_max is %lld",
                         (long long)board->facet_values_max);
         break;
     case OUTCOME_NO_FACET:
@@ -65,7 +68,22 @@ static void item_refuse(struct item *item, int outcome)
 }
 
 /* Columns of the statement submit. */
-enum { S_ITEM, S_WINDOW, S_PERIOD, S_OUTCOME, S_REVISION, S_K1, S_K2, S_K3, S_METADATA, S_OLD1, S_OLD2, S_OLD3, S_START, S_FACET };
+enum {
+    S_ITEM,
+    S_WINDOW,
+    S_PERIOD,
+    S_OUTCOME,
+    S_REVISION,
+    S_K1,
+    S_K2,
+    S_K3,
+    S_METADATA,
+    S_OLD1,
+    S_OLD2,
+    S_OLD3,
+    S_START,
+    S_FACET
+};
 
 static void place_read(struct submit_window *place, struct db_rows rows, int r)
 {
@@ -79,12 +97,14 @@ static void place_read(struct submit_window *place, struct db_rows rows, int r)
 }
 
 /* An entry in the standing of a facet's value: they come behind the windows' rows. true: the answer shows it. */
-static bool facet_read(struct batch *batch, struct submit_result *result, const struct submit_window *place, struct slice facet)
+static bool facet_read(struct batch *batch, struct submit_result *result, const struct submit_window *place,
+                       struct slice facet)
 {
     const struct submit_window *first = &result->windows[0];
     const char *colon = memchr(facet.data, ':', facet.size);
 
-    if (!colon || place->window != first->window || place->period_start_us != first->period_start_us || result->facet_count == FACETS_MAX)
+    if (!colon || place->window != first->window || place->period_start_us != first->period_start_us ||
+        result->facet_count == FACETS_MAX)
         return false;
     size_t size = (size_t)(colon - facet.data);
     facet = arena_copy(&batch->arena, facet);
@@ -111,12 +131,14 @@ static void result_read(struct batch *batch, struct db_rows rows, int r)
     }
     bool is_facet = !db_is_null(rows, r, S_FACET);
     ASSERT(is_facet || result->window_count < WINDOW_COUNT);
-    struct submit_window *place = is_facet ? arena_calloc(&batch->arena, 1, sizeof(*place)) : &result->windows[result->window_count++];
+    struct submit_window *place =
+        is_facet ? arena_calloc(&batch->arena, 1, sizeof(*place)) : &result->windows[result->window_count++];
     ASSERT(place != NULL);
     place_read(place, rows, r);
     struct slice metadata = {NULL, 0};
     if (!db_is_null(rows, r, S_METADATA))
-        metadata = arena_copy(&batch->arena, (struct slice){db_text(rows, r, S_METADATA), (size_t)db_size(rows, r, S_METADATA)});
+        metadata = arena_copy(&batch->arena,
+                              (struct slice){db_text(rows, r, S_METADATA), (size_t)db_size(rows, r, S_METADATA)});
     bool is_first = place == &result->windows[0];
     if (is_first)
         item->metadata = metadata;
@@ -124,8 +146,9 @@ static void result_read(struct batch *batch, struct db_rows rows, int r)
         .item = item,
         .place = place,
         .is_removal = db_is_null(rows, r, S_K1),
-        .is_shown = !is_facet ||
-                    facet_read(batch, result, place, (struct slice){db_text(rows, r, S_FACET), (size_t)db_size(rows, r, S_FACET)}),
+        .is_shown =
+            !is_facet || facet_read(batch, result, place,
+                                    (struct slice){db_text(rows, r, S_FACET), (size_t)db_size(rows, r, S_FACET)}),
         .shows_old_rank = is_first,
         .revision = place->is_changed ? db_int64(rows, r, S_REVISION) : 0,
         .metadata = metadata,
@@ -182,8 +205,9 @@ static void on_submit(void *context, const struct db_outcome *outcome)
         }
         struct error error = outcome->error;
         if (error.code == ERROR_WRITE_UNCERTAIN)
-            error_set(&error, ERROR_UNAVAILABLE,
-                      "the connection to the database was lost; the submission may or may not have been taken: send it again with an Idempotency-Key");
+            error_set(
+                &error, ERROR_UNAVAILABLE,
+                "the connection to the database was lost; the submission may or may not have been taken: send it again with an Idempotency-Key");
         else
             store_error_of(outcome, &error);
         flight_end(batch);
@@ -331,8 +355,8 @@ static void on_outcome(void *context, const struct db_outcome *outcome)
     batch_apply(batch);
 }
 
-void submit_resume(struct store *store, const struct submission *submissions, size_t count, const struct submit_claim *claim,
-                   int64_t game_id, submit_done_fn *done, void *context)
+void submit_resume(struct store *store, const struct submission *submissions, size_t count,
+                   const struct submit_claim *claim, int64_t game_id, submit_done_fn *done, void *context)
 {
     struct batch *batch = calloc(1, sizeof(*batch));
     struct group *group = calloc(1, sizeof(*group));
@@ -353,7 +377,8 @@ void submit_resume(struct store *store, const struct submission *submissions, si
         batch->items[batch->count++] = item;
     }
     store->submitter->batches++;
-    struct db_call calls[2] = {idempotency_claim_call(&batch->arena, game_id, claim), {.statement = STATEMENT_commit_lsn}};
+    struct db_call calls[2] = {idempotency_claim_call(&batch->arena, game_id, claim),
+                               {.statement = STATEMENT_commit_lsn}};
     calls[0].statement = STATEMENT_idempotency_outcome;
     calls[0].parameter_count = 2;
     calls[1].is_last_of_transaction = true;
@@ -411,7 +436,8 @@ static void batch_cut(struct submitter *submitter, int connection)
     ASSERT(batch->items != NULL);
     while (queue->head) {
         struct item *item = queue->head;
-        bool continues_claim = batch->count > 0 && item->group->has_claim && batch->items[batch->count - 1]->group == item->group;
+        bool continues_claim =
+            batch->count > 0 && item->group->has_claim && batch->items[batch->count - 1]->group == item->group;
         if ((batch->count >= max && !continues_claim) || batch->count == max + SUBMIT_GROUP_MAX ||
             !item_round(&batch->arena, &seen, item))
             break;
@@ -461,9 +487,9 @@ void submitter_wake(void *context)
 }
 
 /*
- * The first connection that few wait for: a transaction costs the database as much as some thirty rows in it, so one of sixty
- * is cheaper than two of thirty. Only what would be more than that goes to the next one. What waits for a standby longer than
- * others goes to the last one, and they not behind it.
+ * The first connection that few wait for: a transaction costs the database as much as some thirty rows in it, so one of
+ * sixty is cheaper than two of thirty. Only what would be more than that goes to the next one. What waits for a standby
+ * longer than others goes to the last one, and they not behind it.
  */
 int submit_connection(struct store *store, enum commit_level level)
 {
@@ -485,8 +511,9 @@ int submit_connection(struct store *store, enum commit_level level)
     return best;
 }
 
-bool submit_group(struct store *store, const struct submission *submissions, size_t count, const struct submit_claim *claim,
-                  int connection, submit_done_fn *done, void *context, struct error *error)
+bool submit_group(struct store *store, const struct submission *submissions, size_t count,
+                  const struct submit_claim *claim, int connection, submit_done_fn *done, void *context,
+                  struct error *error)
 {
     struct submitter *submitter = store->submitter;
     struct queue *queue = &submitter->queues[connection];

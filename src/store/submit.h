@@ -3,8 +3,8 @@
  *
  * Submissions wait in a queue. Whenever a connection has room, all that wait (up to a batch) go as one call of one SQL
  * function, in one transaction: at once when the service is idle, as many as came meanwhile when it is busy. After the
- * commit the changes are applied to Redis, in the same order, and each submission is answered with its place. One caller's
- * submissions go over one connection in the order given.
+ * commit the changes are applied to Redis, in the same order, and each submission is answered with its place. One
+ * caller's submissions go over one connection in the order given.
  */
 #ifndef STORE_SUBMIT_H
 #define STORE_SUBMIT_H
@@ -15,11 +15,11 @@ enum { SUBMIT_GROUP_MAX = 1000 };
 #define SUBMIT_NOW INT64_MIN
 
 struct submission {
-    struct board board; /* a copy: the definition under which it was accepted */
+    struct board board;  /* a copy: the definition under which it was accepted */
     struct slice player; /* borrowed until done */
     int64_t score;
     int64_t subscore;
-    int64_t at_us; /* when it was reached; SUBMIT_NOW: when the database takes it, by its clock */
+    int64_t at_us;         /* when it was reached; SUBMIT_NOW: when the database takes it, by its clock */
     struct slice metadata; /* borrowed until done; data NULL: none */
     struct slice facets;   /* a JSON object of values by facet, borrowed until done; data NULL: it names none */
 };
@@ -63,13 +63,15 @@ struct submit_claim {
 
 /*
  * Queues a group; `done` is called once for each submission, in order, never before this returns. All of a group with a
- * claim go in one transaction. false: the queue is full or no primary is reachable; nothing was queued, *error says which.
+ * claim go in one transaction. false: the queue is full or no primary is reachable; nothing was queued, *error says
+ * which.
  */
-bool submit_group(struct store *store, const struct submission *submissions, size_t count, const struct submit_claim *claim,
-                  int connection, submit_done_fn *done, void *context, struct error *error);
+bool submit_group(struct store *store, const struct submission *submissions, size_t count,
+                  const struct submit_claim *claim, int connection, submit_done_fn *done, void *context,
+                  struct error *error);
 /* The results of a claimed group whose answer was lost: from what its transaction kept. Ranks are today's. */
-void submit_resume(struct store *store, const struct submission *submissions, size_t count, const struct submit_claim *claim,
-                   int64_t game_id, submit_done_fn *done, void *context);
+void submit_resume(struct store *store, const struct submission *submissions, size_t count,
+                   const struct submit_claim *claim, int64_t game_id, submit_done_fn *done, void *context);
 /* A number for `connection`: the same for all groups whose order matters. level: of the one board, if it is known. */
 int submit_connection(struct store *store, enum commit_level level);
 size_t submit_queued(const struct store *store);

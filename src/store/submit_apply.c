@@ -1,8 +1,9 @@
 /*
  * submit_apply.c -- W3 of the write path: a committed batch goes to Redis, and its submissions are answered.
  *
- * One script call a standing, in the order of arrival. Where Redis could not tell a rank (it is down, cold, or may lack an
- * earlier change of ours), PostgreSQL counts it. A failed apply leaves the standing unsure; the worker's tail repairs it.
+ * One script call a standing, in the order of arrival. Where Redis could not tell a rank (it is down, cold, or may lack
+ * an earlier change of ours), PostgreSQL counts it. A failed apply leaves the standing unsure; the worker's tail
+ * repairs it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +40,11 @@ static void batch_free(struct batch *batch)
 static void batch_answer(struct batch *batch)
 {
     struct store *store = batch->submitter->store;
-    struct token token = {.epoch = db_epoch(store->db), .timeline = db_timeline(store->db), .lsn = batch->lsn,
-                          .version = batch->version, .is_applied = batch->is_applied};
+    struct token token = {.epoch = db_epoch(store->db),
+                          .timeline = db_timeline(store->db),
+                          .lsn = batch->lsn,
+                          .version = batch->version,
+                          .is_applied = batch->is_applied};
 
     if (batch->error.code == ERROR_NONE)
         fault_point("applied");
@@ -69,8 +73,11 @@ void batch_answer_early(struct batch *batch)
         struct submission *s = &item->submission;
         ASSERT(early && nobody);
         *early = *item;
-        early->result.windows[0] = (struct submit_window){
-            .window = s->board.windows[0], .rank = 1, .is_changed = true, .key = board_key(&s->board, s->score, s->subscore, clock_realtime_us())};
+        early->result.windows[0] =
+            (struct submit_window){.window = s->board.windows[0],
+                                   .rank = 1,
+                                   .is_changed = true,
+                                   .key = board_key(&s->board, s->score, s->subscore, clock_realtime_us())};
         early->result.window_count = 1;
         *nobody = *item->group;
         nobody->done = nobody_done;
@@ -281,7 +288,8 @@ void batch_apply(struct batch *batch)
     batch->waiting = 1;
     for (size_t from = 0; from < batch->row_count;) {
         size_t to = from + 1;
-        while (to < batch->row_count && to - from < APPLY_ROWS_MAX && row_standing(batch, to) == row_standing(batch, from))
+        while (to < batch->row_count && to - from < APPLY_ROWS_MAX &&
+               row_standing(batch, to) == row_standing(batch, from))
             to++;
         batch->waiting++;
         if (!kv_trusts(store->kv, row_standing(batch, from)) || !apply_send(batch, from, to)) {

@@ -12,8 +12,8 @@
 
 enum {
     BATCHES_IN_FLIGHT = 2,
-    ROUNDS_MAX = 64,  /* more of one player wait for the next batch */
-    RETRIES_MAX = 5,  /* of a batch that lost a race */
+    ROUNDS_MAX = 64,      /* more of one player wait for the next batch */
+    RETRIES_MAX = 5,      /* of a batch that lost a race */
     APPLY_ROWS_MAX = 100, /* in one script call: it holds up the others for a millisecond */
     ARRAY_BYTES_MAX = 16 << 20,
     CONNECTIONS_MAX = 64,
@@ -55,9 +55,9 @@ struct queue {
     struct item *head;
     struct item **tail;
     size_t count;
-    int in_flight;         /* batches that PostgreSQL has */
-    int waiting;           /* of them, those whose commit may wait for a standby longer than others' */
-    struct batch *first;   /* batches cut and not answered, oldest first: they are answered in that order */
+    int in_flight;       /* batches that PostgreSQL has */
+    int waiting;         /* of them, those whose commit may wait for a standby longer than others' */
+    struct batch *first; /* batches cut and not answered, oldest first: they are answered in that order */
     struct batch **last;
 };
 
@@ -74,9 +74,9 @@ struct submitter {
 struct apply_row {
     struct item *item;
     struct submit_window *place; /* in its result, or a facet's */
-    bool is_removal;     /* the player left this standing */
-    bool is_shown;       /* the answer has its rank */
-    bool shows_old_rank; /* and the one before */
+    bool is_removal;             /* the player left this standing */
+    bool is_shown;               /* the answer has its rank */
+    bool shows_old_rank;         /* and the one before */
     int64_t revision;
     struct slice metadata;
 };
@@ -92,7 +92,7 @@ struct batch {
     struct arena arena;
     int64_t lsn;
     int64_t committed_us;
-    int64_t version; /* of Redis, that covers what was applied */
+    int64_t version;        /* of Redis, that covers what was applied */
     struct apply_row *rows; /* sorted by standing, in order of arrival */
     size_t row_count;
     size_t waiting; /* answers still to come, plus one while they are being asked for */
@@ -104,7 +104,8 @@ struct batch {
 
 /* W3: applies a committed batch to Redis, finds what ranks are still missing, answers, frees. */
 void batch_apply(struct batch *batch);
-/* What must never be: answers all as taken, though nothing is known of it yet. Only to see that the checks find it (base/fault.h). */
+/* What must never be: answers all as taken, though nothing is known of it yet. Only to see that the checks find it
+ * (base/fault.h). */
 void batch_answer_early(struct batch *batch);
 /* Answers all of a batch with an error; frees. */
 void batch_fail(struct batch *batch, const struct error *error);

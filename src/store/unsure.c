@@ -1,11 +1,13 @@
 /*
  * unsure.c -- standings in which Redis may lack a change of ours.
  *
- * A commit whose apply failed (Redis hung, went away, or answered COLD) is applied by the worker's tail soon after. Until
- * then our own clients would read the past from Redis. The shard's cursor says how far the tail is: "<epoch> <at_us> …",
- * at_us being the database's clock when the tail's snapshot was begun. A snapshot begun after our commit contains it.
+ * A commit whose apply failed (Redis hung, went away, or answered COLD) is applied by the worker's tail soon after.
+ * Until then our own clients would read the past from Redis. The shard's cursor says how far the tail is: "<epoch>
+ * <at_us> …", at_us being the database's clock when the tail's snapshot was begun. A snapshot begun after our commit
+ * contains it.
  *
- * When it is sure again, that does not mean that every loop has heard of the change: what the tail brought counts as seen.
+ * When it is sure again, that does not mean that every loop has heard of the change: what the tail brought counts as
+ * seen.
  *
  * One table for the whole process, because a client's next request may come to another loop. It is empty as long as all
  * goes well, and then costs a look at a counter; only otherwise is its mutex taken, for a few instructions.
@@ -110,7 +112,8 @@ bool unsure_has(struct store *store, int64_t standing)
     struct asking *asking = malloc(sizeof(*asking));
     ASSERT(asking != NULL);
     asking->standing = standing;
-    const struct slice ask[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("reached")), SLICE("1"), kv_cursor_key((int)(standing % KV_SHARDS), key)};
+    const struct slice ask[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("reached")), SLICE("1"),
+                                kv_cursor_key((int)(standing % KV_SHARDS), key)};
     if (!kv_call(store->kv, ARRAY_SIZE(ask), ask, on_cursor, asking))
         on_cursor(asking, NULL);
     return true;

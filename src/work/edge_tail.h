@@ -1,8 +1,8 @@
 /*
  * edge_tail.h -- what the tail does for the edges: finding out which boards they must forget.
  *
- * Three sources: changes of entries (their events, of the same snapshot as the tail's), changes of definitions (rows that
- * the changes themselves wrote) and periods that begin (which change the answer of a URL that names no period).
+ * Three sources: changes of entries (their events, of the same snapshot as the tail's), changes of definitions (rows
+ * that the changes themselves wrote) and periods that begin (which change the answer of a URL that names no period).
  */
 #ifndef WORK_EDGE_TAIL_H
 #define WORK_EDGE_TAIL_H

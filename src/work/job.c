@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static bool asked(struct link *link, enum statement statement, size_t count, const char *const *parameters, bool *ret_answer, struct error *error)
+static bool asked(struct link *link, enum statement statement, size_t count, const char *const *parameters,
+                  bool *ret_answer, struct error *error)
 {
     struct dbb_result *result;
 
@@ -40,7 +41,8 @@ static bool ledger_end(struct link *link, int64_t id, int64_t rows, const char *
 }
 
 /* With the lock. */
-static enum job_outcome run_locked(struct link *link, const struct job *job, int64_t unless_within_ms, int64_t *ret_rows, struct error *error)
+static enum job_outcome run_locked(struct link *link, const struct job *job, int64_t unless_within_ms,
+                                   int64_t *ret_rows, struct error *error)
 {
     char within[24];
     const char *parameters[] = {job->name, within};
@@ -62,7 +64,8 @@ static enum job_outcome run_locked(struct link *link, const struct job *job, int
     return JOB_FAILED;
 }
 
-enum job_outcome job_run(struct link *link, const struct job *job, int64_t unless_within_ms, int64_t *ret_rows, struct error *error)
+enum job_outcome job_run(struct link *link, const struct job *job, int64_t unless_within_ms, int64_t *ret_rows,
+                         struct error *error)
 {
     struct error ignored;
     bool is_ours = false;

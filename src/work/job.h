@@ -2,8 +2,8 @@
  * job.h -- the periodic jobs: what they are, and how one is run.
  *
  * A job runs on one worker at a time: a PostgreSQL advisory lock elects it, for cron's runs too. Every run has a row in
- * ladder.job_run, from its start on; of those that found nothing to do only the last one's is kept. The lock ends with the
- * session, so when a runner dies the next one may start at once; it ends the dead one's row.
+ * ladder.job_run, from its start on; of those that found nothing to do only the last one's is kept. The lock ends with
+ * the session, so when a runner dies the next one may start at once; it ends the dead one's row.
  */
 #ifndef WORK_JOB_H
 #define WORK_JOB_H
@@ -27,7 +27,9 @@ enum job_outcome {
     JOB_FAILED,    /* *error says why */
 };
 
-/* Runs it once. unless_within_ms: 0, always; otherwise a run that began less than so long ago and succeeded counts as ours. */
-enum job_outcome job_run(struct link *link, const struct job *job, int64_t unless_within_ms, int64_t *ret_rows, struct error *error);
+/* Runs it once. unless_within_ms: 0, always; otherwise a run that began less than so long ago and succeeded counts as
+ * ours. */
+enum job_outcome job_run(struct link *link, const struct job *job, int64_t unless_within_ms, int64_t *ret_rows,
+                         struct error *error);
 
 #endif

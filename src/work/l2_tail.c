@@ -19,10 +19,12 @@ static bool has_place(const struct settings *settings)
     return settings->cache_l2_url[0] || !kv_url_is_cluster(settings->redis_url);
 }
 
-struct kvb *l2_open_blocking(const struct settings *settings, struct kvb *shared, struct kvb **own, int timeout_ms, struct error *error)
+struct kvb *l2_open_blocking(const struct settings *settings, struct kvb *shared, struct kvb **own, int timeout_ms,
+                             struct error *error)
 {
     if (!has_place(settings)) {
-        error_set(error, ERROR_CONFIG, "there is no second cache: a Redis Cluster has no place for it, and cache.l2_url is empty");
+        error_set(error, ERROR_CONFIG,
+                  "there is no second cache: a Redis Cluster has no place for it, and cache.l2_url is empty");
         return NULL;
     }
     bool is_other = settings->cache_l2_url[0] && strcmp(settings->cache_l2_url, settings->redis_url) != 0;
@@ -74,7 +76,8 @@ bool l2_scan_blocking(struct kvb *kv, const char *kind, l2_keys_fn *visit, void 
 
     kv_l2_key(kind, "*", pattern);
     do {
-        const struct slice scan[] = {SLICE("SCAN"), slice_of(position), SLICE("MATCH"), slice_of(pattern), SLICE("COUNT"), SLICE(SCAN_COUNT)};
+        const struct slice scan[] = {SLICE("SCAN"),     slice_of(position), SLICE("MATCH"),
+                                     slice_of(pattern), SLICE("COUNT"),     SLICE(SCAN_COUNT)};
         struct slice keys[SCAN_MAX];
         struct kvb_reply *reply;
         if (!kvb_call(kv, ARRAY_SIZE(scan), scan, &reply, error))
@@ -154,7 +157,8 @@ bool l2_tail_purge(struct l2_tail *tail, struct link *link, bool *ret_is_lost, s
     if (now_us < tail->retry_us)
         return error_set(error, ERROR_UNAVAILABLE, "the second cache could not be purged a moment ago");
     struct kvb *kv = l2_open_blocking(link->settings, link->kv, &tail->own, TIMEOUT_MS, error);
-    if (!kv || (tail->is_all && !l2_scan_blocking(kv, "tag", keys_purge, kv, error)) || !standings_purge(tail, kv, error)) {
+    if (!kv || (tail->is_all && !l2_scan_blocking(kv, "tag", keys_purge, kv, error)) ||
+        !standings_purge(tail, kv, error)) {
         *ret_is_lost = kv == link->kv;
         if (tail->retry_us == 0)
             log_warn("second-cache-not-purged", LOG_TEXT("because", error->message));

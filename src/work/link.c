@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-bool link_query(struct link *link, enum statement statement, size_t count, const char *const *parameters, struct dbb_result **ret_result,
-                struct error *error)
+bool link_query(struct link *link, enum statement statement, size_t count, const char *const *parameters,
+                struct dbb_result **ret_result, struct error *error)
 {
     return dbb_query(link->db, statement_text(statement), count, parameters, ret_result, error);
 }
@@ -24,7 +24,8 @@ static int silence_ms(const struct link *link)
 {
     enum { DOUBLINGS_MAX = 6 };
 
-    return (int)link->settings->worker_answer_timeout_ms << (link->silences < DOUBLINGS_MAX ? link->silences : DOUBLINGS_MAX);
+    return (int)link->settings->worker_answer_timeout_ms
+           << (link->silences < DOUBLINGS_MAX ? link->silences : DOUBLINGS_MAX);
 }
 
 void link_done(struct link *link, bool is_ok)

@@ -16,7 +16,7 @@ struct link {
     const char *name;                /* application_name; borrowed */
     const atomic_bool *stop;         /* NULL, or what ends a statement that runs: dbb_stop_with */
     bool is_hasty;                   /* gives up a PostgreSQL that says nothing, as it does with Redis */
-    int silences;                    /* so many times, one after the other: each time it waits twice as long, for what is only slow */
+    int silences; /* so many times, one after the other: each time it waits twice as long, for what is only slow */
     struct dbb *db;
     struct kvb *kv;
     int64_t epoch;
@@ -34,7 +34,7 @@ void link_done(struct link *link, bool is_ok);
 bool link_epoch(struct link *link, struct error *error);
 
 /* A statement by name. */
-bool link_query(struct link *link, enum statement statement, size_t count, const char *const *parameters, struct dbb_result **ret_result,
-                struct error *error);
+bool link_query(struct link *link, enum statement statement, size_t count, const char *const *parameters,
+                struct dbb_result **ret_result, struct error *error);
 
 #endif

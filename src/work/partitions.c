@@ -1,8 +1,9 @@
 /*
  * partitions.c -- partitions ahead, and the end of old ones.
  *
- * An old partition is detached first (CONCURRENTLY: readers and writers of the others go on) and dropped then, so that the
- * drop locks nobody but itself. Detaching so can't be done in a function, and only by the parent's owner: the worker.
+ * An old partition is detached first (CONCURRENTLY: readers and writers of the others go on) and dropped then, so that
+ * the drop locks nobody but itself. Detaching so can't be done in a function, and only by the parent's owner: the
+ * worker.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /*
  * popular.c -- what is read most: forgets slowly, keeps the lists short, and notes the standings in PostgreSQL.
  *
- * Servers add what they served (api/warming.c). Here a fifth goes each minute, so the weight is that of the last minutes.
+ * Servers add what they served (api/warming.c). Here a fifth goes each minute, so the weight is that of the last
+ * minutes.
  */
 #include "base/assert.h"
 #include "base/buf.h"
@@ -32,7 +33,8 @@ static bool list_age(struct link *link, struct slice key, struct error *error)
 
 static bool standings_note(struct link *link, int64_t *ret_rows, struct error *error)
 {
-    const struct slice range[] = {SLICE("ZRANGE"), SLICE(KV_POPULAR_STANDINGS), SLICE("0"), SLICE("-1"), SLICE("WITHSCORES")};
+    const struct slice range[] = {SLICE("ZRANGE"), SLICE(KV_POPULAR_STANDINGS), SLICE("0"), SLICE("-1"),
+                                  SLICE("WITHSCORES")};
     struct kvb_reply *reply;
     struct buf ids, weights;
 

@@ -2,8 +2,8 @@
  * purge.c -- what is no longer needed: old idempotency keys, runs and tombstones, the remains of deleted
  * boards and of facets that a board no longer declares.
  *
- * In small transactions. A tombstone leaves Redis before PostgreSQL: the other way round, a late apply of an older state
- * could come back to life there.
+ * In small transactions. A tombstone leaves Redis before PostgreSQL: the other way round, a late apply of an older
+ * state could come back to life there.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,8 @@ enum { SOME = 1000, ROUNDS_MAX = 100 };
 #define SOME_TEXT "1000"
 
 /* Rows that a statement's command touched: it has no returning clause. */
-static bool purge_some(struct link *link, enum statement statement, size_t count, const char *const *parameters, int64_t *rows, struct error *error)
+static bool purge_some(struct link *link, enum statement statement, size_t count, const char *const *parameters,
+                       int64_t *rows, struct error *error)
 {
     for (int i = 0; i < ROUNDS_MAX; i++) {
         struct dbb_result *result;
@@ -59,9 +60,10 @@ static bool tombstone_purge(struct link *link, const struct dbb_result *found, s
                                    slice_of(link->epoch_text),
                                    {dbb_text(found, row, 2), dbb_size(found, row, 2)},
                                    {(char *)revision, sizeof(revision)}};
-    const char *parameters[] = {dbb_text(found, row, 3), dbb_text(found, row, 2), dbb_text(found, row, 5), dbb_text(found, row, 6),
-                                dbb_text(found, row, 4)};
-    return kv_call_ok(link, ARRAY_SIZE(forget), forget, error) && link_query(link, STATEMENT_purge_tombstone, 5, parameters, NULL, error);
+    const char *parameters[] = {dbb_text(found, row, 3), dbb_text(found, row, 2), dbb_text(found, row, 5),
+                                dbb_text(found, row, 6), dbb_text(found, row, 4)};
+    return kv_call_ok(link, ARRAY_SIZE(forget), forget, error) &&
+           link_query(link, STATEMENT_purge_tombstone, 5, parameters, NULL, error);
 }
 
 static bool tombstones_purge(struct link *link, int64_t *rows, struct error *error)
@@ -79,7 +81,8 @@ static bool tombstones_purge(struct link *link, int64_t *rows, struct error *err
         *rows += is_ok;
     }
     for (size_t i = 0; i < dbb_rows(found) && is_ok; i++) {
-        const char *event[] = {dbb_text(found, i, 0), dbb_text(found, i, 1), dbb_text(found, i, 7), dbb_text(found, i, 2)};
+        const char *event[] = {dbb_text(found, i, 0), dbb_text(found, i, 1), dbb_text(found, i, 7),
+                               dbb_text(found, i, 2)};
         is_ok = link_query(link, STATEMENT_purge_event, 4, event, NULL, error);
     }
     dbb_result_free(&found);
@@ -94,7 +97,8 @@ static bool period_purge(struct link *link, const char *id, int64_t *rows, struc
 
     text_parse_int64(slice_of(id), &standing);
     const struct slice drop[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("drop")), SLICE("1"), kv_meta_key(standing, meta)};
-    if (!kv_call_ok(link, ARRAY_SIZE(drop), drop, error) || !link_query(link, STATEMENT_standing_describe, 1, &id, &period, error))
+    if (!kv_call_ok(link, ARRAY_SIZE(drop), drop, error) ||
+        !link_query(link, STATEMENT_standing_describe, 1, &id, &period, error))
         return false;
     const char *parameters[] = {id, dbb_text(period, 0, 0), dbb_text(period, 0, 1), SOME_TEXT};
     const char *ranks[] = {id, SOME_TEXT};
@@ -175,8 +179,9 @@ static bool purge_run(struct link *link, int64_t *ret_rows, struct error *error)
     return purge_some(link, STATEMENT_purge_idempotency, 1, parameters, ret_rows, error) &&
            purge_some(link, STATEMENT_purge_job_run, 1, parameters, ret_rows, error) &&
            purge_some(link, STATEMENT_purge_refresh_run, 1, parameters, ret_rows, error) &&
-           purge_some(link, STATEMENT_webhook_purge, 1, parameters, ret_rows, error) && tombstones_purge(link, ret_rows, error) &&
-           facets_purge(link, ret_rows, error) && boards_purge(link, ret_rows, error);
+           purge_some(link, STATEMENT_webhook_purge, 1, parameters, ret_rows, error) &&
+           tombstones_purge(link, ret_rows, error) && facets_purge(link, ret_rows, error) &&
+           boards_purge(link, ret_rows, error);
 }
 
 const struct job purge_job = {.name = "purge", .period_ms = 60000, .needs_kv = true, .run = purge_run};

@@ -6,8 +6,8 @@
  *   R3  load all its rows through the gate of revisions, tombstones too
  *   R4  flip
  *
- * I4: so when the new generation takes over, it has everything that the old one had. Rows come in rank order, which makes
- * each insertion into Redis's skip list an insertion at its end.
+ * I4: so when the new generation takes over, it has everything that the old one had. Rows come in rank order, which
+ * makes each insertion into Redis's skip list an insertion at its end.
  */
 #include "work/rebuild.h"
 
@@ -27,13 +27,21 @@
 #include "kv/keys.h"
 #include "kv/scripts.h"
 
-enum { CHUNK_ROWS = 200, CHUNKS_IN_FLIGHT = 16, LEASE_S = 30, ATTEMPTS_MAX = 3, PROGRESS_ROWS = 1000, FIXED_ARGUMENTS = 8 };
+enum {
+    CHUNK_ROWS = 200,
+    CHUNKS_IN_FLIGHT = 16,
+    LEASE_S = 30,
+    ATTEMPTS_MAX = 3,
+    PROGRESS_ROWS = 1000,
+    FIXED_ARGUMENTS = 8
+};
 #define LEASE_TEXT "30"
 
 /* One row's bytes, so that the slices of a chunk stay valid until it is sent. */
 struct row_bytes {
-    uint8_t value[KV_REVISION_SIZE + 1 + SORT_KEY_MAX + METADATA_BYTES_MAX]; /* as the entry hash has it, see ladder.lua */
-    uint8_t member[SORT_KEY_MAX + PLAYER_BYTES_MAX];                         /* the player is its end */
+    uint8_t
+        value[KV_REVISION_SIZE + 1 + SORT_KEY_MAX + METADATA_BYTES_MAX]; /* as the entry hash has it, see ladder.lua */
+    uint8_t member[SORT_KEY_MAX + PLAYER_BYTES_MAX];                     /* the player is its end */
     char score[SORT_KEY_SCORE_TEXT_MAX];
 };
 
@@ -42,7 +50,8 @@ struct loader {
     char meta[KV_KEY_MAX];
     char gen[2 * 8 + 1];
     struct row_bytes *rows;
-    /* The chunk: fixed ones, then player and value of each row, and, when it is sent, score and member of each that has a place. */
+    /* The chunk: fixed ones, then player and value of each row, and, when it is sent, score and member of each that has
+     * a place. */
     struct slice arguments[FIXED_ARGUMENTS + 4 * CHUNK_ROWS];
     struct slice places[2 * CHUNK_ROWS];
     size_t count, place_count;
@@ -95,7 +104,8 @@ static bool on_row(void *context, const struct dbb_field *fields, size_t count, 
     ASSERT(count == 7);
     /* The API lets nothing longer in; whoever writes to the tables by hand may. */
     if (fields[0].size > PLAYER_BYTES_MAX || fields[6].size > METADATA_BYTES_MAX)
-        return error_set(error, ERROR_INTERNAL, "the player \"%.64s\" or its metadata is too long for Redis", fields[0].data);
+        return error_set(error, ERROR_INTERNAL, "the player \"%.64s\" or its metadata is too long for Redis",
+                         fields[0].data);
     bool is_removed = fields[5].data[0] != 0;
     size_t player_size = (size_t)fields[0].size, key_size = 0, value_size = KV_REVISION_SIZE;
     kv_revision_encode(dbb_field_int64(&fields[4]), row->value);
@@ -123,18 +133,21 @@ static bool on_row(void *context, const struct dbb_field *fields, size_t count, 
     return ++loader->count < CHUNK_ROWS || chunk_send(loader, error);
 }
 
-static bool rows_copy(struct loader *loader, const char *window, const char *start, int64_t standing, bool removed, struct error *error)
+static bool rows_copy(struct loader *loader, const char *window, const char *start, int64_t standing, bool removed,
+                      struct error *error)
 {
     char query[512];
 
     snprintf(query, sizeof(query),
              "select player, k1, k2, k3, revision, removed, metadata::text from ladder.entry "
              "where window_kind = '%s' and period_start = '%s' and period_id = %lld and %s %s",
-             window, start, (long long)standing, removed ? "removed" : "not removed", removed ? "" : "order by k1, k2, k3, player");
+             window, start, (long long)standing, removed ? "removed" : "not removed",
+             removed ? "" : "order by k1, k2, k3, player");
     return dbb_copy_out(loader->link->db, query, on_row, loader, error);
 }
 
-static bool call_text(struct link *link, size_t count, const struct slice *arguments, char *out, size_t out_max, struct error *error)
+static bool call_text(struct link *link, size_t count, const struct slice *arguments, char *out, size_t out_max,
+                      struct error *error)
 {
     struct kvb_reply *reply;
 
@@ -154,7 +167,8 @@ static bool standing_drop(struct link *link, int64_t standing, struct error *err
     return call_text(link, ARRAY_SIZE(drop), drop, text, sizeof(text), error);
 }
 
-static bool generation_load(struct loader *loader, const char *window, const char *start, int64_t standing, struct error *error)
+static bool generation_load(struct loader *loader, const char *window, const char *start, int64_t standing,
+                            struct error *error)
 {
     struct link *link = loader->link;
 
@@ -167,7 +181,8 @@ static bool generation_load(struct loader *loader, const char *window, const cha
     loader->arguments[6] = SLICE(LEASE_TEXT);
     if (!dbb_begin(link->db, true, error)) /* R2 */
         return false;
-    bool is_ok = dbb_script(link->db, "set local enable_sort = off", error) && rows_copy(loader, window, start, standing, false, error) &&
+    bool is_ok = dbb_script(link->db, "set local enable_sort = off", error) &&
+                 rows_copy(loader, window, start, standing, false, error) &&
                  rows_copy(loader, window, start, standing, true, error) && chunk_send(loader, error);
     while (is_ok && loader->in_flight > 0)
         is_ok = reply_take(loader, error);
@@ -185,8 +200,14 @@ static enum rebuild_outcome generation_build(struct link *link, int64_t standing
     text_hex_encode(random, sizeof(random), loader->gen);
     snprintf(owner, sizeof(owner), "%d", getpid());
     kv_meta_key(standing, loader->meta);
-    const struct slice build[] = {SLICE("FCALL"),           SLICE(KV_FUNCTION("build")), SLICE("1"),      slice_of(loader->meta),
-                                  slice_of(link->epoch_text), slice_of(loader->gen),  slice_of(owner), SLICE(LEASE_TEXT)};
+    const struct slice build[] = {SLICE("FCALL"),
+                                  SLICE(KV_FUNCTION("build")),
+                                  SLICE("1"),
+                                  slice_of(loader->meta),
+                                  slice_of(link->epoch_text),
+                                  slice_of(loader->gen),
+                                  slice_of(owner),
+                                  SLICE(LEASE_TEXT)};
     if (!call_text(link, ARRAY_SIZE(build), build, text, sizeof(text), error)) /* R1 */
         return REBUILD_FAILED;
     if (strcmp(text, "BUSY") == 0)
@@ -198,13 +219,15 @@ static enum rebuild_outcome generation_build(struct link *link, int64_t standing
         return loader->is_aborted ? REBUILD_BUSY : REBUILD_FAILED;
     }
     fault_point("before-flip");
-    const struct slice flip[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("flip")), SLICE("1"), slice_of(loader->meta), slice_of(link->epoch_text), slice_of(loader->gen)};
+    const struct slice flip[] = {SLICE("FCALL"),         SLICE(KV_FUNCTION("flip")), SLICE("1"),
+                                 slice_of(loader->meta), slice_of(link->epoch_text), slice_of(loader->gen)};
     if (!call_text(link, ARRAY_SIZE(flip), flip, text, sizeof(text), error)) /* R4 */
         return REBUILD_FAILED;
     return strcmp(text, "OK") == 0 ? REBUILD_DONE : REBUILD_BUSY;
 }
 
-enum rebuild_outcome rebuild_standing(struct link *link, int64_t standing, void (*progress)(void *context, int64_t rows), void *context,
+enum rebuild_outcome rebuild_standing(struct link *link, int64_t standing,
+                                      void (*progress)(void *context, int64_t rows), void *context,
                                       struct rebuild_result *ret_result, struct error *error)
 {
     char id[24], window[16], start[64];
@@ -262,8 +285,13 @@ bool rebuild_want(struct link *link, int64_t standing, bool only_if_cold, int64_
 static bool standing_is_warm(struct link *link, int64_t standing, bool *ret_is_warm, struct error *error)
 {
     char meta[KV_KEY_MAX];
-    const struct slice seek[] = {SLICE("FCALL_RO"), SLICE(KV_FUNCTION("seek")), SLICE("1"), kv_meta_key(standing, meta),
-                                 slice_of(link->epoch_text), SLICE("0"), SLICE("")};
+    const struct slice seek[] = {SLICE("FCALL_RO"),
+                                 SLICE(KV_FUNCTION("seek")),
+                                 SLICE("1"),
+                                 kv_meta_key(standing, meta),
+                                 slice_of(link->epoch_text),
+                                 SLICE("0"),
+                                 SLICE("")};
     struct kvb_reply *reply;
 
     if (!kvb_call(link->kv, ARRAY_SIZE(seek), seek, &reply, error))
@@ -273,8 +301,8 @@ static bool standing_is_warm(struct link *link, int64_t standing, bool *ret_is_w
     return true;
 }
 
-/* The first of the list; an empty text when there is none. A value of another kind under its name, from whomever, would stop
- * every reader from adding to it, and us for good: it goes. */
+/* The first of the list; an empty text when there is none. A value of another kind under its name, from whomever, would
+ * stop every reader from adding to it, and us for good: it goes. */
 static bool wanted_pop(struct link *link, char out[static 24], struct error *error)
 {
     const struct slice pop[] = {SLICE("ZPOPMAX"), SLICE(KV_WANTED)}, drop[] = {SLICE("UNLINK"), SLICE(KV_WANTED)};
@@ -322,10 +350,12 @@ bool rebuild_wanted(struct link *link, int limit, int64_t *ret_count, struct err
             return false;
         }
         if (outcome == REBUILD_BUSY)
-            return (link->kv || link_open(link, true, error)) && rebuild_want(link, standing, true, 0, error); /* look again later */
+            return (link->kv || link_open(link, true, error)) &&
+                   rebuild_want(link, standing, true, 0, error); /* look again later */
         if (outcome == REBUILD_DONE) {
             (*ret_count)++;
-            log_info("rebuilt", LOG_INT("standing", standing), LOG_INT("entries", result.entries), LOG_INT("took_ms", result.took_us / 1000));
+            log_info("rebuilt", LOG_INT("standing", standing), LOG_INT("entries", result.entries),
+                     LOG_INT("took_ms", result.took_us / 1000));
         }
     }
     return true;

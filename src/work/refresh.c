@@ -4,7 +4,8 @@
  *   lock -> look again -> row in refresh_run -> one transaction: settings, refresh, refresh_state -> end of the row -> unlock
  *
  * The lock comes before the transaction: a snapshot from before the last holder's commit would set the view back. What
- * refresh_state remembers is source_v as it was before the refresh read anything: what changes meanwhile leaves the view dirty.
+ * refresh_state remembers is source_v as it was before the refresh read anything: what changes meanwhile leaves the
+ * view dirty.
  */
 #include "work/refresh.h"
 
@@ -30,7 +31,8 @@ bool refresh_list(struct link *link, struct refresh_views *ret_views, struct err
     return true;
 }
 
-static bool lock_take(struct link *link, const char *view, enum statement statement, bool *ret_is_ours, struct error *error)
+static bool lock_take(struct link *link, const char *view, enum statement statement, bool *ret_is_ours,
+                      struct error *error)
 {
     char name[REFRESH_NAME_MAX + 16];
     const char *parameters[] = {name};
@@ -59,7 +61,8 @@ static bool run_begin(struct link *link, const char *view, const char *reason, i
     return true;
 }
 
-static bool run_end(struct link *link, int64_t id, int64_t rows, const char *failure, int64_t took_ms, struct error *error)
+static bool run_end(struct link *link, int64_t id, int64_t rows, const char *failure, int64_t took_ms,
+                    struct error *error)
 {
     char id_text[24], rows_text[24], took_text[24];
     const char *parameters[] = {id_text, rows_text, failure, took_text};
@@ -91,8 +94,9 @@ static bool view_refresh(struct link *link, const char *view, int64_t *ret_rows,
 }
 
 /* With the lock. */
-static enum refresh_outcome refresh_locked(struct link *link, const char *view, int64_t older_than_ms, const char *reason, int64_t *ret_rows,
-                                           int64_t *ret_took_ms, struct error *error)
+static enum refresh_outcome refresh_locked(struct link *link, const char *view, int64_t older_than_ms,
+                                           const char *reason, int64_t *ret_rows, int64_t *ret_took_ms,
+                                           struct error *error)
 {
     char age[24];
     const char *parameters[] = {view, older_than_ms < 0 ? NULL : age};
@@ -123,8 +127,8 @@ static enum refresh_outcome refresh_locked(struct link *link, const char *view, 
     return REFRESH_FAILED;
 }
 
-enum refresh_outcome refresh_view(struct link *link, const char *view, int64_t older_than_ms, const char *reason, int64_t *ret_rows,
-                                  int64_t *ret_took_ms, struct error *error)
+enum refresh_outcome refresh_view(struct link *link, const char *view, int64_t older_than_ms, const char *reason,
+                                  int64_t *ret_rows, int64_t *ret_took_ms, struct error *error)
 {
     bool is_ours = false;
     struct error ignored;

@@ -2,7 +2,8 @@
  * refresh.h -- refreshing the materialized views: one gate, for the worker and for `ladder refresh`.
  *
  * Blocking. A view is refreshed by one runner at a time, elected by its lock; when something that it shows has changed
- * (refresh_source) and the last refresh is long enough ago; readers go on meanwhile. Every refresh is a row of refresh_run.
+ * (refresh_source) and the last refresh is long enough ago; readers go on meanwhile. Every refresh is a row of
+ * refresh_run.
  */
 #ifndef WORK_REFRESH_H
 #define WORK_REFRESH_H
@@ -28,9 +29,9 @@ enum refresh_outcome {
     REFRESH_FAILED,    /* *error says why */
 };
 
-/* older_than_ms: how long ago the last refresh must be; -1: the view's own interval. reason: for the ledger. ret_rows, ret_took_ms:
- * with REFRESH_DONE. */
-enum refresh_outcome refresh_view(struct link *link, const char *view, int64_t older_than_ms, const char *reason, int64_t *ret_rows,
-                                  int64_t *ret_took_ms, struct error *error);
+/* older_than_ms: how long ago the last refresh must be; -1: the view's own interval. reason: for the ledger. ret_rows,
+ * ret_took_ms: with REFRESH_DONE. */
+enum refresh_outcome refresh_view(struct link *link, const char *view, int64_t older_than_ms, const char *reason,
+                                  int64_t *ret_rows, int64_t *ret_took_ms, struct error *error);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * roll.c -- opening the coming periods, closing those that ended.
  *
- * The row of a coming period is made ahead and its standing loaded (empty) into Redis, so that the second it opens is like
- * any other. Closing takes steps, because a submission that is on its way has looked at the state before it commits:
+ * The row of a coming period is made ahead and its standing loaded (empty) into Redis, so that the second it opens is
+ * like any other. Closing takes steps, because a submission that is on its way has looked at the state before it
+ * commits:
  *
  *   open -> closing   from here no transaction that begins takes more
  *   settle_xid        whoever may have seen it open has a smaller transaction id: submit and player_remove take theirs first
@@ -65,7 +66,8 @@ static bool settled_close(struct link *link, int64_t *rows, struct error *error)
             return false;
         count = dbb_rows(result);
         for (size_t i = 0; i < count && is_ok; i++)
-            is_ok = period_close(link, dbb_text(result, i, 0), rows, error) && rebuild_want(link, dbb_int64(result, i, 0), false, 1, error);
+            is_ok = period_close(link, dbb_text(result, i, 0), rows, error) &&
+                    rebuild_want(link, dbb_int64(result, i, 0), false, 1, error);
         dbb_result_free(&result);
         if (*rows == before)
             break;

@@ -1,10 +1,10 @@
 /*
  * snapshot.c -- the standings that never end, noted once a day at their board's midnight.
  *
- * At ten million entries a whole copy a day would be a gigabyte that says again what yesterday's said. So a snapshot has who
- * moved since the last one, and the best worker.snapshot_top: whoever is not in it has the score that he had. What moved
- * is told by the revisions, which every change draws. One that is drawn may not be committed: so first a revision is noted,
- * then we wait until all transactions that may have drawn a smaller one have ended, then we look.
+ * At ten million entries a whole copy a day would be a gigabyte that says again what yesterday's said. So a snapshot
+ * has who moved since the last one, and the best worker.snapshot_top: whoever is not in it has the score that he had.
+ * What moved is told by the revisions, which every change draws. One that is drawn may not be committed: so first a
+ * revision is noted, then we wait until all transactions that may have drawn a smaller one have ended, then we look.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -38,7 +38,8 @@ static bool wait_settled(struct link *link, bool *ret_is_settled, struct error *
     return true;
 }
 
-static bool snapshot_take(struct link *link, const struct dbb_result *due, size_t row, int64_t *rows, struct error *error)
+static bool snapshot_take(struct link *link, const struct dbb_result *due, size_t row, int64_t *rows,
+                          struct error *error)
 {
     char top[24];
     const char *parameters[] = {dbb_text(due, row, 0), dbb_text(due, row, 1), dbb_text(due, row, 2), top};

@@ -8,21 +8,23 @@
  *   T1  the cursor of each shard says up to which snapshot Redis has everything
  *   T2  fetch the difference, and the next snapshot
  *   T3  apply it, through the gate of revisions: what the servers applied already is a no-op
- *   T4  when every reply is good: put on the edges' lists what they must forget (edge_tail.h), and move the cursors, each only if it still is what we wrote last
+ *   T4  when every reply is good: put on the edges' lists what they must forget (edge_tail.h), and move the cursors, each
+ *       only if it still is what we wrote last
  *
  * I3: a cursor is written behind its data, to the same Redis. So whatever prefix of its history a Redis comes back with
  * (an old file, a replica that lagged), its cursors say from where to go on; and one that lost everything has none.
  *
- * Trust. Between such a return and the end of our replay, Redis is old but looks whole. So servers believe a Redis process
- * only if `ladder:ready` names that very process (its run id) and the epoch: an old file brings back an old run id. We
- * write it when, on one connection, we have read the cursors, replayed from the oldest, and moved all of them.
+ * Trust. Between such a return and the end of our replay, Redis is old but looks whole. So servers believe a Redis
+ * process only if `ladder:ready` names that very process (its run id) and the epoch: an old file brings back an old run
+ * id. We write it when, on one connection, we have read the cursors, replayed from the oldest, and moved all of them.
  *
- * In a cluster the same holds of each shard by itself (ready.h), because what a node loses are its shards and their cursors; and
- * everything between two reads of the cursors goes by the same connections (kv/blocking.h).
+ * In a cluster the same holds of each shard by itself (ready.h), because what a node loses are its shards and their
+ * cursors; and everything between two reads of the cursors goes by the same connections (kv/blocking.h).
  *
- * A shard without a cursor of this epoch starts empty: the snapshot is taken first, then its standings are dropped, then
- * the cursor is set. A standing that is rebuilt later takes its own snapshot after that, so nothing falls between. What was
- * changed before the snapshot and never came to Redis is not replayed: so whoever remembers answers is told to forget them.
+ * A shard without a cursor of this epoch starts empty: the snapshot is taken first, then its standings are dropped,
+ * then the cursor is set. A standing that is rebuilt later takes its own snapshot after that, so nothing falls between.
+ * What was changed before the snapshot and never came to Redis is not replayed: so whoever remembers answers is told to
+ * forget them.
  */
 #include "work/tail.h"
 
@@ -70,7 +72,8 @@ struct tail {
 
 /* ---- small things ---- */
 
-static bool call(struct tail *tail, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply, struct error *error)
+static bool call(struct tail *tail, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply,
+                 struct error *error)
 {
     return kvb_call(tail->link.kv, count, arguments, ret_reply, error);
 }
@@ -93,7 +96,8 @@ static bool cursor_parse(const struct tail *tail, const char *cursor, int64_t *r
     const char *second = first ? strchr(first + 1, ' ') : NULL;
     int64_t epoch;
 
-    if (!second || !text_parse_int64((struct slice){cursor, (size_t)(first - cursor)}, &epoch) || epoch != tail->link.epoch ||
+    if (!second || !text_parse_int64((struct slice){cursor, (size_t)(first - cursor)}, &epoch) ||
+        epoch != tail->link.epoch ||
         !text_parse_int64((struct slice){first + 1, (size_t)(second - first - 1)}, ret_at_us))
         return false;
     *ret_snapshot = second + 1;
@@ -128,8 +132,12 @@ static bool cursors_move(struct tail *tail, bool all, struct error *error)
         char key[KV_KEY_MAX];
         if (!all && !shard->is_touched)
             continue;
-        const struct slice arguments[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("cursor")), SLICE("1"), kv_cursor_key(i, key),
-                                          slice_of(shard->cursor ? shard->cursor : ""), slice_of(text)};
+        const struct slice arguments[] = {SLICE("FCALL"),
+                                          SLICE(KV_FUNCTION("cursor")),
+                                          SLICE("1"),
+                                          kv_cursor_key(i, key),
+                                          slice_of(shard->cursor ? shard->cursor : ""),
+                                          slice_of(text)};
         is_ok = is_sent[i] = kvb_append(tail->link.kv, ARRAY_SIZE(arguments), arguments, error);
     }
     for (int i = 0; i < KV_SHARDS; i++) {
@@ -140,7 +148,9 @@ static bool cursors_move(struct tail *tail, bool all, struct error *error)
         if (!is_ok)
             break;
         if (kvb_kind(reply) != KVB_INT || kvb_int(reply) != 1)
-            is_ok = error_set(error, ERROR_CONFLICT, "the cursor of shard %d is not what this worker wrote: Redis lost data, or another worker tails", i);
+            is_ok = error_set(
+                error, ERROR_CONFLICT,
+                "the cursor of shard %d is not what this worker wrote: Redis lost data, or another worker tails", i);
         kvb_reply_free(&reply);
         free(tail->shards[i].cursor);
         tail->shards[i].cursor = strdup(text);
@@ -154,7 +164,8 @@ static bool cursors_move(struct tail *tail, bool all, struct error *error)
 
 /* ---- T1 ---- */
 
-static bool cursors_read(struct tail *tail, bool is_missing[static KV_SHARDS], bool *ret_any_missing, struct error *error)
+static bool cursors_read(struct tail *tail, bool is_missing[static KV_SHARDS], bool *ret_any_missing,
+                         struct error *error)
 {
     int64_t oldest_us = INT64_MAX;
     int64_t expired_us = clock_realtime_us() - tail->link.settings->worker_event_retention_days * 86400 * 1000000LL;
@@ -193,7 +204,8 @@ static bool cursors_read(struct tail *tail, bool is_missing[static KV_SHARDS], b
     return true;
 }
 
-/* An empty message: anything may have changed, in any standing. Before the cursors move, by which servers are sure again. */
+/* An empty message: anything may have changed, in any standing. Before the cursors move, by which servers are sure
+ * again. */
 static bool forget_tell(struct tail *tail, struct error *error)
 {
     const struct slice publish[] = {SLICE("PUBLISH"), SLICE(KV_MOVES), SLICE("")};
@@ -205,8 +217,8 @@ static bool forget_tell(struct tail *tail, struct error *error)
     return true;
 }
 
-/* The standings of shards that have no cursor leave Redis; and in shards that came from another process of a cluster, those that
- * are not whole. */
+/* The standings of shards that have no cursor leave Redis; and in shards that came from another process of a cluster,
+ * those that are not whole. */
 static bool keys_review(struct tail *tail, const struct kvb_reply *keys, const bool is_missing[static KV_SHARDS],
                         const bool is_stranger[static KV_SHARDS], struct error *error)
 {
@@ -227,13 +239,14 @@ static bool keys_review(struct tail *tail, const struct kvb_reply *keys, const b
     return true;
 }
 
-static bool node_review(struct tail *tail, size_t node, const bool is_missing[static KV_SHARDS], const bool is_stranger[static KV_SHARDS],
-                        struct error *error)
+static bool node_review(struct tail *tail, size_t node, const bool is_missing[static KV_SHARDS],
+                        const bool is_stranger[static KV_SHARDS], struct error *error)
 {
     char position[32] = "0";
 
     do {
-        const struct slice scan[] = {SLICE("SCAN"), slice_of(position), SLICE("MATCH"), SLICE("ladder:{*}:*:meta"), SLICE("COUNT"), SLICE("1000")};
+        const struct slice scan[] = {SLICE("SCAN"),  slice_of(position), SLICE("MATCH"), SLICE("ladder:{*}:*:meta"),
+                                     SLICE("COUNT"), SLICE("1000")};
         struct kvb_reply *reply;
         if (!kvb_call_node(tail->link.kv, node, ARRAY_SIZE(scan), scan, &reply, error))
             return false;
@@ -246,8 +259,8 @@ static bool node_review(struct tail *tail, size_t node, const bool is_missing[st
     return true;
 }
 
-static bool standings_review(struct tail *tail, const bool is_missing[static KV_SHARDS], const bool is_stranger[static KV_SHARDS],
-                             struct error *error)
+static bool standings_review(struct tail *tail, const bool is_missing[static KV_SHARDS],
+                             const bool is_stranger[static KV_SHARDS], struct error *error)
 {
     bool is_ok = true;
 
@@ -268,7 +281,8 @@ static bool standings_want(struct tail *tail, struct error *error)
     if (!link_query(&tail->link, STATEMENT_standing_live, 3, parameters, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result) && is_ok; i++)
-        is_ok = rebuild_want(&tail->link, dbb_int64(result, i, 0), true, -(int64_t)i, error); /* the most read come first */
+        is_ok =
+            rebuild_want(&tail->link, dbb_int64(result, i, 0), true, -(int64_t)i, error); /* the most read come first */
     dbb_result_free(&result);
     return is_ok;
 }
@@ -334,7 +348,8 @@ static bool replies_take(struct tail *tail, int count, struct error *error)
     return is_ok;
 }
 
-static bool changes_send(struct tail *tail, const struct dbb_result *result, const struct change *changes, size_t count, struct error *error)
+static bool changes_send(struct tail *tail, const struct dbb_result *result, const struct change *changes, size_t count,
+                         struct error *error)
 {
     enum { FIXED = 6 };
     struct slice arguments[FIXED + 5 * APPLY_ROWS_MAX];
@@ -400,7 +415,8 @@ static bool changes_apply(struct tail *tail, const struct dbb_result *result, st
     return is_ok;
 }
 
-static bool changes_fetch(struct tail *tail, char **ret_snapshot, int64_t *ret_at_us, struct dbb_result **ret_result, struct error *error)
+static bool changes_fetch(struct tail *tail, char **ret_snapshot, int64_t *ret_at_us, struct dbb_result **ret_result,
+                          struct error *error)
 {
     char since[CLOCK_TEXT_MAX];
     const char *parameters[] = {tail->snapshot, since};

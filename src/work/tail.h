@@ -16,8 +16,9 @@ struct tail *tail_new(const struct settings *settings, const struct edges *edges
 void tail_free(struct tail **tail);
 
 /*
- * One look: (re)connects and takes the job's lock where needed, applies what is new, moves the cursors. ret_rows: entries
- * applied. false: it will start over at the next call; *error says why. is_ours: another worker tails; nothing was done.
+ * One look: (re)connects and takes the job's lock where needed, applies what is new, moves the cursors. ret_rows:
+ * entries applied. false: it will start over at the next call; *error says why. is_ours: another worker tails; nothing
+ * was done.
  */
 bool tail_poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct error *error);
 

@@ -8,8 +8,8 @@
 
 #include "work/link.h"
 
-/* Adds up what is new since the last call, whoever made it. ret_is_done: false when nothing was, since another runner is at it or
- * the erasure of a player came in between: the next call may. */
+/* Adds up what is new since the last call, whoever made it. ret_is_done: false when nothing was, since another runner
+ * is at it or the erasure of a player came in between: the next call may. */
 bool tally_run(struct link *link, bool *ret_is_done, struct error *error);
 
 #endif

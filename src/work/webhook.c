@@ -17,7 +17,8 @@ enum { SOME = 8, MARGIN_MS = 5000, HEADER_MAX = 192 };
 void webhook_sender_init(struct webhook_sender *sender, const struct settings *settings)
 {
     *sender = (struct webhook_sender){.link = {.settings = settings, .name = "ladder work webhook"}};
-    sender->transfer = transfer_new((int)settings->webhook_timeout_ms, settings->webhook_allow_private ? TRANSFER_ANYWHERE : TRANSFER_PUBLIC);
+    sender->transfer = transfer_new((int)settings->webhook_timeout_ms,
+                                    settings->webhook_allow_private ? TRANSFER_ANYWHERE : TRANSFER_PUBLIC);
 }
 
 void webhook_sender_done(struct webhook_sender *sender)
@@ -48,12 +49,16 @@ static bool message_send(struct webhook_sender *sender, const struct message *me
 {
     char id[HEADER_MAX], at[HEADER_MAX], signature[HEADER_MAX], signed_text[SIGNATURE_TEXT_MAX];
     const char *const headers[] = {"Content-Type: application/json", id, at, signature};
-    const struct transfer_request request = {
-        .method = "POST", .url = message->url, .headers = headers, .header_count = ARRAY_SIZE(headers), .body = &message->text};
+    const struct transfer_request request = {.method = "POST",
+                                             .url = message->url,
+                                             .headers = headers,
+                                             .header_count = ARRAY_SIZE(headers),
+                                             .body = &message->text};
     int64_t now_s = clock_realtime_us() / 1000000;
     int status;
 
-    signature_write((struct slice){(const char *)message->secret, message->secret_size}, message->message_id, now_s, message->text, signed_text);
+    signature_write((struct slice){(const char *)message->secret, message->secret_size}, message->message_id, now_s,
+                    message->text, signed_text);
     snprintf(id, sizeof(id), "webhook-id: %s", message->message_id);
     snprintf(at, sizeof(at), "webhook-timestamp: %lld", (long long)now_s);
     snprintf(signature, sizeof(signature), "webhook-signature: %s", signed_text);
@@ -61,7 +66,8 @@ static bool message_send(struct webhook_sender *sender, const struct message *me
            ((status >= 200 && status < 300) || error_set(error, ERROR_UNAVAILABLE, "it answered %d", status));
 }
 
-static bool message_note(struct webhook_sender *sender, const struct message *message, const char *failure, struct error *error)
+static bool message_note(struct webhook_sender *sender, const struct message *message, const char *failure,
+                         struct error *error)
 {
     char pause[24], hours[24];
     const char *done[] = {message->id, NULL};
@@ -79,9 +85,11 @@ static bool message_note(struct webhook_sender *sender, const struct message *me
     bool is_given_up = dbb_rows(result) && dbb_bool(result, 0, 0);
     dbb_result_free(&result);
     if (is_given_up)
-        log_warn("webhook-given-up", LOG_TEXT("game", message->game), LOG_TEXT("message", message->message_id), LOG_TEXT("because", failure));
+        log_warn("webhook-given-up", LOG_TEXT("game", message->game), LOG_TEXT("message", message->message_id),
+                 LOG_TEXT("because", failure));
     else
-        log_warn("webhook-failed", LOG_TEXT("game", message->game), LOG_TEXT("message", message->message_id), LOG_TEXT("because", failure));
+        log_warn("webhook-failed", LOG_TEXT("game", message->game), LOG_TEXT("message", message->message_id),
+                 LOG_TEXT("because", failure));
     return true;
 }
 
@@ -113,7 +121,8 @@ bool webhook_sender_step(struct webhook_sender *sender, int64_t *ret_count, stru
 
     *ret_count = 0;
     snprintf(claim, sizeof(claim), "%lld", (long long)(SOME * sender->link.settings->webhook_timeout_ms + MARGIN_MS));
-    if (!link_open(&sender->link, false, error) || !link_query(&sender->link, STATEMENT_webhook_claim, 2, parameters, &due, error))
+    if (!link_open(&sender->link, false, error) ||
+        !link_query(&sender->link, STATEMENT_webhook_claim, 2, parameters, &due, error))
         return false;
     for (size_t i = 0; i < dbb_rows(due) && is_ok; i++, (*ret_count)++)
         is_ok = row_send(sender, due, i, error);

@@ -23,8 +23,21 @@
 #include "work/tally.h"
 #include "work/webhook.h"
 
-enum { FAILED_PAUSE_MS = 200, ELSEWHERE_PAUSE_MS = 500, WANTED_PAUSE_MS = 30, WANTED_AT_ONCE = 100, STEP_MS = 10, JOBS_PAUSE_MS = 100 };
-enum { JOB_FAILED_PAUSE_MS = 1000, JOB_FAILED_PAUSE_MAX_MS = 60000, JOB_ELSEWHERE_PAUSE_MS = 1000, REFRESH_PAUSE_MS = 1000, WEBHOOK_PAUSE_MS = 500 };
+enum {
+    FAILED_PAUSE_MS = 200,
+    ELSEWHERE_PAUSE_MS = 500,
+    WANTED_PAUSE_MS = 30,
+    WANTED_AT_ONCE = 100,
+    STEP_MS = 10,
+    JOBS_PAUSE_MS = 100
+};
+enum {
+    JOB_FAILED_PAUSE_MS = 1000,
+    JOB_FAILED_PAUSE_MAX_MS = 60000,
+    JOB_ELSEWHERE_PAUSE_MS = 1000,
+    REFRESH_PAUSE_MS = 1000,
+    WEBHOOK_PAUSE_MS = 500
+};
 
 struct worker {
     const struct settings *settings;
@@ -84,7 +97,9 @@ static void *tail_main(void *context)
             continue;
         }
         failure_end(&failure, "tail");
-        pause_ms(worker, !is_ours ? ELSEWHERE_PAUSE_MS : rows ? settings->worker_tail_busy_ms : settings->worker_tail_idle_ms);
+        pause_ms(worker, !is_ours ? ELSEWHERE_PAUSE_MS
+                         : rows   ? settings->worker_tail_busy_ms
+                                  : settings->worker_tail_idle_ms);
     }
     tail_free(&tail);
     return NULL;
@@ -101,7 +116,8 @@ static void *rebuild_main(void *context)
         int64_t count = 0;
         link_check(&link);
         /* The epoch may have changed since the last look. */
-        bool is_ok = link_open(&link, true, &error) && link_epoch(&link, &error) && rebuild_wanted(&link, WANTED_AT_ONCE, &count, &error);
+        bool is_ok = link_open(&link, true, &error) && link_epoch(&link, &error) &&
+                     rebuild_wanted(&link, WANTED_AT_ONCE, &count, &error);
         link_done(&link, is_ok);
         if (!is_ok)
             failure_log(&failure, "rebuild", &error);
@@ -115,7 +131,8 @@ static void *rebuild_main(void *context)
 
 static void *jobs_main(void *context)
 {
-    static const struct job *const jobs[] = {&partitions_job, &roll_job, &snapshot_job, &purge_job, &popular_job, &combine_job};
+    static const struct job *const jobs[] = {&partitions_job, &roll_job,    &snapshot_job,
+                                             &purge_job,      &popular_job, &combine_job};
     struct worker *worker = context;
     struct link link = {.settings = worker->settings, .name = "ladder work jobs", .stop = &worker->is_stopping};
     struct failure failures[ARRAY_SIZE(jobs)] = {{""}};
@@ -133,16 +150,17 @@ static void *jobs_main(void *context)
             int64_t now_us = clock_monotonic_us();
             if (outcome == JOB_FAILED) {
                 failure_log(&failures[i], jobs[i]->name, &error);
-                failed_pause_ms[i] = !failed_pause_ms[i]                             ? JOB_FAILED_PAUSE_MS
+                failed_pause_ms[i] = !failed_pause_ms[i]                                ? JOB_FAILED_PAUSE_MS
                                      : failed_pause_ms[i] * 2 < JOB_FAILED_PAUSE_MAX_MS ? failed_pause_ms[i] * 2
-                                                                                     : JOB_FAILED_PAUSE_MAX_MS;
+                                                                                        : JOB_FAILED_PAUSE_MAX_MS;
                 due_us[i] = now_us + failed_pause_ms[i] * 1000;
                 continue;
             }
             failure_end(&failures[i], jobs[i]->name);
             failed_pause_ms[i] = 0;
             if (rows > 0)
-                log_info("job-done", LOG_TEXT("job", jobs[i]->name), LOG_INT("rows", rows), LOG_INT("took_ms", (now_us - start_us) / 1000));
+                log_info("job-done", LOG_TEXT("job", jobs[i]->name), LOG_INT("rows", rows),
+                         LOG_INT("took_ms", (now_us - start_us) / 1000));
             /* Somebody else does it: look again soon, should he die. */
             due_us[i] = now_us + (outcome == JOB_DONE ? jobs[i]->period_ms : JOB_ELSEWHERE_PAUSE_MS) * 1000;
         }
@@ -192,7 +210,8 @@ static void *refresh_main(void *context)
             if (outcome == REFRESH_FAILED)
                 failure_log(&failure, views.names[i], &error);
             else if (outcome == REFRESH_DONE)
-                log_debug("view-refreshed", LOG_TEXT("view", views.names[i]), LOG_INT("rows", rows), LOG_INT("took_ms", took_ms));
+                log_debug("view-refreshed", LOG_TEXT("view", views.names[i]), LOG_INT("rows", rows),
+                          LOG_INT("took_ms", took_ms));
         }
         pause_ms(worker, REFRESH_PAUSE_MS);
     }
