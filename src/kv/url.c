@@ -48,7 +48,7 @@ static const char *password_parse(const char *rest, struct kv_url *url)
     return at + 1;
 }
 
-static bool place_parse(struct slice place, int port, struct kv_seed *seed)
+bool kv_seed_parse(struct slice place, int port, struct kv_seed *seed)
 {
     const char *colon = memrchr(place.data, ':', place.size);
 
@@ -71,7 +71,7 @@ static bool tcp_parse(const char *rest, struct kv_url *url)
     size_t end = strcspn(rest, "/");
     if (rest[end] == '/' && rest[end + 1] && !number(slice_of(rest + end + 1), 0, 1 << 20, &url->database))
         return false;
-    if (!place_parse((struct slice){rest, end}, 6379, &seed))
+    if (!kv_seed_parse((struct slice){rest, end}, 6379, &seed))
         return false;
     memcpy(url->host, seed.host, sizeof(url->host));
     url->port = seed.port;
@@ -84,7 +84,7 @@ static const char *seeds_parse(const char *rest, int port, struct kv_url *url)
     for (;;) {
         size_t size = strcspn(rest, ",/");
         if (url->seed_count == KV_URL_SEEDS_MAX ||
-            !place_parse((struct slice){rest, size}, port, &url->seeds[url->seed_count]))
+            !kv_seed_parse((struct slice){rest, size}, port, &url->seeds[url->seed_count]))
             return NULL;
         url->seed_count++;
         rest += size;

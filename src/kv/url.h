@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "base/slice.h"
 
 enum { KV_URL_HOST_MAX = 256, KV_URL_SEEDS_MAX = 16, KV_URL_NAME_MAX = 128 };
 
@@ -37,6 +38,8 @@ struct kv_url {
 };
 
 bool kv_url_parse(const char *text, struct kv_url *ret_url, struct error *error);
+/* "host[:port]". false: it is none. */
+bool kv_seed_parse(struct slice text, int default_port, struct kv_seed *ret_seed);
 /* Is it one of a cluster? Also for texts that kv_url_parse would refuse. */
 bool kv_url_is_cluster(const char *text);
 bool kv_url_is_sentinel(const char *text);
