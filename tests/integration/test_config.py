@@ -220,11 +220,12 @@ def test_levels(write):
     ("redis", "url", ["redis://h", "redis-cluster://h", "redis-cluster://:pw@h:1,k:2", "redis-sentinel://h,k:3/name", "redis-sentinel://h/name/2"],
      ["http://h", "", "redis-cluster://", "redis-cluster://h,", "redis-cluster://h/1", "redis-sentinel://h", "redis-sentinel://h/", "redis-sentinel://h/n/x"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
     ("cache", "l2_url", ["redis://h", ""], ["http://h"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
+    ("redis", "replicas", ["h", "10.0.0.1:6380"], ["h:x", ":1", "h:0"], "is not where a replica is (allowed: host[:port], or sentinels)"),
     ("edge", "servers", ["varnish+http://h:1"], ["ftp://h"], "is no URL of an edge: [varnish+]http[s]://host[:port][/path]"),
     ("log", "level", ["warn"], ["loud", ""], "is not a level (allowed: debug, info, warn, error)")])
 def test_texts_are_checked_where_they_stand(write, section, name, good, bad, reason):
     """Of every setting that is not free text: the file, the line, the name, and what is allowed; likewise the variable."""
-    form = '["{}"]' if name == "servers" else '"{}"'
+    form = '["{}"]' if name in ("servers", "replicas") else '"{}"'
     variable = f"LADDER_{section}_{name}".upper()
     for value in good:
         assert check(write(f"\n{section}:\n  {name}: {form.format(value)}\n"), 0) == "ok\n"
@@ -237,6 +238,14 @@ def test_texts_are_checked_where_they_stand(write, section, name, good, bad, rea
         assert said.startswith(f"ladder config: {variable}: {section}.{name}: ") and said.endswith(reason + "\n"), said
         done = ladder("roll", "--config", path)
         assert done.returncode == 1 and f"{section}.{name}: " in done.stderr
+
+
+def test_replicas_of_redis_fit_its_url(write):
+    sentinels = 'url: "redis-sentinel://h/name"'
+    assert check(write(f"redis:\n  {sentinels}\n  replicas: [sentinels]\n"), 0) == check(write(f"redis:\n  {sentinels}\n  replicas: [h, i]\n"), 0) == "ok\n"
+    for url, replicas in (("redis://h", "sentinels"), ("redis-sentinel://h/name", "sentinels, h")):
+        assert "redis.replicas: sentinels stands alone" in check(write(f'redis:\n  url: "{url}"\n  replicas: [{replicas}]\n'))
+    assert "redis.replicas: not with a Redis Cluster" in check(write('redis:\n  url: "redis-cluster://h"\n  replicas: [h]\n'))
 
 
 def test_passwords_are_not_shown(write):
