@@ -58,10 +58,15 @@ static void on_connect(const redisAsyncContext *redis, int status)
 
     if (!sentinel)
         return;
-    if (status != REDIS_OK)
+    if (status != REDIS_OK) {
         sentinel_lost(sentinel); /* hiredis frees the context */
-    else
-        sentinel->is_connected = true;
+        return;
+    }
+    sentinel->is_connected = true;
+    const char *auth[KV_URL_AUTH_MAX];
+    int count = kv_url_sentinel_auth(&sentinel->url, auth);
+    if (count)
+        redisAsyncCommandArgv(sentinel->redis, NULL, NULL, count, auth, NULL); /* refused: so is what is asked */
 }
 
 static bool place_read(struct slice host, struct slice port, struct kv_seed *ret_place)

@@ -217,8 +217,10 @@ def test_levels(write):
 @pytest.mark.parametrize("section, name, good, bad, reason", [
     ("server", "listen", ["127.0.0.1", "::1", "0.0.0.0"], ["localhost", "1.2.3", ""], "is not a numeric address (allowed: IPv4 or IPv6)"),
     ("database", "url", ["postgresql:///x", "host=h dbname=d", ""], ["mysql://h/x", "h", "postgresql://[h/x", "host=h nonsense=1"], "(allowed: postgresql://... or key=value words)"),
-    ("redis", "url", ["redis://h", "redis-cluster://h", "redis-cluster://:pw@h:1,k:2", "redis-sentinel://h,k:3/name", "redis-sentinel://h/name/2"],
-     ["http://h", "", "redis-cluster://", "redis-cluster://h,", "redis-cluster://h/1", "redis-sentinel://h", "redis-sentinel://h/", "redis-sentinel://h/n/x"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
+    ("redis", "url", ["redis://h", "redis-cluster://h", "redis-cluster://:pw@h:1,k:2", "redis-sentinel://h,k:3/name", "redis-sentinel://h/name/2",
+                      "redis-sentinel://:pw@h/name?sentinel_password=p@w&?", "redis-sentinel://h/name/1?sentinel_user=u&sentinel_password=pw"],
+     ["http://h", "", "redis-cluster://", "redis-cluster://h,", "redis-cluster://h/1", "redis-sentinel://h", "redis-sentinel://h/", "redis-sentinel://h/n/x", "redis-sentinel://h/n?sentinel_password=", "redis-sentinel://h/n?sentinel_user=u",
+      "redis-sentinel://h/n?sentinel_user=&sentinel_password=w", "redis://h?sentinel_password=w"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
     ("cache", "l2_url", ["redis://h", ""], ["http://h"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
     ("redis", "replicas", ["h", "10.0.0.1:6380"], ["h:x", ":1", "h:0"], "is not where a replica is (allowed: host[:port], or sentinels)"),
     ("edge", "servers", ["varnish+http://h:1"], ["ftp://h"], "is no URL of an edge: [varnish+]http[s]://host[:port][/path]"),
@@ -257,6 +259,14 @@ def test_passwords_are_not_shown(write):
         assert "hidden" not in done.stdout, done.stdout
         assert shown is None or f"database.url = {shown}  #" in done.stdout
         assert done.returncode or "redis.url = redis://:***@h:1/0  #" in done.stdout
+
+
+@pytest.mark.parametrize("url, shown", [
+    ("redis-sentinel://:hidden@h/n?sentinel_password=hidden&hid", "redis-sentinel://:***@h/n?sentinel_password=***"),
+    ("redis-sentinel://h/n?sentinel_user=u&sentinel_password=hid den", "redis-sentinel://h/n?sentinel_user=u&sentinel_password=***")])
+def test_nor_those_of_sentinels(write, url, shown):
+    done = ladder("config", "show", "--config", write(""), LADDER_REDIS_URL=url)
+    assert "hid" not in done.stdout and f"redis.url = {shown}  #" in done.stdout, done.stdout + done.stderr
 
 
 def test_usage():
