@@ -220,7 +220,7 @@ def test_levels(write):
     ("redis", "url", ["redis://h", "redis-cluster://h", "redis-cluster://:pw@h:1,k:2", "redis-sentinel://h,k:3/name", "redis-sentinel://h/name/2",
                       "redis-sentinel://:pw@h/name?sentinel_password=p@w&?", "redis-sentinel://h/name/1?sentinel_user=u&sentinel_password=pw"],
      ["http://h", "", "redis-cluster://", "redis-cluster://h,", "redis-cluster://h/1", "redis-sentinel://h", "redis-sentinel://h/", "redis-sentinel://h/n/x", "redis-sentinel://h/n?sentinel_password=", "redis-sentinel://h/n?sentinel_user=u",
-      "redis-sentinel://h/n?sentinel_user=&sentinel_password=w", "redis://h?sentinel_password=w"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
+      "redis-sentinel://h/n?sentinel_user=&sentinel_password=w"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
     ("cache", "l2_url", ["redis://h", ""], ["http://h"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
     ("redis", "replicas", ["h", "10.0.0.1:6380"], ["h:x", ":1", "h:0"], "is not where a replica is (allowed: host[:port], or sentinels)"),
     ("edge", "servers", ["varnish+http://h:1"], ["ftp://h"], "is no URL of an edge: [varnish+]http[s]://host[:port][/path]"),
