@@ -138,6 +138,8 @@ def test_reads_are_the_replicas(stack, replicas, serve):
     assert sum(shares) >= total * 0.95 and min(shares) > total / 4, shares
     assert asked(stack.redis, "exec") - before[0] < total / 10, known(server)
     assert sum(r["reads"] for r in known(server).values()) >= total * 0.95
+    table = stack.cli("servers", "--url", f"http://127.0.0.1:{server.port}").splitlines()
+    assert all(any(line.startswith(f"127.0.0.1:{r.port} ") and " ok " in line for line in table) for r in replicas), table
     metrics = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=10).text
     for replica in replicas:
         assert f'ladder_redis_replica_used{{server="127.0.0.1:{replica.port}"}} 1' in metrics
