@@ -50,19 +50,26 @@ end
 local function text_of(version) return string.format('%.0f', version) end
 
 -- How far this process has come, for those who read from its replicas (kv/replicas.h): written in the same step as each change, so
--- a replica that has it has every change up to it. It names the process, because another one's clock says nothing about ours. A
--- cluster's node can't write it: it is of no shard.
+-- a replica that has it has every change up to it. It names the process, because another one's clock says nothing about ours. Where
+-- nobody follows us, it is left as it was: too low is never wrong. A cluster's node can't write it: it is of no shard.
 local VERSION = 'ladder:version'
-local run, is_cluster -- this process
+local LOOK_US = 1000000           -- between two looks whether somebody follows
+local run, is_cluster             -- this process
+local is_followed, look_at = true, 0
 
 local function run_id()
     run = run or string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
     return run
 end
 
-local function reach(version)
+local function reach(version, must)
     if is_cluster == nil then is_cluster = string.find(redis.call('INFO', 'cluster'), 'cluster_enabled:1', 1, true) ~= nil end
-    if not is_cluster then redis.call('SET', VERSION, run_id() .. ' ' .. text_of(version)) end
+    if is_cluster then return version end
+    if version >= look_at then
+        is_followed = not string.find(redis.call('INFO', 'replication'), 'connected_slaves:0', 1, true)
+        look_at = version + LOOK_US
+    end
+    if must or is_followed then redis.call('SET', VERSION, run_id() .. ' ' .. text_of(version)) end
     return version
 end
 
@@ -387,7 +394,7 @@ local function reached(keys)
 end
 
 -- ladder_mark -> the version up to which a replica is now known to have everything, though nothing changed
-local function mark() return reach(as_of()) end
+local function mark() return reach(as_of(), true) end
 
 local function values_of(entry, members)
     local players = {}
