@@ -187,8 +187,7 @@ def test_one_that_lags_is_not_believed(stack, replicas, serve, fault):
         assert missed, "the test finds it"
         return
     assert missed == 0
-    its = known(server)[replicas[0].port]
-    assert its["behind"] > 0 and its["state"] == "left alone", its
+    assert known(server)[replicas[0].port]["behind"] > 0 and f"event=redis-replica-left host=127.0.0.1 port={replicas[0].port} " in server.log()
     replicas[0].link.set()
     wait_until(lambda: used(server, replicas[0]), 10, "it is used again")
     assert own_writes_missed(client, other, 20) == 0
@@ -207,6 +206,9 @@ def test_a_server_that_has_heard_of_nothing_believes_no_old_one(stack, replicas,
         wait_until(lambda: used(late.server, replica), 10, "it is believed")
     first = [late.read("/boards/b/top", limit=1 + i)["entries"][0]["player"] for i in range(10)]
     assert ("p0" in first) == bool(fault), first
+    if not fault:
+        alerts = requests.get(f"http://127.0.0.1:{late.server.port}/monitoring/alerts", timeout=10).json()["alerts"]
+        assert ("redis-replica-left-alone", f"127.0.0.1:{replica.port}") in [(a["alert"], a.get("server")) for a in alerts], alerts
 
 
 @pytest.mark.parametrize("fault", ["", "replica-strange"])
