@@ -11,7 +11,7 @@ join ladder.tally t on t.period_id = p.id
 cross join lateral (
     select r.k1, r.k2, r.before
     from (select q.k1, q.k2, q.k3, q.player, q.entries,
-                 sum(q.entries) over (order by q.k1, q.k2, q.k3, q.player) - q.entries as before
+                 sum(q.entries) over (order by q.k1, q.k2, q.k3, q.player rows unbounded preceding) - q.entries as before
           from ladder.tally_rung q
           where q.period_id = p.id) r
     where r.before > 0
