@@ -206,29 +206,15 @@ declare
     v_found ladder.tally_rung;
 begin
     if v_look.is_sure then
-        with moved as (
-            select r.k1, r.k2, r.k3, r.player, sum(m.sign) as entries
-            from ladder.tally_moves(p_period) m
-            cross join lateral (select q.*
-                                from ladder.tally_rung q
-                                where q.period_id = p_period
-                                  and (q.k1, q.k2, q.k3, q.player) <= (m.k1, m.k2, m.k3, m.player collate "C")
-                                order by q.k1 desc, q.k2 desc, q.k3 desc, q.player desc
-                                limit 1) r
-            group by r.k1, r.k2, r.k3, r.player
-        ),
-        rung as (
-            select r.k1, r.k2, r.k3, r.player,
-                   sum(r.entries + coalesce(m.entries, 0)) over (order by r.k1, r.k2, r.k3, r.player rows unbounded preceding)
-                       - (r.entries + coalesce(m.entries, 0)) as before
-            from ladder.tally_rung r
-            left join moved m on m.k1 = r.k1 and m.k2 = r.k2 and m.k3 = r.k3 and m.player = r.player
-            where r.period_id = p_period
-        )
+        -- Rungs and moves, sorted together and summed: a rung has the moves before it in.
         select r.k1, r.k2, r.k3, r.player, p_offset - r.before
         into k1, k2, k3, player, rest
-        from rung r
-        where r.before <= p_offset
+        from (select x.*, (sum(x.entries) over (order by x.k1, x.k2, x.k3, x.player, x.is_move rows unbounded preceding))::bigint - x.entries as before
+              from (select q.k1, q.k2, q.k3, q.player, q.entries, false as is_move from ladder.tally_rung q where q.period_id = p_period
+                    union all
+                    select m.k1, m.k2, m.k3, m.player collate "C", m.sign, true from ladder.tally_moves(p_period) m) x) r
+        where not r.is_move
+          and r.before <= p_offset
         order by r.before desc, r.k1 desc, r.k2 desc, r.k3 desc, r.player desc
         limit 1;
     end if;
