@@ -58,17 +58,16 @@ declare
     v_xmax constant xid8 := v_look.xmax;
 begin
     return query
-    select s.sign, s.k1, s.k2, s.k3, v.player
-    from ladder.score_event v
-    cross join lateral unnest(v.period_ids) with ordinality as u (period_id, nth)
-    cross join lateral (values (-1, v.moves[u.nth][1], v.moves[u.nth][2], v.moves[u.nth][3]),
-                               (1, v.moves[u.nth][4], v.moves[u.nth][5], v.moves[u.nth][6])) s (sign, k1, k2, k3)
-    where v.board_id = v_board
-      and v.submitted_at >= v_since
-      and v.submitted_at < v_until
-      and (v.xid = any (v_xip) or v.xid >= v_xmax)
-      and u.period_id = p_period
-      and s.k1 is not null;
+    select s.sign, v.moves[v.nth][s.at], v.moves[v.nth][s.at + 1], v.moves[v.nth][s.at + 2], v.player
+    from (select e.player, e.moves, array_position(e.period_ids, p_period) as nth
+          from ladder.score_event e
+          where e.board_id = v_board
+            and e.submitted_at >= v_since
+            and e.submitted_at < v_until
+            and (e.xid = any (v_xip) or e.xid >= v_xmax)
+          offset 0) v -- so that a place is looked for once
+    cross join (values (-1, 1), (1, 4)) s (sign, at)
+    where v.moves[v.nth][s.at] is not null;
 end
 $$;
 comment on function ladder.tally_moves(bigint) is 'How entries of a standing moved since the cursor.';
