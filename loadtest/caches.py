@@ -318,11 +318,12 @@ def through_redis():
         except OSError:
             time.sleep(0.1)
     assert "redis" in anonymous(page)[0]["Server-Timing"]
-    # Different pages, or the requests under way at the same time would share one fetch.
     script = ["-s", str(ROOT / "loadtest/pages.lua")]
-    sides = {"top?limit=100&offset=…": (server.pid, page, script),
-             "the same with fields=player,score": (server.pid, page + "&fields=player,score", script),
-             "webdis": (webdis.pid, peer, [])}
+    webdis_title = "webdis, `ZREVRANGE … 0 99 WITHSCORES`"
+    sides = {"ladder, `top?limit=100`: requests under way at the same time share a fetch": (server.pid, page, []),
+             "ladder, 64 such pages in turn: each fetches its own": (server.pid, page, script),
+             "ladder, these with `fields=player,score`": (server.pid, page + "&fields=player,score", script),
+             webdis_title: (webdis.pid, peer, [])}
     redis_pid = int((RUN / "redis.pid").read_text())
     taken = {name: [] for name in sides}
     for _ in range(THROUGH_ROUNDS):
@@ -336,23 +337,22 @@ def through_redis():
     server.terminate()
     server.wait()
     client.delete("peer")
-    say(f"Pages of 100 that are not remembered (one loop, nothing kept, no two alike), against webdis on the same Redis (one thread), "
+    say(f"Pages of 100 that are not remembered (one loop, nothing kept), against webdis on the same Redis (one thread), "
         f"medians of {THROUGH_ROUNDS} rounds in turn, at a load average of {os.getloadavg()[0]:.1f} at the end:")
     say()
     say("| | bytes | requests/s | CPU a request | of Redis |")
     say("|---|---|---|---|---|")
     for name, rows in taken.items():
         rate, cpu, redis_cpu = (statistics.median(row[i] for row in rows) for i in range(3))
-        title = "webdis, `ZREVRANGE … 0 99 WITHSCORES`" if name == "webdis" else f"ladder, `{name}`" if "?" in name else f"ladder, {name}"
-        say(f"| {title} | {sizes[name]:,} | {rate:,.0f} | {cpu:.1f} µs | {redis_cpu:.1f} µs |")
+        say(f"| {name} | {sizes[name]:,} | {rate:,.0f} | {cpu:.1f} µs | {redis_cpu:.1f} µs |")
     for name, rows in taken.items():
-        if name == "webdis":
+        if name == webdis_title:
             continue
         cells = []
         for i in range(3):
-            ratios = [row[i] / peer_row[i] for row, peer_row in zip(rows, taken["webdis"])]
+            ratios = [row[i] / peer_row[i] for row, peer_row in zip(rows, taken[webdis_title])]
             cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-        say(f"| ratio to webdis, {'whole rows' if '?' in name else 'these fields'} | | {' | '.join(cells)} |")
+        say(f"| {name.replace('ladder', 'against webdis', 1)} | | {' | '.join(cells)} |")
     say()
 
 

@@ -1,11 +1,11 @@
 -- Third step: the periods whose every submission that was on its way has ended, and those closed without ranks.
 -- $1 limit
-select p.id
+select p.id, (select b.game_id from ladder.board b where b.id = p.board_id) as game_id
 from ladder.period p
 where p.state = 'closing'
   and p.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
 union all
-select p.id
+select p.id, (select b.game_id from ladder.board b where b.id = p.board_id)
 from ladder.period p
 where p.state = 'closed'
   and p.final_count is null

@@ -1,6 +1,6 @@
 -- The boards whose last midnight was not noted yet, and up to which revision changes have been numbered.
 -- $1 limit
-select b.id, s.starts_at as at, r.last_value as revision
+select b.id, s.starts_at as at, r.last_value as revision, b.game_id
 from ladder.board b
 cross join ladder.revision r
 cross join lateral ladder.period_bounds('daily', b.time_zone, now()) s

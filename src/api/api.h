@@ -63,7 +63,8 @@ struct api_call {
     struct token token;
     bool integers_as_strings;
     bool shows_source;
-    bool is_final; /* the answer is of a closed period, asked for by its id: nothing but an erasure changes it */
+    bool is_final;  /* the answer is of a closed period, asked for by its id: nothing but an erasure changes it */
+    bool is_untold; /* edges are not told when the answer changes */
     enum source source;
     /* Idempotency-Key: */
     bool has_claim;

@@ -54,7 +54,7 @@ void cache_control_texts(const struct api_call *call, int status, char control[s
                    is_absence ? ABSENCE_S : INT64_MAX);
     if (final_s > 0)
         strcat(control, ", immutable");
-    if (caching->edge_max_age_s > 0)
+    if (caching->edge_max_age_s > 0 && !call->is_untold)
         freshness_text(edge, caching->edge_max_age_s, caching, is_absence ? ABSENCE_EDGE_S : INT64_MAX);
 }
 

@@ -14,7 +14,8 @@
 enum { CACHE_CONTROL_MAX = 160, CACHE_TAGS_MAX = 320 };
 
 /* Cache-Control, and CDN-Cache-Control (RFC 9213) for edges that are told of changes; "" for none. status 404: kept
- * more briefly than the board allows, as there are more names of nobody than entries. */
+ * more briefly than the board allows, as there are more names of nobody than entries. call->is_untold: no longer than
+ * the board allows to others. */
 void cache_control_texts(const struct api_call *call, int status, char control[static CACHE_CONTROL_MAX],
                          char edge[static CACHE_CONTROL_MAX]);
 /* Surrogate-Key (spaces) and Cache-Tag (commas): the game, and the board. "" for what is private. */

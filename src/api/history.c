@@ -5,21 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/api.h"
+#include "api/ask.h"
 #include "base/clock.h"
-#include "db/primary_clock.h"
 
 struct asking {
-    struct api_call *call;
+    struct ask ask; /* first */
     enum window window;
     int64_t limit;
-    struct db_call read;
     /* compare: */
     struct slice with;
     struct period now, then;
 };
 
-static struct asking *asking_new(struct api_call *call)
+static struct asking *asking_new(struct api_call *call, ask_render_fn *render)
 {
     struct asking *asking = arena_calloc(call->arena, 1, sizeof(*asking));
 
@@ -27,63 +25,17 @@ static struct asking *asking_new(struct api_call *call)
         api_fail_with(call, ERROR_OVERLOADED, "out of memory");
         return NULL;
     }
-    *asking = (struct asking){.call = call, .window = call->board.windows[0], .limit = 100};
+    *asking = (struct asking){.ask = {.call = call, .render = render}, .window = call->board.windows[0], .limit = 100};
     return asking;
 }
 
 static bool window_read(struct asking *asking, struct error *error)
 {
-    struct slice window = api_text(asking->call, "window");
+    struct slice window = api_text(asking->ask.call, "window");
 
     return !window.data ||
-           (window_parse(window, &asking->window) && board_has_window(&asking->call->board, asking->window)) ||
+           (window_parse(window, &asking->window) && board_has_window(&asking->ask.call->board, asking->window)) ||
            error_set_field(error, ERROR_INVALID_PARAMETER, "window", "must be a window of the board");
-}
-
-static void parameter_add(struct asking *asking, const char *text)
-{
-    asking->read.parameters[asking->read.parameter_count++] =
-        (struct db_parameter){.data = text ? text : "", .format = DB_TEXT};
-}
-
-static void parameter_add_int(struct asking *asking, int64_t value)
-{
-    parameter_add(asking, arena_printf(asking->call->arena, "%lld", (long long)value));
-}
-
-static void asking_fail(struct asking *asking, const struct error *error)
-{
-    struct http_request *http = asking->call->http;
-
-    api_fail(asking->call, error);
-    http_release(http);
-}
-
-static void asking_send(struct asking *asking, db_read_fn *done)
-{
-    struct api_call *call = asking->call;
-    struct freshness freshness = store_freshness(call->store, call->has_token ? &call->token : NULL);
-    struct db *db = store_db(call->store);
-    bool is_sent = freshness.needs_primary ? db_read_primary(db, &asking->read, done, asking)
-                                           : db_read(db, &asking->read, freshness.lsn, done, asking);
-    struct error error;
-
-    if (is_sent)
-        return;
-    error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable");
-    asking_fail(asking, &error);
-}
-
-static bool rows_came(struct asking *asking, const struct db_outcome *outcome, enum db_source source)
-{
-    struct error error;
-
-    asking->call->source = source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
-    if (outcome->error.code == ERROR_NONE)
-        return true;
-    store_error_of(outcome, &error);
-    asking_fail(asking, &error);
-    return false;
 }
 
 static void score_render(struct jsonw *json, const struct asking *asking, int64_t k1, int64_t k2)
@@ -91,16 +43,16 @@ static void score_render(struct jsonw *json, const struct asking *asking, int64_
     const struct sort_key key = {.k1 = k1, .k2 = k2};
 
     jsonw_key(json, "score");
-    jsonw_int64(json, board_score(&asking->call->board, &key));
+    jsonw_int64(json, board_score(&asking->ask.call->board, &key));
     jsonw_key(json, "subscore");
-    jsonw_int64(json, board_subscore(&asking->call->board, &key));
+    jsonw_int64(json, board_subscore(&asking->ask.call->board, &key));
 }
 
 static void head_render(struct jsonw *json, const struct asking *asking)
 {
     jsonw_object_open(json);
     jsonw_key(json, "board");
-    jsonw_text(json, asking->call->board.name);
+    jsonw_text(json, asking->ask.call->board.name);
     jsonw_key(json, "window");
     jsonw_text(json, window_name(asking->window));
 }
@@ -129,46 +81,35 @@ static void point_render(struct jsonw *json, const struct asking *asking, struct
     jsonw_object_close(json);
 }
 
-static void on_history(void *context, const struct db_outcome *outcome, enum db_source source)
+static void history_render(const struct ask *ask, struct db_rows rows, struct jsonw *json)
 {
-    struct asking *asking = context;
-    struct api_call *call = asking->call;
-    struct db_rows rows = outcome->rows[0];
-    struct buf body;
-    struct jsonw json;
-
-    if (!rows_came(asking, outcome, source))
-        return;
+    const struct asking *asking = (const struct asking *)ask;
     int count = db_row_count(rows), shown = 0;
-    buf_init(&body, API_ANSWER_BYTES_MAX);
-    jsonw_init(&json, &body);
-    json.integers_as_strings = call->integers_as_strings;
-    head_render(&json, asking);
-    jsonw_key(&json, "player");
-    jsonw_string(&json, call->player);
-    jsonw_key(&json, "points");
-    jsonw_array_open(&json);
+
+    head_render(json, asking);
+    jsonw_key(json, "player");
+    jsonw_string(json, ask->call->player);
+    jsonw_key(json, "points");
+    jsonw_array_open(json);
     for (; shown < count && shown < asking->limit && !db_is_null(rows, shown, H_AT); shown++)
-        point_render(&json, asking, rows, shown);
-    jsonw_array_close(&json);
-    jsonw_key(&json, "next");
+        point_render(json, asking, rows, shown);
+    jsonw_array_close(json);
+    jsonw_key(json, "next");
     int by = asking->window == WINDOW_ALL ? H_AT : H_STARTS; /* what the pages are ordered by */
     if (shown > 0 && shown < count)
-        jsonw_time(&json, db_int64(rows, shown - 1, by));
+        jsonw_time(json, db_int64(rows, shown - 1, by));
     else if (count > 0 && !db_is_null(rows, 0, H_MORE))
-        jsonw_time(&json, db_int64(rows, 0, H_MORE));
+        jsonw_time(json, db_int64(rows, 0, H_MORE));
     else
-        jsonw_null(&json);
-    jsonw_object_close(&json);
-    api_answer(call, 200, &body, "");
-    http_release(call->http);
+        jsonw_null(json);
+    jsonw_object_close(json);
 }
 
 void api_player_history(struct api_call *call)
 {
-    struct asking *asking = asking_new(call);
+    struct asking *asking = asking_new(call, history_render);
     struct slice cursor = api_text(call, "cursor");
-    int64_t before_us = primary_clock_us();
+    int64_t before_us = CLOCK_LAST_US;
     struct error error;
 
     if (!asking)
@@ -180,15 +121,15 @@ void api_player_history(struct api_call *call)
         api_fail(call, &error);
         return;
     }
-    asking->read.statement = asking->window == WINDOW_ALL ? STATEMENT_history_snapshots : STATEMENT_history_closed;
-    parameter_add_int(asking, call->board.id);
-    parameter_add(asking, call->player.data);
+    ask_add_int(&asking->ask, call->board.id);
+    ask_add(&asking->ask, call->player.data);
+    asking->ask.read.statement = asking->window == WINDOW_ALL ? STATEMENT_history_snapshots : STATEMENT_history_closed;
     if (asking->window != WINDOW_ALL)
-        parameter_add(asking, window_name(asking->window));
-    parameter_add_int(asking, before_us);
-    parameter_add_int(asking, asking->limit + 1);
-    http_hold(call->http);
-    asking_send(asking, on_history);
+        ask_add(&asking->ask, window_name(asking->window));
+    ask_add_int(&asking->ask, before_us);
+    ask_add_int(&asking->ask, asking->limit + 1);
+    asking->ask.is_over = true;
+    ask_start(&asking->ask);
 }
 
 /* ---- movers ---- */
@@ -207,7 +148,8 @@ static void mover_render(struct jsonw *json, const struct asking *asking, struct
     int64_t was_rank = db_int64(rows, row, C_WAS_RANK);
 
     jsonw_object_open(json);
-    api_render_row(json, &asking->call->board, &entry, (struct api_entry_view){.subscore = true, .achieved_at = true});
+    api_render_row(json, &asking->ask.call->board, &entry,
+                   (struct api_entry_view){.subscore = true, .achieved_at = true});
     jsonw_key(json, "previous");
     if (was_there) {
         jsonw_object_open(json);
@@ -226,67 +168,64 @@ static void mover_render(struct jsonw *json, const struct asking *asking, struct
     jsonw_object_close(json);
 }
 
-static void on_compare(void *context, const struct db_outcome *outcome, enum db_source source)
+static void compare_render(const struct ask *ask, struct db_rows rows, struct jsonw *json)
 {
-    struct asking *asking = context;
-    struct api_call *call = asking->call;
-    struct db_rows rows = outcome->rows[0];
-    struct buf body;
-    struct jsonw json;
+    const struct asking *asking = (const struct asking *)ask;
+    int count = db_row_count(rows);
     char text[PERIOD_TEXT_MAX];
 
-    if (!rows_came(asking, outcome, source))
-        return;
-    int count = db_row_count(rows);
-    buf_init(&body, API_ANSWER_BYTES_MAX);
-    jsonw_init(&json, &body);
-    json.integers_as_strings = call->integers_as_strings;
-    head_render(&json, asking);
+    head_render(json, asking);
     period_text(&asking->now, text);
-    jsonw_key(&json, "period");
-    jsonw_text(&json, text);
-    jsonw_key(&json, "with");
+    jsonw_key(json, "period");
+    jsonw_text(json, text);
+    jsonw_key(json, "with");
     if (asking->window != WINDOW_ALL) {
         period_text(&asking->then, text);
-        jsonw_text(&json, text);
+        jsonw_text(json, text);
     } else if (count > 0 && !db_is_null(rows, 0, C_AT)) {
-        jsonw_time(&json, db_int64(rows, 0, C_AT));
+        jsonw_time(json, db_int64(rows, 0, C_AT));
     } else {
-        jsonw_null(&json);
+        jsonw_null(json);
     }
-    jsonw_key(&json, "entries");
-    jsonw_array_open(&json);
+    jsonw_key(json, "entries");
+    jsonw_array_open(json);
     for (int i = 0; i < count; i++)
-        mover_render(&json, asking, rows, i);
-    jsonw_array_close(&json);
-    jsonw_object_close(&json);
-    api_answer(call, 200, &body, "");
-    http_release(call->http);
+        mover_render(json, asking, rows, i);
+    jsonw_array_close(json);
+    jsonw_object_close(json);
 }
 
-static void standing_parameters(struct asking *asking, const struct period *period)
+static void standing_add(struct asking *asking, const struct period *period)
 {
     char start[CLOCK_TEXT_MAX] = "-infinity";
 
     if (period->start_us != INT64_MIN)
         clock_format(period->start_us, start);
-    parameter_add(asking, arena_printf(asking->call->arena, "%s", start));
-    parameter_add_int(asking, period->id);
+    ask_add(&asking->ask, arena_strdup(asking->ask.call->arena, start));
+    ask_add_int(&asking->ask, period->id);
 }
 
-static void compare_send(struct asking *asking)
+static void compare_start(struct asking *asking)
 {
-    bool is_all = asking->window == WINDOW_ALL;
+    struct ask *ask = &asking->ask;
 
-    asking->read.statement = is_all ? STATEMENT_compare_snapshot : STATEMENT_compare_periods;
-    parameter_add(asking, window_name(asking->window));
-    standing_parameters(asking, &asking->now);
-    parameter_add_int(asking, asking->limit);
-    if (is_all)
-        parameter_add_int(asking, asking->call->board.id);
+    ask_add(ask, window_name(asking->window));
+    standing_add(asking, &asking->now);
+    ask_add_int(ask, asking->limit);
+    ask->read.statement = asking->window == WINDOW_ALL ? STATEMENT_compare_snapshot : STATEMENT_compare_periods;
+    if (asking->window == WINDOW_ALL)
+        ask_add_int(ask, ask->call->board.id);
     else
-        standing_parameters(asking, &asking->then);
-    asking_send(asking, on_compare);
+        standing_add(asking, &asking->then);
+    ask_start(ask);
+}
+
+static void compare_fail(struct asking *asking, const struct error *error)
+{
+    struct http_request *http = asking->ask.call->http;
+
+    api_fail(asking->ask.call, error);
+    http_release(http);
 }
 
 static void on_then(void *context, const struct period *period, const struct error *error)
@@ -298,32 +237,32 @@ static void on_then(void *context, const struct period *period, const struct err
         renamed = *error;
         if (renamed.code == ERROR_PERIOD_NOT_FOUND || renamed.code == ERROR_INVALID_PARAMETER)
             snprintf(renamed.field, sizeof(renamed.field), "with");
-        asking_fail(asking, &renamed);
+        compare_fail(asking, &renamed);
         return;
     }
     asking->then = *period;
-    compare_send(asking);
+    compare_start(asking);
 }
 
 static void on_now(void *context, const struct period *period, const struct error *error)
 {
     struct asking *asking = context;
-    struct api_call *call = asking->call;
+    struct api_call *call = asking->ask.call;
 
     if (error) {
-        asking_fail(asking, error);
+        compare_fail(asking, error);
         return;
     }
     asking->now = *period;
     if (asking->window == WINDOW_ALL)
-        compare_send(asking);
+        compare_start(asking);
     else
         store_period_find(call->store, &call->board, asking->window, asking->with, "", on_then, asking);
 }
 
 void api_compare(struct api_call *call)
 {
-    struct asking *asking = asking_new(call);
+    struct asking *asking = asking_new(call, compare_render);
     struct error error;
 
     if (!asking)

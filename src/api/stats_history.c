@@ -3,14 +3,14 @@
  */
 #include <string.h>
 
-#include "api/api.h"
+#include "api/ask.h"
 #include "base/clock.h"
 #include "base/text.h"
 
 enum { BUCKETS_MAX = 1000, DATE_SIZE = 10 };
 
 struct history {
-    struct api_call *call;
+    struct ask ask; /* first */
     const char *bucket;
 };
 
@@ -26,59 +26,42 @@ static void number_render(struct jsonw *json, struct db_rows rows, int row, int 
         jsonw_raw(json, text);
 }
 
-static void on_history(void *context, const struct db_outcome *outcome, enum db_source source)
+static void history_render(const struct ask *ask, struct db_rows rows, struct jsonw *json)
 {
     static const struct {
         const char *name;
         bool is_score;
     } columns[] = {{"submissions", false}, {"improvements", false}, {"players", false}, {"newcomers", false},
                    {"sum", true},          {"mean", false},         {"min", true},      {"max", true}};
-    struct history *history = context;
-    struct api_call *call = history->call;
-    struct db_rows rows = outcome->rows[0];
-    struct buf body;
-    struct jsonw json;
-
-    (void)source;
-    if (outcome->error.code != ERROR_NONE) {
-        struct error error;
-        store_error_of(outcome, &error);
-        api_fail(call, &error);
-        http_release(call->http);
-        return;
-    }
+    const struct board *board = &ask->call->board;
     int count = db_row_count(rows);
-    buf_init(&body, API_ANSWER_BYTES_MAX);
-    jsonw_init(&json, &body);
-    json.integers_as_strings = call->integers_as_strings;
-    jsonw_object_open(&json);
-    jsonw_key(&json, "board");
-    jsonw_text(&json, call->board.name);
-    jsonw_key(&json, "bucket");
-    jsonw_text(&json, history->bucket);
-    jsonw_key(&json, "time_zone");
-    jsonw_text(&json, call->board.time_zone);
-    jsonw_key(&json, "history");
-    jsonw_array_open(&json);
+
+    jsonw_object_open(json);
+    jsonw_key(json, "board");
+    jsonw_text(json, board->name);
+    jsonw_key(json, "bucket");
+    jsonw_text(json, ((const struct history *)ask)->bucket);
+    jsonw_key(json, "time_zone");
+    jsonw_text(json, board->time_zone);
+    jsonw_key(json, "history");
+    jsonw_array_open(json);
     for (int i = 0; i < count && i < BUCKETS_MAX; i++) {
-        jsonw_object_open(&json);
-        jsonw_key(&json, "from");
-        jsonw_text(&json, db_text(rows, i, 0));
+        jsonw_object_open(json);
+        jsonw_key(json, "from");
+        jsonw_text(json, db_text(rows, i, 0));
         for (size_t c = 0; c < sizeof(columns) / sizeof(columns[0]); c++) {
-            jsonw_key(&json, columns[c].name);
-            number_render(&json, rows, i, (int)c + 1, columns[c].is_score);
+            jsonw_key(json, columns[c].name);
+            number_render(json, rows, i, (int)c + 1, columns[c].is_score);
         }
-        jsonw_object_close(&json);
+        jsonw_object_close(json);
     }
-    jsonw_array_close(&json);
-    jsonw_key(&json, "next");
+    jsonw_array_close(json);
+    jsonw_key(json, "next");
     if (count > BUCKETS_MAX)
-        jsonw_text(&json, db_text(rows, BUCKETS_MAX, 0));
+        jsonw_text(json, db_text(rows, BUCKETS_MAX, 0));
     else
-        jsonw_null(&json);
-    jsonw_object_close(&json);
-    api_answer(call, 200, &body, "");
-    http_release(call->http);
+        jsonw_null(json);
+    jsonw_object_close(json);
 }
 
 /* "2026-03-29", a date that there is. */
@@ -105,7 +88,6 @@ void api_stats_history(struct api_call *call)
     static const char *const buckets[] = {"day", "week", "month"};
     struct history *history = arena_calloc(call->arena, 1, sizeof(*history));
     struct slice bucket = api_text(call, "bucket");
-    struct db_call read = {.statement = STATEMENT_statistics_history};
     const char *from, *to;
     struct error error;
 
@@ -113,7 +95,9 @@ void api_stats_history(struct api_call *call)
         api_fail_with(call, ERROR_OVERLOADED, "out of memory");
         return;
     }
-    *history = (struct history){.call = call, .bucket = bucket.data ? NULL : buckets[0]};
+    *history = (struct history){
+        .ask = {.call = call, .render = history_render, .read = {.statement = STATEMENT_statistics_history}},
+        .bucket = bucket.data ? NULL : buckets[0]};
     for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]) && bucket.data; i++)
         if (slice_is(bucket, buckets[i]))
             history->bucket = buckets[i];
@@ -125,16 +109,10 @@ void api_stats_history(struct api_call *call)
         api_fail(call, &error);
         return;
     }
-    const char *texts[] = {arena_printf(call->arena, "%lld", (long long)call->board.id), history->bucket, from, to,
-                           arena_printf(call->arena, "%d", BUCKETS_MAX + 1)};
-    for (int i = 0; i < 5; i++)
-        read.parameters[read.parameter_count++] = (struct db_parameter){.data = texts[i], .format = DB_TEXT};
-    struct freshness freshness = store_freshness(call->store, call->has_token ? &call->token : NULL);
-    http_hold(call->http);
-    bool is_sent = freshness.needs_primary ? db_read_primary(store_db(call->store), &read, on_history, history)
-                                           : db_read(store_db(call->store), &read, freshness.lsn, on_history, history);
-    if (!is_sent) {
-        api_fail_with(call, ERROR_UNAVAILABLE, "the database is not reachable");
-        http_release(call->http);
-    }
+    ask_add_int(&history->ask, call->board.id);
+    ask_add(&history->ask, history->bucket);
+    ask_add(&history->ask, from);
+    ask_add(&history->ask, to);
+    ask_add_int(&history->ask, BUCKETS_MAX + 1);
+    ask_start(&history->ask);
 }

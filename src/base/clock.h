@@ -14,6 +14,7 @@
 #include "base/slice.h"
 
 enum { CLOCK_TEXT_MAX = 40 };
+#define CLOCK_LAST_US 253402300799000000LL /* 9999-12-31T23:59:59Z: the last second that is written */
 
 int64_t clock_realtime_us(void);
 int64_t clock_tick_us(

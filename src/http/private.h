@@ -7,6 +7,7 @@
 #include <ev.h>
 #include <microhttpd.h>
 
+#include "http/listener.h"
 #include "http/server.h"
 
 enum exchange_state { EXCHANGE_HEADER, EXCHANGE_BODY, EXCHANGE_HANDLING, EXCHANGE_ANSWERING, EXCHANGE_OVER };
@@ -66,6 +67,7 @@ struct http_server {
     struct http_application application;
     struct ev_loop *loop;
     struct MHD_Daemon *daemon;
+    struct listener listener;
     ev_io readable;
     ev_prepare prepare;
     ev_idle idle; /* started while the daemon must be run again at once */

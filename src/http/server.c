@@ -255,6 +255,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
             peer->next->pprev = &peer->next;
         server->peers = peer;
         http_count(&server->counters->connections);
+        listener_began(&server->listener);
         *socket_context = peer;
     } else {
         struct peer *peer = *socket_context;
@@ -265,6 +266,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
             peer->next->pprev = peer->pprev;
         free(peer);
         *socket_context = NULL;
+        listener_ended(&server->listener);
     }
 }
 
@@ -281,6 +283,15 @@ static void on_reap(struct ev_loop *loop, ev_timer *watcher, int events)
 }
 
 /* ---- the loop ---- */
+
+/* on_connection hears of it; unless the daemon refuses it, and then has closed it. */
+static void on_accepted(void *context, int fd, const struct sockaddr *address, socklen_t size)
+{
+    struct http_server *server = context;
+
+    (void)MHD_add_connection(server->daemon, fd, address, size);
+    server->must_run = true;
+}
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
@@ -366,8 +377,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
     server->now_us = clock_monotonic_us();
     /* clang-format off */
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
-        MHD_OPTION_LISTEN_SOCKET, settings->listen_fd,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, server,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->connections_max,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(settings->header_bytes_max + settings->uri_bytes_max + 1024),
         MHD_OPTION_CONNECTION_TIMEOUT, 0u,
@@ -390,6 +400,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
     ev_io_start(loop, &server->readable);
     ev_prepare_start(loop, &server->prepare);
     ev_timer_start(loop, &server->reaper);
+    listener_init(&server->listener, loop, settings->listen_fd, settings->connections_max, on_accepted, server);
     return server;
 }
 
@@ -398,9 +409,7 @@ void http_server_drain(struct http_server *server)
     if (server->is_draining)
         return;
     server->is_draining = true;
-    int fd = MHD_quiesce_daemon(server->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
+    listener_close(&server->listener);
 }
 
 bool http_server_is_idle(const struct http_server *server)
@@ -424,6 +433,7 @@ void http_server_free(struct http_server **pserver)
     for (struct peer *peer = server->peers; peer; peer = peer->next)
         if (peer->exchange && peer->exchange->is_parked)
             exchange_resume(peer->exchange);
+    listener_close(&server->listener);
     MHD_stop_daemon(server->daemon);
     ev_io_stop(server->loop, &server->readable);
     ev_prepare_stop(server->loop, &server->prepare);

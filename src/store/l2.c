@@ -27,9 +27,9 @@
 #define LAYOUT "1"
 
 enum { TAG_SIZE = 8 + L2_NONCE_SIZE, TAG_TEXT_MAX = 128, TAG_SPARE_MS = 86400000, LOCK_MS = 5000 };
-/* Most that it is kept: of an open standing, which is not cold for long, and of somebody's absence, of whom there are
- * many. */
-enum { OPEN_MS = 30000, ABSENCE_MS = 60000 };
+/* Most that it is kept: of an open standing, which is not cold for long; of histories, whose purge may have failed; and
+ * of somebody's absence, of whom there are many. */
+enum { OPEN_MS = 30000, HISTORY_MS = 30000, ABSENCE_MS = 60000 };
 
 struct l2 {
     struct kv *kv;
@@ -57,7 +57,7 @@ struct l2_ticket {
     int64_t now_ms;   /* Redis's, when it was asked */
     int64_t purges;   /* that it had done by then */
     int64_t position; /* of the primary, if it was asked for; of an open standing at least its record's */
-    bool is_open;
+    bool is_open, is_history;
     int64_t begun_us; /* the fetch, monotonic */
     bool has_value;
     struct l2_value value;
@@ -317,7 +317,8 @@ static void ticket_name(struct l2_ticket *ticket, const struct l2_query *query)
     snprintf(names[0], KV_L2_NAME_MAX, "game:%.*s", game_size, query->game.data);
     snprintf(names[1], KV_L2_NAME_MAX, "board:%.*s/%.*s", game_size, query->game.data, (int)query->board.size,
              query->board.data);
-    snprintf(names[2], KV_L2_NAME_MAX, "standing:%lld", (long long)query->standing);
+    snprintf(names[2], KV_L2_NAME_MAX, query->history_of ? "history:%lld" : "standing:%lld",
+             (long long)(query->history_of ? query->history_of : query->standing));
     for (int i = 0; i < L2_TAGS; i++)
         ticket->tags[i].key = kv_l2_key("tag", names[i], ticket->tags[i].key_text);
 }
@@ -353,7 +354,9 @@ static void on_still(void *context, const struct still *still)
 
 bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done, void *context)
 {
-    if (!is_usable(store) || unsure_has(store, query->standing))
+    int64_t standing = query->history_of ? unsure_history(query->history_of) : query->standing;
+
+    if (!is_usable(store) || unsure_has(store, standing))
         return false;
     struct l2_ticket *ticket = calloc(1, sizeof(*ticket));
     ASSERT(ticket != NULL);
@@ -361,6 +364,7 @@ bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done
     ticket->done = done;
     ticket->context = context;
     ticket->is_open = query->is_open;
+    ticket->is_history = query->history_of != 0;
     buf_init(&ticket->body, L2_BODY_BYTES_MAX);
     buf_init(&ticket->brotli, L2_BODY_BYTES_MAX);
     ticket_name(ticket, query);
@@ -391,6 +395,8 @@ void l2_keep(struct l2_ticket *ticket, int status, struct slice body)
     }
     if (ticket->is_open && ttl_ms > OPEN_MS)
         ttl_ms = OPEN_MS;
+    if (ticket->is_history && ttl_ms > HISTORY_MS)
+        ttl_ms = HISTORY_MS;
     if (status != 200 && ttl_ms > ABSENCE_MS)
         ttl_ms = ABSENCE_MS;
     struct l2_value value = {

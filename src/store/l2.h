@@ -7,7 +7,9 @@
  * What is kept: answers about closed periods, and about open ones while Redis does not hold them. Closed periods change
  * by nothing but the erasure of a player, which purges the tag of each standing that it touched before it is
  * acknowledged (and the worker does it again, should the server have died between). Of an open one, the name of what is
- * kept holds a nonce that lives only as long as nothing is applied to it (still.h).
+ * kept holds a nonce that lives only as long as nothing is applied to it (still.h). And what is over in a game, of many
+ * standings at once (history_of): the worker purges their common tag when it has closed another period or noted another
+ * midnight; should it die in between, they live a short time only.
  *
  * Why a hit is never wrong. A value is under three tags, and counts only while each has the nonce that it had when the
  * value's fetch began. So a reader who comes after an erasure was acknowledged finds another nonce, or none, however
@@ -40,7 +42,8 @@ struct l2_query {
     struct slice key; /* canonical: all that the answer depends on, apart from the data */
     struct slice game, board;
     int64_t standing;
-    bool is_open; /* and cold: Redis does not hold it */
+    bool is_open;       /* and cold: Redis does not hold it */
+    int64_t history_of; /* not 0: it is about what is over in this game, and about no single standing */
 };
 
 struct l2_found {
@@ -68,7 +71,7 @@ void l2_drop(struct l2_ticket *ticket);
  * ends. false: there is none. */
 bool l2_spare(struct l2_ticket *ticket, struct l2_found *ret_found);
 
-/* Tags are "game:<g>", "board:<g>/<b>", "standing:<id>". is_done: from here on nothing that was kept under them is
+/* Tags are "game:<g>", "board:<g>/<b>", "standing:<id>", "history:<game id>". is_done: from here on nothing that was kept under them is
  * found. */
 typedef void l2_purged_fn(void *context, bool is_done);
 enum { L2_PURGE_MAX = 32 };

@@ -50,6 +50,11 @@ void submitter_wake(void *context); /* db_settings.writer_ready */
 void unsure_add(int64_t standing, int64_t committed_us);
 /* Is it, still? Asks Redis how far the tail is, for the next time. */
 bool unsure_has(struct store *store, int64_t standing);
+/* The number under which what is over in a game counts as a standing here. */
+static inline int64_t unsure_history(int64_t game)
+{
+    return INT64_MAX / 2 + game;
+}
 
 /* answers.c: this process has acknowledged a change of this version, or shown it to a reader. Any loop. */
 void changes_seen(int64_t version);

@@ -16,6 +16,7 @@
 struct removal {
     struct store *store;
     struct slice player;
+    int64_t from;
     bool has_claim;
     bool is_erase;
     removal_done_fn *done;
@@ -84,11 +85,11 @@ static void tombstone_send(struct removal *removal, int64_t standing, int64_t re
     removal_step(removal);
 }
 
-/* ---- what the second cache has of closed periods ---- */
+/* ---- what the second cache has of closed periods, and of histories ---- */
 
 struct forgetting {
     struct removal *removal;
-    size_t count;
+    size_t count; /* standings; the first of all are the histories (unsure_history) */
     int64_t standings[L2_PURGE_MAX];
     bool are_final[L2_PURGE_MAX]; /* closed, or about to be: others may have it there */
 };
@@ -111,21 +112,32 @@ static void kept_forget(struct removal *removal, struct db_rows rows)
 {
     char texts[L2_PURGE_MAX][32];
     const char *tags[L2_PURGE_MAX];
+    int row = 0;
 
-    for (int row = 0; row < db_row_count(rows) && l2_is_on(removal->store);) {
+    if (!l2_is_on(removal->store))
+        return;
+    do {
         struct forgetting *forgetting = calloc(1, sizeof(*forgetting));
+        size_t count = 0;
         ASSERT(forgetting != NULL);
         forgetting->removal = removal;
-        for (; row < db_row_count(rows) && forgetting->count < L2_PURGE_MAX; row++) {
+        if (row == 0) {
+            forgetting->standings[0] = unsure_history(removal->from);
+            forgetting->are_final[0] = true;
+            forgetting->count = 1;
+            tags[count] = texts[count];
+            snprintf(texts[count++], sizeof(texts[0]), "history:%lld", (long long)removal->from);
+        }
+        for (; row < db_row_count(rows) && count < L2_PURGE_MAX; row++) {
             size_t i = forgetting->count++;
             forgetting->standings[i] = db_int64(rows, row, 0);
             forgetting->are_final[i] = db_bool(rows, row, 2);
-            snprintf(texts[i], sizeof(texts[i]), "standing:%lld", (long long)forgetting->standings[i]);
-            tags[i] = texts[i];
+            tags[count] = texts[count];
+            snprintf(texts[count++], sizeof(texts[0]), "standing:%lld", (long long)forgetting->standings[i]);
         }
         removal->waiting++;
-        l2_purge(removal->store, tags, forgetting->count, on_forgotten, forgetting);
-    }
+        l2_purge(removal->store, tags, count, on_forgotten, forgetting);
+    } while (row < db_row_count(rows));
 }
 
 static void on_removed(void *context, const struct db_outcome *outcome)
@@ -171,6 +183,7 @@ void player_remove(struct store *store, struct arena *arena, int64_t from, bool 
     ASSERT(removal != NULL);
     *removal = (struct removal){.store = store,
                                 .player = player,
+                                .from = from,
                                 .has_claim = claim != NULL,
                                 .is_erase = is_erase,
                                 .done = done,

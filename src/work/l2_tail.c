@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
 #include "kv/url.h"
 
-enum { PURGE_MAX = 100, SCAN_MAX = 2000, TIMEOUT_MS = 500, RETRY_US = 1000000 };
+enum { PURGE_MAX = 100, GAMES_MAX = 100, SCAN_MAX = 2000, TIMEOUT_MS = 500, RETRY_US = 1000000 };
 #define SCAN_COUNT "1000"
 
 static bool has_place(const struct settings *settings)
@@ -125,22 +126,66 @@ static void nothing_left(struct l2_tail *tail)
     tail->since_us = tail->retry_us = 0;
 }
 
-static bool standings_purge(struct l2_tail *tail, struct kvb *kv, struct error *error)
+/* kind: "standing", "history". Of count numbers, the last first; *ret_left: how many are not purged. */
+static bool numbers_purge(struct kvb *kv, const char *kind, const int64_t *numbers, size_t count, size_t *ret_left,
+                          struct error *error)
 {
     char texts[PURGE_MAX][32];
     const char *tags[PURGE_MAX];
 
-    while (tail->count > 0) {
-        size_t some = tail->count < PURGE_MAX ? tail->count : PURGE_MAX;
+    for (*ret_left = count; *ret_left > 0;) {
+        size_t some = *ret_left < PURGE_MAX ? *ret_left : PURGE_MAX;
         for (size_t i = 0; i < some; i++) {
-            snprintf(texts[i], sizeof(texts[i]), "standing:%lld", (long long)tail->standings[tail->count - 1 - i]);
+            snprintf(texts[i], sizeof(texts[i]), "%s:%lld", kind, (long long)numbers[*ret_left - 1 - i]);
             tags[i] = texts[i];
         }
         if (!l2_purge_blocking(kv, tags, some, error))
             return false;
-        tail->count -= some;
+        *ret_left -= some;
     }
     return true;
+}
+
+/* With the histories of their games. */
+static bool standings_purge(struct l2_tail *tail, struct link *link, struct kvb *kv, struct error *error)
+{
+    int64_t games[GAMES_MAX];
+    struct dbb_result *result;
+    struct buf text;
+    size_t count, left;
+
+    if (tail->count == 0)
+        return true;
+    buf_init(&text, 32 * tail->count + 2);
+    for (size_t i = 0; i < tail->count; i++)
+        buf_printf(&text, "%c%lld", i ? ',' : '{', (long long)tail->standings[i]);
+    buf_printf(&text, "}");
+    const char *parameters[] = {text.data};
+    bool is_ok = link_query(link, STATEMENT_games_of, 1, parameters, &result, error);
+    buf_done(&text);
+    if (!is_ok)
+        return false;
+    for (size_t at = 0; at < dbb_rows(result) && is_ok; at += count) {
+        for (count = 0; count < GAMES_MAX && at + count < dbb_rows(result); count++)
+            games[count] = dbb_int64(result, at + count, 0);
+        is_ok = numbers_purge(kv, "history", games, count, &left, error);
+    }
+    dbb_result_free(&result);
+    return is_ok && numbers_purge(kv, "standing", tail->standings, tail->count, &tail->count, error);
+}
+
+void l2_histories_forget(struct link *link, const int64_t *games, size_t count)
+{
+    struct kvb *own = NULL;
+    struct error error;
+    size_t left;
+
+    if (count == 0 || !has_place(link->settings))
+        return;
+    struct kvb *kv = l2_open_blocking(link->settings, link->kv, &own, TIMEOUT_MS, &error);
+    if (!kv || !numbers_purge(kv, "history", games, count, &left, &error))
+        log_debug("histories-not-purged", LOG_TEXT("because", error.message));
+    kvb_close(&own);
 }
 
 bool l2_tail_purge(struct l2_tail *tail, struct link *link, bool *ret_is_lost, struct error *error)
@@ -158,7 +203,7 @@ bool l2_tail_purge(struct l2_tail *tail, struct link *link, bool *ret_is_lost, s
         return error_set(error, ERROR_UNAVAILABLE, "the second cache could not be purged a moment ago");
     struct kvb *kv = l2_open_blocking(link->settings, link->kv, &tail->own, TIMEOUT_MS, error);
     if (!kv || (tail->is_all && !l2_scan_blocking(kv, "tag", keys_purge, kv, error)) ||
-        !standings_purge(tail, kv, error)) {
+        !standings_purge(tail, link, kv, error)) {
         *ret_is_lost = kv == link->kv;
         if (tail->retry_us == 0)
             log_warn("second-cache-not-purged", LOG_TEXT("because", error->message));

@@ -26,6 +26,10 @@ void l2_tail_note_all(struct l2_tail *tail);
 bool l2_tail_purge(struct l2_tail *tail, struct link *link, bool *ret_is_lost, struct error *error);
 void l2_tail_done(struct l2_tail *tail);
 
+/* What is over in these games has become more: nobody is told what was kept of it. Where that Redis is away, its copies
+ * end by themselves soon. */
+void l2_histories_forget(struct link *link, const int64_t *games, size_t count);
+
 /* The Redis of the second cache, opened if it is another than the link's (*own, closed by the caller); NULL: *error. Of
  * a link without a Redis, always opened. */
 struct kvb *l2_open_blocking(const struct settings *settings, struct kvb *shared, struct kvb **own, int timeout_ms,

@@ -19,10 +19,11 @@
 #include "base/log.h"
 #include "kv/keys.h"
 #include "work/job.h"
+#include "work/l2_tail.h"
 #include "work/rebuild.h"
 
-enum { AHEAD_S = 60, SETTLE_STEP_US = 20000, SETTLE_STEPS_MAX = 100 };
-#define SOME "100"
+enum { AHEAD_S = 60, SETTLE_STEP_US = 20000, SETTLE_STEPS_MAX = 100, CLOSED_MAX = 100 };
+#define SOME "100" /* CLOSED_MAX */
 
 static bool periods_open(struct link *link, int64_t *rows, struct error *error)
 {
@@ -52,6 +53,20 @@ static bool period_close(struct link *link, const char *period, int64_t *rows, s
     return true;
 }
 
+/* Of the games of periods that were closed; a game with many at once, once. */
+static void histories_forget(struct link *link, const struct dbb_result *closed)
+{
+    int64_t games[CLOSED_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < dbb_rows(closed); i++) {
+        int64_t game = dbb_int64(closed, i, 1);
+        if (count == 0 || games[count - 1] != game)
+            games[count++] = game;
+    }
+    l2_histories_forget(link, games, count);
+}
+
 /* Closes what has settled; PostgreSQL serves closed periods, so Redis has room for open ones. */
 static bool settled_close(struct link *link, int64_t *rows, struct error *error)
 {
@@ -68,6 +83,7 @@ static bool settled_close(struct link *link, int64_t *rows, struct error *error)
         for (size_t i = 0; i < count && is_ok; i++)
             is_ok = period_close(link, dbb_text(result, i, 0), rows, error) &&
                     rebuild_want(link, dbb_int64(result, i, 0), false, 1, error);
+        histories_forget(link, result);
         dbb_result_free(&result);
         if (*rows == before)
             break;

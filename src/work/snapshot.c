@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "work/job.h"
+#include "work/l2_tail.h"
 
 enum { SETTLE_STEP_US = 20000, SETTLE_STEPS_MAX = 100 };
 #define SOME "200"
@@ -65,8 +66,11 @@ static bool snapshot_run(struct link *link, int64_t *ret_rows, struct error *err
         is_ok = wait_settled(link, &is_settled, error);
     if (!is_settled)
         log_info("snapshots-not-settled", LOG_INT("boards", (int64_t)dbb_rows(due)));
-    for (size_t i = 0; i < dbb_rows(due) && is_ok && is_settled; i++)
+    for (size_t i = 0; i < dbb_rows(due) && is_ok && is_settled; i++) {
+        int64_t game = dbb_int64(due, i, 3);
         is_ok = snapshot_take(link, due, i, ret_rows, error);
+        l2_histories_forget(link, &game, 1);
+    }
     dbb_result_free(&due);
     return is_ok;
 }

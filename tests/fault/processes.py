@@ -203,11 +203,8 @@ class Stop(Fault):
 
 
 class Descriptors(Fault):
-    """
-    Clients take every descriptor that a server may have; its connections to the databases must not be the ones to go. Not in the suite:
-    the library takes no new connection after that until one of the loop's is closed, for as long as server.idle_timeout_ms at most.
-    """
-    number, name, sentence, cycles, during_s = "F16", "no-descriptors", "a server has no file descriptor left", 0, (0.3, 0.5)
+    """Clients take every descriptor that a server may have; its connections to the databases must not be the ones to go."""
+    number, name, sentence, during_s = "F16", "no-descriptors", "a server has no file descriptor left", (0.3, 0.5)
 
     def inject(self, field, dice):
         server = field.servers["here"]

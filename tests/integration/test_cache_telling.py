@@ -38,6 +38,7 @@ def gained(server, before, name):
 @pytest.fixture
 def one(stack, ladder):
     """A server with one loop, so that one memory answers; and an admin of a game of its own."""
+    stack.redis.delete("ladder:popular:pages")  # others' pages are not to be warmed
     server = stack.serve(server_loops=1, cache_l1_bytes=200000)
     stack.trusted(server)
     game = stack.new_game()

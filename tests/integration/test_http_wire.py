@@ -550,8 +550,8 @@ def cpu_seconds(server):
 
 
 def test_out_of_descriptors(stack, target):
-    """A soft limit is raised at the start. At a hard one, who comes waits in the backlog: no busy loop, no crash, and all is
-    well when others have left."""
+    """A soft limit is raised at the start. Where that is not enough, who comes waits in the backlog: no busy loop, no crash, and
+    all is well when others have left, or when there is room again."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
     try:
@@ -562,7 +562,7 @@ def test_out_of_descriptors(stack, target):
     ask = f"GET {target.base}/boards/b/players/ann HTTP/1.1\r\nHost: x\r\n{target.authorization}\r\n".encode()
     wait_until(lambda: Wire(server.port).send(ask).answer().status == 200, 5, "the first read")
     few = descriptors(server) + 20
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (few, few))
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (few, hard))
     wires = [Wire(server.port).send(ask) for _ in range(60)]
     try:
         assert all(wire.answer().status == 200 for wire in wires[:15])
@@ -573,6 +573,10 @@ def test_out_of_descriptors(stack, target):
             wire.socket.close()
         for wire in wires[30:45]:
             assert wire.answer().status == 200
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (few + 200, hard))  # nobody left, and there is room again
+        for wire in wires[45:]:
+            assert wire.answer().status == 200
+        assert server.log().count("event=connections-wait") < 10
     finally:
         for wire in wires:
             wire.socket.close()

@@ -347,6 +347,48 @@ def test_a_server_that_dies_before_its_purge(pair, stack):
     assert "p06" not in pair.players(1)
 
 
+def test_histories(pair, stack):
+    """What is over in a game is kept too: until more of it is over, or somebody was erased from it."""
+    client, everywhere = pair.clients[0], (0, 1)
+    days, always = (dict(path="/boards/b/players/p05/history", window=window) for window in ("daily", "all"))
+
+    def points(which, where):
+        return pair.page(which, **where).json()["points"]
+
+    def kept():
+        for where in days, always:
+            for which in everywhere:
+                pair.kept(which, **where)
+    kept()
+    assert [p["entries"] for p in points(0, days)] == [60] and points(0, days) == points(1, days) and points(1, always) == []
+    answer = pair.page(1, **days)
+    again = client.request("GET", days["path"], headers={"If-None-Match": answer.headers["ETag"]}, window="daily")
+    assert again.status_code == 304 and again.content == b""
+    # Another day is over.
+    client.submit_many([dict(board="b", player=f"p{i:02}", score=1000 - i, at="2026-01-02T12:00:00Z") for i in range(10)])
+    stack.sql("update ladder.period p set created_at = p.starts_at from ladder.board b join ladder.game g on g.id = b.game_id "
+              "where b.id = p.board_id and g.name = %s and p.starts_at > '-infinity'", pair.game)
+    for which in everywhere:
+        wait_until(lambda: [p["entries"] for p in points(which, days)] == [10, 60], 10, "the second day is closed")
+    # A midnight is noted.
+    kept()
+    stack.sql("update ladder.board b set created_at = now() - interval '3 days' from ladder.game g where g.id = b.game_id and g.name = %s", pair.game)
+    wait_until(lambda: stack.cli("snapshot") and stack.sql("select count(*) from ladder.snapshot_run r join ladder.board b on b.id = r.board_id "
+                                                           "join ladder.game g on g.id = b.game_id where g.name = %s", pair.game)[0][0], 10, "it is noted")
+    for which in everywhere:
+        wait_until(lambda: [p["rank"] for p in points(which, always)] == [6], 10, "it is shown")
+    # Somebody is erased; and by a server that dies before it could tell anybody.
+    kept()
+    assert client.request("DELETE", "/players/p01").status_code == 200
+    for which in everywhere:
+        assert [(p["rank"], p["entries"]) for p in points(which, days)] == [(5, 9), (5, 59)]
+        assert pair.page(which, path="/boards/b/players/p01/history", window="all").json()["points"] == []
+    kept()
+    stack.sql("select ladder.player_erase(g.id, 'p02') from ladder.game g where g.name = %s", pair.game)
+    for which in everywhere:
+        wait_until(lambda: [(p["rank"], p["entries"]) for p in points(which, days)] == [(4, 8), (4, 58)], 10, "the worker has purged")
+
+
 def test_garbage_is_no_answer(pair, stack):
     other = "/boards/b/players/p01"
     pair.kept(0)

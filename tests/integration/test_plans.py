@@ -97,6 +97,7 @@ CASES = {
     "purge_tombstone": (("{period}", "ann", "daily", "{start}", "1"), 1, 0),
     "purge_tombstone_find": (("0", "1000"), MANY, MANY),
     "refresh_end": (("1", "0", None, "1"), 0, 0),
+    "games_of": (("{{1,2}}",), 0, 0),
     "refresh_list": ((), 0, 0),
     "refresh_look": (("daily_activity", None), 0, 0),
     "refresh_settings": (("64MB", "0"), 0, 0),
