@@ -17,6 +17,7 @@
 #include "board/token.h"
 #include "db/db.h"
 #include "kv/kv.h"
+#include "kv/replicas.h"
 
 struct ev_loop;
 struct store;
@@ -24,6 +25,7 @@ struct store;
 struct store_settings {
     const struct db_settings *db; /* borrowed until store_new returns */
     struct kv_settings kv;
+    struct kv_replicas_settings replicas;
     int queue_max;
     int batch_max;
     int board_ttl_ms;
