@@ -23,11 +23,16 @@ class Connection:
         parts = urllib.parse.urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.tail = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n\r\n"
+        self.tail = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n"
 
     def get(self, path):
-        """Seconds until the whole answer was there."""
-        request = f"GET {path}{self.tail}".encode()
+        """Seconds until the whole answer was there, which is then in `body`."""
+        return self.send(f"GET {path}{self.tail}\r\n".encode(), path)
+
+    def post(self, path, body):
+        return self.send(f"POST {path}{self.tail}Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode(), path)
+
+    def send(self, request, path):
         started = time.perf_counter()
         self.socket.sendall(request)
         data = self.socket.recv(1 << 18)
@@ -35,10 +40,11 @@ class Connection:
             data += self.socket.recv(1 << 18)
         head, _, body = data.partition(b"\r\n\r\n")
         lines = head.lower().split(b"\r\n")
-        missing = int(next(x for x in lines if x.startswith(b"content-length:"))[15:]) - len(body)
-        while missing > 0:
-            missing -= len(self.socket.recv(1 << 18))
+        size = int(next(x for x in lines if x.startswith(b"content-length:"))[15:])
+        while len(body) < size:
+            body += self.socket.recv(1 << 18)
         took = time.perf_counter() - started
+        self.body = body
         if not head.startswith(b"HTTP/1.1 200"):
             sys.exit(f"{path}: {data[:500]!r}")
         return took
@@ -79,4 +85,5 @@ def main():
         print(f"| {kind} | " + " | ".join(f"{medians[name]:.0f}, {inside[name]}" for name in boards) + f" | {last / first:.2f} |")
 
 
-main()
+if __name__ == "__main__":
+    main()

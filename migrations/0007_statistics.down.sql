@@ -12,6 +12,9 @@ $$;
 drop procedure if exists ladder.refresh_due(integer);
 drop function if exists ladder.tally_raise(ladder.period, bigint, ladder.tally_rung, ladder.tally_rung);
 drop function if exists ladder.tally_lowest(bigint);
+drop function if exists ladder.entry_count(ladder.window_kind, timestamptz, bigint, ladder.tally_rung, ladder.tally_rung);
+drop function if exists ladder.entry_find(ladder.window_kind, timestamptz, bigint, ladder.tally_rung[]);
+drop function if exists ladder.standing_below(ladder.window_kind, timestamptz, bigint, ladder.tally_rung[], bigint[]);
 drop table ladder.refresh_run, ladder.refresh_state, ladder.refresh_source, ladder.tally_recount, ladder.tally_player, ladder.tally_day,
     ladder.tally_slot, ladder.tally_rung, ladder.tally, ladder.tally_cursor;
 drop index ladder.period_closed_at_idx;

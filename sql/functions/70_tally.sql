@@ -9,10 +9,14 @@
 -- (72_tally_read.sql) and be exact, on a standby too.
 create or replace function ladder.tally_incarnation()
     returns text
-    language sql
+    language plpgsql
     stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_generic_plan
 as $$
-    select e.system_identifier || ' ' || e.incarnation from ladder.epoch e order by e.epoch desc limit 1
+begin
+    return (select e.system_identifier || ' ' || e.incarnation from ladder.epoch e order by e.epoch desc limit 1);
+end
 $$;
 comment on function ladder.tally_incarnation() is 'Which tables these are: others, when a dump was restored.';
 

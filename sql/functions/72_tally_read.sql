@@ -4,17 +4,41 @@
 --
 -- All functions here are stable, so that everything is of the one snapshot of the statement that calls them; and only the stored
 -- snapshot is looked at, so that a standby, whose own ones lack what is in progress, is as exact as the primary.
+--
+-- What is asked of small tables is planned once a session (force_generic_plan); what is asked of partitioned ones each time, because
+-- a plan that was kept would lock every partition that there is. So the two are never in one function. Nor is one of these functions
+-- SQL, which would be planned with each call.
+drop function if exists ladder.tally_is_sure(bigint);
 
--- tally_is_sure: not while a count is due, nor when nobody has added up for long: then the rest is too long to be read each time.
-create or replace function ladder.tally_is_sure(p_period bigint)
-    returns boolean
-    language sql
+-- tally_look: what every reader here has to know first. Sure: not while a count is due, nor when nobody has added up for long: then
+-- the rest is too long to be read each time. Behind the cursor: what was submitted from `since` on and before `until`, an hour on
+-- either side, which is for transactions that take long and for clocks that differ; it keeps the other partitions out.
+create or replace function ladder.tally_look(p_period bigint,
+                                             out is_sure boolean, out board_id bigint, out is_desc boolean, out window_kind ladder.window_kind,
+                                             out starts_at timestamptz, out ends_at timestamptz,
+                                             out xip xid8[], out xmax xid8, out since timestamptz, out until timestamptz)
+    language plpgsql
     stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_generic_plan
 as $$
-    select exists (select from ladder.tally_cursor c where c.incarnation = ladder.tally_incarnation() and c.at > now() - interval '5 minutes')
-           and not exists (select from ladder.tally_recount r where r.period_id = p_period)
+#variable_conflict use_column
+begin
+    select c.at > now() - interval '5 minutes'
+               and c.incarnation = (select e.system_identifier || ' ' || e.incarnation from ladder.epoch e order by e.epoch desc limit 1)
+               and not exists (select from ladder.tally_recount r where r.period_id = p_period),
+           p.board_id, b.ordering = 'desc', p.window_kind, p.starts_at, p.ends_at,
+           array(select pg_snapshot_xip(c.snapshot)), pg_snapshot_xmax(c.snapshot),
+           c.at - interval '1 hour', greatest(c.at, now()) + interval '1 hour'
+    into is_sure, board_id, is_desc, window_kind, starts_at, ends_at, xip, xmax, since, until
+    from ladder.period p
+    join ladder.board b on b.id = p.board_id
+    left join ladder.tally_cursor c on true
+    where p.id = p_period;
+    is_sure := coalesce(is_sure, false);
+end
 $$;
-comment on function ladder.tally_is_sure(bigint) is 'May the tally of a standing be used?';
+comment on function ladder.tally_look(bigint) is 'May the tally of a standing be used, and which events are behind it?';
 
 -- tally_moves: from where (-1) to where (+1) entries of a standing went since the cursor.
 create or replace function ladder.tally_moves(p_period bigint)
@@ -26,24 +50,87 @@ create or replace function ladder.tally_moves(p_period bigint)
 as $$
 #variable_conflict use_column
 declare
-    c constant ladder.tally_cursor := (select t from ladder.tally_cursor t);
-    v_xip constant xid8[] := array(select pg_snapshot_xip(c.snapshot));
-    v_xmax constant xid8 := pg_snapshot_xmax(c.snapshot);
+    v_look record := ladder.tally_look(p_period);
+    v_board constant bigint := v_look.board_id;
+    v_since constant timestamptz := v_look.since;
+    v_until constant timestamptz := v_look.until;
+    v_xip constant xid8[] := v_look.xip;
+    v_xmax constant xid8 := v_look.xmax;
 begin
     return query
-    select s.sign, s.k1, s.k2, s.k3, v.player
-    from ladder.score_event v
-    cross join lateral unnest(v.period_ids) with ordinality as u (period_id, nth)
-    cross join lateral (values (-1, v.moves[u.nth][1], v.moves[u.nth][2], v.moves[u.nth][3]),
-                               (1, v.moves[u.nth][4], v.moves[u.nth][5], v.moves[u.nth][6])) s (sign, k1, k2, k3)
-    where v.board_id = (select p.board_id from ladder.period p where p.id = p_period)
-      and v.submitted_at >= c.at - interval '1 hour'
-      and (v.xid = any (v_xip) or v.xid >= v_xmax)
-      and u.period_id = p_period
-      and s.k1 is not null;
+    select s.sign, v.moves[v.nth][s.at], v.moves[v.nth][s.at + 1], v.moves[v.nth][s.at + 2], v.player
+    from (select e.player, e.moves, array_position(e.period_ids, p_period) as nth
+          from ladder.score_event e
+          where e.board_id = v_board
+            and e.submitted_at >= v_since
+            and e.submitted_at < v_until
+            and (e.xid = any (v_xip) or e.xid >= v_xmax)
+          offset 0) v -- so that a place is looked for once
+    cross join (values (-1, 1), (1, 4)) s (sign, at)
+    where v.moves[v.nth][s.at] is not null;
 end
 $$;
 comment on function ladder.tally_moves(bigint) is 'How entries of a standing moved since the cursor.';
+
+-- entry_from: the entries of a standing ($1 period, $2 window, $3 period start). Those that never end are asked for by the period alone:
+-- all that is then needed is in the index of the order, and the entries themselves, each on a page of its own, are not touched.
+create or replace function ladder.entry_from(p_window ladder.window_kind)
+    returns text
+    language sql
+    immutable
+as $$
+    select case p_window when 'all' then 'from ladder.entry_all e where e.period_id = $1 and not e.removed'
+                         else 'from ladder.entry e where e.window_kind = $2 and e.period_start = $3 and e.period_id = $1 and not e.removed' end
+$$;
+comment on function ladder.entry_from(ladder.window_kind) is 'FROM and WHERE of the entries of a standing, with three parameters.';
+
+-- entry_count: how many entries of a standing there are, from a key (included) to another (excluded; null: to the end).
+create or replace function ladder.entry_count(p_window ladder.window_kind, p_start timestamptz, p_period bigint,
+                                              p_from ladder.tally_rung, p_to ladder.tally_rung)
+    returns bigint
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set enable_bitmapscan = off
+    set jit = off
+as $$
+declare
+    v_count bigint;
+begin
+    execute 'select count(*) ' || ladder.entry_from(p_window) || ' and (e.k1, e.k2, e.k3, e.player) >= ($4, $5, $6, $7 collate "C")'
+            || case when p_to is null then '' else ' and (e.k1, e.k2, e.k3, e.player) < ($8, $9, $10, $11 collate "C")' end
+        into v_count
+        using p_period, p_window, p_start, p_from.k1, p_from.k2, p_from.k3, p_from.player, p_to.k1, p_to.k2, p_to.k3, p_to.player;
+    return v_count;
+end
+$$;
+comment on function ladder.entry_count(ladder.window_kind, timestamptz, bigint, ladder.tally_rung, ladder.tally_rung)
+    is 'Counts a stretch of a standing.';
+
+-- entry_find: what stands so many entries (`entries`) behind each of these keys; null where there is nothing.
+create or replace function ladder.entry_find(p_window ladder.window_kind, p_start timestamptz, p_period bigint, p_rungs ladder.tally_rung[])
+    returns ladder.tally_rung[]
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set enable_bitmapscan = off
+    set jit = off
+as $$
+declare
+    v_found ladder.tally_rung[];
+begin
+    execute 'select array_agg(x.found order by r.nth) '
+            'from unnest($4) with ordinality as r (period_id, k1, k2, k3, player, skip, nth) '
+            'left join lateral (select row($1, e.k1, e.k2, e.k3, e.player, 0)::ladder.tally_rung as found ' || ladder.entry_from(p_window)
+            || ' and (e.k1, e.k2, e.k3, e.player) >= (r.k1, r.k2, r.k3, r.player) '
+               'order by e.k1, e.k2, e.k3, e.player offset r.skip limit 1) x on true'
+        into v_found
+        using p_period, p_window, p_start, p_rungs;
+    return v_found;
+end
+$$;
+comment on function ladder.entry_find(ladder.window_kind, timestamptz, bigint, ladder.tally_rung[])
+    is 'The keys that are so many entries behind others.';
 
 -- standing_total: how many entries there are.
 create or replace function ladder.standing_total(p_window ladder.window_kind, p_start timestamptz, p_period bigint)
@@ -51,19 +138,14 @@ create or replace function ladder.standing_total(p_window ladder.window_kind, p_
     language plpgsql
     stable
     set search_path = pg_catalog
-    set plan_cache_mode = force_custom_plan
+    set plan_cache_mode = force_generic_plan
 as $$
 begin
-    if ladder.tally_is_sure(p_period) then
+    if (ladder.tally_look(p_period)).is_sure then
         return coalesce((select t.entries from ladder.tally t where t.period_id = p_period), 0)
                + (select coalesce(sum(m.sign), 0) from ladder.tally_moves(p_period) m);
     end if;
-    return (select count(*)
-            from ladder.entry e
-            where e.window_kind = p_window
-              and e.period_start = p_start
-              and e.period_id = p_period
-              and not e.removed);
+    return ladder.entry_count(p_window, p_start, p_period, ladder.tally_lowest(p_period), null);
 end
 $$;
 comment on function ladder.standing_total(ladder.window_kind, timestamptz, bigint) is 'How many entries a standing has.';
@@ -75,14 +157,14 @@ create or replace function ladder.standing_before(p_window ladder.window_kind, p
     language plpgsql
     stable
     set search_path = pg_catalog
-    set plan_cache_mode = force_custom_plan
+    set plan_cache_mode = force_generic_plan
     set jit = off
 as $$
 declare
     r ladder.tally_rung := ladder.tally_lowest(p_period);
     v_above bigint := 0;
 begin
-    if ladder.tally_is_sure(p_period) then
+    if (ladder.tally_look(p_period)).is_sure then
         select q.*
         into r
         from ladder.tally_rung q
@@ -102,59 +184,49 @@ begin
             r := ladder.tally_lowest(p_period);
         end if;
     end if;
-    return v_above + (select count(*)
-                      from ladder.entry e
-                      where e.window_kind = p_window
-                        and e.period_start = p_start
-                        and e.period_id = p_period
-                        and not e.removed
-                        and (e.k1, e.k2, e.k3, e.player) >= (r.k1, r.k2, r.k3, r.player)
-                        and (e.k1, e.k2, e.k3, e.player) < (p_k1, p_k2, p_k3, p_player collate "C"));
+    return v_above + ladder.entry_count(p_window, p_start, p_period, r, row(p_period, p_k1, p_k2, p_k3, p_player, 0)::ladder.tally_rung);
 end
 $$;
 comment on function ladder.standing_before(ladder.window_kind, timestamptz, bigint, bigint, bigint, bigint, text)
     is 'How many entries of a standing are before a key.';
 
--- standing_seek: a key, and how many entries from it on to skip to come to a place: the nearest rung before it.
+-- standing_seek: the key at a place, found from the nearest rung before it; behind the end, a key and how many entries to skip from it on.
 create or replace function ladder.standing_seek(p_period bigint, p_offset bigint,
                                                 out k1 bigint, out k2 bigint, out k3 bigint, out player text, out rest bigint)
     language plpgsql
     stable
     set search_path = pg_catalog
-    set plan_cache_mode = force_custom_plan
+    set plan_cache_mode = force_generic_plan
     set jit = off
 as $$
 #variable_conflict use_column
+declare
+    v_look constant record := ladder.tally_look(p_period);
+    v_found ladder.tally_rung;
 begin
-    if ladder.tally_is_sure(p_period) then
-        with moved as (
-            select r.k1, r.k2, r.k3, r.player, sum(m.sign) as entries
-            from ladder.tally_moves(p_period) m
-            cross join lateral (select q.*
-                                from ladder.tally_rung q
-                                where q.period_id = p_period
-                                  and (q.k1, q.k2, q.k3, q.player) <= (m.k1, m.k2, m.k3, m.player collate "C")
-                                order by q.k1 desc, q.k2 desc, q.k3 desc, q.player desc
-                                limit 1) r
-            group by r.k1, r.k2, r.k3, r.player
-        ),
-        rung as (
-            select r.k1, r.k2, r.k3, r.player,
-                   sum(r.entries + coalesce(m.entries, 0)) over (order by r.k1, r.k2, r.k3, r.player)
-                       - (r.entries + coalesce(m.entries, 0)) as before
-            from ladder.tally_rung r
-            left join moved m on m.k1 = r.k1 and m.k2 = r.k2 and m.k3 = r.k3 and m.player = r.player
-            where r.period_id = p_period
-        )
+    if v_look.is_sure then
+        -- Rungs and moves, sorted together and summed: a rung has the moves before it in.
         select r.k1, r.k2, r.k3, r.player, p_offset - r.before
         into k1, k2, k3, player, rest
-        from rung r
-        where r.before <= p_offset
+        from (select x.*, (sum(x.entries) over (order by x.k1, x.k2, x.k3, x.player, x.is_move rows unbounded preceding))::bigint - x.entries as before
+              from (select q.k1, q.k2, q.k3, q.player, q.entries, false as is_move from ladder.tally_rung q where q.period_id = p_period
+                    union all
+                    select m.k1, m.k2, m.k3, m.player collate "C", m.sign, true from ladder.tally_moves(p_period) m) x) r
+        where not r.is_move
+          and r.before <= p_offset
         order by r.before desc, r.k1 desc, r.k2 desc, r.k3 desc, r.player desc
         limit 1;
     end if;
     if rest is null then
         select r.k1, r.k2, r.k3, r.player, p_offset into k1, k2, k3, player, rest from ladder.tally_lowest(p_period) r;
+    end if;
+    v_found := (ladder.entry_find(v_look.window_kind, v_look.starts_at, p_period, array[row(p_period, k1, k2, k3, player, rest)::ladder.tally_rung]))[1];
+    if v_found.period_id is not null then
+        k1 := v_found.k1;
+        k2 := v_found.k2;
+        k3 := v_found.k3;
+        player := v_found.player;
+        rest := 0;
     end if;
 end
 $$;

@@ -63,54 +63,102 @@ as $$
 $$;
 comment on function ladder.bin_starts(text, integer, bigint, bigint) is 'Where the bins of a histogram begin, but for the first.';
 
+drop function if exists ladder.standing_rungs(bigint);
+
 -- standing_rungs: the whole ladder as it stands now: the keys of its rungs and how many entries are before each; and what the events
--- behind the cursor add to the sums of k1 and its squares. Of a standing that has none, or none that may be used: the lowest rung.
-create or replace function ladder.standing_rungs(p_period bigint, out is_sure boolean, out k1 bigint[], out k2 bigint[], out k3 bigint[],
+-- behind the cursor add to the sums of k1 and its squares. Of a standing whose tally may not be used: the lowest rung. Rungs and moves are
+-- sorted together and summed in one go, which is cheaper than to look up the rung of each move.
+create or replace function ladder.standing_rungs(p_period bigint, p_is_sure boolean, out k1 bigint[], out k2 bigint[], out k3 bigint[],
                                                  out player text[], out before bigint[],
                                                  out moved bigint, out moved_k1 numeric, out moved_squares numeric)
     language plpgsql
     stable
     set search_path = pg_catalog
-    set plan_cache_mode = force_custom_plan
+    set plan_cache_mode = force_generic_plan
     set jit = off
 as $$
 #variable_conflict use_column
 begin
-    is_sure := ladder.tally_is_sure(p_period);
-    if is_sure then
+    if p_is_sure then
         with move as materialized (
             select m.* from ladder.tally_moves(p_period) m
         ),
-        crossed as (
-            select r.k1, r.k2, r.k3, r.player, sum(m.sign) as entries
-            from move m
-            cross join lateral (select q.*
-                                from ladder.tally_rung q
-                                where q.period_id = p_period
-                                  and (q.k1, q.k2, q.k3, q.player) <= (m.k1, m.k2, m.k3, m.player collate "C")
-                                order by q.k1 desc, q.k2 desc, q.k3 desc, q.player desc
-                                limit 1) r
-            group by r.k1, r.k2, r.k3, r.player
-        ),
-        rung as (
-            select r.k1, r.k2, r.k3, r.player,
-                   sum(r.entries + coalesce(c.entries, 0)) over (order by r.k1, r.k2, r.k3, r.player) - (r.entries + coalesce(c.entries, 0)) as before
-            from ladder.tally_rung r
-            left join crossed c on c.k1 = r.k1 and c.k2 = r.k2 and c.k3 = r.k3 and c.player = r.player
-            where r.period_id = p_period
-            order by r.k1, r.k2, r.k3, r.player
+        summed as (
+            select x.*, (sum(x.entries) over (order by x.k1, x.k2, x.k3, x.player, x.is_move rows unbounded preceding))::bigint - x.entries as before
+            from (select q.k1, q.k2, q.k3, q.player, q.entries, false as is_move from ladder.tally_rung q where q.period_id = p_period
+                  union all
+                  select m.k1, m.k2, m.k3, m.player collate "C", m.sign, true from move m) x
+            order by x.k1, x.k2, x.k3, x.player, x.is_move
         )
-        select x.*, y.*
+        select r.*, m.*
         into k1, k2, k3, player, before, moved, moved_k1, moved_squares
-        from (select array_agg(r.k1), array_agg(r.k2), array_agg(r.k3), array_agg(r.player::text), array_agg(r.before::bigint) from rung r) x
-        cross join (select coalesce(sum(m.sign), 0), coalesce(sum(m.sign * m.k1::numeric), 0), coalesce(sum(m.sign * m.k1::numeric * m.k1), 0) from move m) y;
+        from (select array_agg(q.k1), array_agg(q.k2), array_agg(q.k3), array_agg(q.player::text), array_agg(q.before) from summed q where not q.is_move) r
+        cross join (select coalesce(sum(m.sign), 0), coalesce(sum(m.sign * m.k1::numeric), 0), coalesce(sum(m.sign * m.k1::numeric * m.k1), 0) from move m) m;
     end if;
     if k1 is null then
         select array[r.k1], array[r.k2], array[r.k3], array[r.player::text], array[0] into k1, k2, k3, player, before from ladder.tally_lowest(p_period) r;
     end if;
 end
 $$;
-comment on function ladder.standing_rungs(bigint) is 'The ladder of a standing as it stands now.';
+comment on function ladder.standing_rungs(bigint, boolean) is 'The ladder of a standing as it stands now.';
+
+-- standing_scores, standing_sums, standing_below: what standing_statistics asks of the entries.
+create or replace function ladder.standing_scores(p_window ladder.window_kind, p_start timestamptz, p_period bigint, p_is_desc boolean)
+    returns bigint[]
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set jit = off
+as $$
+declare
+    v_scores bigint[];
+begin
+    execute 'select array(select case when $4 then ~e.k1 else e.k1 end ' || ladder.entry_from(p_window) || ' order by e.k1, e.k2, e.k3, e.player)'
+        into v_scores
+        using p_period, p_window, p_start, p_is_desc;
+    return v_scores;
+end
+$$;
+comment on function ladder.standing_scores(ladder.window_kind, timestamptz, bigint, boolean) is 'All scores, the best first.';
+
+create or replace function ladder.standing_sums(p_window ladder.window_kind, p_start timestamptz, p_period bigint, p_is_desc boolean,
+                                                out entries bigint, out total numeric, out squares numeric)
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set jit = off
+as $$
+begin
+    execute 'select count(*), coalesce(sum(x.score), 0), coalesce(sum(x.score::numeric * x.score), 0) '
+            'from (select case when $4 then ~e.k1 else e.k1 end as score ' || ladder.entry_from(p_window) || ') x'
+        into entries, total, squares
+        using p_period, p_window, p_start, p_is_desc;
+end
+$$;
+comment on function ladder.standing_sums(ladder.window_kind, timestamptz, bigint, boolean) is 'Sums over the entries themselves.';
+
+create or replace function ladder.standing_below(p_window ladder.window_kind, p_start timestamptz, p_period bigint,
+                                                 p_rungs ladder.tally_rung[], p_k1 bigint[])
+    returns bigint[]
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set enable_bitmapscan = off
+    set jit = off
+as $$
+declare
+    v_counts bigint[];
+begin
+    execute 'select array(select r.before + (select count(*) ' || ladder.entry_from(p_window)
+            || ' and (e.k1, e.k2, e.k3, e.player) >= (r.k1, r.k2, r.k3, r.player) and e.k1 < r.to_k1) '
+               'from rows from (unnest($4), unnest($5)) with ordinality as r (period_id, k1, k2, k3, player, before, to_k1, nth) order by r.nth)'
+        into v_counts
+        using p_period, p_window, p_start, p_rungs, p_k1;
+    return v_counts;
+end
+$$;
+comment on function ladder.standing_below(ladder.window_kind, timestamptz, bigint, ladder.tally_rung[], bigint[])
+    is 'How many entries are before the first one with a k1, each counted from a rung on that has `entries` before it.';
 
 -- standing_statistics: a standing in numbers, all of one snapshot. Bins: width and log by bin_starts, count as equal as they can be.
 -- A small standing is read whole; a large one by its ladder, which is fetched once: what costs here is planning.
@@ -122,16 +170,19 @@ create or replace function ladder.standing_statistics(p_window ladder.window_kin
     language plpgsql
     stable
     set search_path = pg_catalog
-    set plan_cache_mode = force_custom_plan
+    set plan_cache_mode = force_generic_plan
     set jit = off
 as $$
 #variable_conflict use_column
 declare
-    v_is_desc constant boolean := (select b.ordering = 'desc' from ladder.period p join ladder.board b on b.id = p.board_id where p.id = p_period);
+    v_look constant record := ladder.tally_look(p_period);
+    v_is_desc constant boolean := v_look.is_desc;
     v_scores bigint[]; -- of a small standing: all, the best first
     v_lower bigint[];  -- how many have a lower score than each bin
     v_places bigint[]; -- from 0, the best: those whose scores are wanted
     v_found bigint[];
+    v_rungs ladder.tally_rung[]; -- the nearest ones before what is looked for
+    v_bounds bigint[];           -- k1 with which the bins begin, or on a desc board end
     r record;
 begin
     percentiles := '{}';
@@ -139,14 +190,11 @@ begin
     bin_to := '{}';
     bin_entries := '{}';
     if not exists (select from ladder.tally_rung q where q.period_id = p_period) then
-        v_scores := array(select case when v_is_desc then ~e.k1 else e.k1 end
-                          from ladder.entry e
-                          where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed
-                          order by e.k1, e.k2, e.k3, e.player);
+        v_scores := ladder.standing_scores(p_window, p_start, p_period, v_is_desc);
         select count(*), coalesce(sum(x), 0), coalesce(sum(x::numeric * x), 0) into entries, total, squares from unnest(v_scores) x;
     else
-        select * into r from ladder.standing_rungs(p_period);
-        if r.is_sure then
+        r := ladder.standing_rungs(p_period, v_look.is_sure);
+        if v_look.is_sure then
             -- A desc board's score is ~k1 = -k1 - 1.
             select t.entries + r.moved,
                    t.total + case when v_is_desc then -r.moved_k1 - r.moved else r.moved_k1 end,
@@ -155,11 +203,7 @@ begin
             from ladder.tally t
             where t.period_id = p_period;
         else
-            select count(*), coalesce(sum(x.score), 0), coalesce(sum(x.score::numeric * x.score), 0)
-            into entries, total, squares
-            from (select case when v_is_desc then ~e.k1 else e.k1 end as score
-                  from ladder.entry e
-                  where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed) x;
+            select s.* into entries, total, squares from ladder.standing_sums(p_window, p_start, p_period, v_is_desc) s;
         end if;
     end if;
     if entries = 0 then
@@ -182,17 +226,12 @@ begin
     if v_scores is not null then
         v_found := array(select v_scores[q.place + 1] from unnest(v_places) with ordinality as q (place, nth) order by q.nth);
     else
-        v_found := array(select case when v_is_desc then ~x.k1 else x.k1 end
+        v_rungs := array(select row(p_period, r.k1[q.rung], r.k2[q.rung], r.k3[q.rung], r.player[q.rung], q.place - r.before[q.rung])::ladder.tally_rung
                          from (select y.*, width_bucket(y.place, r.before) as rung from unnest(v_places) with ordinality as y (place, nth)) q
-                         cross join lateral (select e.k1
-                                             from ladder.entry e
-                                             where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period and not e.removed
-                                               and (e.k1, e.k2, e.k3, e.player)
-                                                   >= (r.k1[q.rung], r.k2[q.rung], r.k3[q.rung], r.player[q.rung] collate "C")
-                                             order by e.k1, e.k2, e.k3, e.player
-                                             offset q.place - r.before[q.rung]
-                                             limit 1) x
                          order by q.nth);
+        v_found := array(select case when v_is_desc then ~x.k1 else x.k1 end
+                         from unnest(ladder.entry_find(p_window, p_start, p_period, v_rungs)) with ordinality as x (period_id, k1, k2, k3, player, entries, nth)
+                         order by x.nth);
     end if;
     highest := v_found[case when v_is_desc then 1 else 2 end];
     lowest := v_found[case when v_is_desc then 2 else 1 end];
@@ -209,19 +248,16 @@ begin
                              from unnest(bin_from) with ordinality as q (score, nth) order by q.nth);
         else
             -- How many keys are before the first one with a k1; on a desc board those of the bin and above it.
+            v_bounds := array(select case when v_is_desc then (~z.score) + 1 else z.score end
+                              from unnest(bin_from[2:]) with ordinality as z (score, nth)
+                              order by z.nth);
+            v_rungs := array(select row(p_period, r.k1[q.rung], r.k2[q.rung], r.k3[q.rung], r.player[q.rung], r.before[q.rung])::ladder.tally_rung
+                             from (select y.nth, width_bucket(y.k1 - 1, r.k1) as rung from unnest(v_bounds) with ordinality as y (k1, nth)) q
+                             order by q.nth);
             v_lower := 0::bigint
-                       || array(select case when v_is_desc then entries - (r.before[q.rung] + x.count) else r.before[q.rung] + x.count end
-                                from (select y.k1, y.nth, width_bucket(y.k1 - 1, r.k1) as rung
-                                      from (select case when v_is_desc then (~z.score) + 1 else z.score end as k1, z.nth
-                                            from unnest(bin_from[2:]) with ordinality as z (score, nth)) y) q
-                                cross join lateral (select count(*)
-                                                    from ladder.entry e
-                                                    where e.window_kind = p_window and e.period_start = p_start and e.period_id = p_period
-                                                      and not e.removed
-                                                      and (e.k1, e.k2, e.k3, e.player)
-                                                          >= (r.k1[q.rung], r.k2[q.rung], r.k3[q.rung], r.player[q.rung] collate "C")
-                                                      and e.k1 < q.k1) x
-                                order by q.nth);
+                       || array(select case when v_is_desc then entries - x.count else x.count end
+                                from unnest(ladder.standing_below(p_window, p_start, p_period, v_rungs, v_bounds)) with ordinality as x (count, nth)
+                                order by x.nth);
         end if;
         bin_to := array(select x - 1 from unnest(bin_from[2:]) with ordinality as q (x, nth) order by q.nth) || highest;
         bin_entries := array(select (v_lower || entries)[q.nth + 1] - q.lower
@@ -240,45 +276,19 @@ create or replace function ladder.standing_activity(p_period bigint,
     language plpgsql
     stable
     set search_path = pg_catalog
-    set plan_cache_mode = force_custom_plan
+    set plan_cache_mode = force_generic_plan
     set jit = off
 as $$
 #variable_conflict use_column
 declare
-    c constant ladder.tally_cursor := (select t from ladder.tally_cursor t);
-    v_xip constant xid8[] := array(select pg_snapshot_xip(c.snapshot));
-    v_xmax constant xid8 := pg_snapshot_xmax(c.snapshot);
     v_minute constant timestamptz := date_trunc('second', now()) - interval '59 seconds';
     v_hour constant timestamptz := date_trunc('minute', now()) - interval '59 minutes';
     v_day constant timestamptz := date_trunc('minute', now()) - interval '23 hours 59 minutes';
 begin
-    if c is null then
+    if not exists (select from ladder.tally_cursor) then
         return; -- nobody has counted yet
     end if;
     since := array[v_minute, v_hour, v_day];
-    with event as (
-        select v.submitted_at, v.achieved_at, v.kind, v.period_ids, v.moves
-        from ladder.score_event v
-        where v.board_id = (select p.board_id from ladder.period p where p.id = p_period)
-          and v.submitted_at >= c.at - interval '1 hour'
-          and (v.xid = any (v_xip) or v.xid >= v_xmax)
-    ),
-    part as (
-        select t.width_s, t.at, t.submissions, t.arrivals
-        from ladder.tally_slot t
-        where t.period_id = p_period
-          and (t.width_s = 1 and t.at >= v_minute or t.width_s = 60 and t.at >= v_day)
-        union all
-        select null, e.submitted_at, 1, 0
-        from event e
-        join ladder.period p on p.id = p_period and e.achieved_at >= p.starts_at and e.achieved_at < p.ends_at
-        where e.kind = 'submit'
-        union all
-        select null, e.submitted_at, 0, 1
-        from event e
-        cross join lateral unnest(e.period_ids) with ordinality as u (period_id, nth)
-        where u.period_id = p_period and e.moves[u.nth][1] is null and e.moves[u.nth][4] is not null
-    )
     select array[coalesce(sum(p.submissions) filter (where p.at >= v_minute and p.width_s is distinct from 60), 0),
                  coalesce(sum(p.submissions) filter (where p.at >= v_hour and p.width_s is distinct from 1), 0),
                  coalesce(sum(p.submissions) filter (where p.at >= v_day and p.width_s is distinct from 1), 0)],
@@ -286,7 +296,50 @@ begin
                  coalesce(sum(p.arrivals) filter (where p.at >= v_hour and p.width_s is distinct from 1), 0),
                  coalesce(sum(p.arrivals) filter (where p.at >= v_day and p.width_s is distinct from 1), 0)]
     into submissions, arrivals
-    from part p;
+    from (select t.width_s, t.at, t.submissions, t.arrivals
+          from ladder.tally_slot t
+          where t.period_id = p_period and t.width_s = 1 and t.at >= v_minute
+          union all
+          select t.width_s, t.at, t.submissions, t.arrivals
+          from ladder.tally_slot t
+          where t.period_id = p_period and t.width_s = 60 and t.at >= v_day
+          union all
+          select null, r.at, r.submissions, r.arrivals
+          from ladder.standing_rest(p_period) r) p;
 end
 $$;
 comment on function ladder.standing_activity(bigint) is 'Submissions and new entries of a standing in the last minute, hour and day.';
+
+-- standing_rest: what tally_slot lacks of a standing yet, event by event.
+create or replace function ladder.standing_rest(p_period bigint)
+    returns table (at timestamptz, submissions bigint, arrivals bigint)
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+#variable_conflict use_column
+declare
+    v_look constant record := ladder.tally_look(p_period);
+    v_board constant bigint := v_look.board_id;
+    v_since constant timestamptz := v_look.since;
+    v_until constant timestamptz := v_look.until;
+    v_xip constant xid8[] := v_look.xip;
+    v_xmax constant xid8 := v_look.xmax;
+    v_starts_at constant timestamptz := v_look.starts_at;
+    v_ends_at constant timestamptz := v_look.ends_at;
+begin
+    return query
+    select v.submitted_at,
+           (v.kind = 'submit' and v.achieved_at >= v_starts_at and v.achieved_at < v_ends_at)::integer::bigint,
+           coalesce((v.moves[u.nth][1] is null and v.moves[u.nth][4] is not null)::integer, 0)::bigint
+    from ladder.score_event v
+    cross join lateral (select array_position(v.period_ids, p_period) as nth) u
+    where v.board_id = v_board
+      and v.submitted_at >= v_since
+      and v.submitted_at < v_until
+      and (v.xid = any (v_xip) or v.xid >= v_xmax);
+end
+$$;
+comment on function ladder.standing_rest(bigint) is 'What was submitted to a standing since the cursor, and its new entries.';

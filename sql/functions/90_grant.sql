@@ -4,7 +4,8 @@
 --   ladder_worker   ladder work, roll, partitions, purge, warm, import, export
 --   ladder_migrate  owns the schema: ladder migrate, game, key
 --
--- Partitions need no grants: whoever may use the parent may use them through it, and nobody should otherwise.
+-- Partitions need no grants: whoever may use the parent may use them through it, and nobody should otherwise. But for entry_all,
+-- which entry_from reads by itself.
 do $$
 declare
     v_command text;
@@ -31,6 +32,7 @@ grant usage on schema ladder to ladder_app, ladder_worker;
 grant select on ladder.game, ladder.api_key to ladder_app;
 grant select, insert, update on ladder.board, ladder.entry, ladder.idempotency_key to ladder_app;
 grant select, insert on ladder.epoch, ladder.period to ladder_app;
+grant select on ladder.entry_all to ladder_app, ladder_worker;
 grant insert on ladder.edge_purge, ladder.facet_drop to ladder_app;
 grant select, insert, update, delete on ladder.player_facet to ladder_app; -- delete: removing a player
 grant select, insert on ladder.facet_value to ladder_app;

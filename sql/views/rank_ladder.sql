@@ -11,7 +11,7 @@ join ladder.tally t on t.period_id = p.id
 cross join lateral (
     select r.k1, r.k2, r.before
     from (select q.k1, q.k2, q.k3, q.player, q.entries,
-                 sum(q.entries) over (order by q.k1, q.k2, q.k3, q.player) - q.entries as before
+                 sum(q.entries) over (order by q.k1, q.k2, q.k3, q.player rows unbounded preceding) - q.entries as before
           from ladder.tally_rung q
           where q.period_id = p.id) r
     where r.before > 0
@@ -32,7 +32,7 @@ create unique index rank_ladder_period_id_rank_uq on ladder.rank_ladder (period_
 comment on index ladder.rank_ladder_period_id_rank_uq is 'Which score has a rank; REFRESH … CONCURRENTLY.';
 create index rank_ladder_period_id_score_idx on ladder.rank_ladder (period_id, score);
 comment on index ladder.rank_ladder_period_id_score_idx is 'Which rank has a score.';
-comment on materialized view ladder.rank_ladder is 'Which score has which rank: about every thousandth of each open standing of a whole board with 1,000 entries or more. Asked for by who sets rewards and thresholds (one score''s rank of this moment: GET …/at). Refreshed at most every 60 s; how long that takes is in docs/performance.md.';
+comment on materialized view ladder.rank_ladder is 'Which score has which rank: about every thousandth of each open standing of a whole board with 1,000 entries or more. Asked for by who sets rewards and thresholds (one score''s rank of this moment: GET …/at). Refreshed at most every 60 s. A refresh takes what docs/performance.md says.';
 comment on column ladder.rank_ladder.period_id is 'The standing.';
 comment on column ladder.rank_ladder.game is 'Name of the game.';
 comment on column ladder.rank_ladder.board is 'Name of the board.';

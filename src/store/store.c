@@ -14,7 +14,7 @@
 
 const char *source_name(enum source source)
 {
-    static const char *const names[] = {"none", "redis", "replica", "primary", "l2"};
+    static const char *const names[] = {"none", "redis", "replica", "primary", "l2", "replica"};
 
     return names[source];
 }

@@ -32,7 +32,8 @@ struct store_settings {
     int key_ttl_ms;
 };
 
-enum source { SOURCE_NONE, SOURCE_REDIS, SOURCE_REPLICA, SOURCE_PRIMARY, SOURCE_L2 };
+/* Who has answered. SOURCE_BEHIND: a replica that lacks what a lost primary had. */
+enum source { SOURCE_NONE, SOURCE_REDIS, SOURCE_REPLICA, SOURCE_PRIMARY, SOURCE_L2, SOURCE_BEHIND };
 const char *source_name(enum source source);
 
 struct store *store_new(struct ev_loop *loop, const struct store_settings *settings);

@@ -1,6 +1,7 @@
 """A standing in numbers equals an independent computation to the last digit, at every moment and from every side."""
 import csv
 import fractions
+import json
 import math
 import os
 import pathlib
@@ -54,7 +55,7 @@ def expected(scores, percentiles=(50, 90, 99), kind=None, bins=20, descending=Tr
 def read(client, board="b", **parameters):
     answer = client.get(f"/boards/{board}/stats", **parameters)
     assert answer.status_code == 200, answer.text
-    body = __import__("json").loads(answer.text, parse_float=lambda text: fractions.Fraction(text))
+    body = json.loads(answer.text, parse_float=lambda text: fractions.Fraction(text))
     for name in ("mean", "stddev"):
         body[name] = fractions.Fraction(body[name]) if body[name] is not None else None
     for item in body["percentiles"]:
@@ -160,6 +161,15 @@ def check_ladder(stack, period, url=None):
                             order by e.k1, e.k2, e.k3, e.player offset k.rest limit 1) x
         where s.place <> n.before or s.total <> n.total or x.player <> s.player""", *[period] * 5, url=url)
     assert wrong == []
+    for kind, bins in (("", 0), ("width", 7), ("log", 0), ("count", 7)):
+        shown, order = stack.sql("""
+            select to_json(s)::text, (select array_agg(~e.k1 order by e.k1, e.k2, e.k3, e.player) from ladder.entry e
+                                      where e.period_id = %s and e.window_kind = 'all' and e.period_start = '-infinity' and not e.removed)
+            from ladder.standing_statistics('all', '-infinity', %s, '{0,33.3,50,90,99,100}', %s, %s) s""", period, period, kind, bins, url=url)[0]
+        shown, count = json.loads(shown), expected(order, (0, 33.3, 50, 90, 99, 100), kind, bins)
+        assert (shown["entries"], shown["total"], shown["squares"]) == (len(order), sum(order), sum(score * score for score in order))
+        assert (shown["lowest"], shown["highest"], shown["percentiles"]) == (count["min"], count["max"], [one["score"] for one in count["percentiles"]])
+        assert [dict(zip(("from", "to", "entries"), one)) for one in zip(shown["bin_from"], shown["bin_to"], shown["bin_entries"])] == count.get("histogram", [])
 
 
 def test_ranks_by_the_ladder_are_exact_whatever_happens(stack, client):
@@ -251,7 +261,7 @@ def test_the_goals(stack, ladder, tmp_path):
     months = lite.execute("select count(distinct substr(day, 1, 7)) from goal where day < strftime('%Y-%m-01', 'now')").fetchone()[0]
     wait_until(lambda: stack.sql("select count(*) from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id "
                                  "where g.name = %s and p.window_kind = 'monthly' and p.state = 'closed'", game)[0][0] >= months, 60, "the months are closed")
-    wait_until(lambda: stack.cli("refresh", "hall_of_fame", "standing_statistics") and stack.sql(
+    wait_until(lambda: stack.refresh("hall_of_fame", "standing_statistics") and stack.sql(
         "select count(distinct period_id) from ladder.hall_of_fame where game = %s", game)[0][0] >= months, 60, "the hall of fame has them")
     fame = stack.sql("select to_char(starts_at at time zone 'UTC', 'YYYY-MM'), rank, player, score from ladder.hall_of_fame where game = %s order by 1, 2", game)
     wanted = lite.execute(

@@ -142,7 +142,7 @@ def refreshes(stack, view):
 def test_each_is_filled_and_shows_the_board(stack, client, board):
     client.submit_many([{"board": "b", "player": f"v{n}", "score": n} for n in range(2000)])
     fold(stack)
-    text = stack.cli("refresh", "--all")
+    text = stack.refresh("--all")
     assert text.startswith("refresh: ") and text.count("\n") == 1, text
     assert stack.sql("select c.relname::text from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relkind = 'm' and c.relispopulated "
                      "order by 1") == [(view,) for view in VIEWS]
@@ -157,16 +157,88 @@ def test_each_is_filled_and_shows_the_board(stack, client, board):
     assert stack.sql("select boards, submissions, best_rank from ladder.player_total where game = %s and player = 'v1999'", client.game) == [(1, 1, 1)]
 
 
+def test_players_of_several_boards_and_games(stack, client, board):
+    """player_total, against sums and ranks that are made the long way: each player of each board by itself."""
+    random.seed(11)
+    names = ["b", "pinball", "gone"]
+    other = Client(client.server, stack.new_game())
+    other.key = stack.key(other.game)
+    client.put_board("pinball", windows=["all"], order="asc", facets=["country"])
+    client.put_board("gone", windows=["all"])
+    other.put_board("b", windows=["daily"])  # no standing of all time: no rank
+    for game, boards in ((client, names), (other, ["b"])):
+        rows = [{"board": random.choice(boards), "player": f"t{random.randint(1, 40)}", "score": random.randint(0, 30)} for _ in range(400)]
+        for row in rows:
+            if row["board"] == "pinball" and random.random() < 0.5:
+                row["facets"] = {"country": random.choice(("BR", "AR"))}
+        assert all(r["status"] == 200 for r in game.submit_many(rows))
+    client.request("DELETE", "/players/t1")
+    client.request("DELETE", "/boards/b/players/t2")
+    assert client.request("DELETE", "/boards/gone").status_code < 300
+    fold(stack)
+    stack.sql("update ladder.refresh_source set source_v = source_v + 1 where view = 'player_total'")
+    assert "1 refreshed" in stack.cli("refresh", "player_total")
+    for game, boards in ((client, ["b", "pinball"]), (other, ["b"])):
+        shown = stack.sql("select player, boards, submissions, improvements, first_at, last_at, best_rank from ladder.player_total where game = %s order by 1", game.game)
+        counted = {}
+        for board_id, name, order in stack.sql("select b.id, b.name, b.ordering::text from ladder.board b join ladder.game g on g.id = b.game_id "
+                                               "where g.name = %s and b.name = any (%s) and b.deleted_at is null", game.game, boards):
+            place = {}
+            if game is client:
+                place = {entry["player"]: n + 1 for n, entry in enumerate(game.pages(name))}
+            for player, submissions, changes, first, last in stack.sql(
+                    "select player, count(*), count(period_ids), min(achieved_at), max(achieved_at) from ladder.score_event "
+                    "where board_id = %s and kind = 'submit' group by 1", board_id):
+                one = counted.setdefault(player, [0, 0, 0, first, last, None])
+                ranks = [rank for rank in (one[5], place.get(player)) if rank]
+                counted[player] = [one[0] + 1, one[1] + submissions, one[2] + changes, min(one[3], first), max(one[4], last), min(ranks, default=None)]
+        assert shown == [(player, *counted[player]) for player in sorted(counted)]
+        assert len(shown) > 30
+
+
 def test_nothing_new_refreshes_nothing(stack, client, board):
     client.submit("b", "ann", 1)
     fold(stack)
-    stack.cli("refresh", "--all")
-    assert stack.cli("refresh", "--all") == "refresh: 0 refreshed, 6 unchanged, 0 recent, 0 being refreshed by another runner\n"
+    stack.refresh("--all")
+    assert stack.refresh("--all") == "refresh: 0 refreshed, 6 unchanged, 0 recent, 0 being refreshed by another runner\n"
     client.submit("b", "ann", 2)
     assert "0 refreshed, 0 unchanged, 1 recent" in stack.cli("refresh", "daily_activity", "--if-older-than", "1h")
-    assert "1 refreshed (daily_activity " in stack.cli("refresh", "daily_activity")
+    assert "1 refreshed (daily_activity " in stack.refresh("daily_activity")
     assert "there is no view nothing" in stack.cli("refresh", "nothing", status=2)
     assert "usage" in stack.cli("refresh", "--all", "--if-older-than", "soon", status=2)
+
+
+def looks(stack):
+    """When the worker last looked what there is to refresh."""
+    return stack.sql("select max(query_start) from pg_stat_activity where application_name = 'ladder work refresh'")[0][0]
+
+
+def test_an_idle_worker_refreshes_nothing(stack, client, board):
+    """Whatever the intervals; and what changes refreshes the views that show it, not the others."""
+    intervals = stack.sql("select view, interval_ms from ladder.refresh_state")
+    stack.sql("update ladder.refresh_state set interval_ms = 0, not_before = '-infinity'")
+    try:
+        client.submit("b", "ann", 1)
+        fold(stack)
+
+        def is_done():
+            return stack.sql("select bool_and(r.done_v = s.source_v) from ladder.refresh_state r join ladder.refresh_source s on s.view = r.view")[0][0]
+
+        def state():
+            return {view: refreshes(stack, view) for view in VIEWS}
+        wait_until(is_done, 60, "everything is shown")
+        before = state()
+        for _ in range(3):
+            last = looks(stack)
+            wait_until(lambda: looks(stack) != last, 20, "the worker has looked again")
+        assert state() == before and is_done()
+        client.submit("b", "ann", 2)
+        fold(stack)
+        wait_until(is_done, 60, "everything is shown again")
+        assert {view for view, count in state().items() if count > before[view]} == set(VIEWS) - {"hall_of_fame"}
+    finally:
+        for view, interval in intervals:
+            stack.sql("update ladder.refresh_state set interval_ms = %s where view = %s", interval, view)
 
 
 def test_two_crons_at_once_do_the_work_once(stack, client, board):
@@ -207,7 +279,7 @@ def test_a_refresher_that_dies_is_followed_by_the_next(stack, client, board):
 
 def test_a_refresh_does_not_hold_up_a_stop(stack, client, board):
     """What runs for long is cancelled and undone; the ledger says so, and the next worker does it again."""
-    stack.cli("refresh", "--all")
+    stack.refresh("--all")
     client.submit("b", "late", 1)
     fold(stack)
     for other in modelrun.workers(stack):
@@ -230,13 +302,13 @@ def test_a_refresh_does_not_hold_up_a_stop(stack, client, board):
             worker.kill()
         stack.sql("update ladder.refresh_state set interval_ms = %s where view = 'player_total'", usual)
         stack.worker()
-    stack.cli("refresh", "--all")
+    stack.refresh("--all")
     assert stack.sql("select error from ladder.refresh_run order by id desc limit 1") == [(None,)]
 
 
 def test_readers_do_not_wait_on_the_replica_either(stack, client, board):
     client.submit("b", "ann", 4)
-    stack.cli("refresh", "player_total")
+    stack.refresh("player_total")
     stack.replica_caught_up()
     replica = psycopg2.connect(stack.replica_url)
     replica.set_session(isolation_level="REPEATABLE READ", readonly=True)
@@ -244,7 +316,7 @@ def test_readers_do_not_wait_on_the_replica_either(stack, client, board):
         cursor.execute("select count(*) from ladder.player_total")
         count = cursor.fetchone()
         client.submit("b", "bob", 4)
-        assert "1 refreshed" in stack.cli("refresh", "player_total"), "what was there before it is added up first"
+        assert "1 refreshed" in stack.refresh("player_total"), "what was there before it is added up first"
         stack.replica_caught_up()
         assert stack.replica_sql("set statement_timeout = '5s'; select count(*) from ladder.player_total") == [(count[0] + 1,)]
         cursor.execute("select count(*) from ladder.player_total")
