@@ -356,6 +356,13 @@ class Stack:
         assert done.returncode == status, f"ladder {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
+    def refresh(self, *words):
+        """What was committed before is in the views after it, by whomever: the worker may be at it."""
+        def is_alone():
+            text = self.cli("refresh", *words)
+            return text if text.endswith(", 0 being refreshed by another runner\n") else None
+        return wait_until(is_alone, 60, "nobody else refreshes")
+
     def serve(self, binary=BINARY, **settings):
         server = self.spawn([binary, "serve"], f"serve-{len(self.children)}", self.environment("ladder_serve", **settings))
         line = wait_until(lambda: next((x for x in server.log().splitlines() if "event=listening" in x), None) or not server.is_alive(),

@@ -190,9 +190,9 @@ class Setting:
         wait_until(is_same, 60, "Redis equals PostgreSQL")
 
 
-def under_load(stack, what):
+def under_load(stack, what, **settings):
     """Random clients on two servers, held to the model, while `what` happens; then Redis equals PostgreSQL, and answers again."""
-    with Setting(stack) as setting:
+    with Setting(stack, **settings) as setting:
         found, stop = [], multiprocessing.Event()
         load = threading.Thread(target=lambda: found.append(setting.check(10 ** 9, seconds=120, is_disturbed=True, stop=stop)))
         load.start()

@@ -4,6 +4,11 @@ import redis
 from harness import Stack, free_port, wait_until
 
 NAME = "standings"
+USER, PASSWORD = "asker", "a&b@c"  # of the sentinels: Redis has none
+
+
+def sentinel(port):
+    return redis.Redis(port=port, username=USER, password=PASSWORD, decode_responses=True)
 
 
 class SentinelStack(Stack):
@@ -17,13 +22,14 @@ class SentinelStack(Stack):
         for port in self.sentinel_ports:
             file = self.directory / f"sentinel-{port}.conf"
             file.write_text(f"port {port}\nbind 127.0.0.1\ndir {self.directory}\nsentinel monitor {NAME} 127.0.0.1 {self.redis_port} 2\n"
-                            f"sentinel down-after-milliseconds {NAME} 1000\nsentinel failover-timeout {NAME} 3000\n")
+                            f"sentinel down-after-milliseconds {NAME} 1000\nsentinel failover-timeout {NAME} 3000\n"
+                            f"requirepass {PASSWORD}\nuser {USER} on >{PASSWORD} ~* &* +@all\n")
             self.spawn(["redis-server", str(file), "--sentinel"], f"sentinel-{port}")
         self.redis_process = self.redis_processes[self.redis_port]
 
         def is_watched():
             try:
-                states = [redis.Redis(port=port, decode_responses=True).sentinel_master(NAME) for port in self.sentinel_ports]
+                states = [sentinel(port).sentinel_master(NAME) for port in self.sentinel_ports]
                 return all(s["num-slaves"] == 2 and s["num-other-sentinels"] == 2 for s in states)
             except redis.exceptions.RedisError:
                 return False
@@ -47,12 +53,12 @@ class SentinelStack(Stack):
 
     def primary_of_all(self):
         """The port, when all sentinels name the same."""
-        named = {redis.Redis(port=port).sentinel_get_master_addr_by_name(NAME)[1] for port in self.sentinel_ports}
+        named = {sentinel(port).sentinel_get_master_addr_by_name(NAME)[1] for port in self.sentinel_ports}
         return int(named.pop()) if len(named) == 1 else None
 
     def redis_order(self):
         """An operator has another take over."""
-        redis.Redis(port=self.sentinel_ports[0]).sentinel_failover(NAME)
+        sentinel(self.sentinel_ports[0]).sentinel_failover(NAME)
 
     def moved_on(self):
         """Waits for another primary, which the stack's own client takes for its Redis."""
@@ -68,4 +74,4 @@ class SentinelStack(Stack):
 
     def environment(self, login="ladder", **settings):
         sentinels = ",".join(f"127.0.0.1:{port}" for port in self.sentinel_ports)
-        return super().environment(login, **{"redis_url": f"redis-sentinel://{sentinels}/{NAME}", **settings})
+        return super().environment(login, **{"redis_url": f"redis-sentinel://{sentinels}/{NAME}?sentinel_password={PASSWORD}", **settings})

@@ -19,7 +19,11 @@ void api_timing_text(const struct api_call *call, char timing[static API_TIMING_
     char *at = timing;
 
     if (call->source != SOURCE_NONE)
-        at = put_literal(put_bytes(at, source, strlen(source)), ", ");
+        at = put_bytes(at, source, strlen(source));
+    if (call->source == SOURCE_BEHIND)
+        at = put_literal(at, ";desc=\"behind\"");
+    if (call->source != SOURCE_NONE)
+        at = put_literal(at, ", ");
     /* Milliseconds to two places, without printf, which takes its time over them. */
     at = put_byte(put_int64(put_literal(at, "total;dur="), total_us / 1000), '.');
     *put_two_digits(at, (int)(total_us % 1000 / 10)) = 0;

@@ -46,7 +46,7 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
     struct jsonw json;
     struct buf body;
 
-    call->source = source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
+    call->source = outcome->is_behind ? SOURCE_BEHIND : source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
     if (outcome->error.code != ERROR_NONE) {
         store_error_of(outcome, &error);
         ask_fail(ask, &error);
@@ -63,7 +63,9 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
         return;
     }
     enum api_cache outcome_of_cache = ask->ticket ? API_CACHE_MISS : API_CACHE_BYPASS;
-    if (ask->ticket)
+    if (ask->ticket && outcome->is_behind)
+        l2_drop(ask->ticket);
+    else if (ask->ticket)
         l2_keep(ask->ticket, 200, buf_slice(&body));
     ask->ticket = NULL;
     ask_send(ask, page_new(call, 200, &body, 0, 0, INT64_MAX), outcome_of_cache);
@@ -71,13 +73,12 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
 
 static void ask_read(struct ask *ask)
 {
-    struct db *db = store_db(ask->call->store);
     const struct freshness *freshness = &ask->freshness;
-    bool is_sent = freshness->needs_primary ? db_read_primary(db, &ask->read, on_rows, ask)
-                                            : db_read(db, &ask->read, freshness->lsn, on_rows, ask);
+    const struct db_wish wish = {
+        .lsn = freshness->lsn, .shown_lsn = freshness->shown_lsn, .needs_primary = freshness->needs_primary};
     struct error error;
 
-    if (is_sent)
+    if (db_read_with(store_db(ask->call->store), &ask->read, &wish, on_rows, ask))
         return;
     error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable");
     ask_fail(ask, &error);

@@ -83,6 +83,62 @@ static void server_render(struct jsonw *json, const struct db_server_report *ser
     jsonw_object_close(json);
 }
 
+/* ---- replicas of Redis ---- */
+
+enum { REDIS_REPLICAS_MAX = 64 };
+
+static const char *redis_state_of(const struct kv_replica_tally *replica)
+{
+    return replica->loops == 0 ? "leaving" : replica->loops_used ? "ok" : "left alone";
+}
+
+static void redis_render(struct jsonw *json)
+{
+    struct kv_replica_tally replicas[REDIS_REPLICAS_MAX];
+    size_t count = kv_replica_tallies(REDIS_REPLICAS_MAX, replicas);
+
+    jsonw_key(json, "redis");
+    jsonw_object_open(json);
+    jsonw_key(json, "replicas");
+    jsonw_array_open(json);
+    for (size_t i = 0; i < count; i++) {
+        jsonw_object_open(json);
+        text(json, "name", replicas[i].name);
+        text(json, "state", redis_state_of(&replicas[i]));
+        number(json, "loops", replicas[i].loops);
+        number(json, "loops_used", replicas[i].loops_used);
+        number(json, "reads", replicas[i].reads);
+        number(json, "behind", replicas[i].behind);
+        number(json, "lost", replicas[i].lost);
+        jsonw_object_close(json);
+    }
+    jsonw_array_close(json);
+    jsonw_object_close(json);
+}
+
+static void redis_metrics_render(struct buf *body)
+{
+    struct kv_replica_tally replicas[REDIS_REPLICAS_MAX];
+    size_t count = kv_replica_tallies(REDIS_REPLICAS_MAX, replicas);
+    static const struct {
+        const char *name, *type, *help;
+    } columns[] = {
+        {"ladder_redis_replica_used", "gauge", "Loops that send reads to this replica of Redis now."},
+        {"ladder_redis_replica_reads_total", "counter", "Reads that it answered."},
+        {"ladder_redis_replica_behind_total", "counter", "Its answers that lacked something: the primary was asked."},
+        {"ladder_redis_replica_lost_total", "counter", "Its answers that did not come: the primary was asked."},
+    };
+
+    for (size_t c = 0; c < ARRAY_SIZE(columns); c++) {
+        buf_printf(body, "# HELP %s %s\n# TYPE %s %s\n", columns[c].name, columns[c].help, columns[c].name,
+                   columns[c].type);
+        for (size_t i = 0; i < count; i++) {
+            const int64_t values[] = {replicas[i].loops_used, replicas[i].reads, replicas[i].behind, replicas[i].lost};
+            buf_printf(body, "%s{server=\"%s\"} %lld\n", columns[c].name, replicas[i].name, (long long)values[c]);
+        }
+    }
+}
+
 static struct db_report *report_make(void)
 {
     struct db_report *report = malloc(sizeof(*report));
@@ -126,6 +182,7 @@ void api_performance(struct api_call *call)
         server_render(&json, &report->servers[i]);
     jsonw_array_close(&json);
     jsonw_object_close(&json);
+    redis_render(&json);
     jsonw_object_close(&json);
     json_answer(call, &body);
     free(report);
@@ -176,6 +233,18 @@ static void server_alerts(struct jsonw *json, const struct db_server_report *ser
         alert(json, "server-left-alone", "warning", server->name, "its reads failed or did not come back", 0);
 }
 
+static void redis_alerts(struct jsonw *json)
+{
+    struct kv_replica_tally replicas[REDIS_REPLICAS_MAX];
+    size_t count = kv_replica_tallies(REDIS_REPLICAS_MAX, replicas);
+
+    for (size_t i = 0; i < count; i++) {
+        if (replicas[i].loops && !replicas[i].loops_used)
+            alert(json, "redis-replica-left-alone", "warning", replicas[i].name,
+                  "it does not answer, or lacks what the primary has", 0);
+    }
+}
+
 void api_alerts(struct api_call *call)
 {
     struct db_report *report = report_make();
@@ -195,6 +264,8 @@ void api_alerts(struct api_call *call)
         server_alerts(&json, &report->servers[i]);
     if (!kv_is_trusted(store_kv(call->store)))
         alert(&json, "redis-not-trusted", "warning", NULL, "answers come from PostgreSQL", 0);
+    else
+        redis_alerts(&json);
     jsonw_array_close(&json);
     jsonw_object_close(&json);
     json_answer(call, &body);
@@ -339,5 +410,6 @@ void servers_metrics_render(struct buf *body)
     for (size_t i = 0; i < ARRAY_SIZE(totals); i++)
         buf_printf(body, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", totals[i].name, totals[i].help, totals[i].name,
                    totals[i].type, totals[i].name, (long long)totals[i].value);
+    redis_metrics_render(body);
     free(report);
 }

@@ -11,6 +11,7 @@
 #include "conf/settings.h"
 #include "db/blocking.h"
 #include "db/db.h"
+#include "kv/replicas.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -47,6 +48,9 @@ int command_fail(const struct error *error);
 
 /* The servers of the settings, and how reads are spread over them. ERROR_CONFIG. */
 bool command_servers(const struct settings *settings, struct db_settings *out, struct error *error);
+/* The replicas of Redis that are read from. ERROR_CONFIG. */
+bool command_redis_replicas(const struct settings *settings, struct kv_replicas_settings *replicas,
+                            struct error *error);
 /* The database of the settings, whichever server leads, as the command called name. */
 struct dbb *command_database(const struct settings *settings, const char *name, struct error *error);
 /* The id of a game by name. */

@@ -31,6 +31,17 @@ static bool redis_check(const char *text, struct error *error)
     return kv_url_parse(text, &url, error);
 }
 
+static const char sentinels_word[] = "sentinels";
+
+static bool redis_replica_check(const char *text, struct error *error)
+{
+    struct kv_seed place;
+
+    return strcmp(text, sentinels_word) == 0 || kv_seed_parse(slice_of(text), 6379, &place) ||
+           error_set(error, ERROR_CONFIG, "\"%.60s\" is not where a replica is (allowed: host[:port], or sentinels)",
+                     text);
+}
+
 static bool l2_check(const char *text, struct error *error)
 {
     if (kv_url_is_cluster(text))
@@ -60,14 +71,35 @@ bool setting_check(const char *section, const char *name, const char *value, str
         const char *section, *name;
         bool (*check)(const char *text, struct error *error);
     } checks[] = {
-        {"server", "listen", address_check}, {"database", "url", server_check}, {"redis", "url", redis_check},
-        {"cache", "l2_url", l2_check},       {"edge", "servers", edge_check},   {"log", "level", level_check},
+        {"server", "listen", address_check}, {"database", "url", server_check},
+        {"redis", "url", redis_check},       {"redis", "replicas", redis_replica_check},
+        {"cache", "l2_url", l2_check},       {"edge", "servers", edge_check},
+        {"log", "level", level_check},
     };
 
     error->code = ERROR_NONE;
     for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
         if (strcmp(checks[i].section, section) == 0 && strcmp(checks[i].name, name) == 0)
             return checks[i].check(value, error);
+    return true;
+}
+
+bool command_redis_replicas(const struct settings *settings, struct kv_replicas_settings *replicas, struct error *error)
+{
+    const struct settings_list *list = &settings->redis_replicas;
+
+    *replicas = (struct kv_replicas_settings){.count = 0};
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i], sentinels_word) == 0)
+            replicas->is_listed_by_sentinel = true;
+        else
+            replicas->count += kv_seed_parse(slice_of(list->items[i]), 6379, &replicas->places[replicas->count]);
+    }
+    if (list->count && kv_url_is_cluster(settings->redis_url))
+        return error_set(error, ERROR_CONFIG, "redis.replicas: not with a Redis Cluster, whose replicas are not read");
+    if (replicas->is_listed_by_sentinel && (!kv_url_is_sentinel(settings->redis_url) || list->count > 1))
+        return error_set(error, ERROR_CONFIG,
+                         "redis.replicas: sentinels stands alone, and redis.url is redis-sentinel://...");
     return true;
 }
 
@@ -88,7 +120,8 @@ int cmd_config(int argc, char **argv)
     }
     static struct db_settings database;
     struct error error;
-    if (!command_servers(&settings, &database, &error))
+    static struct kv_replicas_settings redis_replicas;
+    if (!command_servers(&settings, &database, &error) || !command_redis_replicas(&settings, &redis_replicas, &error))
         return command_fail(&error);
     printf("ok\n");
     return EXIT_DONE;

@@ -25,6 +25,7 @@
 struct serve_loop {
     const struct settings *settings;
     const struct db_settings *database;
+    const struct kv_replicas_settings *redis_replicas;
     pthread_t thread;
     struct ev_loop *ev;
     ev_async stop;
@@ -65,7 +66,8 @@ static void on_stop(struct ev_loop *ev, ev_async *watcher, int events)
     ev_timer_start(ev, &loop->drain);
 }
 
-static struct store_settings store_settings_of(const struct settings *s, const struct db_settings *db)
+static struct store_settings store_settings_of(const struct settings *s, const struct db_settings *db,
+                                               const struct kv_replicas_settings *replicas)
 {
     return (struct store_settings){
         .db = db,
@@ -73,6 +75,7 @@ static struct store_settings store_settings_of(const struct settings *s, const s
                .command_timeout_ms = (int)s->redis_command_timeout_ms,
                .pending_max = (int)s->redis_pending_max,
                .reconnect_max_ms = (int)s->redis_reconnect_max_ms},
+        .replicas = *replicas,
         .queue_max = (int)s->database_queue_max,
         .batch_max = (int)s->database_batch_max,
         .board_ttl_ms = (int)s->cache_board_ttl_ms,
@@ -116,7 +119,7 @@ static void *loop_run(void *context)
 {
     struct serve_loop *loop = context;
     const struct settings *s = loop->settings;
-    struct store_settings store = store_settings_of(s, loop->database);
+    struct store_settings store = store_settings_of(s, loop->database, loop->redis_replicas);
     const struct api_settings api = {.secret = slice_of(s->server_secret),
                                      .spool_directory = s->server_spool_directory,
                                      .line_bytes_max = s->server_body_bytes_max,
@@ -164,7 +167,8 @@ static void descriptors_raise(const struct settings *settings, int loops)
 {
     int64_t servers = 2 + (int64_t)settings->database_replicas.count; /* one may come while it runs */
     int64_t per_loop = settings->server_connections_max + settings->database_write_connections +
-                       servers * (settings->database_read_connections + 2) + 16;
+                       servers * (settings->database_read_connections + 2) + 16 +
+                       (settings->redis_replicas.count ? 1 + KV_URL_SEEDS_MAX : 0);
     rlim_t wanted = (rlim_t)(loops * per_loop + 64);
     struct rlimit limit;
 
@@ -195,6 +199,7 @@ int cmd_serve(int argc, char **argv)
 {
     static struct settings settings;
     static struct db_settings database;
+    static struct kv_replicas_settings redis_replicas;
     struct error error;
     sigset_t signals;
     int status, port, signal;
@@ -203,7 +208,7 @@ int cmd_serve(int argc, char **argv)
         return status;
     if (!command_is_alone(argc, argv))
         return EXIT_USAGE;
-    if (!command_servers(&settings, &database, &error))
+    if (!command_servers(&settings, &database, &error) || !command_redis_replicas(&settings, &redis_replicas, &error))
         return command_fail(&error);
     if (!settings.server_secret[0]) {
         fprintf(
@@ -227,6 +232,7 @@ int cmd_serve(int argc, char **argv)
     for (int i = 0; i < count; i++) {
         loops[i].settings = &settings;
         loops[i].database = &database;
+        loops[i].redis_replicas = &redis_replicas;
         loops[i].ev = ev_loop_new(EVFLAG_NOSIGMASK | EVBACKEND_EPOLL);
         ASSERT(loops[i].ev != NULL);
         ev_async_init(&loops[i].stop, on_stop);

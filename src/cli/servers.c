@@ -146,10 +146,16 @@ static const struct field fields[] = {
     {"breaker", "breaker", true, -9},
 };
 
-static bool row_print(const struct json_object *server, struct error *error)
+static const struct field redis_fields[] = {
+    {"name", "replica of Redis", true, -28}, {"state", "state", true, -11},  {"loops_used", "loops", false, 5},
+    {"reads", "reads", false, 10},           {"behind", "behind", false, 8}, {"lost", "lost", false, 8},
+};
+
+static bool row_print(const struct field *columns, size_t column_count, const struct json_object *server,
+                      struct error *error)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-        const struct field *field = &fields[i];
+    for (size_t i = 0; i < column_count; i++) {
+        const struct field *field = &columns[i];
         struct slice text = SLICE("");
         int64_t value = 0;
         char number[24] = "";
@@ -165,21 +171,36 @@ static bool row_print(const struct json_object *server, struct error *error)
     return true;
 }
 
+/* The array `name` of an object, if there is something in it or is_shown_empty. */
+static bool array_print(const struct json_object *object, const char *name, size_t most, bool is_shown_empty,
+                        const struct field *columns, size_t column_count, struct error *error)
+{
+    struct json_object server;
+    size_t count = 0;
+
+    if (!json_read_array(object, name, most, &count, error))
+        return false;
+    for (size_t i = 0; i < column_count && (count || is_shown_empty); i++)
+        printf("%s%*s%s", i ? "  " : "", columns[i].width, columns[i].title, i + 1 < column_count ? "" : "\n");
+    for (size_t i = 0; i < count; i++)
+        if (!json_array_object(object, name, i, &server, error) || !row_print(columns, column_count, &server, error))
+            return false;
+    return true;
+}
+
 static bool table_print(struct slice body, struct error *error)
 {
+    enum { REDIS_REPLICAS_MAX = 64 };
     struct json_document document = {0};
-    struct json_object root, database, server;
-    size_t count = 0;
+    struct json_object root, database, redis;
     bool is_ok = json_document_parse(&document, body, error) && json_root_object(&document, &root, error) &&
                  json_object_in(&root, "database", &database, error) &&
-                 json_read_array(&database, "servers", DB_SERVERS_MAX, &count, error);
+                 array_print(&database, "servers", DB_SERVERS_MAX, true, fields, ARRAY_SIZE(fields), error);
 
-    for (size_t i = 0; is_ok && i < ARRAY_SIZE(fields); i++)
-        printf("%s%*s", i ? "  " : "", fields[i].width, fields[i].title);
-    if (is_ok)
-        printf("\n");
-    for (size_t i = 0; is_ok && i < count; i++)
-        is_ok = json_array_object(&database, "servers", i, &server, error) && row_print(&server, error);
+    if (is_ok && json_has(&root, "redis")) /* not from a server of an earlier version */
+        is_ok =
+            json_object_in(&root, "redis", &redis, error) &&
+            array_print(&redis, "replicas", REDIS_REPLICAS_MAX, false, redis_fields, ARRAY_SIZE(redis_fields), error);
     json_document_free(&document);
     return is_ok;
 }

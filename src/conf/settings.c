@@ -417,26 +417,35 @@ const char *settings_default_path(void)
     return NULL;
 }
 
-/* postgresql://user:PASSWORD@host, redis://:PASSWORD@host, and libpq's password=PASSWORD. */
+/* What is before `from`, and stars; returns what follows. */
+static const char *masked_print(const char *text, const char *from, const char *to, FILE *out)
+{
+    fprintf(out, "%.*s***", (int)(from - text), text);
+    return to;
+}
+
+/* postgresql://user:PASSWORD@host, redis://:PASSWORD@host, libpq's password=PASSWORD, and sentinels' sentinel_password=, which
+ * goes to the end. */
 static void text_print(const char *text, FILE *out)
 {
-    const char *authority = strstr(text, "://"), *word = strstr(text, "password=");
-    const char *from = NULL, *to = NULL;
+    static const char word[] = "password=", sentinels[] = "sentinel_password=";
+    const char *authority = strstr(text, "://"), *from = NULL;
 
     if (authority) {
         size_t size = strcspn(authority + 3, "/?# ");
-        to = memrchr(authority + 3, '@', size);
+        const char *to = memrchr(authority + 3, '@', size);
         from = to ? memchr(authority + 3, ':', (size_t)(to - authority - 3)) : NULL;
-        from += from != NULL;
+        if (from)
+            text = masked_print(text, from + 1, to, out);
     }
-    if (!from && word) {
-        from = word + strlen("password=");
-        to = from + (*from == '\'' ? strlen(from) : strcspn(from, " &"));
+    if ((from = strstr(text, sentinels))) {
+        from += strlen(sentinels);
+        text = masked_print(text, from, from + strlen(from), out);
+    } else if ((from = strstr(text, word))) {
+        from += strlen(word);
+        text = masked_print(text, from, from + (*from == '\'' ? strlen(from) : strcspn(from, " &")), out);
     }
-    if (from)
-        fprintf(out, "%.*s***%s", (int)(from - text), text, to);
-    else
-        fprintf(out, "%s", text);
+    fprintf(out, "%s", text);
 }
 
 void settings_print(const struct settings *settings, FILE *out)

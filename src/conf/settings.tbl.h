@@ -75,6 +75,9 @@ INT(database, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between tw
 TEXT(redis, url, "redis://127.0.0.1:6379/0",
      "redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://host:port,... or "
      "redis-sentinel://host:port,.../name (docs/operations.md).")
+LIST(redis, replicas,
+     "Replicas that answer reads when they have all that the reader must see (docs/replicas.md): host:port, "
+     "or the word sentinels for those that these know.")
 INT(redis, command_timeout_ms, 250, 5, 60000, "ms", "Until an answer from Redis is given up and PostgreSQL asked.")
 INT(redis, pending_max, 20000, 1, 1000000, "commands", "Commands in flight per loop; more go to PostgreSQL.")
 INT(redis, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two connection attempts.")

@@ -79,9 +79,9 @@ bool db_write(struct db *db, const struct db_call *calls, int count, db_done_fn 
 /* What a read must see. */
 struct db_wish {
     int64_t lsn; /* at least up to here; 0: whatever a standby has */
-    int64_t
-        shown_lsn; /* the part of it that the client has shown: never less than that. The rest is what the process knows,
-                           and is given up when no server that has it is left: the answer is_behind then */
+    /* the part of it that the client has shown: never less than that. The rest is what the process knows, and is given
+     * up when no server that has it is left: the answer is_behind then */
+    int64_t shown_lsn;
     bool needs_primary; /* only the leader's word counts */
     uint64_t client;    /* who asks, for client_hash; 0: unknown */
 };

@@ -292,13 +292,17 @@ static bool cluster_open(struct kvb *kv, const struct kv_url *url, struct timeva
 static bool sentinel_ask(const struct kv_url *url, const struct kv_seed *seed, struct timeval timeout,
                          struct kv_seed *ret_place)
 {
-    const char *ask[] = {"SENTINEL", "get-master-addr-by-name", url->primary};
+    const char *ask[] = {"SENTINEL", "get-master-addr-by-name", url->primary}, *auth[KV_URL_AUTH_MAX];
     redisContext *redis = redisConnectWithTimeout(seed->host, seed->port, timeout);
     redisReply *reply = NULL;
+    int auth_count = kv_url_sentinel_auth(url, auth);
 
     *ret_place = (struct kv_seed){.port = 0};
-    if (redis && !redis->err && redisSetTimeout(redis, timeout) == REDIS_OK)
+    if (redis && !redis->err && redisSetTimeout(redis, timeout) == REDIS_OK) {
+        if (auth_count && (reply = redisCommandArgv(redis, auth_count, auth, NULL)))
+            freeReplyObject(reply); /* refused: so is what is asked */
         reply = redisCommandArgv(redis, (int)ARRAY_SIZE(ask), ask, NULL);
+    }
     if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
         snprintf(ret_place->host, sizeof(ret_place->host), "%s", reply->element[0]->str);
         ret_place->port = atoi(reply->element[1]->str);

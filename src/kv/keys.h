@@ -7,6 +7,7 @@
  *     ladder:{shard}:cursor                      "<epoch> <at_us> <pg_snapshot>": what the shard's data includes
  *     ladder:ready                               "<epoch> <run_id>": this Redis process holds what PostgreSQL has
  *     ladder:{shard}:ready                       in a cluster instead: the same of one shard, by the process that has it
+ *     ladder:version                             "<run_id> <version>": the newest change of this Redis process; not in a cluster
  *     ladder:wanted                              ZSET of standings (period ids) to load; "?id": only if it is cold then; the
  *                                                highest score first: how many readers found it cold
  *     ladder:popular:standings                   ZSET of standings, by how often they were read lately
@@ -32,6 +33,7 @@ enum {
 };
 
 #define KV_READY "ladder:ready"
+#define KV_VERSION "ladder:version"
 #define KV_WANTED "ladder:wanted"
 #define KV_POPULAR_STANDINGS "ladder:popular:standings"
 #define KV_POPULAR_PAGES "ladder:popular:pages"

@@ -192,7 +192,7 @@ static void kv_lost(struct kv *kv, const char *because)
     int64_t pause_ms = RETRY_FIRST_MS;
     uint32_t jitter;
 
-    if (!kv->is_closing && (kv->state == STATE_UP || kv->failures == 0))
+    if (!kv->is_closing && !kv->settings.is_replica && (kv->state == STATE_UP || kv->failures == 0))
         log_warn("redis-lost", LOG_TEXT("because", because));
     kv->context = NULL;
     kv->state = STATE_DOWN;
@@ -277,7 +277,7 @@ static void ask_ready(struct kv *kv)
 {
     const struct slice get[] = {SLICE("GET"), SLICE(KV_READY)};
 
-    if (!kv->is_asking_ready && !kv->settings.is_plain)
+    if (!kv->is_asking_ready && !kv->settings.is_plain && !kv->settings.is_replica)
         kv->is_asking_ready = call_send(kv, ARRAY_SIZE(get), get, on_ready, kv);
 }
 
@@ -296,7 +296,8 @@ static void on_info(void *data, const struct redisReply *reply)
     kv->state = STATE_UP;
     kv->up_since_us = clock_monotonic_us();
     kv->failures = 0;
-    log_info("redis-connected", LOG_TEXT("run_id", kv->run_id));
+    if (!kv->settings.is_replica)
+        log_info("redis-connected", LOG_TEXT("run_id", kv->run_id));
     ask_ready(kv);
 }
 
@@ -361,7 +362,8 @@ static void on_connect(const redisAsyncContext *context, int status)
     if (kv->sentinel)
         call_send(kv, ARRAY_SIZE(role), role, on_role, kv);
     const struct slice library[] = {SLICE("FUNCTION"), SLICE("LOAD"), slice_of(kv_library_text)};
-    call_send(kv, ARRAY_SIZE(library), library, on_prepared, kv);
+    if (!kv->settings.is_replica)
+        call_send(kv, ARRAY_SIZE(library), library, on_prepared, kv);
     const struct slice info[] = {SLICE("INFO"), SLICE("server")};
     call_send(kv, ARRAY_SIZE(info), info, on_info, kv);
 }
@@ -437,7 +439,7 @@ static struct kv *connection_new(struct ev_loop *loop, const struct kv_settings 
     kv->retry.data = kv->tick.data = kv;
     ev_timer_start(loop, &kv->tick);
     if (url->kind == KV_URL_SENTINEL)
-        kv->sentinel = sentinel_new(loop, url, on_named, kv);
+        kv->sentinel = sentinel_new(loop, url, on_named, NULL, kv);
     kv_dial(kv);
     return kv;
 }
@@ -525,6 +527,11 @@ unsigned kv_place(const struct kv *kv, const char **ret_host, int *ret_port)
     return kv->place;
 }
 
+bool kv_believes(const struct kv *kv, struct slice run_id, int64_t epoch)
+{
+    return !kv->cluster && kv->is_trusted && epoch == kv->epoch && slice_is(run_id, kv->run_id);
+}
+
 bool kv_is_cluster(const struct kv *kv)
 {
     return kv->cluster != NULL;
@@ -538,44 +545,4 @@ bool kv_is_trusted(const struct kv *kv)
 bool kv_trusts(const struct kv *kv, int64_t standing)
 {
     return kv->cluster ? cluster_trusts(kv->cluster, (int)(standing % KV_SHARDS)) : kv->is_trusted;
-}
-
-/* ---- replies ---- */
-
-bool kv_reply_is_text(const struct redisReply *reply, const char *text)
-{
-    return slice_is(kv_reply_text(reply), text);
-}
-
-bool kv_reply_is_error(const struct redisReply *reply)
-{
-    return reply && reply->type == REDIS_REPLY_ERROR;
-}
-
-struct slice kv_reply_text(const struct redisReply *reply)
-{
-    if (!reply ||
-        (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_ERROR))
-        return (struct slice){"", 0};
-    return (struct slice){reply->str, reply->len};
-}
-
-int64_t kv_reply_int(const struct redisReply *reply)
-{
-    return reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
-}
-
-size_t kv_reply_count(const struct redisReply *reply)
-{
-    return reply && reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
-}
-
-bool kv_reply_is_null(const struct redisReply *reply)
-{
-    return !reply || reply->type == REDIS_REPLY_NIL;
-}
-
-const struct redisReply *kv_reply_item(const struct redisReply *reply, size_t index)
-{
-    return index < kv_reply_count(reply) ? reply->element[index] : NULL;
 }

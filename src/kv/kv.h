@@ -32,7 +32,8 @@ struct kv_settings {
     int command_timeout_ms;
     int pending_max;
     int reconnect_max_ms;
-    bool is_plain; /* holds no standings: it is not asked whether it does, and never trusted */
+    bool is_plain;   /* holds no standings: it is not asked whether it does, and never trusted */
+    bool is_replica; /* a primary's (replicas.h): the same, and what it has, it has from there */
 };
 
 typedef void kv_done_fn(void *context, const struct redisReply *reply);
@@ -46,7 +47,9 @@ bool kv_is_cluster(const struct kv *kv);
 /* Where it is connected, or will be; port 0: not known yet. Returns a number that is another one after each change of
  * it. */
 unsigned kv_place(const struct kv *kv, const char **ret_host, int *ret_port);
-bool kv_is_trusted(const struct kv *kv);               /* with every standing */
+bool kv_is_trusted(const struct kv *kv); /* with every standing */
+/* Is it that process that is trusted now, in that epoch? Not of a cluster. */
+bool kv_believes(const struct kv *kv, struct slice run_id, int64_t epoch);
 bool kv_trusts(const struct kv *kv, int64_t standing); /* a cluster's nodes are believed each for itself */
 
 /* false: not connected, or too many commands in flight; done will not be called. Arguments are copied. */

@@ -11,6 +11,7 @@
 --     ladder:{shard}:<standing>:<gen>:order    ZSET  member = sort key .. player, score = nearest double
 --     ladder:{shard}:<standing>:<gen>:entry    HASH  player -> revision .. length .. sort key [.. metadata]
 --     ladder:{shard}:<standing>:still          STRING  while it is cold: see look and settle
+--     ladder:version                           STRING  run id, version: see reach
 --
 -- Only `meta` is passed in KEYS; the rest is derived from it, because which generation is the current one is read in
 -- the same call. `n` is how many members the order must have: a set that lost one says so itself.
@@ -46,11 +47,37 @@ local function now()
     return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
+local function text_of(version) return string.format('%.0f', version) end
+
+-- How far this process has come, for those who read from its replicas (kv/replicas.h): written in the same step as each change, so
+-- a replica that has it has every change up to it. It names the process, because another one's clock says nothing about ours. Where
+-- nobody follows us, it is left as it was: too low is never wrong. A cluster's node can't write it: it is of no shard.
+local VERSION = 'ladder:version'
+local LOOK_US = 1000000           -- between two looks whether somebody follows
+local run, is_cluster             -- this process
+local is_followed, look_at = true, 0
+
+local function run_id()
+    run = run or string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+    return run
+end
+
+local function reach(version, must)
+    if is_cluster == nil then is_cluster = string.find(redis.call('INFO', 'cluster'), 'cluster_enabled:1', 1, true) ~= nil end
+    if is_cluster then return version end
+    if version >= look_at then
+        is_followed = not string.find(redis.call('INFO', 'replication'), 'connected_slaves:0', 1, true)
+        look_at = version + LOOK_US
+    end
+    if must or is_followed then redis.call('SET', VERSION, run_id() .. ' ' .. text_of(version)) end
+    return version
+end
+
 -- The version of a change: above every earlier version and `as_of`, and above `before`, which a standing that came from another
 -- node of a cluster may have from a clock ahead of ours.
 local function tick(before)
     clock = math.max(now(), clock + 1, (before or 0) + 1)
-    return clock
+    return reach(clock)
 end
 
 -- When a read is made: not below any earlier version (as `version` is), below every later one.
@@ -58,8 +85,6 @@ local function as_of(version)
     clock = math.max(now() - 1, clock, version or 0)
     return clock
 end
-
-local function text_of(version) return string.format('%.0f', version) end
 
 local function publish(meta, version, before, moves)
     local standing = tonumber(string.match(meta, ':(%d+):meta$'))
@@ -368,6 +393,9 @@ local function reached(keys)
     return { redis.call('GET', keys[1]) or '', as_of() }
 end
 
+-- ladder_mark -> the version up to which a replica is now known to have everything, though nothing changed
+local function mark() return reach(as_of(), true) end
+
 local function values_of(entry, members)
     local players = {}
     for i = 1, #members do players[i] = string.sub(members[i], head_size(members[i], 3) + 1) end
@@ -481,12 +509,6 @@ local L2_TAG = 24          -- bytes that a reader is told: lsn, nonce
 local L2_TEXT = 128        -- no tag of ours is longer
 local L2_VALUE = 2097152   -- no value
 local L2_FULL = 0.8        -- of the memory that Redis has, where it evicts nothing: the rest is for the standings
-
-local run -- this process
-local function run_id()
-    run = run or string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-    return run
-end
 
 local function tag_head(epoch) return run_id() .. ' ' .. epoch .. ' ' end
 
@@ -617,6 +639,7 @@ redis.register_function{
 }
 redis.register_function('LADDER_LIBRARY_cursor', cursor)
 redis.register_function{ function_name = 'LADDER_LIBRARY_reached', callback = reached, flags = { 'no-writes' } }
+redis.register_function('LADDER_LIBRARY_mark', mark)
 redis.register_function{ function_name = 'LADDER_LIBRARY_page', callback = read_page, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_after', callback = read_after, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_around', callback = read_around, flags = { 'no-writes' } }

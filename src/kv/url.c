@@ -5,6 +5,8 @@
 
 #include "base/text.h"
 
+enum { URL_MAX = 2048 };
+
 static bool copy(char *to, size_t to_max, struct slice from)
 {
     if (from.size >= to_max)
@@ -48,7 +50,7 @@ static const char *password_parse(const char *rest, struct kv_url *url)
     return at + 1;
 }
 
-static bool place_parse(struct slice place, int port, struct kv_seed *seed)
+bool kv_seed_parse(struct slice place, int port, struct kv_seed *seed)
 {
     const char *colon = memrchr(place.data, ':', place.size);
 
@@ -71,7 +73,7 @@ static bool tcp_parse(const char *rest, struct kv_url *url)
     size_t end = strcspn(rest, "/");
     if (rest[end] == '/' && rest[end + 1] && !number(slice_of(rest + end + 1), 0, 1 << 20, &url->database))
         return false;
-    if (!place_parse((struct slice){rest, end}, 6379, &seed))
+    if (!kv_seed_parse((struct slice){rest, end}, 6379, &seed))
         return false;
     memcpy(url->host, seed.host, sizeof(url->host));
     url->port = seed.port;
@@ -84,7 +86,7 @@ static const char *seeds_parse(const char *rest, int port, struct kv_url *url)
     for (;;) {
         size_t size = strcspn(rest, ",/");
         if (url->seed_count == KV_URL_SEEDS_MAX ||
-            !place_parse((struct slice){rest, size}, port, &url->seeds[url->seed_count]))
+            !kv_seed_parse((struct slice){rest, size}, port, &url->seeds[url->seed_count]))
             return NULL;
         url->seed_count++;
         rest += size;
@@ -105,8 +107,34 @@ static bool cluster_parse(const char *rest, struct kv_url *url)
     return true;
 }
 
+/* "[sentinel_user=…&]sentinel_password=…" */
+static bool credentials_parse(const char *rest, struct kv_url *url)
+{
+    static const char user[] = "sentinel_user=", password[] = "sentinel_password=";
+
+    if (strncmp(rest, user, strlen(user)) == 0) {
+        rest += strlen(user);
+        size_t size = strcspn(rest, "&");
+        if (size == 0 || !rest[size] ||
+            !copy(url->sentinel_user, sizeof(url->sentinel_user), (struct slice){rest, size}))
+            return false;
+        rest += size + 1;
+    }
+    return strncmp(rest, password, strlen(password)) == 0 && rest[strlen(password)] &&
+           copy(url->sentinel_password, sizeof(url->sentinel_password), slice_of(rest + strlen(password)));
+}
+
 static bool sentinel_parse(const char *rest, struct kv_url *url)
 {
+    char front[URL_MAX];
+    const char *query = strstr(rest, "?sentinel_");
+
+    if (query) {
+        if (!copy(front, sizeof(front), (struct slice){rest, (size_t)(query - rest)}) ||
+            !credentials_parse(query + 1, url))
+            return false;
+        rest = front;
+    }
     rest = password_parse(rest, url);
     rest = rest ? seeds_parse(rest, 26379, url) : NULL;
     if (!rest || *rest != '/')
@@ -115,6 +143,19 @@ static bool sentinel_parse(const char *rest, struct kv_url *url)
     if (size == 0 || !copy(url->primary, sizeof(url->primary), (struct slice){rest, size}))
         return false;
     return !rest[size] || number(slice_of(rest + size + 1), 0, 1 << 20, &url->database);
+}
+
+int kv_url_sentinel_auth(const struct kv_url *url, const char *ret_words[static KV_URL_AUTH_MAX])
+{
+    int count = 0;
+
+    if (!url->sentinel_password[0])
+        return 0;
+    ret_words[count++] = "AUTH";
+    if (url->sentinel_user[0])
+        ret_words[count++] = url->sentinel_user;
+    ret_words[count++] = url->sentinel_password;
+    return count;
 }
 
 #define CLUSTER_SCHEME "redis-cluster://"
@@ -146,9 +187,8 @@ bool kv_url_parse(const char *text, struct kv_url *ret_url, struct error *error)
         ret_url->kind = KV_URL_SENTINEL;
         is_ok = sentinel_parse(text + strlen(SENTINEL_SCHEME), ret_url);
     }
-    return is_ok ||
-           error_set_field(
-               error, ERROR_CONFIG, "redis.url",
-               "not redis://[:password@]host:port[/db], unix:///path[?db=n], "
-               "redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]");
+    return is_ok || error_set_field(error, ERROR_CONFIG, "redis.url",
+                                    "not redis://[:password@]host:port[/db], unix:///path[?db=n], "
+                                    "redis-cluster://[:password@]host:port,... or "
+                                    "redis-sentinel://[:password@]host:port,.../name[/db]");
 }

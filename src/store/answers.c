@@ -52,6 +52,8 @@ struct answers {
     struct kv_stream *stream;
     struct flight *flights;
     void (*value_free)(void *value);
+    int64_t heard; /* the newest change that the stream brought, in any era of it */
+    uint64_t era;  /* another one each time that changes may have been missed */
 };
 
 static _Atomic int64_t process_seen;
@@ -65,6 +67,12 @@ void changes_seen(int64_t version)
 }
 
 /* ---- hearing ---- */
+
+static void forget(struct answers *answers)
+{
+    answers->era++;
+    l1_forget(answers->l1);
+}
 
 static int64_t get(const char *at, int size)
 {
@@ -85,7 +93,7 @@ static void on_message(void *context, struct slice payload)
         return;
     if (payload.size < MESSAGE_HEAD || (payload.size - MESSAGE_HEAD) % MESSAGE_ROW != 0 ||
         (count = (payload.size - MESSAGE_HEAD) / MESSAGE_ROW) > MESSAGE_ROWS_MAX) {
-        l1_forget(answers->l1); /* the tail's, or of a version that we can't read: nothing is sure */
+        forget(answers); /* the tail's, or of a version that we can't read: nothing is sure */
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -93,17 +101,19 @@ static void on_message(void *context, struct slice payload)
         int64_t high = get(row + 4, 4);
         moves[i] = (struct move){get(row, 4), high == UINT32_MAX ? MOVES_END : high};
         if (moves[i].low > moves[i].high) {
-            l1_forget(answers->l1);
+            forget(answers);
             return;
         }
     }
     l1_hear(answers->l1, get(payload.data, 8), get(payload.data + 8, 8), get(payload.data + 16, 8), moves, count);
+    if (l1_heard(answers->l1) > answers->heard)
+        answers->heard = l1_heard(answers->l1);
 }
 
 static void on_lost(void *context)
 {
     if (!fault_is("lost"))
-        l1_forget(((struct answers *)context)->l1);
+        forget(context);
 }
 
 /* What this process has seen, Redis had done before the beat was sent. Without this, a quiet stream would never be
@@ -127,6 +137,7 @@ void answers_open(struct store *store, size_t bytes_max, int heartbeat_ms, void 
 
     ASSERT(answers != NULL && !store->answers);
     answers->value_free = value_free;
+    answers->era = 1;
     store->answers = answers;
     if (bytes_max == 0 || kv_is_cluster(store->kv)) /* docs/decisions/0055: versions of two nodes are of two clocks */
         return;
@@ -138,7 +149,7 @@ void answers_open(struct store *store, size_t bytes_max, int heartbeat_ms, void 
 void answers_forget(struct store *store)
 {
     if (store->answers && store->answers->l1 && !fault_is("epoch"))
-        l1_forget(store->answers->l1);
+        forget(store->answers);
 }
 
 void answers_stop(struct store *store)
@@ -162,6 +173,17 @@ void answers_free(struct store *store)
 bool answers_are_trusted(const struct store *store)
 {
     return store->answers->l1 && kv_stream_is_current(store->answers->stream) && kv_is_trusted(store->kv);
+}
+
+bool answers_heard(const struct store *store, int64_t *ret_version, uint64_t *ret_era)
+{
+    const struct answers *answers = store->answers;
+
+    if (!answers || !answers->l1 || !answers->stream || !kv_stream_is_current(answers->stream))
+        return false;
+    *ret_version = answers->heard > process_seen ? answers->heard : process_seen;
+    *ret_era = answers->era;
+    return true;
 }
 
 const struct l1_counters *answers_counters(const struct store *store)

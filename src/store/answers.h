@@ -55,5 +55,10 @@ const struct l1_counters *answers_counters(const struct store *store);
 void answers_each(const struct store *store, l1_each_fn *visit, void *context);
 void answers_forget(struct store *store); /* all of them; fetches go on */
 bool answers_are_trusted(const struct store *store);
+/*
+ * The newest change that this loop heard of, or that this process acknowledged or showed. *ret_era: while it is the
+ * same, nothing was missed since it began. false: the stream of changes is not current, or there is none.
+ */
+bool answers_heard(const struct store *store, int64_t *ret_version, uint64_t *ret_era);
 
 #endif

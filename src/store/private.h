@@ -15,6 +15,7 @@ struct submitter;
 struct answers;
 struct generation;
 struct l2;
+struct replicas;
 
 struct store {
     struct ev_loop *loop;
@@ -29,6 +30,7 @@ struct store {
     struct answers *answers;        /* NULL until answers_open */
     struct generation *generations; /* by standing (standing_page.c) */
     struct l2 *l2;                  /* NULL: off */
+    struct replicas *replicas;      /* of Redis (standing_replica.c); NULL: none is read from */
 };
 
 /* keys.c, boards.c, unsure.c, submit.c */
@@ -36,7 +38,9 @@ void keys_free(struct store *store);
 void boards_free(struct store *store);
 void periods_free(struct store *store);
 void generations_free(struct store *store);
-void boards_join(struct store *store); /* to be told what other loops changed */
+void replicas_open(struct store *store);
+void replicas_close(struct store *store); /* before the Redis connection */
+void boards_join(struct store *store);    /* to be told what other loops changed */
 void boards_leave(struct store *store);
 void submitter_new(struct store *store);
 void submitter_free(struct store *store);

@@ -240,30 +240,37 @@ static void redis_failed(struct standing_read *read, bool was_answered)
     standing_sql_send(read);
 }
 
-static void on_redis(void *context, const struct redisReply *reply)
+/* false: it is no answer. as_of: up to where it has all changes; 0: as it says. */
+static bool script_answer(struct standing_read *read, const struct redisReply *reply, int64_t as_of)
 {
-    struct standing_read *read = context;
     struct standing_answer *answer = &read->answer;
     const struct redisReply *status = kv_reply_item(reply, 0);
     bool is_ok = kv_reply_is_text(status, "OK");
 
     standing_head_read(read, reply);
+    if (as_of)
+        answer->as_of = as_of;
     if (kv_reply_is_text(status, "ABSENT")) {
         answer->is_absent = true;
         standing_fail(read, ERROR_PLAYER_NOT_FOUND, "the player has no entry in this standing");
+        return true;
+    }
+    if (is_ok && read->query.kind == STANDING_SEEK)
+        answer->before = kv_reply_int(kv_reply_item(reply, 4));
+    else if (is_ok)
+        is_ok = read->query.kind == STANDING_PLAYERS ? players_rows(read, reply) : page_rows(read, reply);
+    if (is_ok)
+        standing_finish(read);
+    return is_ok;
+}
+
+static void on_redis(void *context, const struct redisReply *reply)
+{
+    struct standing_read *read = context;
+    const struct redisReply *status = kv_reply_item(reply, 0);
+
+    if (script_answer(read, reply, 0))
         return;
-    }
-    if (is_ok) {
-        if (read->query.kind == STANDING_SEEK) {
-            answer->before = kv_reply_int(kv_reply_item(reply, 4));
-        } else {
-            is_ok = read->query.kind == STANDING_PLAYERS ? players_rows(read, reply) : page_rows(read, reply);
-        }
-        if (is_ok) {
-            standing_finish(read);
-            return;
-        }
-    }
     if (read->query.tells_cold && kv_reply_is_text(status, "COLD")) {
         standing_want(read->store, read->query.period.id);
         read->answer = (struct standing_answer){.total = -1, .is_cold = true};
@@ -271,6 +278,16 @@ static void on_redis(void *context, const struct redisReply *reply)
         return;
     }
     redis_failed(read, reply != NULL);
+}
+
+static void on_replica(void *context, const struct redisReply *replies, int64_t as_of)
+{
+    struct standing_read *read = context;
+
+    if (replies && script_answer(read, kv_reply_item(replies, 0), as_of))
+        return;
+    read->answer = (struct standing_answer){.total = -1};
+    standing_script_send(read);
 }
 
 static bool script_send(struct standing_read *read)
@@ -356,7 +373,9 @@ static bool script_send(struct standing_read *read)
     case STANDING_STATISTICS:
         return false; /* PostgreSQL's: see redis_may_answer */
     }
-    return kv_call(read->store->kv, count, arguments, on_redis, read);
+    const struct kv_command command = {arguments, count};
+    return standing_replica_send(read, 1, &command, on_replica) ||
+           kv_call(read->store->kv, count, arguments, on_redis, read);
 }
 
 void standing_script_send(struct standing_read *read)

@@ -83,23 +83,31 @@ static bool head_read(struct standing_read *read, const struct redisReply *meta,
     return true;
 }
 
-/* [page, [epoch, generation, version, number of members], number of members as it is] */
-static void on_page(void *context, const struct redisReply *reply)
+/* [page, [epoch, generation, version, number of members], number of members as it is]. as_of: up to where it has all
+ * changes of all standings; 0: not known. */
+static void on_replica_page(void *context, const struct redisReply *reply, int64_t as_of)
 {
     struct standing_read *read = context;
     struct generation *generation = generation_find(read->store, read->query.period.id);
 
     if (generation && head_read(read, kv_reply_item(reply, 1), kv_reply_item(reply, 2))) {
         read->answer.first = read->answer.group = read->query.offset;
+        if (as_of)
+            read->answer.as_of = as_of;
         if (standing_members_read(read, kv_reply_item(reply, 0), NULL)) {
             standing_finish(read);
             return;
         }
     }
-    if (generation && strcmp(generation->name, read->generation) == 0)
+    if (reply && generation && strcmp(generation->name, read->generation) == 0)
         generation_drop(read->store, generation);
     read->answer = (struct standing_answer){.total = -1};
     standing_script_send(read);
+}
+
+static void on_page(void *context, const struct redisReply *reply)
+{
+    on_replica_page(context, reply, 0);
 }
 
 /* Returns the text, which stands in `out`. */
@@ -127,5 +135,6 @@ bool standing_page_send(struct standing_read *read)
     const struct slice members[] = {SLICE("ZCARD"), order};
     const struct kv_command commands[] = {
         {page, ARRAY_SIZE(page)}, {meta, ARRAY_SIZE(meta)}, {members, ARRAY_SIZE(members)}};
-    return kv_call_all(read->store->kv, ARRAY_SIZE(commands), commands, on_page, read);
+    return standing_replica_send(read, ARRAY_SIZE(commands), commands, on_replica_page) ||
+           kv_call_all(read->store->kv, ARRAY_SIZE(commands), commands, on_page, read);
 }

@@ -15,6 +15,7 @@ struct standing_read {
     standing_done_fn *done;
     void *context;
     char generation[KV_GEN_MAX + 1]; /* standing_page.c: whose members were asked for */
+    bool is_past_replicas;           /* standing_replica.c: this one is the primary's to answer */
     /* PostgreSQL: */
     struct db_call call;
     char texts[DB_PARAMETERS_MAX][32];
@@ -35,6 +36,11 @@ void standing_head_read(struct standing_read *read, const struct redisReply *rep
 bool standing_members_read(struct standing_read *read, const struct redisReply *members,
                            const struct redisReply *values);
 void standing_script_send(struct standing_read *read); /* by the script of its kind after all; or PostgreSQL */
+
+/* standing_replica.c: to a replica, if its answer may be as good as the primary's. false: nothing was sent. Once for each
+ * read. replies NULL: its answer does not count; otherwise as_of is up to where it has all changes. */
+bool standing_replica_send(struct standing_read *read, size_t count, const struct kv_command *commands,
+                           kv_replica_done_fn *done);
 
 /* standing_page.c: a page by its place, without the script's detour. false: not for this question, or nothing was
  * sent. */

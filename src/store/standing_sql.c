@@ -143,7 +143,7 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
     if (outcome->is_behind)
         read->query.freshness.lsn =
             read->query.freshness.shown_lsn; /* what this answer has, for those who would share it */
-    answer->source = source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
+    answer->source = outcome->is_behind ? SOURCE_BEHIND : source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
     if (read->query.kind == STANDING_SEEK) {
         answer->before = db_int64(rows, 0, 0);
         answer->total = db_int64(rows, 0, 1);

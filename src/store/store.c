@@ -14,7 +14,7 @@
 
 const char *source_name(enum source source)
 {
-    static const char *const names[] = {"none", "redis", "replica", "primary", "l2"};
+    static const char *const names[] = {"none", "redis", "replica", "primary", "l2", "replica"};
 
     return names[source];
 }
@@ -43,6 +43,7 @@ struct store *store_new(struct ev_loop *loop, const struct store_settings *setti
     db.writer_ready = on_writer_ready;
     db.writer_context = store;
     store->kv = kv_new(loop, &settings->kv);
+    replicas_open(store);
     store->db = db_new(loop, &db);
     return store;
 }
@@ -56,6 +57,7 @@ void store_free(struct store **pstore)
     boards_leave(store);
     answers_stop(store);
     l2_close(store);
+    replicas_close(store);
     kv_free(&store->kv);
     db_free(&store->db);
     submitter_free(store);
@@ -64,6 +66,7 @@ void store_free(struct store **pstore)
     boards_free(store);
     periods_free(store);
     generations_free(store);
+    free(store->replicas);
     free(store);
     *pstore = NULL;
 }

@@ -17,6 +17,7 @@
 #include "board/token.h"
 #include "db/db.h"
 #include "kv/kv.h"
+#include "kv/replicas.h"
 
 struct ev_loop;
 struct store;
@@ -24,13 +25,15 @@ struct store;
 struct store_settings {
     const struct db_settings *db; /* borrowed until store_new returns */
     struct kv_settings kv;
+    struct kv_replicas_settings replicas;
     int queue_max;
     int batch_max;
     int board_ttl_ms;
     int key_ttl_ms;
 };
 
-enum source { SOURCE_NONE, SOURCE_REDIS, SOURCE_REPLICA, SOURCE_PRIMARY, SOURCE_L2 };
+/* Who has answered. SOURCE_BEHIND: a replica that lacks what a lost primary had. */
+enum source { SOURCE_NONE, SOURCE_REDIS, SOURCE_REPLICA, SOURCE_PRIMARY, SOURCE_L2, SOURCE_BEHIND };
 const char *source_name(enum source source);
 
 struct store *store_new(struct ev_loop *loop, const struct store_settings *settings);

@@ -97,6 +97,10 @@ class Endpoint:
         return f"{self.name}#{self.incarnation}"
 
 
+def via(fields):
+    return f"({fields.get('Cache-Status')}; {fields.get('Server-Timing')})"
+
+
 class Load:
     """Writers and readers on every endpoint until stop(). The single endpoint has boards of its own, asked of by nobody else."""
 
@@ -181,17 +185,17 @@ class Load:
         return operation, fields["Ladder-Token"]
 
     def read_player(self, wire, endpoint, board, player, history, shown=None, token=None):
-        status, _, value, invoked, answered, process = self.ask(wire, endpoint, "GET", f"/boards/{board}/players/{player}",
+        status, fields, value, invoked, answered, process = self.ask(wire, endpoint, "GET", f"/boards/{board}/players/{player}",
                                                                 headers={"Ladder-Token": token} if token else None)
         if status in (200, 404) and value:
             self.ledger.reads += 1
             if status == 404 and value.get("type", "").rsplit("/", 1)[-1] == "board-not-found":
                 self.ledger.blame("a board that is there was not found", board, value)
-            history.append(Operation("r", player, value["score"] if status == 200 else 0, invoked, answered, process, shown))
+            history.append(Operation("r", player, value["score"] if status == 200 else 0, invoked, answered, process, shown, via(fields)))
 
     def read_page(self, wire, endpoint, board, players, history, shown=None, token=None):
         """A page that has room for every player: a read of each."""
-        status, _, value, invoked, answered, process = self.ask(wire, endpoint, "GET", f"/boards/{board}/top?limit=500",
+        status, fields, value, invoked, answered, process = self.ask(wire, endpoint, "GET", f"/boards/{board}/top?limit=500",
                                                                 headers={"Ladder-Token": token} if token else None)
         if status == 404:
             self.ledger.blame("a board that is there was not found", board, value)
@@ -205,7 +209,7 @@ class Load:
         if len(names) != len(entries) or scores != sorted(scores, reverse=True) or [e["rank"] for e in entries] != list(range(1, len(entries) + 1)):
             self.ledger.blame("a page out of order", board, [(e["rank"], e["player"], e["score"]) for e in entries])
         for player in players:
-            history.append(Operation("r", player, found.pop(player, 0), invoked, answered, process, shown))
+            history.append(Operation("r", player, found.pop(player, 0), invoked, answered, process, shown, via(fields)))
         if found:
             self.ledger.blame("players that nobody sent", board, found)
 

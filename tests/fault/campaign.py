@@ -11,7 +11,7 @@ import requests
 
 import compare
 from fault.acknowledged import Load, Wire, lost_and_phantom, standings_wrong
-from fault.histories import linearizable, sessions
+from fault.histories import around, linearizable, sessions
 
 HEAL_LIMIT_S = 30
 GAME_CYCLES = 10      # then a new game: the check reads all of one
@@ -108,8 +108,8 @@ class Campaign:
         for name in field.ports:
             entries = {board: {p: s for p, s in its.items() if p.startswith(load.prefix)} for board, its in field.entries(name).items()}
             found.wrong += [f"{name}: {x}" for x in standings_wrong(ledger, events, entries)]
-        found.wrong += [f"not linearizable: {read}: {why}" for read, why in linearizable(ledger.single)]
-        found.wrong += [f"promise broken: {read}: {why}" for read, why in sessions(ledger.history)]
+        found.wrong += [f"not linearizable: {read}: {why}: {around(ledger.single, read)}" for read, why in linearizable(ledger.single)]
+        found.wrong += [f"promise broken: {read}: {why}: {around(ledger.history, read)}" for read, why in sessions(ledger.history)]
         found.wrong += ledger.wrong
 
     @contextlib.contextmanager

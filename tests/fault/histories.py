@@ -10,17 +10,22 @@ NEVER = float("inf")
 
 class Operation:
     """A write of a best score, or a read of it. value: 0 where a read found nothing."""
-    __slots__ = ("kind", "register", "value", "invoked", "answered", "server", "shown", "is_repeat")
+    __slots__ = ("kind", "register", "value", "invoked", "answered", "server", "shown", "via")
 
-    def __init__(self, kind, register, value, invoked, answered, server=None, shown=None):
+    def __init__(self, kind, register, value, invoked, answered, server=None, shown=None, via=""):
         self.kind, self.register, self.value = kind, register, value  # kind: w acknowledged, W unknown (it may come at any time), r
         self.invoked, self.answered = invoked, answered if kind != "W" else NEVER
         self.server = server    # which process answered
         self.shown = shown      # the write whose token a read showed
+        self.via = via          # what the answer said of how it came about
+
+    @property
+    def is_behind(self):
+        return 'desc="behind"' in self.via
 
     def __repr__(self):
         shown = f" shows {self.shown.value}" if self.shown else ""
-        return f"{self.kind}({self.register}={self.value}) {self.invoked:.4f}..{self.answered:.4f} at {self.server}{shown}"
+        return f"{self.kind}({self.register}={self.value}) {self.invoked:.4f}..{self.answered:.4f} at {self.server}{shown} {self.via}"
 
 
 class Highest:
@@ -37,6 +42,12 @@ class Highest:
     def before(self, moment):
         i = bisect.bisect_left(self.times, moment)
         return self.values[i - 1] if i else 0
+
+
+def around(history, read, seconds=1.0):
+    """What else happened to its register then, as evidence."""
+    near = [o for o in history if o.register == read.register and o.invoked < read.answered + 0.1 and (o.answered > read.invoked - seconds or o.kind == "W")]
+    return "; ".join(map(repr, sorted(near, key=lambda o: o.invoked)[-25:]))
 
 
 def by_register(history):
@@ -84,7 +95,8 @@ def sessions(history):
     """
     What breaks the promise of the service to who reads: it sees every write that the same process had acknowledged before; and,
     showing a token, on any server, the write that the token is of, with what the process that took it had acknowledged before that,
-    and what anybody had of the same register.
+    and what anybody had of the same register. Only what says that it is behind, of a replica while there is no primary, may lack
+    what the process knew; never what the token covers.
     """
     bad = phantoms(history)
     for operations in by_register(history):
@@ -94,7 +106,7 @@ def sessions(history):
         for read in operations:
             if read.kind != "r":
                 continue
-            floor = here[read.server].before(read.invoked) if read.server in here else 0
+            floor = here[read.server].before(read.invoked) if read.server in here and not read.is_behind else 0
             if read.shown:
                 floor = max(floor, here[read.shown.server].before(read.shown.invoked) if read.shown.server in here else 0)
                 if read.shown.register == read.register:

@@ -14,7 +14,7 @@ STATUS = re.compile(r'ladder; (hit(; ttl=-1|; detail=l2)?|fwd=(miss; (stored|col
 NAMES = {"ladder; hit": "hit", "ladder; hit; ttl=-1": "stale", "ladder; hit; detail=l2": "hit", "ladder; fwd=miss; stored": "miss",
          "ladder; fwd=miss; collapsed": "miss", "ladder; fwd=stale; stored; detail=interval": "miss", "ladder; fwd=bypass": "bypass"}
 # Server-Timing: metrics with parameters (https://www.w3.org/TR/server-timing/).
-TIMING = re.compile(r'(((memory|redis|replica|primary|l2), )?total;dur=\d+\.\d\d|memory)(, made;desc="[0-9T:.-]+Z")?')
+TIMING = re.compile(r'(((memory|redis|replica(;desc="behind")?|primary|l2), )?total;dur=\d+\.\d\d|memory)(, made;desc="[0-9T:.-]+Z")?')
 
 
 def told(answer):

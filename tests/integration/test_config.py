@@ -217,14 +217,17 @@ def test_levels(write):
 @pytest.mark.parametrize("section, name, good, bad, reason", [
     ("server", "listen", ["127.0.0.1", "::1", "0.0.0.0"], ["localhost", "1.2.3", ""], "is not a numeric address (allowed: IPv4 or IPv6)"),
     ("database", "url", ["postgresql:///x", "host=h dbname=d", ""], ["mysql://h/x", "h", "postgresql://[h/x", "host=h nonsense=1"], "(allowed: postgresql://... or key=value words)"),
-    ("redis", "url", ["redis://h", "redis-cluster://h", "redis-cluster://:pw@h:1,k:2", "redis-sentinel://h,k:3/name", "redis-sentinel://h/name/2"],
-     ["http://h", "", "redis-cluster://", "redis-cluster://h,", "redis-cluster://h/1", "redis-sentinel://h", "redis-sentinel://h/", "redis-sentinel://h/n/x"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
+    ("redis", "url", ["redis://h", "redis-cluster://h", "redis-cluster://:pw@h:1,k:2", "redis-sentinel://h,k:3/name", "redis-sentinel://h/name/2",
+                      "redis-sentinel://:pw@h/name?sentinel_password=p@w&?", "redis-sentinel://h/name/1?sentinel_user=u&sentinel_password=pw"],
+     ["http://h", "", "redis-cluster://", "redis-cluster://h,", "redis-cluster://h/1", "redis-sentinel://h", "redis-sentinel://h/", "redis-sentinel://h/n/x", "redis-sentinel://h/n?sentinel_password=", "redis-sentinel://h/n?sentinel_user=u",
+      "redis-sentinel://h/n?sentinel_user=&sentinel_password=w"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
     ("cache", "l2_url", ["redis://h", ""], ["http://h"], "not redis://[:password@]host:port[/db], unix:///path[?db=n], redis-cluster://[:password@]host:port,... or redis-sentinel://[:password@]host:port,.../name[/db]"),
+    ("redis", "replicas", ["h", "10.0.0.1:6380"], ["h:x", ":1", "h:0"], "is not where a replica is (allowed: host[:port], or sentinels)"),
     ("edge", "servers", ["varnish+http://h:1"], ["ftp://h"], "is no URL of an edge: [varnish+]http[s]://host[:port][/path]"),
     ("log", "level", ["warn"], ["loud", ""], "is not a level (allowed: debug, info, warn, error)")])
 def test_texts_are_checked_where_they_stand(write, section, name, good, bad, reason):
     """Of every setting that is not free text: the file, the line, the name, and what is allowed; likewise the variable."""
-    form = '["{}"]' if name == "servers" else '"{}"'
+    form = '["{}"]' if name in ("servers", "replicas") else '"{}"'
     variable = f"LADDER_{section}_{name}".upper()
     for value in good:
         assert check(write(f"\n{section}:\n  {name}: {form.format(value)}\n"), 0) == "ok\n"
@@ -239,6 +242,14 @@ def test_texts_are_checked_where_they_stand(write, section, name, good, bad, rea
         assert done.returncode == 1 and f"{section}.{name}: " in done.stderr
 
 
+def test_replicas_of_redis_fit_its_url(write):
+    sentinels = 'url: "redis-sentinel://h/name"'
+    assert check(write(f"redis:\n  {sentinels}\n  replicas: [sentinels]\n"), 0) == check(write(f"redis:\n  {sentinels}\n  replicas: [h, i]\n"), 0) == "ok\n"
+    for url, replicas in (("redis://h", "sentinels"), ("redis-sentinel://h/name", "sentinels, h")):
+        assert "redis.replicas: sentinels stands alone" in check(write(f'redis:\n  url: "{url}"\n  replicas: [{replicas}]\n'))
+    assert "redis.replicas: not with a Redis Cluster" in check(write('redis:\n  url: "redis-cluster://h"\n  replicas: [h]\n'))
+
+
 def test_passwords_are_not_shown(write):
     for url, shown in (("postgresql://u:hidden@h/db", "postgresql://u:***@h/db"), ("postgresql://u@h/db?password=hidden&x=y", None),
                        ("postgresql://u:hidden@h,i:2/db", "postgresql://u:***@h,i:2/db"), ("host=h password=hidden user=u", "host=h password=*** user=u"),
@@ -248,6 +259,14 @@ def test_passwords_are_not_shown(write):
         assert "hidden" not in done.stdout, done.stdout
         assert shown is None or f"database.url = {shown}  #" in done.stdout
         assert done.returncode or "redis.url = redis://:***@h:1/0  #" in done.stdout
+
+
+@pytest.mark.parametrize("url, shown", [
+    ("redis-sentinel://:hidden@h/n?sentinel_password=hidden&hid", "redis-sentinel://:***@h/n?sentinel_password=***"),
+    ("redis-sentinel://h/n?sentinel_user=u&sentinel_password=hid den", "redis-sentinel://h/n?sentinel_user=u&sentinel_password=***")])
+def test_nor_those_of_sentinels(write, url, shown):
+    done = ladder("config", "show", "--config", write(""), LADDER_REDIS_URL=url)
+    assert "hid" not in done.stdout and f"redis.url = {shown}  #" in done.stdout, done.stdout + done.stderr
 
 
 def test_usage():

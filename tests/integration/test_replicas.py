@@ -258,6 +258,41 @@ def test_servers_that_hang_or_die_are_not_noticed(trio, serve, game, key):
         link.close()
 
 
+def test_what_a_lost_primary_had(trio, serve, game, key):
+    """A write that reached no replica before the primary was lost: who shows its token is told to wait; others get what there is,
+    and are told so."""
+    server = serve(database_read_queue_timeout_ms=500)
+    client = Client(server, game, key)
+    client.put_board("behind")
+    first = client.submit("behind", "ann", 1)["token"]
+    trio.caught_up()
+    for port in (trio.replica_port, trio.second_port):
+        trio.sql("select pg_wal_replay_pause()", url=trio.url(port))
+    try:
+        second = client.submit("behind", "ann", 2)["token"]
+        seen = client.get("/boards/behind/players/ann")
+        assert seen.json()["score"] == 2 and "behind" not in seen.headers["Server-Timing"]
+        trio.primary.kill()
+
+        def ask(token=None, path="/boards/behind/players/ann"):
+            return client.request("GET", path, headers={"Ladder-Token": token} if token else None)
+        for token in None, first:
+            answer = wait_until(lambda: (a := ask(token)).status_code == 200 and a, 20, "a replica answers")
+            assert answer.json()["score"] == 1 and answer.headers["Server-Timing"].startswith('replica;desc="behind", total'), answer.headers
+        for path in "/boards/behind/players/ann", "/boards/behind/players/ann/history":
+            answer = ask(second, path)
+            assert answer.status_code == 503 and answer.headers["Retry-After"], answer.text
+        text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=10).text
+        assert sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("ladder_reads_behind_total")) >= 2
+    finally:
+        for port in (trio.replica_port, trio.second_port):
+            trio.sql("select pg_wal_replay_resume()", url=trio.url(port))
+        if not trio.primary.is_alive():
+            trio.primary = trio.postgres_start("primary", trio.primary_port)
+    wait_until(lambda: ask(second).status_code == 200, 20, "the primary is back")
+    assert ask(second).json()["score"] == 2 and "behind" not in ask().headers["Server-Timing"]
+
+
 def test_a_replica_comes_and_goes_while_it_is_used(trio, serve, game, key, tmp_path):
     server = serve()
     filled(trio, server, game, key, "moves")

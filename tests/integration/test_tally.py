@@ -142,7 +142,7 @@ def refreshes(stack, view):
 def test_each_is_filled_and_shows_the_board(stack, client, board):
     client.submit_many([{"board": "b", "player": f"v{n}", "score": n} for n in range(2000)])
     fold(stack)
-    text = stack.cli("refresh", "--all")
+    text = stack.refresh("--all")
     assert text.startswith("refresh: ") and text.count("\n") == 1, text
     assert stack.sql("select c.relname::text from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relkind = 'm' and c.relispopulated "
                      "order by 1") == [(view,) for view in VIEWS]
@@ -199,11 +199,11 @@ def test_players_of_several_boards_and_games(stack, client, board):
 def test_nothing_new_refreshes_nothing(stack, client, board):
     client.submit("b", "ann", 1)
     fold(stack)
-    stack.cli("refresh", "--all")
-    assert stack.cli("refresh", "--all") == "refresh: 0 refreshed, 6 unchanged, 0 recent, 0 being refreshed by another runner\n"
+    stack.refresh("--all")
+    assert stack.refresh("--all") == "refresh: 0 refreshed, 6 unchanged, 0 recent, 0 being refreshed by another runner\n"
     client.submit("b", "ann", 2)
     assert "0 refreshed, 0 unchanged, 1 recent" in stack.cli("refresh", "daily_activity", "--if-older-than", "1h")
-    assert "1 refreshed (daily_activity " in stack.cli("refresh", "daily_activity")
+    assert "1 refreshed (daily_activity " in stack.refresh("daily_activity")
     assert "there is no view nothing" in stack.cli("refresh", "nothing", status=2)
     assert "usage" in stack.cli("refresh", "--all", "--if-older-than", "soon", status=2)
 
@@ -279,7 +279,7 @@ def test_a_refresher_that_dies_is_followed_by_the_next(stack, client, board):
 
 def test_a_refresh_does_not_hold_up_a_stop(stack, client, board):
     """What runs for long is cancelled and undone; the ledger says so, and the next worker does it again."""
-    stack.cli("refresh", "--all")
+    stack.refresh("--all")
     client.submit("b", "late", 1)
     fold(stack)
     for other in modelrun.workers(stack):
@@ -302,13 +302,13 @@ def test_a_refresh_does_not_hold_up_a_stop(stack, client, board):
             worker.kill()
         stack.sql("update ladder.refresh_state set interval_ms = %s where view = 'player_total'", usual)
         stack.worker()
-    stack.cli("refresh", "--all")
+    stack.refresh("--all")
     assert stack.sql("select error from ladder.refresh_run order by id desc limit 1") == [(None,)]
 
 
 def test_readers_do_not_wait_on_the_replica_either(stack, client, board):
     client.submit("b", "ann", 4)
-    stack.cli("refresh", "player_total")
+    stack.refresh("player_total")
     stack.replica_caught_up()
     replica = psycopg2.connect(stack.replica_url)
     replica.set_session(isolation_level="REPEATABLE READ", readonly=True)
@@ -316,7 +316,7 @@ def test_readers_do_not_wait_on_the_replica_either(stack, client, board):
         cursor.execute("select count(*) from ladder.player_total")
         count = cursor.fetchone()
         client.submit("b", "bob", 4)
-        assert "1 refreshed" in stack.cli("refresh", "player_total"), "what was there before it is added up first"
+        assert "1 refreshed" in stack.refresh("player_total"), "what was there before it is added up first"
         stack.replica_caught_up()
         assert stack.replica_sql("set statement_timeout = '5s'; select count(*) from ladder.player_total") == [(count[0] + 1,)]
         cursor.execute("select count(*) from ladder.player_total")

@@ -78,7 +78,10 @@ static void test_urls(void **context)
                                       "redis-cluster://h/1",
                                       "redis-sentinel://h",
                                       "redis-sentinel://h/",
-                                      "redis-sentinel://h/name/x"};
+                                      "redis-sentinel://h/name/x",
+                                      "redis-sentinel://h/name?sentinel_password=",
+                                      "redis-sentinel://h/name?sentinel_user=u",
+                                      "redis-sentinel://h/name?sentinel_user=&sentinel_password=p"};
 
     (void)context;
     assert_true(kv_url_parse("redis://10.0.0.1:7000/3", &url, &error) && strcmp(url.host, "10.0.0.1") == 0 &&
@@ -94,6 +97,13 @@ static void test_urls(void **context)
                 url.database == 3);
     assert_true(strcmp(url.primary, "name") == 0 && url.seeds[0].port == 26379 && url.seeds[1].port == 1 &&
                 url.port == 0);
+    assert_true(kv_url_parse("redis-sentinel://:re@dis@h/name/3?sentinel_user=u&sentinel_password=p@&?", &url, &error));
+    assert_string_equal(url.password, "re@dis");
+    assert_int_equal(url.database, 3);
+    assert_string_equal(url.sentinel_user, "u");
+    assert_string_equal(url.sentinel_password, "p@&?");
+    assert_true(kv_url_parse("redis-sentinel://h/name?sentinel_password=p", &url, &error) && !url.password[0] &&
+                !url.sentinel_user[0] && strcmp(url.sentinel_password, "p") == 0);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         if (kv_url_parse(bad[i], &url, &error))
             fail_msg("accepted: %s", bad[i]);

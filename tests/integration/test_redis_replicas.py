@@ -1,0 +1,284 @@
+"""Rank reads from replicas of Redis: seen there, and as good as the primary's, whatever the replicas do."""
+import itertools
+import signal
+import threading
+import time
+
+import pytest
+import redis
+import requests
+
+import modelrun
+from fault.proxy import Proxy
+from harness import Client, free_port, wait_until
+
+PLAYERS = 60
+
+
+class Replica:
+    """Of the stack's Redis, by a link that can go wrong."""
+
+    def __init__(self, stack):
+        self.stack, self.port = stack, free_port()
+        self.link = Proxy(stack.redis_port)
+        directory = stack.directory / f"redis-replica-{self.port}"
+        directory.mkdir()
+        self.process = stack.spawn(["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir", str(directory),
+                                    "--repl-diskless-sync-delay", "0", "--repl-timeout", "2", "--repl-ping-replica-period", "1"],
+                                   f"redis-replica-{self.port}")
+        self.redis = redis.Redis(port=self.port, socket_timeout=10)
+        wait_until(self.is_up, 10, "the replica")
+        self.follow()
+
+    def is_up(self):
+        try:
+            return self.redis.ping()
+        except redis.exceptions.RedisError:
+            return False
+
+    def follow(self):
+        self.link.heal()
+        self.redis.replicaof("127.0.0.1", self.link.port)
+        wait_until(lambda: self.redis.info("replication").get("master_link_status") == "up", 20, "the replica follows")
+
+    def close(self):
+        self.process.send(signal.SIGCONT)
+        self.process.kill()
+        self.link.close()
+
+
+@pytest.fixture(scope="module")
+def replicas(stack):
+    stack.redis.config_set("repl-diskless-sync-delay", 0)
+    both = [Replica(stack), Replica(stack)]
+    yield both
+    for replica in both:
+        replica.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worker(stack):
+    return stack.worker()
+
+
+@pytest.fixture
+def serve(stack, replicas):
+    """A server that reads from these replicas, and uses them now, unless it is not to be waited for; its client."""
+    started = []
+
+    def serve(*which, waits=True, **settings):
+        server = stack.serve(redis_replicas=",".join(f"127.0.0.1:{r.port}" for r in which), server_loops=1, **settings)
+        started.append(server)
+        stack.trusted(server)
+        if waits:
+            wait_until(lambda: all(used(server, r) for r in which), 10, "the replicas are used")
+        return server
+    yield serve
+    for server in started:
+        server.stop()
+        server.check_clean()
+    for replica in replicas:
+        replica.follow()
+
+
+def board(stack, server):
+    """Players p0 to p59, the first with the most."""
+    client = Client(server, game := stack.new_game(), stack.key(game))
+    client.put_board("b")
+    client.submit_many([dict(board="b", player=f"p{i}", score=1000 - i) for i in range(PLAYERS)])
+    return client
+
+
+def known(server):
+    """What the server says of its replicas, by port."""
+    answer = requests.get(f"http://127.0.0.1:{server.port}/monitoring/performance", timeout=10).json()["redis"]
+    return {int(r["name"].rsplit(":")[1]): r for r in answer["replicas"]}
+
+
+def used(server, replica):
+    return known(server).get(replica.port, {}).get("state") == "ok"
+
+
+def have_all(client, replicas):
+    """Until a read is each one's: before, they lack what was just written."""
+    limits = itertools.count(100)
+
+    def is_read(replica):
+        before = known(client.server)[replica.port]["reads"]
+        client.read("/boards/b/top", limit=next(limits))
+        return known(client.server)[replica.port]["reads"] > before
+    for replica in replicas:
+        wait_until(lambda: is_read(replica), 10, "it has all")
+
+
+def asked(connection, page="zrange"):
+    """How many reads of standings a Redis has had: by scripts, and by pages. (The worker looks at the primary by ZRANGE; so there the
+    transactions are counted, of which replicas have the primary's.)"""
+    stats = connection.info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("fcall_ro", page))
+
+
+def reads_of_all_kinds(client):
+    """Each is another question, so no memory has the answer."""
+    for i in range(PLAYERS - 10):
+        yield [e["player"] for e in client.read("/boards/b/top", offset=i, limit=3)["entries"]] == [f"p{n}" for n in range(i, i + 3)]
+        yield client.read(f"/boards/b/players/p{i}")["rank"] == i + 1
+        yield [e["player"] for e in client.read("/boards/b/range", min=1000 - i, max=1000 - i)["entries"]] == [f"p{i}"]
+        yield client.read("/boards/b/at", rank=i + 1)["entry"]["player"] == f"p{i}"
+
+
+def test_reads_are_the_replicas(stack, replicas, serve):
+    server = serve(*replicas)
+    client = board(stack, server)
+    have_all(client, replicas)
+    before = asked(stack.redis, "exec"), [asked(r.redis) for r in replicas]
+    assert all(reads_of_all_kinds(client))
+    total = 4 * (PLAYERS - 10)
+    shares = [asked(r.redis) - n for r, n in zip(replicas, before[1])]
+    assert sum(shares) >= total * 0.95 and min(shares) > total / 4, shares
+    assert asked(stack.redis, "exec") - before[0] < total / 10, known(server)
+    assert sum(r["reads"] for r in known(server).values()) >= total * 0.95
+    table = stack.cli("servers", "--url", f"http://127.0.0.1:{server.port}").splitlines()
+    assert all(any(line.startswith(f"127.0.0.1:{r.port} ") and " ok " in line for line in table) for r in replicas), table
+    metrics = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=10).text
+    for replica in replicas:
+        assert f'ladder_redis_replica_used{{server="127.0.0.1:{replica.port}"}} 1' in metrics
+        assert f'ladder_redis_replica_reads_total{{server="127.0.0.1:{replica.port}"}}' in metrics
+
+
+def test_what_a_replica_gave_is_remembered_as_exactly(stack, replicas, serve):
+    client = board(stack, serve(replicas[0]))
+    have_all(client, replicas[:1])
+
+    def is_the_replicas(limit):
+        before = known(client.server)[replicas[0].port]["reads"]
+        return client.get("/boards/b/top", limit=limit).headers["Ladder-Cache"] == "miss" and known(client.server)[replicas[0].port]["reads"] > before
+    limit = next(n for n in range(7, 40) if is_the_replicas(n))
+    assert client.get("/boards/b/top", limit=limit).headers["Ladder-Cache"] == "hit"
+    client.submit("b", "p50", 500)  # below what it shows
+    assert client.get("/boards/b/top", limit=limit).headers["Ladder-Cache"] == "hit"
+    client.submit("b", "new", 999)  # within
+    assert [e["player"] for e in client.read("/boards/b/top", limit=limit)["entries"]][:4] == ["p0", "p1", "new", "p2"]
+
+
+scores = itertools.count(2000)
+
+
+def own_writes_missed(client, other, rounds):
+    """Each write is read by who made it, and by another server that is shown the token. -> how many were not seen."""
+    missed = 0
+    for score in itertools.islice(scores, rounds):
+        token = client.submit("b", "me", score)["token"]
+        missed += client.read("/boards/b/players/me")["score"] != score
+        answer = other.request("GET", "/boards/b/players/me", headers={"Ladder-Token": token})
+        missed += answer.status_code != 200 or answer.json()["score"] != score
+    return missed
+
+
+@pytest.mark.parametrize("fault", ["", "replica-behind"])
+def test_one_that_lags_is_not_believed(stack, replicas, serve, fault):
+    server, there = serve(replicas[0], faults=fault), serve(replicas[0], faults=fault)
+    client = board(stack, server)
+    other = Client(there, client.game, client.key)
+    assert own_writes_missed(client, other, 20) == 0 or fault
+    replicas[0].link.set(down_ms=(400, 400))
+    missed = own_writes_missed(client, other, 40)
+    if fault:
+        assert missed, "the test finds it"
+        return
+    assert missed == 0
+    assert known(server)[replicas[0].port]["behind"] > 0 and f"event=redis-replica-left host=127.0.0.1 port={replicas[0].port} " in server.log()
+    replicas[0].link.set()
+    wait_until(lambda: used(server, replicas[0]), 10, "it is used again")
+    assert own_writes_missed(client, other, 20) == 0
+
+
+@pytest.mark.parametrize("fault", ["", "replica-floor"])
+def test_a_server_that_has_heard_of_nothing_believes_no_old_one(stack, replicas, serve, fault):
+    """It has just started: what was acknowledged before, by another, no stream brings it."""
+    client = board(stack, serve())
+    replica = replicas[0]
+    wait_until(lambda: replica.redis.get("ladder:version") == stack.redis.get("ladder:version"), 10, "the replica has all")
+    replica.link.set(drop="down")
+    client.submit("b", "last", 5000)
+    late = Client(serve(replica, waits=False, faults=fault), client.game, client.key)
+    if fault:
+        wait_until(lambda: used(late.server, replica), 10, "it is believed")
+    first = [late.read("/boards/b/top", limit=1 + i)["entries"][0]["player"] for i in range(10)]
+    assert ("p0" in first) == bool(fault), first
+    if not fault:
+        alerts = requests.get(f"http://127.0.0.1:{late.server.port}/monitoring/alerts", timeout=10).json()["alerts"]
+        assert ("redis-replica-left-alone", f"127.0.0.1:{replica.port}") in [(a["alert"], a.get("server")) for a in alerts], alerts
+
+
+@pytest.mark.parametrize("fault", ["", "replica-strange"])
+def test_one_that_has_left_is_not_believed(stack, replicas, serve, fault):
+    """It was promoted by somebody, and goes its own way: of a version as high as you like."""
+    server = serve(replicas[0], faults=fault)
+    client = board(stack, server)
+    replica = replicas[0]
+    own_writes_missed(client, client, 2)
+    replica.redis.replicaof("NO", "ONE")
+    meta = max(replica.redis.keys("ladder:*:meta"), key=lambda key: int(replica.redis.hget(key, "v") or 0))
+    base = meta[:-4] + replica.redis.hget(meta, "gen")
+    first, = replica.redis.zrange(base + b":order", 0, 0)
+    assert first.endswith(b"me")
+    replica.redis.zrem(base + b":order", first)
+    replica.redis.hincrby(meta, "n", -1)
+    replica.redis.set("ladder:version", replica.redis.info("server")["run_id"] + f" {2 ** 62}")
+    time.sleep(1.2)  # longer than any pause: the fault's server takes it up again
+    first = [client.read("/boards/b/top", limit=1 + i)["entries"][0]["player"] for i in range(10)]
+    assert (first != ["me"] * 10) == bool(fault), (first, known(server))
+    if not fault:
+        assert known(server)[replica.port]["state"] == "left alone"
+
+
+def test_one_that_hangs_costs_no_request(stack, replicas, serve):
+    server = serve(*replicas)
+    client = board(stack, server)
+    answers, is_over = [], threading.Event()
+
+    def read(n):
+        its, i = Client(server, client.game, client.key), n
+        while not is_over.is_set():
+            i += 1
+            begin = time.monotonic()
+            answer = its.get("/boards/b/top", offset=i % PLAYERS, limit=1 + i % 7)
+            answers.append((answer.status_code, time.monotonic() - begin))
+    readers = [threading.Thread(target=read, args=(1000 * n,)) for n in range(3)]
+    [r.start() for r in readers]
+    replicas[0].process.send(signal.SIGSTOP)
+    wait_until(lambda: known(server)[replicas[0].port]["state"] == "left alone", 10, "it is left alone")
+    assert own_writes_missed(client, client, 20) == 0
+    count = len(answers)
+    wait_until(lambda: len(answers) > count + 100, 10, "reads go on")
+    assert used(server, replicas[1])
+    replicas[0].process.send(signal.SIGCONT)
+    wait_until(lambda: used(server, replicas[0]), 10, "it is used again")
+    is_over.set()
+    [r.join() for r in readers]
+    assert {status for status, _ in answers} == {200}
+
+
+def test_random_clients_find_nothing_wrong(stack, replicas):
+    """While each fault comes in turn."""
+    def disturb(setting):
+        for slow in ((250, 250), (0, 60)):
+            replicas[0].link.set(down_ms=slow)
+            time.sleep(0.6)
+            replicas[0].link.set()
+            time.sleep(0.3)
+        replicas[1].process.send(signal.SIGSTOP)
+        time.sleep(0.5)
+        replicas[1].process.send(signal.SIGCONT)
+        replicas[0].redis.execute_command("CLIENT", "PAUSE", "400", "ALL")
+        time.sleep(0.5)
+        replicas[1].redis.replicaof("127.0.0.1", "1")
+        time.sleep(0.5)
+        replicas[1].follow()
+        wait_until(lambda: all(used(server, r) for server in setting.servers for r in replicas), 20, "they are used again")
+    settings = dict(redis_replicas=",".join(f"127.0.0.1:{r.port}" for r in replicas))
+    before = sum(asked(r.redis) for r in replicas)
+    counts = modelrun.under_load(stack, disturb, **settings)
+    assert counts["redis"] > 500, counts
+    assert sum(asked(r.redis) for r in replicas) - before > 500
