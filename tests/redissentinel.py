@@ -4,6 +4,7 @@ import redis
 from harness import Stack, free_port, wait_until
 
 NAME = "standings"
+DOWN_AFTER_MS = 3000  # a busy machine lets a process stand still for a second
 USER, PASSWORD = "asker", "a&b@c"  # of the sentinels: Redis has none
 
 
@@ -22,7 +23,7 @@ class SentinelStack(Stack):
         for port in self.sentinel_ports:
             file = self.directory / f"sentinel-{port}.conf"
             file.write_text(f"port {port}\nbind 127.0.0.1\ndir {self.directory}\nsentinel monitor {NAME} 127.0.0.1 {self.redis_port} 2\n"
-                            f"sentinel down-after-milliseconds {NAME} 1000\nsentinel failover-timeout {NAME} 3000\n"
+                            f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}\nsentinel failover-timeout {NAME} 3000\n"
                             f"requirepass {PASSWORD}\nuser {USER} on >{PASSWORD} ~* &* +@all\n")
             self.spawn(["redis-server", str(file), "--sentinel"], f"sentinel-{port}")
         self.redis_process = self.redis_processes[self.redis_port]
@@ -60,16 +61,19 @@ class SentinelStack(Stack):
         """An operator has another take over."""
         sentinel(self.sentinel_ports[0]).sentinel_failover(NAME)
 
-    def moved_on(self):
-        """Waits for another primary, which the stack's own client takes for its Redis."""
-        before = self.redis_port
-
-        def is_other():
+    def follow(self, other_than=None):
+        """Waits for a primary, which the stack's own client takes for its Redis."""
+        def found():
             port = self.primary_of_all()
-            return port if port and port != before and redis.Redis(port=port).role()[0] in (b"master", "master") else None
-        self.redis_port = wait_until(is_other, 30, "another primary")
+            return port if port and port != other_than and redis.Redis(port=port).role()[0] in (b"master", "master") else None
+        self.redis_port = wait_until(found, 30, "a primary")
         self.redis = redis.Redis(port=self.redis_port, socket_timeout=10)
         self.redis_process = self.redis_processes[self.redis_port]
+
+    def moved_on(self):
+        """Waits for another primary; the port of the one before."""
+        before = self.redis_port
+        self.follow(other_than=before)
         return before
 
     def environment(self, login="ladder", **settings):
