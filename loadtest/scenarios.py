@@ -334,7 +334,8 @@ def peers(options):
     if done.returncode:
         raise RuntimeError(done.stdout[-3000:] + done.stderr[-3000:])
     text = done.stdout[done.stdout.index("Made by"):]
-    of_nginx, of_webdis = [float(x) for x in re.findall(r"^\| ratio \| ([\d.]+) \(", text, re.M)]
+    of_nginx = float(re.search(r"^\| ratio \| ([\d.]+) \(", text, re.M)[1])
+    of_webdis = float(re.search(r"^\| against webdis, `top\?limit=100`.*? \| \| ([\d.]+) \(", text, re.M)[1])
     hits = [float(x) for x in re.findall(r"^\| [\d,]+ \| [\d,]+ \| ([\d.]+) \|", text, re.M)]
     slower, fewer = [float(x) for x in re.search(r"^\| less by \| \| (-?[\d.]+) % \| (-?[\d.]+) %", text, re.M).groups()]
     return {"title": "Peers", "about": "Each beside something known, in the same run.", "text": text,
@@ -351,7 +352,7 @@ SWITCHES = {
     "no memory of answers": {"cache_l1_bytes": 0},
     "no sharing of fetches": {"cache_l1_bytes": 0, "faults": "alone"},
     "no batches": {"database_batch_max": 1},
-    "no replica": {"database_replicas": "[]", "redis_url": "redis://127.0.0.1:1/0"},
+    "no replica": {"database_replicas": "", "redis_url": "redis://127.0.0.1:1/0"},
     "no Redis": {"redis_url": "redis://127.0.0.1:1/0"},
 }
 
