@@ -135,7 +135,7 @@ class EndSessions(Fault):
 
 
 class PowerCut(Fault):
-    number, name, sentence, cycles = "F4", "power-cut", "power cut of the primary's disk", 3
+    number, name, sentence, cycles = "F4", "power-cut", "power cut of the primary's disk", 2
 
     def why_not(self, field):
         return field.disk.why_not
