@@ -33,7 +33,7 @@ struct ask {
 void ask_add(struct ask *ask, const char *text);
 void ask_add_int(struct ask *ask, int64_t value);
 
-/* The call is answered later; it is held by then. */
+/* Answers the call, now or later; holds it until then. */
 void ask_start(struct ask *ask);
 
 #endif

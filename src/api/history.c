@@ -205,9 +205,11 @@ static void standing_add(struct asking *asking, const struct period *period)
     ask_add_int(&asking->ask, period->id);
 }
 
+/* What follows holds the call for itself; the search for periods lets go of it. */
 static void compare_start(struct asking *asking)
 {
     struct ask *ask = &asking->ask;
+    struct http_request *http = ask->call->http;
 
     ask_add(ask, window_name(asking->window));
     standing_add(asking, &asking->now);
@@ -218,6 +220,7 @@ static void compare_start(struct asking *asking)
     else
         standing_add(asking, &asking->then);
     ask_start(ask);
+    http_release(http);
 }
 
 static void compare_fail(struct asking *asking, const struct error *error)

@@ -85,8 +85,6 @@ static void server_render(struct jsonw *json, const struct db_server_report *ser
 
 /* ---- replicas of Redis ---- */
 
-enum { REDIS_REPLICAS_MAX = 64 };
-
 static const char *redis_state_of(const struct kv_replica_tally *replica)
 {
     return replica->loops == 0 ? "leaving" : replica->loops_used ? "ok" : "left alone";
@@ -94,8 +92,8 @@ static const char *redis_state_of(const struct kv_replica_tally *replica)
 
 static void redis_render(struct jsonw *json)
 {
-    struct kv_replica_tally replicas[REDIS_REPLICAS_MAX];
-    size_t count = kv_replica_tallies(REDIS_REPLICAS_MAX, replicas);
+    struct kv_replica_tally replicas[KV_REPLICA_TALLIES_MAX];
+    size_t count = kv_replica_tallies(replicas);
 
     jsonw_key(json, "redis");
     jsonw_object_open(json);
@@ -118,8 +116,8 @@ static void redis_render(struct jsonw *json)
 
 static void redis_metrics_render(struct buf *body)
 {
-    struct kv_replica_tally replicas[REDIS_REPLICAS_MAX];
-    size_t count = kv_replica_tallies(REDIS_REPLICAS_MAX, replicas);
+    struct kv_replica_tally replicas[KV_REPLICA_TALLIES_MAX];
+    size_t count = kv_replica_tallies(replicas);
     static const struct {
         const char *name, *type, *help;
     } columns[] = {
@@ -235,8 +233,8 @@ static void server_alerts(struct jsonw *json, const struct db_server_report *ser
 
 static void redis_alerts(struct jsonw *json)
 {
-    struct kv_replica_tally replicas[REDIS_REPLICAS_MAX];
-    size_t count = kv_replica_tallies(REDIS_REPLICAS_MAX, replicas);
+    struct kv_replica_tally replicas[KV_REPLICA_TALLIES_MAX];
+    size_t count = kv_replica_tallies(replicas);
 
     for (size_t i = 0; i < count; i++) {
         if (replicas[i].loops && !replicas[i].loops_used)

@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "http/json.h"
+#include "kv/replicas.h"
 
 enum { TIMEOUT_S = 10, ANSWER_BYTES_MAX = 4 << 20 };
 
@@ -190,7 +191,6 @@ static bool array_print(const struct json_object *object, const char *name, size
 
 static bool table_print(struct slice body, struct error *error)
 {
-    enum { REDIS_REPLICAS_MAX = 64 };
     struct json_document document = {0};
     struct json_object root, database, redis;
     bool is_ok = json_document_parse(&document, body, error) && json_root_object(&document, &root, error) &&
@@ -198,9 +198,9 @@ static bool table_print(struct slice body, struct error *error)
                  array_print(&database, "servers", DB_SERVERS_MAX, true, fields, ARRAY_SIZE(fields), error);
 
     if (is_ok && json_has(&root, "redis")) /* not from a server of an earlier version */
-        is_ok =
-            json_object_in(&root, "redis", &redis, error) &&
-            array_print(&redis, "replicas", REDIS_REPLICAS_MAX, false, redis_fields, ARRAY_SIZE(redis_fields), error);
+        is_ok = json_object_in(&root, "redis", &redis, error) &&
+                array_print(&redis, "replicas", KV_REPLICA_TALLIES_MAX, false, redis_fields, ARRAY_SIZE(redis_fields),
+                            error);
     json_document_free(&document);
     return is_ok;
 }

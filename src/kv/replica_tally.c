@@ -24,7 +24,7 @@ struct replica_tally *replica_tally_join(const struct kv_seed *place)
     struct replica_tally **at = &first;
 
     pthread_mutex_lock(&mutex);
-    while (*at && ((*at)->place.port != place->port || strcmp((*at)->place.host, place->host) != 0))
+    while (*at && !kv_seed_equal(&(*at)->place, place))
         at = &(*at)->next;
     if (!*at) {
         *at = calloc(1, sizeof(**at));
@@ -55,12 +55,12 @@ void replica_tally_use(struct replica_tally *tally, bool is_used)
     tally->used += is_used ? 1 : -1;
 }
 
-size_t kv_replica_tallies(size_t most, struct kv_replica_tally ret_tallies[])
+size_t kv_replica_tallies(struct kv_replica_tally ret_tallies[static KV_REPLICA_TALLIES_MAX])
 {
     size_t count = 0;
 
     pthread_mutex_lock(&mutex);
-    for (const struct replica_tally *tally = first; tally && count < most; tally = tally->next)
+    for (const struct replica_tally *tally = first; tally && count < KV_REPLICA_TALLIES_MAX; tally = tally->next)
         ret_tallies[count++] = (struct kv_replica_tally){.name = tally->name,
                                                          .loops = tally->loops,
                                                          .loops_used = tally->used,

@@ -189,11 +189,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
 /* ---- which there are ---- */
 
-static bool place_is(const struct kv_seed *a, const struct kv_seed *b)
-{
-    return a->port == b->port && strcmp(a->host, b->host) == 0;
-}
-
 static void replica_add(struct kv_replicas *replicas, const struct kv_seed *place)
 {
     struct replica *replica = calloc(1, sizeof(*replica));
@@ -230,7 +225,7 @@ static void on_listed(void *context, size_t count, const struct kv_seed *places)
 
     for (size_t i = 0; i < replicas->count;) {
         size_t n = 0;
-        while (n < count && !place_is(&replicas->items[i]->place, &places[n]))
+        while (n < count && !kv_seed_equal(&replicas->items[i]->place, &places[n]))
             n++;
         if (n < count)
             i++;
@@ -239,7 +234,7 @@ static void on_listed(void *context, size_t count, const struct kv_seed *places)
     }
     for (size_t n = 0; n < count; n++) {
         size_t i = 0;
-        while (i < replicas->count && !place_is(&replicas->items[i]->place, &places[n]))
+        while (i < replicas->count && !kv_seed_equal(&replicas->items[i]->place, &places[n]))
             i++;
         if (i == replicas->count)
             replica_add(replicas, &places[n]);

@@ -56,7 +56,9 @@ struct kv_replica_tally {
     int64_t lost;          /* that did not come: likewise */
 };
 
-/* Copies them, at most `most`; returns how many. */
-size_t kv_replica_tallies(size_t most, struct kv_replica_tally ret_tallies[]);
+/* Copies them; returns how many. Those beyond the limit, which only a Sentinel that names ever others can reach, are
+ * left out. */
+enum { KV_REPLICA_TALLIES_MAX = 64 };
+size_t kv_replica_tallies(struct kv_replica_tally ret_tallies[static KV_REPLICA_TALLIES_MAX]);
 
 #endif

@@ -50,6 +50,11 @@ static const char *password_parse(const char *rest, struct kv_url *url)
     return at + 1;
 }
 
+bool kv_seed_equal(const struct kv_seed *a, const struct kv_seed *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
 bool kv_seed_parse(struct slice place, int port, struct kv_seed *seed)
 {
     const char *colon = memrchr(place.data, ':', place.size);

@@ -40,6 +40,7 @@ struct kv_url {
 };
 
 bool kv_url_parse(const char *text, struct kv_url *ret_url, struct error *error);
+bool kv_seed_equal(const struct kv_seed *a, const struct kv_seed *b);
 /* "host[:port]". false: it is none. */
 bool kv_seed_parse(struct slice text, int default_port, struct kv_seed *ret_seed);
 /* What a sentinel is to be told first: the words of a command, which point into url; 0: nothing. */

@@ -75,6 +75,9 @@ ROUTES = {
     "around": ("GET", "/boards/b/players/p7/around?above=3", {}, b""),
     "of PostgreSQL": ("GET", "/boards/b/top?limit=5&period=previous&window=daily", {}, b""),
     "periods": ("GET", "/boards/b/periods?window=daily", {}, b""),
+    "compare": ("GET", "/boards/b/compare?limit=5", {}, b""),
+    "history": ("GET", "/boards/b/players/p7/history", {}, b""),
+    "history of statistics": ("GET", "/boards/b/stats/history", {}, b""),
     "boards": ("GET", "/boards", {}, b""),
     "board": ("GET", "/boards/b", {}, b""),
     "put": ("PUT", "/boards/c", {}, b'{"windows": ["all", "hourly"]}'),
@@ -135,7 +138,7 @@ def test_every_allocation_fails_once(client, injected, route):
     assert count > 3 or route == "description"  # which is made once
 
 
-@pytest.mark.parametrize("route", ["top", "submit", "query"])
+@pytest.mark.parametrize("route", ["top", "submit", "query", "compare", "history"])
 def test_nothing_leaks(client, injected, route):
     """What is in use after a round of failures is what was in use after the round before."""
     def one_round():
