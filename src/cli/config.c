@@ -88,6 +88,7 @@ bool command_redis_replicas(const struct settings *settings, struct kv_replicas_
 {
     const struct settings_list *list = &settings->redis_replicas;
 
+    _Static_assert((int)SETTINGS_LIST_MAX <= (int)KV_URL_SEEDS_MAX, "there is a place for each");
     *replicas = (struct kv_replicas_settings){.count = 0};
     for (size_t i = 0; i < list->count; i++) {
         if (strcmp(list->items[i], sentinels_word) == 0)
