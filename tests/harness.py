@@ -26,7 +26,7 @@ import requests
 import described
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BINARY = os.environ.get("LADDER_BIN", str(ROOT / "build" / "test" / "ladder"))
+BINARY = os.path.abspath(os.environ.get("LADDER_BIN", ROOT / "build" / "test" / "ladder"))
 PG = "/usr/lib/postgresql/15/bin/"
 SECRET = "integration-test-secret"
 # Who logs in to PostgreSQL, and the group role that gives him his rights.

@@ -6,7 +6,7 @@ from harness import Stack, free_port, wait_until
 
 # A machine that stands still for a moment is no fault of a server's here, so nothing is as short as it could be.
 FAST = dict(database_health_interval_ms=300, database_health_timeout_ms=1000, database_stall_ms=500, database_breaker_pause_ms=300,
-            database_statement_timeout_ms=5000, database_connect_timeout_ms=1000, server_answer_timeout_ms=20000, server_loops=2)
+            database_statement_timeout_ms=5000, database_connect_timeout_ms=1000, server_answer_timeout_ms=20000, server_loops=2, database_outlier_factor=0)
 
 
 class Trio(Stack):

@@ -228,7 +228,8 @@ static void server_alerts(struct jsonw *json, const struct db_server_report *ser
         alert(json, "replica-late", "warning", server->name, why, server->late_since_us);
     }
     if (server->breaker != BREAKER_CLOSED)
-        alert(json, "server-left-alone", "warning", server->name, "its reads failed or did not come back", 0);
+        alert(json, "server-left-alone", "warning", server->name,
+              "its reads failed, did not come back or took far too long", 0);
 }
 
 static void redis_alerts(struct jsonw *json)
@@ -369,7 +370,7 @@ static const struct column columns[] = {
     {"ladder_server_fenced", "gauge", "1: it says that it is the primary, and is not believed.", column_fenced},
     {"ladder_server_drained", "gauge", "1: the operator wants no reads on it.", column_drained},
     {"ladder_server_late", "gauge", "1: it lags beyond the limit.", column_late},
-    {"ladder_server_left_alone", "gauge", "1: its reads failed or did not come back.", column_open},
+    {"ladder_server_left_alone", "gauge", "1: its reads failed, did not come back or took far too long.", column_open},
     {"ladder_server_lag_bytes", "gauge", "What a replica has not replayed.", column_lag_bytes},
     {"ladder_server_lag_seconds", "gauge", "Since when the primary has what a replica lacks.", column_lag_seconds},
     {"ladder_server_connections", "gauge", "Open connections for reads.", column_connections},

@@ -37,6 +37,8 @@ bool command_servers(const struct settings *s, struct db_settings *out, struct e
         .breaker_failures = (int)s->database_breaker_failures,
         .breaker_pause_ms = (int)s->database_breaker_pause_ms,
         .breaker_pause_max_ms = (int)s->database_breaker_pause_max_ms,
+        .outlier_factor = (int)s->database_outlier_factor,
+        .outlier_min_ms = (int)s->database_outlier_min_ms,
         .stall_ms = (int)s->database_stall_ms,
         .retry_percent = (int)s->database_retry_percent,
     };

@@ -63,6 +63,9 @@ INT(database, breaker_failures, 5, 1, 1000, "reads",
     "So many failed in a row, and the server is left alone for a while.")
 INT(database, breaker_pause_ms, 1000, 10, 600000, "ms", "For how long the first time; twice as long each time after.")
 INT(database, breaker_pause_max_ms, 60000, 10, 3600000, "ms", "At most so long.")
+INT(database, outlier_factor, 5, 0, 1000, "times",
+    "A server so many times slower than the others is left alone too; 0: however slow it is.")
+INT(database, outlier_min_ms, 50, 1, 60000, "ms", "But not if it is no slower than that.")
 INT(database, stall_ms, 1000, 10, 60000, "ms",
     "A read not answered for so long is asked of another server, and this one left alone.")
 INT(database, retry_percent, 10, 0, 100, "percent", "Of all reads, how many may be asked a second time.")

@@ -183,6 +183,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
         db_server_free(&db->leaving[i]);
         db->leaving[i] = db->leaving[--db->leaving_count];
     }
+    db_servers_compare(db, now_us);
     report_publish(db);
 }
 

@@ -16,6 +16,7 @@
 #include "db/history.h"
 #include "db/lag.h"
 #include "db/latency.h"
+#include "db/outlier.h"
 #include "db/pool.h"
 #include "db/report.h"
 
@@ -68,6 +69,8 @@ struct db_server {
     /* How it did: */
     struct breaker breaker;
     struct latency latency;
+    struct outlier_sum recent; /* its answers since it was last compared with the others */
+    int64_t trial_limit_us;    /* left alone for its slowness: a trial that takes longer failed; 0: any time will do */
     struct attempt *attempts, **last; /* the oldest first */
     int credit;                       /* choice.h */
     uint64_t name_hash;
@@ -107,6 +110,7 @@ struct db {
     struct read_list for_room, for_position; /* reads that wait */
     bool has_moved;                          /* some position, since the waiting reads were looked at */
     int64_t looked_us;
+    int64_t compared_us; /* when outliers were looked for */
     int64_t reads, retries, shed, behind;
     ev_timer tick;
     ev_timer soon; /* runs while reads wait */
@@ -134,6 +138,8 @@ bool db_server_is_mute(const struct db_server *server, int64_t now_us);
 bool db_server_is_leader(const struct db_server *server); /* of this loop, and it did not just say otherwise */
 void db_server_succeeded(struct db_server *server, const struct attempt *attempt, int64_t now_us);
 void db_server_failed(struct db_server *server, const struct attempt *attempt, bool is_lost, int64_t now_us);
+/* Among the servers, is one so slow that it is left alone? */
+void db_servers_compare(struct db *db, int64_t now_us);
 /* It let a read wait too long. */
 void db_server_stalled(struct db_server *server, bool is_trial, int64_t now_us);
 

@@ -117,14 +117,33 @@ bool db_server_is_fit(const struct db_server *server, bool is_desperate, int64_t
            breaker_allows(&server->breaker, now_us);
 }
 
+static struct breaker_limits limits_of(const struct db *db)
+{
+    return (struct breaker_limits){db->settings.breaker_failures, db->settings.breaker_pause_ms,
+                                   db->settings.breaker_pause_max_ms};
+}
+
 void db_server_succeeded(struct db_server *server, const struct attempt *attempt, int64_t now_us)
 {
+    struct breaker_limits limits = limits_of(server->db);
     bool was_open = server->breaker.state != BREAKER_CLOSED;
+    int64_t took_us = now_us - attempt->sent_us;
 
-    latency_note(&server->latency, now_us - attempt->sent_us, now_us);
-    server->took_us += now_us - attempt->sent_us;
+    latency_note(&server->latency, took_us, now_us);
+    server->took_us += took_us;
+    server->recent.took_us += took_us;
+    server->recent.count++;
+    if (attempt->is_trial && server->trial_limit_us > 0 && took_us > server->trial_limit_us) {
+        breaker_failed(&server->breaker, &limits, true, db_jitter(server->db), now_us);
+        log_warn("server-left-alone", LOG_TEXT("server", server->line.name),
+                 LOG_TEXT("because", "it is as slow as before"), LOG_INT("took_us", took_us),
+                 LOG_INT("openings", server->breaker.openings));
+        return;
+    }
     server->error_rate -= server->error_rate / ERROR_RATE_READS;
     breaker_succeeded(&server->breaker, attempt->is_trial, now_us);
+    if (server->breaker.state == BREAKER_CLOSED)
+        server->trial_limit_us = 0;
     if (was_open && server->breaker.state == BREAKER_CLOSED)
         log_info("server-taken-back", LOG_TEXT("server", server->line.name));
 }
@@ -139,12 +158,6 @@ static bool may_eject(const struct db_server *server)
     for (int i = 0; i < db->server_count; i++)
         ejected += db->servers[i] != server && db->servers[i]->breaker.state != BREAKER_CLOSED;
     return ejected == 0 || 2 * (ejected + 1) <= db->server_count;
-}
-
-static struct breaker_limits limits_of(const struct db *db)
-{
-    return (struct breaker_limits){db->settings.breaker_failures, db->settings.breaker_pause_ms,
-                                   db->settings.breaker_pause_max_ms};
 }
 
 void db_server_failed(struct db_server *server, const struct attempt *attempt, bool is_lost, int64_t now_us)
@@ -172,6 +185,36 @@ void db_server_stalled(struct db_server *server, bool is_trial, int64_t now_us)
     breaker_trip(&server->breaker, &limits, db_jitter(server->db), now_us);
     log_warn("server-left-alone", LOG_TEXT("server", server->line.name),
              LOG_TEXT("because", "its reads do not come back"), LOG_INT("openings", server->breaker.openings));
+}
+
+/* The leader is no replica's measure: it has the writes. */
+void db_servers_compare(struct db *db, int64_t now_us)
+{
+    struct outlier_sum sums[DB_SERVERS_MAX];
+    struct breaker_limits limits = limits_of(db);
+    int64_t limit_us = 0;
+
+    _Static_assert((int)DB_SERVERS_MAX <= (int)OUTLIER_SERVERS_MAX, "there is a place for each");
+    if (now_us - db->compared_us < db->settings.health_interval_ms * 1000LL)
+        return;
+    db->compared_us = now_us;
+    for (int i = 0; i < db->server_count; i++) {
+        bool is_judged = !db_server_is_leader(db->servers[i]) && db->servers[i]->breaker.state == BREAKER_CLOSED;
+        sums[i] = is_judged ? db->servers[i]->recent : (struct outlier_sum){0};
+        if (!is_judged || sums[i].count >= OUTLIER_ANSWERS_MIN)
+            db->servers[i]->recent = (struct outlier_sum){0}; /* a slow one may need longer until it says something */
+    }
+    int worst = outlier_find(sums, db->server_count, db->settings.outlier_factor, db->settings.outlier_min_ms * 1000LL,
+                             &limit_us);
+    if (worst < 0 || !may_eject(db->servers[worst]))
+        return;
+    struct db_server *server = db->servers[worst];
+    server->trial_limit_us = limit_us;
+    breaker_trip(&server->breaker, &limits, db_jitter(db), now_us);
+    log_warn("server-left-alone", LOG_TEXT("server", server->line.name),
+             LOG_TEXT("because", "it takes much longer than the others"),
+             LOG_INT("mean_us", sums[worst].took_us / sums[worst].count), LOG_INT("limit_us", limit_us),
+             LOG_INT("openings", server->breaker.openings));
 }
 
 /* ---- asking ---- */

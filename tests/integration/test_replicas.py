@@ -258,6 +258,29 @@ def test_servers_that_hang_or_die_are_not_noticed(trio, serve, game, key):
         link.close()
 
 
+def test_one_that_is_only_slow_is_left_alone(trio, serve, game, key):
+    """It answers, and rightly, but three times as late as the other: until a trial finds it mended."""
+    link = Proxy(trio.second_port)
+    server = serve(database_replicas=trio.lines(second_port=link.port), database_balance="round_robin", server_loops=1, database_stall_ms=20000,
+                   database_outlier_factor=3, database_outlier_min_ms=100)
+    filled(trio, server, game, key, "slow")
+    left = lambda: [line for line in server.log().splitlines() if "event=server-left-alone" in line]  # noqa: E731
+    try:
+        with Load(server, game, key, "slow", threads=8) as load:
+            assert servers(server)["second"]["reads"] > 20 and not left(), left()
+            link.set(down_ms=(400, 400))
+            wait_until(lambda: len(left()) > 1, 30, "it is left alone, and again after a trial")
+            assert all("server=second" in line for line in left()) and "much longer than the others" in left()[0] and "as slow as before" in left()[1]
+            assert ("server-left-alone", "second") in alerts(server)
+            link.heal()
+            wait_until(lambda: servers(server)["second"]["breaker"] == "closed", 30, "it is taken back")
+            before = servers(server)["second"]["reads"]
+            load.some(200)
+            wait_until(lambda: servers(server)["second"]["reads"] > before + 50, 10, "it has its share again")
+    finally:
+        link.close()
+
+
 def test_what_a_lost_primary_had(trio, serve, game, key):
     """A write that reached no replica before the primary was lost: who shows its token is told to wait; others get what there is,
     and are told so."""

@@ -9,6 +9,7 @@
 #include "db/latency.h"
 #include "db/leader.h"
 #include "db/line.h"
+#include "db/outlier.h"
 #include "db/statements.h"
 
 static void test_arrays_have_the_wire_form(void **context)
@@ -271,6 +272,36 @@ static void test_latency(void **context)
     assert_true(latency_cost(&latency, 0, SECOND, now) > latency_cost(&latency, 100, 0, now)); /* it hangs */
 }
 
+static void test_outlier(void **context)
+{
+    /* The second takes 200 ms, the others 1 and 3. */
+    struct outlier_sum servers[4] = {{1000, 1000 * MS}, {50, 10 * SECOND}, {1000, 3 * SECOND}, {0, 0}};
+    int64_t limit_us = 0;
+
+    (void)context;
+    assert_int_equal(outlier_find(servers, 4, 5, 50 * MS, &limit_us), 1);
+    assert_int_equal(limit_us, 50 * MS);
+    assert_int_equal(outlier_find(servers, 4, 100, 50 * MS, &limit_us), 1);
+    assert_int_equal(limit_us, 100 * MS); /* of the others' middle, the smaller one */
+    assert_int_equal(outlier_find(servers, 4, 5, 200 * MS, &limit_us), -1);
+    assert_int_equal(outlier_find(servers, 4, 200, 50 * MS, &limit_us), -1);
+    assert_int_equal(outlier_find(servers, 4, 0, 50 * MS, &limit_us), -1); /* switched off */
+    servers[0] = servers[2] = (struct outlier_sum){OUTLIER_ANSWERS_MIN - 1, 0};
+    assert_int_equal(outlier_find(servers, 4, 5, 50 * MS, &limit_us), -1); /* beside whom? */
+    servers[0] = (struct outlier_sum){1000, 1000 * MS};
+    servers[1] = (struct outlier_sum){OUTLIER_ANSWERS_MIN - 1, 10 * SECOND};
+    assert_int_equal(outlier_find(servers, 4, 5, 50 * MS, &limit_us), -1); /* one slow answer is none */
+    /* Two are slow: one at a time, the worse first. */
+    servers[1] = (struct outlier_sum){50, 10 * SECOND};
+    servers[2] = (struct outlier_sum){50, 20 * SECOND};
+    servers[3] = (struct outlier_sum){50, 50 * MS};
+    assert_int_equal(outlier_find(servers, 4, 5, 50 * MS, &limit_us), 2);
+    servers[2] = (struct outlier_sum){0, 0};
+    assert_int_equal(outlier_find(servers, 4, 5, 50 * MS, &limit_us), 1);
+    assert_int_equal(outlier_find(servers, 0, 5, 50 * MS, &limit_us), -1);
+    assert_int_equal(outlier_find(servers, 1, 5, 50 * MS, &limit_us), -1);
+}
+
 static void test_lag(void **context)
 {
     struct lag lag = {0};
@@ -450,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_latency),
+        cmocka_unit_test(test_outlier),
         cmocka_unit_test(test_lag),
         cmocka_unit_test(test_leader_after_a_failover),
         cmocka_unit_test(test_leader_twins_and_strangers),
