@@ -21,8 +21,8 @@ class Trio(Stack):
     def url(self, port, login="ladder"):
         return f"postgresql://{login}@127.0.0.1:{port}/ladder"
 
-    def lines(self, first="", second="", second_port=None):
-        return ",".join([f"name=first {first} {self.url(self.replica_port, 'ladder_serve')}",
+    def lines(self, first="", second="", first_port=None, second_port=None):
+        return ",".join([f"name=first {first} {self.url(first_port or self.replica_port, 'ladder_serve')}",
                          f"name=second {second} {self.url(second_port or self.second_port, 'ladder_serve')}"])
 
     def serve(self, **settings):

@@ -74,8 +74,8 @@ comment on function ladder.tally_moves(bigint) is 'How entries of a standing mov
 
 -- entry_from: the entries of a standing ($1 period, $2 window, $3 period start). Those that never end are asked for by the period alone:
 -- all that is then needed is in the index of the order, and the entries themselves, each on a page of its own, are not touched. Of two keys
--- PostgreSQL thinks that a ninth of the standing is between them, however near they are: hence neither bitmaps nor parallel workers, whose
--- start takes ten times what is to be read.
+-- PostgreSQL thinks that a ninth of the standing is between them, however near they are: hence neither the whole partition, nor bitmaps, nor
+-- parallel workers, whose start takes ten times what is to be read.
 create or replace function ladder.entry_from(p_window ladder.window_kind)
     returns text
     language sql
@@ -94,6 +94,7 @@ create or replace function ladder.entry_count(p_window ladder.window_kind, p_sta
     stable
     set search_path = pg_catalog
     set enable_bitmapscan = off
+    set enable_seqscan = off
     set max_parallel_workers_per_gather = 0
     set jit = off
 as $$
@@ -117,6 +118,7 @@ create or replace function ladder.entry_find(p_window ladder.window_kind, p_star
     stable
     set search_path = pg_catalog
     set enable_bitmapscan = off
+    set enable_seqscan = off
     set max_parallel_workers_per_gather = 0
     set jit = off
 as $$

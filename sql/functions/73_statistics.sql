@@ -144,6 +144,7 @@ create or replace function ladder.standing_below(p_window ladder.window_kind, p_
     stable
     set search_path = pg_catalog
     set enable_bitmapscan = off
+    set enable_seqscan = off
     set max_parallel_workers_per_gather = 0
     set jit = off
 as $$

@@ -1,6 +1,9 @@
 -- The best of a standing, with where they were in another.
 -- $1 window, $2 period start, $3 period, $4 limit, $5 start of the other, $6 the other
-with page as (
+with ladder as materialized (
+    select exists (select from ladder.tally_rung r where r.period_id = $6::bigint) as is_there
+),
+page as (
     select e.player, e.k1, e.k2, e.k3, row_number() over (order by e.k1, e.k2, e.k3, e.player) as rank
     from ladder.entry e
     where e.window_kind = $1::ladder.window_kind
@@ -13,6 +16,8 @@ with page as (
 select page.player, page.k1, page.k2, page.k3, page.rank,
        case when was.k1 is null then null
             when p.final_count is not null then ladder.final_rank_of($6::bigint, page.player)
+            when (select is_there from ladder)
+                then ladder.standing_before($1::ladder.window_kind, $5::timestamptz, $6::bigint, was.k1, was.k2, was.k3, page.player) + 1
             else (select count(*)
                   from ladder.entry e
                   where e.window_kind = $1::ladder.window_kind and e.period_start = $5::timestamptz

@@ -47,6 +47,8 @@ static void on_replanned(struct ev_loop *loop, ev_async *watcher, int events)
         settings.breaker_pause_ms = plan.breaker_pause_ms;
         settings.breaker_pause_max_ms = plan.breaker_pause_max_ms;
         settings.stall_ms = plan.stall_ms;
+        settings.outlier_factor = plan.outlier_factor;
+        settings.outlier_min_ms = plan.outlier_min_ms;
         settings.retry_percent = plan.retry_percent;
     }
     pthread_mutex_unlock(&mutex);
