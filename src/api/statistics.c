@@ -106,7 +106,7 @@ static void decimal_render(struct jsonw *json, struct slice text)
 /* The next of a list, up to the comma. */
 static struct slice item_next(struct slice *list)
 {
-    const char *comma = memchr(list->data, ',', list->size);
+    const char *comma = list->size ? memchr(list->data, ',', list->size) : NULL;
     size_t size = comma ? (size_t)(comma - list->data) : list->size;
     struct slice item = {list->data, size};
 
