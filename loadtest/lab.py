@@ -162,14 +162,13 @@ class Watch(threading.Thread):
     def read(self):
         metrics = self.lab.metrics()
         return {"at": time.monotonic(), "cpu": self.lab.cpu(), "answers": dict(self.lab.answers(metrics)),
-                "requests": metrics.get("ladder_http_requests_total", 0), "rss_kb": memory_kb(self.lab.server.pid)}
+                "requests": metrics.get("ladder_http_requests_total", 0), "statements": self.lab.statements(), "rss_kb": memory_kb(self.lab.server.pid)}
 
     def run(self):
         while not self.is_over.wait(self.pause):
             self.series.append(self.read())
 
     def __enter__(self):
-        self.statements = self.lab.statements()
         self.series = [self.read()]
         self.start()
         return self
@@ -185,7 +184,7 @@ class Watch(threading.Thread):
         self.sum = {
             "cpu_us": {name: 1e6 * (last["cpu"].get(name, 0) - first["cpu"].get(name, 0)) / answered for name in last["cpu"]},
             "hit_ratio": counts.get("hit", 0) / reads if reads else None,
-            "queries": (self.lab.statements() - self.statements) / answered,
+            "queries": (last["statements"] - first["statements"]) / answered,
         }
 
     def lines(self):
@@ -199,6 +198,7 @@ class Watch(threading.Thread):
             reads = sum(counts.values())
             result.append({"at": round(after["at"] - start, 2), "rate": round((after["requests"] - before["requests"]) / took, 1),
                            "cpu": {name: round((after["cpu"].get(name, 0) - before["cpu"].get(name, 0)) / took, 3) for name in after["cpu"]},
+                           "queries": round((after["statements"] - before["statements"]) / took, 1),
                            "hit": round(counts.get("hit", 0) / reads, 4) if reads else None, "rss_kb": after["rss_kb"]})
         return result
 

@@ -69,8 +69,14 @@ def markdown(report, names):
     return "\n".join(lines) + "\n"
 
 
+PICTURED = "mixed"
+
+
 def write(path, report):
-    """Between the marks of docs/performance.md: the ablation has its own, the rest share one; peers has that of loadtest/caches."""
+    """Between the marks of docs/performance.md: the ablation has its own, the rest share one; peers has that of loadtest/caches. And the
+    charts of one scenario, beside it."""
+    if PICTURED in report["scenarios"]:
+        (path.parent / "loadtest.svg").write_text(picture(report["scenarios"][PICTURED]))
     text = path.read_text()
     for mark, names in (("run", [n for n in report["scenarios"] if n not in ("ablation", "peers")]), ("ablation", [n for n in report["scenarios"] if n == "ablation"])):
         begin, end = f"<!-- begin loadtest/{mark} -->\n", f"<!-- end loadtest/{mark} -->\n"
@@ -95,49 +101,73 @@ def short(value):
     return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"
 
 
-def chart(title, lines, unit, x_label="s", x_ticks=None):
-    """lines: name -> [(x, y)], drawn in one frame that starts at 0. x_ticks: [(x, text)]."""
+WIDTH, HEIGHT = 420, 200
+
+
+def chart(title, lines, unit, x_ticks=None):
+    """lines: name -> [(x, y)], drawn in one frame that starts at 0. x_ticks: [(x, text)]. Returns the title, the unit, the names with their
+    colours, and what goes into an <svg> of WIDTH and HEIGHT; None if there is nothing to draw."""
     lines = {name: [(x, y) for x, y in points if y is not None] for name, points in lines.items()}
     lines = {name: points for name, points in lines.items() if points}
     if not lines:
-        return ""
-    width, height, left, bottom, top_gap = 420, 200, 44, 24, 8
+        return None
+    left, bottom, top_gap = 44, 24, 8
     most_x = max(x for points in lines.values() for x, _ in points) or 1
     most_y = nice(max(y for points in lines.values() for _, y in points))
 
     def at(x, y):
-        return f"{left + (width - left - 8) * x / most_x:.1f},{top_gap + (height - bottom - top_gap) * (1 - y / most_y):.1f}"
-    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(title)}">']
+        return f"{left + (WIDTH - left - 8) * x / most_x:.1f},{top_gap + (HEIGHT - bottom - top_gap) * (1 - y / most_y):.1f}"
+    parts, names = [], []
     for step in range(5):
         y = most_y * step / 4
         place = at(0, y).split(",")[1]
-        parts.append(f'<line class="grid" x1="{left}" x2="{width - 8}" y1="{place}" y2="{place}"/><text x="{left - 6}" y="{place}" dy="4" text-anchor="end">{short(y)}</text>')
+        parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH - 8}" y1="{place}" y2="{place}"/><text x="{left - 6}" y="{place}" dy="4" text-anchor="end">{short(y)}</text>')
     for x, text in x_ticks or [(most_x * step / 4, f"{most_x * step / 4:.3g}") for step in range(5)]:
-        parts.append(f'<text x="{at(x, 0).split(",")[0]}" y="{height - 6}" text-anchor="middle">{text}</text>')
-    names = []
+        parts.append(f'<text x="{at(x, 0).split(",")[0]}" y="{HEIGHT - 6}" text-anchor="middle">{text}</text>')
     for i, (name, points) in enumerate(lines.items()):
-        colour = COLOURS.get(name, ("#2563eb", "#dc2626", "#059669", "#9333ea")[i % 4])
-        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.6" points="{" ".join(at(*point) for point in points)}"/>')
-        names.append(f'<span style="color:{colour}">{html.escape(name)}</span>')
-    legend = " · ".join(names) if len(names) > 1 else ""
-    return f"<figure><figcaption>{html.escape(title)}, {html.escape(unit)} {legend}</figcaption>{''.join(parts)}</svg></figure>"
+        names.append((name, COLOURS.get(name, ("#2563eb", "#dc2626", "#059669", "#9333ea")[i % 4])))
+        parts.append(f'<polyline fill="none" stroke="{names[-1][1]}" stroke-width="1.6" points="{" ".join(at(*point) for point in points)}"/>')
+    return title, unit, names if len(names) > 1 else [], "".join(parts)
+
+
+def figure(drawn):
+    title, unit, names, inner = drawn
+    legend = " · ".join(f'<span style="color:{colour}">{html.escape(name)}</span>' for name, colour in names)
+    return (f'<figure><figcaption>{html.escape(title)}, {html.escape(unit)} {legend}</figcaption>'
+            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}">{inner}</svg></figure>')
+
+
+def picture(result):
+    """The charts of one scenario side by side, as a file of their own."""
+    drawn = charts(result)
+    wide, high = WIDTH + 30, HEIGHT + 50
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {3 * wide + 30} {(len(drawn) + 2) // 3 * high + 50}">',
+             '<style>text { fill: #475467; font: 11px system-ui, sans-serif } .grid { stroke: #d0d5dd; stroke-width: .6 } .title { font-size: 13px }</style>'
+             f'<rect width="100%" height="100%" fill="#fff"/><text class="title" x="30" y="28">{html.escape(result["title"])}: {html.escape(result["about"])}</text>']
+    for i, (title, unit, names, inner) in enumerate(drawn):
+        legend = "".join(f'<tspan fill="{colour}" dx="8">{html.escape(name)}</tspan>' for name, colour in names)
+        parts.append(f'<g transform="translate({30 + i % 3 * wide},{50 + i // 3 * high})"><text x="8" y="12">{html.escape(title)}, {html.escape(unit)}{legend}</text>'
+                     f'<g transform="translate(0,16)">{inner}</g></g>')
+    return "".join(parts) + "</svg>\n"
 
 
 def charts(result):
     """What there is to draw of one scenario."""
     series, latency = result.get("series") or [], result.get("latency") or {}
-    yield chart("Latency over time", {p: [(x["at"], x[p]) for x in latency.get("series", [])] for p in ("p50", "p99")}, "ms")
     hdr = latency.get("hdr") or []
     # 1 / (1 - p), as HDR plots have it: each step to the right is a nine more.
     points = [(math.log10(1 / (1 - mark / 100)), ms) for mark, ms in hdr]
-    yield chart("Latency by percentile", {"latency": points}, "ms", x_ticks=[(math.log10(1 / (1 - m / 100)), f"{m:g}") for m in (0, 90, 99, 99.9, 99.99)])
     groups = sorted({name for x in series for name in x["cpu"]})
-    yield chart("Processor by process", {name: [(x["at"], x["cpu"].get(name)) for x in series] for name in groups}, "cores")
-    yield chart("Answers from memory", {"hits": [(x["at"], x["hit"]) for x in series]}, "share")
-    yield chart("Requests", {"rate": [(x["at"], x["rate"]) for x in series]}, "a second")
     steps = result.get("steps") or []
-    yield chart("Latency by rate", {p: [(x["rate"], x[p]) for x in steps] for p in ("p50", "p99")}, "ms over requests/s")
-    yield chart("Memory", {"serve": [(x, kb / 1024) for x, kb in result.get("memory") or []]}, "MiB over million requests")
+    return [drawn for drawn in (
+        chart("Latency over time", {p: [(x["at"], x[p]) for x in latency.get("series", [])] for p in ("p50", "p99")}, "ms"),
+        chart("Latency by percentile", {"latency": points}, "ms", x_ticks=[(math.log10(1 / (1 - m / 100)), f"{m:g}") for m in (0, 90, 99, 99.9, 99.99)]),
+        chart("Processor by process", {name: [(x["at"], x["cpu"].get(name)) for x in series] for name in groups}, "cores"),
+        chart("Requests", {"rate": [(x["at"], x["rate"]) for x in series]}, "a second"),
+        chart("Answers from memory", {"hits": [(x["at"], x["hit"]) for x in series]}, "share"),
+        chart("Queries at PostgreSQL", {"queries": [(x["at"], x["queries"]) for x in series]}, "a second"),
+        chart("Latency by rate", {p: [(x["rate"], x[p]) for x in steps] for p in ("p50", "p99")}, "ms over requests/s"),
+        chart("Memory", {"serve": [(x, kb / 1024) for x, kb in result.get("memory") or []]}, "MiB over million requests")) if drawn]
 
 
 def section(name, result):
@@ -146,7 +176,7 @@ def section(name, result):
     text = f"<pre>{html.escape(result['text'])}</pre>" if result.get("text") else ""
     beside = f"<p>Beside {html.escape(peer['name'])}: {number(peer['rate'])} a second, so {peer['ratio']} times.</p>" if peer else ""
     return (f'<section id="{html.escape(name)}"><h2>{html.escape(result["title"])}</h2><p>{html.escape(result["about"])}</p>{beside}'
-            f'<ul class="checks">{checks}</ul>{text}<div class="charts">{"".join(charts(result))}</div></section>')
+            f'<ul class="checks">{checks}</ul>{text}<div class="charts">{"".join(map(figure, charts(result)))}</div></section>')
 
 
 def page(report):
