@@ -204,13 +204,30 @@ local function rank_of(order, entry, player)
     return redis.call('ZRANK', order, string.sub(value, REVISION + 2, REVISION + 1 + size) .. player) or -1
 end
 
+-- ladder_drop meta -> OK: the standing leaves Redis whole.
+local function drop(keys)
+    local m = redis.call('HMGET', keys[1], 'gen', 'bld')
+    local base = base_of(keys[1])
+    for i = 1, 2 do
+        if m[i] then redis.call('UNLINK', order_key(base, m[i]), entry_key(base, m[i])) end
+    end
+    redis.call('DEL', keys[1], still_key(keys[1]))
+    publish_all(keys[1])
+    return 'OK'
+end
+
 -- ladder_apply meta ; epoch, with_ranks, then for each row: player, sort key, score, revision, metadata
 --   an empty sort key removes, an empty revision only asks for the rank
 -- -> status, version, then for each row: rank before, rank after (0-based, -1: none; before is -2 when the row was
 --    in already, so that it can't be told)
 local function apply(keys, args)
     local meta, epoch, with_ranks = keys[1], args[1], args[2] == '1'
-    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v')
+    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v', 'n')
+    -- What the hash lacks, its members have still: each would come to stand beside what takes its place.
+    if m[1] == epoch and m[2] and redis.call('HLEN', entry_key(base_of(meta), m[2])) < tonumber(m[5] or 0) then
+        drop(keys)
+        m = {}
+    end
     if m[1] ~= epoch or not (m[2] or m[3]) then return { 'COLD', stir(meta, publish_all(meta)) } end
     local base = base_of(meta)
     local version = tonumber(m[4] or 0)
@@ -329,24 +346,13 @@ local function flip(keys, args)
     local m = redis.call('HMGET', meta, 'epoch', 'bld', 'gen', 'bn', 'v')
     if m[1] ~= args[1] or m[2] ~= args[2] then return 'ABORTED' end
     local base = base_of(meta)
-    if redis.call('ZCARD', order_key(base, m[2])) ~= tonumber(m[4]) then return 'ABORTED' end
+    local n = tonumber(m[4])
+    if redis.call('ZCARD', order_key(base, m[2])) ~= n or redis.call('HLEN', entry_key(base, m[2])) < n then return 'ABORTED' end
     if m[3] then redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3])) end
     redis.call('DEL', still_key(meta))
     redis.call('HSET', meta, 'gen', m[2], 'n', m[4])
     redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'owner', 'until')
     redis.call('HSET', meta, 'v', text_of(publish_all(meta, tonumber(m[5]))))
-    return 'OK'
-end
-
--- ladder_drop meta -> OK: the standing leaves Redis whole.
-local function drop(keys)
-    local m = redis.call('HMGET', keys[1], 'gen', 'bld')
-    local base = base_of(keys[1])
-    for i = 1, 2 do
-        if m[i] then redis.call('UNLINK', order_key(base, m[i]), entry_key(base, m[i])) end
-    end
-    redis.call('DEL', keys[1], still_key(keys[1]))
-    publish_all(keys[1])
     return 'OK'
 end
 

@@ -207,7 +207,11 @@ class Load:
         names = {entry["player"] for entry in entries}
         scores = [entry["score"] for entry in entries]
         if len(names) != len(entries) or scores != sorted(scores, reverse=True) or [e["rank"] for e in entries] != list(range(1, len(entries) + 1)):
-            self.ledger.blame("a page out of order", board, [(e["rank"], e["player"], e["score"]) for e in entries])
+            twice = sorted(name for name, count in collections.Counter(entry["player"] for entry in entries).items() if count > 1)
+            places = [(e["rank"], e["player"], e["score"]) for e in entries]
+            wrong = next((n for n in range(len(places)) if places[n][0] != n + 1 or n and scores[n] > scores[n - 1]), None)
+            self.ledger.blame(f"a page out of order ({via(fields)}; twice: {[p for p in places if p[1] in twice]}; from place {wrong})", board,
+                              places[max(0, (wrong or 0) - 3):])
         for player in players:
             history.append(Operation("r", player, found.pop(player, 0), invoked, answered, process, shown, via(fields)))
         if found:

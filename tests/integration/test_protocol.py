@@ -174,6 +174,30 @@ def test_damage_is_noticed(stack, own):
         heal(stack, game)
 
 
+def test_damage_and_then_a_write(stack, own):
+    """What was removed is missed by the next change too: it must not stand beside what it replaced."""
+    game = stack.new_game()
+    client = Client(own.server, game, stack.key(game))
+    client.put_board("b")
+    client.submit_many([dict(board="b", player=f"p{i}", score=i) for i in range(50)])
+    heal(stack, game)
+    period = compare.periods(stack, game)[0]
+    base = f"ladder:{{{period % 256}}}:{period}:"
+    best = {f"p{i}": i for i in range(50)}
+    for turn, damage in enumerate((lambda gen: stack.redis.delete(f"{base}{gen}:entry"), lambda gen: stack.redis.delete(f"{base}{gen}:order"),
+                                   lambda gen: stack.redis.zpopmax(f"{base}{gen}:order"), lambda gen: stack.redis.delete(f"{base}meta"))):
+        for limit in range(1, 4):
+            wait_until(lambda: client.read("/boards/b/top", limit=limit, source="true")["source"] == "redis", 5, "Redis answers")
+        damage(stack.redis.hget(base + "meta", "gen").decode())
+        for player in "p20", "p21":
+            best[player] = 100 + 10 * turn + int(player[1:])
+            assert client.submit("b", player, best[player])["improved"]
+        for limit in range(100, 110):
+            shown = [(e["player"], e["score"]) for e in client.read("/boards/b/top", limit=limit)["entries"]]
+            assert shown == sorted(best.items(), key=lambda one: -one[1]), (turn, shown[:5])
+        heal(stack, game)
+
+
 def test_the_tail_is_not_held_up_by_a_long_transaction(stack, own):
     import psycopg2
     game = stack.new_game()

@@ -206,11 +206,21 @@ def test_players_of_several_boards_and_games(stack, client, board):
         assert len(shown) > 30
 
 
+def closings(stack):
+    """Somewhere in the world an hour ends each quarter of one: another file's board, in its zone, may close meanwhile."""
+    return stack.sql("select count(*), max(closed_at) from ladder.period where closed_at is not null")
+
+
 def test_nothing_new_refreshes_nothing(stack, client, board):
     client.submit("b", "ann", 1)
-    fold(stack)
-    stack.refresh("--all")
-    assert stack.refresh("--all") == "refresh: 0 refreshed, 6 unchanged, 0 recent, 0 being refreshed by another runner\n"
+    for _ in range(3):
+        before = closings(stack)
+        fold(stack)
+        stack.refresh("--all")
+        said = stack.refresh("--all")
+        if closings(stack) == before:
+            break
+    assert said == "refresh: 0 refreshed, 6 unchanged, 0 recent, 0 being refreshed by another runner\n"
     client.submit("b", "ann", 2)
     assert "0 refreshed, 0 unchanged, 1 recent" in stack.cli("refresh", "daily_activity", "--if-older-than", "1h")
     assert "1 refreshed (daily_activity " in stack.refresh("daily_activity")
@@ -235,13 +245,16 @@ def test_an_idle_worker_refreshes_nothing(stack, client, board):
             return stack.sql("select bool_and(r.done_v = s.source_v) from ladder.refresh_state r join ladder.refresh_source s on s.view = r.view")[0][0]
 
         def state():
-            return {view: refreshes(stack, view) for view in VIEWS}
+            """But for the one that a closing refreshes, if there was one."""
+            return {view: refreshes(stack, view) for view in VIEWS if view != "hall_of_fame" or closings(stack) == closed}
+        closed = closings(stack)
+        fold(stack)
         wait_until(is_done, 60, "everything is shown")
         before = state()
         for _ in range(3):
             last = looks(stack)
             wait_until(lambda: looks(stack) != last, 20, "the worker has looked again")
-        assert state() == before and is_done()
+        assert state().items() <= before.items() and (is_done() or closings(stack) != closed)
         client.submit("b", "ann", 2)
         fold(stack)
         wait_until(is_done, 60, "everything is shown again")
