@@ -94,11 +94,11 @@ def measure(lab, file, options, connections=32, share=0.5):
             "checks": [check("no request fails", full["failed"] == 0 and latency["failed"] == 0, f"{full['failed']} and {latency['failed']} failed")]}
 
 
-def standard(options, title, about, lines, boards=20, players=2000, settings=None, **more):
+def standard(options, title, about, lines, boards=20, players=2000, settings=None, definition=None, **more):
     lab = Lab()
     try:
         lab.open(**(settings or {}))
-        boards_fill(lab, boards, players)
+        boards_fill(lab, boards, players, **(definition or {}))
         file = requests_write(lab.directory / "requests", lines(lab, boards, players))
         return {"title": title, "about": about, **measure(lab, file, options, **more)}
     finally:
@@ -115,8 +115,8 @@ def browse(options):
 
 @scenario("mixed")
 def mixed(options):
-    return standard(options, "Reads with 5 % writes", "As browsing, with one submission among 20 requests.",
-                    lambda lab, boards, players: mix(lab, 50000, boards, players, 0.05))
+    return standard(options, "Reads with 5 % writes", "As browsing, with one submission among 20 requests; each changes a sum.",
+                    lambda lab, boards, players: mix(lab, 50000, boards, players, 0.05), definition={"operator": "sum"})
 
 
 @scenario("uncached")
@@ -171,10 +171,14 @@ def submit(options):
         lab.client.submit("peer", "first", 1)
         board, period = lab.sql("select p.board_id, p.id from ladder.period p join ladder.board b on b.id = p.board_id where b.name = 'peer'")[0]
         dice = random.Random(1)
-        file = requests_write(lab.directory / "requests", (submit_one(lab, dice, "b0", players) for _ in range(200000)))
+
+        def fresh():
+            """Never the same again: what was submitted before changes nothing."""
+            return requests_write(lab.directory / "requests", (submit_one(lab, dice, "b0", players) for _ in range(20000 * options.seconds)))
         ours, theirs, rows, costs = [], [], [], []
-        wrk(lab, file, 2, clients)
+        wrk(lab, fresh(), 2, clients)
         for _ in range(options.rounds):
+            file = fresh()
             with Watch(lab) as watch:
                 done = wrk(lab, file, options.seconds, clients)
             ours.append(done)
@@ -185,6 +189,7 @@ def submit(options):
         middle = sorted(range(len(ours)), key=lambda i: ours[i]["rate"])[len(ours) // 2]
         ratio = ratios[len(ratios) // 2] if ratios else 0.0
         rate = min(GENERATOR_MOST, round(ours[middle]["rate"] * 0.7 / 10) * 10)
+        file = fresh()
         with Watch(lab) as watch:
             latency = paced(lab, file, rate, options.seconds)
         latency.update(watch.sum)
@@ -334,7 +339,7 @@ def soak(options):
     lab = Lab()
     try:
         lab.open()
-        boards_fill(lab, 20, 2000)
+        boards_fill(lab, 20, 2000, operator="sum")
         file = requests_write(lab.directory / "requests", mix(lab, 100000, 20, 2000, 0.05))
         wrk(lab, file, 20, 32)
         points, sent, failed = [], 0, 0
