@@ -37,7 +37,7 @@ CASES = {
     "combine_list": ((), 0, 0),
     "commit_level": (("on", "true"), 0, 0),
     "commit_lsn": ((), 0, 0),
-    "compare_periods": ((*STANDING[:1], "{start}", "{period}", "100", "{start}", "{period}"), 1, 2),
+    "compare_periods": ((*STANDING, "100", "{start}", "{period}"), 1, 2),
     "compare_snapshot": (("all", "-infinity", "{whole}", "100", "{board}"), 4, 0),
     "db_advice": (("30", "8388608"), 0, 0),
     "db_indexes": ((), 0, 0),

@@ -92,7 +92,7 @@ begin
         from ladder.score_event v
         where v.period_ids is not null
           and v.submitted_at >= c.caught_up_at - interval '1 hour'
-          and v.submitted_at < v_now + interval '1 hour'
+          and v.submitted_at < greatest(c.caught_up_at, v_now) + interval '1 hour' -- greatest: a clock may be put back
           and (v.xid = any (array(select pg_snapshot_xip(c.snapshot))) or v.xid >= pg_snapshot_xmax(c.snapshot))
           and (v.board_id = p_board or v.board_id in (select s.source_id from ladder.combination_source s where s.board_id = p_board));
     end if;

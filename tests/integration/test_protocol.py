@@ -156,8 +156,9 @@ def test_redis_down_is_only_slower(stack, own):
     heal(stack, game)
 
 
-def test_damage_is_noticed(stack, own):
-    """One key deleted, one member removed behind our back: the answer is PostgreSQL's, and Redis is rebuilt."""
+@pytest.fixture
+def damaged(stack, own):
+    """A client of a board of fifty, and ways to remove something of its standing behind everybody's back."""
     game = stack.new_game()
     client = Client(own.server, game, stack.key(game))
     client.put_board("b")
@@ -165,37 +166,40 @@ def test_damage_is_noticed(stack, own):
     heal(stack, game)
     period = compare.periods(stack, game)[0]
     base = f"ladder:{{{period % 256}}}:{period}:"
-    for damage in (lambda gen: stack.redis.delete(f"{base}{gen}:order"), lambda gen: stack.redis.zpopmax(f"{base}{gen}:order"),
-                   lambda gen: stack.redis.delete(f"{base}{gen}:entry"), lambda gen: stack.redis.delete(f"{base}meta")):
-        wait_until(lambda: client.read("/boards/b/top", limit=1, source="true")["source"] == "redis", 5, "Redis answers")
-        damage(stack.redis.hget(base + "meta", "gen").decode())
+
+    def of(name):
+        return base + stack.redis.hget(base + "meta", "gen").decode() + name
+
+    def damages():
+        for damage in (lambda: stack.redis.delete(of(":order")), lambda: stack.redis.zpopmax(of(":order")), lambda: stack.redis.delete(of(":entry")),
+                       lambda: stack.redis.delete(base + "meta")):
+            for limit in range(1, 4):
+                wait_until(lambda: client.read("/boards/b/top", limit=limit, source="true")["source"] == "redis", 5, "Redis answers")
+            damage()
+            yield
+            heal(stack, game)
+    return client, damages
+
+
+def test_damage_is_noticed(damaged):
+    """One key deleted, one member removed behind our back: the answer is PostgreSQL's, and Redis is rebuilt."""
+    client, damages = damaged
+    for _ in damages():
         assert [e["score"] for e in client.read("/boards/b/top", limit=2)["entries"]] == [49, 48]
         assert client.read("/boards/b/players/p7/around", above=1, below=1)["entries"][1]["score"] == 7
-        heal(stack, game)
 
 
-def test_damage_and_then_a_write(stack, own):
+def test_damage_and_then_a_write(damaged):
     """What was removed is missed by the next change too: it must not stand beside what it replaced."""
-    game = stack.new_game()
-    client = Client(own.server, game, stack.key(game))
-    client.put_board("b")
-    client.submit_many([dict(board="b", player=f"p{i}", score=i) for i in range(50)])
-    heal(stack, game)
-    period = compare.periods(stack, game)[0]
-    base = f"ladder:{{{period % 256}}}:{period}:"
+    client, damages = damaged
     best = {f"p{i}": i for i in range(50)}
-    for turn, damage in enumerate((lambda gen: stack.redis.delete(f"{base}{gen}:entry"), lambda gen: stack.redis.delete(f"{base}{gen}:order"),
-                                   lambda gen: stack.redis.zpopmax(f"{base}{gen}:order"), lambda gen: stack.redis.delete(f"{base}meta"))):
-        for limit in range(1, 4):
-            wait_until(lambda: client.read("/boards/b/top", limit=limit, source="true")["source"] == "redis", 5, "Redis answers")
-        damage(stack.redis.hget(base + "meta", "gen").decode())
+    for turn, _ in enumerate(damages()):
         for player in "p20", "p21":
             best[player] = 100 + 10 * turn + int(player[1:])
             assert client.submit("b", player, best[player])["improved"]
         for limit in range(100, 110):
             shown = [(e["player"], e["score"]) for e in client.read("/boards/b/top", limit=limit)["entries"]]
             assert shown == sorted(best.items(), key=lambda one: -one[1]), (turn, shown[:5])
-        heal(stack, game)
 
 
 def test_the_tail_is_not_held_up_by_a_long_transaction(stack, own):

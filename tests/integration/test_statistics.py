@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import random
+import re
 import sqlite3
 import threading
 import time
@@ -161,6 +162,10 @@ def check_ladder(stack, period, url=None):
                             order by e.k1, e.k2, e.k3, e.player offset k.rest limit 1) x
         where s.place <> n.before or s.total <> n.total or x.player <> s.player""", *[period] * 5, url=url)
     assert wrong == []
+    # Movers against the standing itself: nobody moved.
+    values = ("'all'", "'-infinity'", str(period), "100", "'-infinity'", str(period))
+    compared = re.sub(r"\$(\d)", lambda m: values[int(m[1]) - 1], re.sub("--.*", "", (ROOT / "sql/statements/compare_periods.sql").read_text()))
+    assert stack.sql(f"select count(*), count(*) filter (where x.rank = x.was_rank) from ({compared}) x", url=url) == [(100, 100)]
     for kind, bins in (("", 0), ("width", 7), ("log", 0), ("count", 7)):
         shown, order = stack.sql("""
             select to_json(s)::text, (select array_agg(~e.k1 order by e.k1, e.k2, e.k3, e.player) from ladder.entry e

@@ -147,6 +147,21 @@ def test_a_strange_list_of_what_is_wanted_does_not_stay(stack, ladder, client, k
     wait_until(lambda: not redis.exists("ladder:wanted"), what="the list is empty")
 
 
+def test_a_load_whose_hash_went_becomes_no_standing(stack, call):
+    """The next change would come to stand beside what it replaces, and the count would be right."""
+    epoch, meta = "77", "ladder:{5}:5:meta"
+    base = meta[:-4] + "gen"
+    try:
+        assert call("build", meta, epoch, "gen", "test", "30") == b"OK"
+        assert call("load", meta, epoch, "gen", "30", *rows_of([("ann", 10, 5), ("bob", 9, 6)])) == b"OK"
+        stack.redis.delete(base + ":entry")
+        call("apply", meta, epoch, "0", "ann", sort_key(11), str(~11), (7).to_bytes(6, "big"), b"")
+        assert stack.redis.zcard(base + ":order") == int(stack.redis.hget(meta, "bn")) == 3
+        assert call("flip", meta, epoch, "gen") == b"ABORTED"
+    finally:
+        stack.redis.delete(meta, base + ":order", base + ":entry")
+
+
 @pytest.mark.parametrize("name", ("meta", "order", "entry", "cursor"))
 @pytest.mark.parametrize("write", (True, False), ids=("written", "read"))
 def test_a_strange_value_under_its_names_costs_a_load(stack, ladder, client, name, write):
