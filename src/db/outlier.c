@@ -4,6 +4,21 @@
 
 #include "base/assert.h"
 
+void outlier_note(struct outlier_window *window, int64_t took_us)
+{
+    window->open.count++;
+    window->open.took_us += took_us;
+}
+
+struct outlier_sum outlier_look(struct outlier_window *window, int64_t now_us)
+{
+    if (window->open.count >= OUTLIER_ANSWERS_MIN)
+        *window = (struct outlier_window){.closed = window->open, .closed_us = now_us};
+    else if (now_us - window->closed_us > OUTLIER_AGE_MAX_US)
+        window->closed = (struct outlier_sum){0};
+    return window->closed;
+}
+
 static int64_t mean_us(const struct outlier_sum *sum)
 {
     return sum->count >= OUTLIER_ANSWERS_MIN ? sum->took_us / sum->count : -1;

@@ -69,7 +69,7 @@ struct db_server {
     /* How it did: */
     struct breaker breaker;
     struct latency latency;
-    struct outlier_sum recent; /* its answers since it was last compared with the others */
+    struct outlier_window recent; /* its answers, to be compared with the others' */
     int64_t trial_limit_us;    /* left alone for its slowness: a trial that takes longer failed; 0: any time will do */
     struct attempt *attempts, **last; /* the oldest first */
     int credit;                       /* choice.h */

@@ -131,8 +131,7 @@ void db_server_succeeded(struct db_server *server, const struct attempt *attempt
 
     latency_note(&server->latency, took_us, now_us);
     server->took_us += took_us;
-    server->recent.took_us += took_us;
-    server->recent.count++;
+    outlier_note(&server->recent, took_us);
     if (attempt->is_trial && server->trial_limit_us > 0 && took_us > server->trial_limit_us) {
         breaker_failed(&server->breaker, &limits, true, db_jitter(server->db), now_us);
         log_warn("server-left-alone", LOG_TEXT("server", server->line.name),
@@ -200,9 +199,9 @@ void db_servers_compare(struct db *db, int64_t now_us)
     db->compared_us = now_us;
     for (int i = 0; i < db->server_count; i++) {
         bool is_judged = !db_server_is_leader(db->servers[i]) && db->servers[i]->breaker.state == BREAKER_CLOSED;
-        sums[i] = is_judged ? db->servers[i]->recent : (struct outlier_sum){0};
-        if (!is_judged || sums[i].count >= OUTLIER_ANSWERS_MIN)
-            db->servers[i]->recent = (struct outlier_sum){0}; /* a slow one may need longer until it says something */
+        if (!is_judged)
+            db->servers[i]->recent = (struct outlier_window){0};
+        sums[i] = outlier_look(&db->servers[i]->recent, now_us);
     }
     int worst = outlier_find(sums, db->server_count, db->settings.outlier_factor, db->settings.outlier_min_ms * 1000LL,
                              &limit_us);

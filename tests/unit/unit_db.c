@@ -302,6 +302,34 @@ static void test_outlier(void **context)
     assert_int_equal(outlier_find(servers, 1, 5, 50 * MS, &limit_us), -1);
 }
 
+static void test_outlier_windows(void **context)
+{
+    struct outlier_window windows[2] = {0};
+    struct outlier_sum sums[2];
+    int64_t now = 0, limit_us = 0;
+    int found = -1;
+
+    (void)context;
+    for (int i = 1; i < OUTLIER_ANSWERS_MIN; i++)
+        outlier_note(&windows[0], MS);
+    assert_int_equal(outlier_look(&windows[0], now).count, 0);
+    outlier_note(&windows[0], MS);
+    assert_int_equal(outlier_look(&windows[0], now).took_us, OUTLIER_ANSWERS_MIN * MS);
+    assert_int_equal(outlier_look(&windows[0], now + OUTLIER_AGE_MAX_US).took_us, OUTLIER_ANSWERS_MIN * MS);
+    assert_int_equal(outlier_look(&windows[0], now + OUTLIER_AGE_MAX_US + 1).count, 0);
+    /* Callers who ask the two in turn, one at a time: both windows fill slowly, and never in the same look. */
+    for (int i = 0; found < 0 && i < 2 * OUTLIER_ANSWERS_MIN; i++) {
+        for (int one = 0; one < 2; one++) {
+            outlier_note(&windows[one], one ? SECOND : MS);
+            sums[0] = outlier_look(&windows[0], now += SECOND / 2);
+            sums[1] = outlier_look(&windows[1], now);
+            found = outlier_find(sums, 2, 5, 50 * MS, &limit_us);
+        }
+    }
+    assert_int_equal(found, 1);
+    assert_int_equal(sums[1].count, OUTLIER_ANSWERS_MIN);
+}
+
 static void test_lag(void **context)
 {
     struct lag lag = {0};
@@ -482,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_latency),
         cmocka_unit_test(test_outlier),
+        cmocka_unit_test(test_outlier_windows),
         cmocka_unit_test(test_lag),
         cmocka_unit_test(test_leader_after_a_failover),
         cmocka_unit_test(test_leader_twins_and_strangers),
