@@ -73,16 +73,16 @@ def is_in_use(directory):
 
 
 class Process:
-    """A child with a log file. It ends with us, however we end; so start it from the main thread."""
+    """A child with a log file. It ends with us, however we end; so start it from the main thread. host: what brings a command there."""
 
-    def __init__(self, command, log, environment=None, cwd="/", user=(), end=signal.SIGKILL):
+    def __init__(self, command, log, environment=None, cwd="/", user=(), end=signal.SIGKILL, host=()):
         self.command = command
         self.end = end
         self.log_path = log
         self.log_from = log.stat().st_size if log.exists() else 0
         self.log_to = -1  # no end yet: the next process of the name writes behind it
         with open(log, "ab") as out:
-            self.child = subprocess.Popen(["setpriv", "--pdeathsig", end.name[3:], *user, "--", *command], stdout=out, stderr=out,
+            self.child = subprocess.Popen([*host, "setpriv", "--pdeathsig", end.name[3:], *user, "--", *command], stdout=out, stderr=out,
                                           stdin=subprocess.DEVNULL, env=environment, cwd=cwd, start_new_session=True)
         self.was_killed = False
         self.is_excused = False  # from check_clean: what it ran on was taken away
@@ -241,7 +241,7 @@ class Stack:
         self.run(as_postgres([PG + "initdb", "-D", str(self.data / "primary"), "-U", "ladder", "-A", "trust", "-E", "UTF8",
                               "--locale=C.UTF-8", "--no-sync"]))
         self.primary = self.postgres_start("primary", self.primary_port)
-        self.run([PG + "createdb", "-h", "127.0.0.1", "-p", str(self.primary_port), "-U", "ladder", "ladder"])
+        self.run([PG + "createdb", "-h", self.address(self.primary_port), "-p", str(self.primary_port), "-U", "ladder", "ladder"])
         self.replica_make()
         self.redis_start()
 
@@ -266,17 +266,21 @@ class Stack:
         self.children.append(process)
         return process
 
-    def postgres_start(self, name, port):
+    def address(self, port):
+        """Where who listens there is."""
+        return "127.0.0.1"
+
+    def postgres_start(self, name, port, host=()):
         wait_until(lambda: not is_in_use(self.data / name), 20, f"the earlier PostgreSQL {name} is gone")
-        settings = dict(listen_addresses="127.0.0.1", port=port, cluster_name=name, unix_socket_directories=self.data, max_connections=200,
+        settings = dict(listen_addresses=self.address(port), port=port, cluster_name=name, unix_socket_directories=self.data, max_connections=200,
                         shared_buffers="128MB", max_wal_size="4GB", wal_compression="lz4", hot_standby_feedback="on",
                         deadlock_timeout="100ms", jit="off", max_standby_streaming_delay="10s")
         settings.update(self.postgres_settings)
         options = [x for key, value in settings.items() for x in ("-c", f"{key}={value}")]
-        process = self.spawn([PG + "postgres", "-D", str(self.data / name)] + options, name, user=POSTGRES_USER, end=signal.SIGQUIT)
+        process = self.spawn([PG + "postgres", "-D", str(self.data / name)] + options, name, user=POSTGRES_USER, end=signal.SIGQUIT, host=host)
 
         def is_ready():
-            return subprocess.run([PG + "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode == 0
+            return subprocess.run([PG + "pg_isready", "-q", "-h", self.address(port), "-p", str(port)]).returncode == 0
         wait_until(lambda: is_ready() or not process.is_alive(), 30, f"PostgreSQL {name} is ready")
         assert process.is_alive(), process.log()[-2000:]
         return process
@@ -286,8 +290,8 @@ class Stack:
 
     def standby_make(self, name, port, primary_port=None):
         """primary_port: by way of a link, if not the primary's own."""
-        self.run(as_postgres([PG + "pg_basebackup", "-h", "127.0.0.1", "-p", str(primary_port or self.primary_port), "-U", "ladder", "-D",
-                              str(self.data / name), "-R", "-c", "fast", "-C", "-S", name]))
+        primary_port = primary_port or self.primary_port
+        self.run(as_postgres([PG + "pg_basebackup", "-h", self.address(primary_port), "-p", str(primary_port), "-U", "ladder", "-D", str(self.data / name), "-R", "-c", "fast", "-C", "-S", name]))
         return self.postgres_start(name, port)
 
     def replica_took_over(self):
@@ -335,10 +339,10 @@ class Stack:
         return environment
 
     def primary_as(self, login):
-        return f"postgresql://{login}@127.0.0.1:{self.primary_port}/ladder"
+        return f"postgresql://{login}@{self.address(self.primary_port)}:{self.primary_port}/ladder"
 
     def replica_as(self, login):
-        return f"postgresql://{login}@127.0.0.1:{self.replica_port}/ladder"
+        return f"postgresql://{login}@{self.address(self.replica_port)}:{self.replica_port}/ladder"
 
     @property
     def primary_url(self):

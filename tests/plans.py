@@ -97,7 +97,7 @@ CASES = {
     "games_of": (("{{1,2}}",), 0, 0),
     "refresh_list": ((), 0, 0),
     "refresh_look": (("daily_activity", None), 0, 0),
-    "refresh_settings": (("64MB", "0"), 0, 0),
+    "refresh_settings": (("64MB", "0", "25"), 0, 0),
     "refresh_start": (("daily_activity", "test", "test"), 0, 0),
     "refresh_view": (("daily_activity",), 0, 0),
     "replay_covers": (("0", "1"), 0, 0),

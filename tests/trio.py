@@ -3,6 +3,7 @@ import os
 import pathlib
 
 from harness import Stack, free_port, wait_until
+from network import SUBNET, Network
 
 # A machine that stands still for a moment is no fault of a server's here, so nothing is as short as it could be.
 FAST = dict(database_health_interval_ms=300, database_health_timeout_ms=1000, database_stall_ms=500, database_breaker_pause_ms=300,
@@ -19,7 +20,7 @@ class Trio(Stack):
         self.sql("create extension pg_stat_statements")
 
     def url(self, port, login="ladder"):
-        return f"postgresql://{login}@127.0.0.1:{port}/ladder"
+        return f"postgresql://{login}@{self.address(port)}:{port}/ladder"
 
     def lines(self, first="", second="", first_port=None, second_port=None):
         return ",".join([f"name=first {first} {self.url(first_port or self.replica_port, 'ladder_serve')}",
@@ -37,6 +38,30 @@ class Trio(Stack):
         """How often a server was asked for a page."""
         return self.sql("select coalesce(sum(calls), 0) from pg_stat_statements where query like '%%head as%%' and query like '%%ladder.entry%%'",
                         url=self.url(port))[0][0]
+
+
+class Cabled(Trio):
+    """Each server on a host of its own (network.py)."""
+
+    def start(self):
+        self.network, self.addresses = Network(), {}
+        super().start()
+
+    def address(self, port):
+        return self.addresses.get(port, "127.0.0.1")
+
+    def postgres_start(self, name, port, host=()):
+        if port not in self.addresses:
+            self.addresses[port] = self.network.host(name)
+            with open(self.data / name / "pg_hba.conf", "a") as file:
+                file.write(f"host all,replication all {SUBNET}.0/24 trust\n")
+        return super().postgres_start(name, port, self.network.on(name))
+
+    def close(self):
+        try:
+            super().close()
+        finally:
+            self.network.close()
 
 
 def send_all(process, number):

@@ -18,6 +18,33 @@ end
 $$;
 comment on function ladder.refresh_register(text, bigint) is 'Hands a new materialized view to the worker, to be refreshed at most so often.';
 
+-- refresh_pause: what the views ask every so many rows while they are read: sleeps, so that from one sleep to the next a refresh uses no
+-- more than ladder.refresh_percent percent of the time, and who submits has the rest of that processor too (the idea of
+-- vacuum_cost_delay). Not set: no sleep. Returns true. Parallel unsafe, because each process of several would take a share.
+create or replace function ladder.refresh_pause()
+    returns boolean
+    language plpgsql
+    volatile
+    parallel unsafe
+    set search_path = pg_catalog
+as $$
+declare
+    v_percent double precision := nullif(current_setting('ladder.refresh_percent', true), '');
+    v_since timestamptz := nullif(current_setting('ladder.refresh_since', true), '');
+    v_worked double precision := extract(epoch from clock_timestamp() - v_since);
+begin
+    if v_percent is null or v_percent >= 100 or v_worked < 0.01 then
+        return true;
+    end if;
+    if v_worked > 0 then
+        perform pg_sleep(least(v_worked * (100 / v_percent - 1), 10));
+    end if;
+    perform set_config('ladder.refresh_since', clock_timestamp()::text, true);
+    return true;
+end
+$$;
+comment on function ladder.refresh_pause() is 'Sleeps, so that a refresh takes no more than its share of a processor; true.';
+
 -- refresh_view: refreshes one in the transaction of the caller, who holds its lock; returns how many rows it has. Readers go on
 -- reading the old rows, on standbys too; only a view that was never filled is filled the other way.
 create or replace function ladder.refresh_view(p_view text)

@@ -18,9 +18,15 @@ begin
         where c.relnamespace = 'ladder'::regnamespace
           and c.relacl is not null
         union all
+        -- A function runs with its caller's rights, so that it gives nobody more; but for those that make and drop partitions with
+        -- their owner's. What came with an extension is not ours.
         select format('revoke all on routine ladder.%I(%s) from public', p.proname, pg_get_function_identity_arguments(p.oid))
+               || case when p.prokind = 'f'
+                       then format('; grant execute on function ladder.%I(%s) to ladder_app, ladder_worker', p.proname, pg_get_function_identity_arguments(p.oid))
+                       else '' end
         from pg_proc p
         where p.pronamespace = 'ladder'::regnamespace
+          and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
     loop
         execute v_command;
     end loop;
@@ -78,9 +84,6 @@ grant select on sequence ladder.revision to ladder_worker; -- snapshot_due
 grant usage on sequence ladder.revision, ladder.score_event_id to ladder_app, ladder_worker;
 grant usage on sequence ladder.facet_id to ladder_app;
 
--- A function runs with its caller's rights, so that it gives nobody more; but for those that make and drop partitions
--- with their owner's.
-grant execute on all functions in schema ladder to ladder_app, ladder_worker;
 revoke execute on function ladder.partition_add(text, text, text, timestamptz, timestamptz) from ladder_app, ladder_worker;
 revoke execute on function ladder.partition_ensure(integer), ladder.partition_drop(text), ladder.snapshot_expire(integer) from ladder_app;
 revoke execute on function ladder.refresh_register(text, bigint) from ladder_app, ladder_worker;

@@ -6,6 +6,7 @@ from ladder.tally_day t
 join ladder.board b on b.id = t.board_id
 join ladder.game g on g.id = b.game_id
 where b.deleted_at is null
+  and case when extract(doy from t.day)::integer % 32 = 0 then ladder.refresh_pause() else true end
 with no data;
 create unique index daily_activity_board_id_day_uq on ladder.daily_activity (board_id, day);
 comment on index ladder.daily_activity_board_id_day_uq is 'One board''s days; REFRESH … CONCURRENTLY.';

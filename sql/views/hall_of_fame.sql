@@ -16,6 +16,7 @@ cross join lateral (
 where p.closed_at is not null
   and p.facet = ''
   and b.deleted_at is null
+  and case when x.rank = 1 then ladder.refresh_pause() else true end
   and (p.window_kind <> 'hourly' or p.ends_at > now() - interval '7 days')
 with no data;
 create unique index hall_of_fame_period_id_rank_uq on ladder.hall_of_fame (period_id, rank);

@@ -9,6 +9,7 @@ cross join lateral unnest(s.bin_from, s.bin_to, s.bin_entries) with ordinality a
 where p.state <> 'closed'
   and p.facet = ''
   and b.deleted_at is null
+  and case when x.bin = 1 then ladder.refresh_pause() else true end
 with no data;
 create unique index standing_histogram_period_id_bin_uq on ladder.standing_histogram (period_id, bin);
 comment on index ladder.standing_histogram_period_id_bin_uq is 'One histogram; REFRESH … CONCURRENTLY.';

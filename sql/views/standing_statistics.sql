@@ -11,6 +11,7 @@ where p.state <> 'closed'
   and p.facet = ''
   and b.deleted_at is null
   and s.entries > 0
+  and ladder.refresh_pause()
 with no data;
 create unique index standing_statistics_period_id_uq on ladder.standing_statistics (period_id);
 comment on index ladder.standing_statistics_period_id_uq is 'One standing; REFRESH … CONCURRENTLY.';

@@ -87,7 +87,7 @@ static void server_render(struct jsonw *json, const struct db_server_report *ser
 
 static const char *redis_state_of(const struct kv_replica_tally *replica)
 {
-    return replica->loops == 0 ? "leaving" : replica->loops_used ? "ok" : "left alone";
+    return replica->loops_used ? "ok" : "left alone";
 }
 
 static void redis_render(struct jsonw *json)
@@ -238,7 +238,7 @@ static void redis_alerts(struct jsonw *json)
     size_t count = kv_replica_tallies(replicas);
 
     for (size_t i = 0; i < count; i++) {
-        if (replicas[i].loops && !replicas[i].loops_used)
+        if (!replicas[i].loops_used)
             alert(json, "redis-replica-left-alone", "warning", replicas[i].name,
                   "it does not answer, or lacks what the primary has", 0);
     }

@@ -167,8 +167,8 @@ static void descriptors_raise(const struct settings *settings, int loops)
 {
     int64_t servers = 2 + (int64_t)settings->database_replicas.count; /* one may come while it runs */
     int64_t per_loop = settings->server_connections_max + settings->database_write_connections +
-                       servers * (settings->database_read_connections + 2) + 16 +
-                       (settings->redis_replicas.count ? 1 + KV_URL_SEEDS_MAX : 0);
+                       servers * (settings->database_read_connections + 2) + 16 + 1 +
+                       KV_URL_SEEDS_MAX; /* Redis's, and a sentinel */
     rlim_t wanted = (rlim_t)(loops * per_loop + 64);
     struct rlimit limit;
 
@@ -180,19 +180,23 @@ static void descriptors_raise(const struct settings *settings, int loops)
         log_warn("few-descriptors", LOG_INT("limit", limit.rlim_cur), LOG_INT("wanted", wanted));
 }
 
-/* SIGHUP: the database servers, and how reads are spread over them, from the settings as they are now. */
+/* SIGHUP: the database servers, how reads are spread over them, and the replicas of Redis, from the settings as they are
+ * now. */
 static void settings_reload(const char *path)
 {
     static struct settings settings;
     static struct db_settings database;
+    struct kv_replicas_settings redis_replicas;
     struct error error;
 
-    if (!settings_load(&settings, path, setting_check, &error) || !command_servers(&settings, &database, &error)) {
+    if (!settings_load(&settings, path, setting_check, &error) || !command_servers(&settings, &database, &error) ||
+        !command_redis_replicas(&settings, &redis_replicas, &error)) {
         log_error("reload-failed", LOG_TEXT("because", error.message));
         return;
     }
     plan_replace(&database);
-    log_info("reloaded", LOG_INT("servers", database.server_count));
+    kv_replicas_replace(&redis_replicas);
+    log_info("reloaded", LOG_INT("servers", database.server_count), LOG_INT("redis_replicas", redis_replicas.count));
 }
 
 int cmd_serve(int argc, char **argv)

@@ -70,7 +70,7 @@ struct db_server {
     struct breaker breaker;
     struct latency latency;
     struct outlier_window recent; /* its answers, to be compared with the others' */
-    int64_t trial_limit_us;    /* left alone for its slowness: a trial that takes longer failed; 0: any time will do */
+    int64_t trial_limit_us; /* left alone for its slowness: a trial that takes longer failed; 0: any time will do */
     struct attempt *attempts, **last; /* the oldest first */
     int credit;                       /* choice.h */
     uint64_t name_hash;

@@ -113,13 +113,15 @@ static struct choice_candidate candidate_of(struct db_server *server, int64_t no
     const struct db *db = server->db;
     struct db_pool_counts counts = db_pool_count(server->pool);
     int64_t oldest_us = server->attempts ? now_us - server->attempts->sent_us : 0;
+    bool is_trial = server->breaker.state != BREAKER_CLOSED; /* what it cost before would only put it off */
 
     return (struct choice_candidate){
         .id = server->id,
         .name = server->name_hash,
         .weight = server->line.weight,
         .in_flight = counts.in_flight,
-        .cost = latency_cost(&server->latency, counts.in_flight, oldest_us, now_us) / server->line.weight,
+        .cost =
+            is_trial ? 0.0 : latency_cost(&server->latency, counts.in_flight, oldest_us, now_us) / server->line.weight,
         .is_near = db->settings.zone[0] && strcmp(db->settings.zone, server->line.zone) == 0,
         .credit = &server->credit,
     };

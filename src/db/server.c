@@ -143,8 +143,10 @@ void db_server_succeeded(struct db_server *server, const struct attempt *attempt
     breaker_succeeded(&server->breaker, attempt->is_trial, now_us);
     if (server->breaker.state == BREAKER_CLOSED)
         server->trial_limit_us = 0;
-    if (was_open && server->breaker.state == BREAKER_CLOSED)
+    if (was_open && server->breaker.state == BREAKER_CLOSED) {
+        server->latency = (struct latency){(double)took_us, now_us}; /* not as slow as it was when it was left */
         log_info("server-taken-back", LOG_TEXT("server", server->line.name));
+    }
 }
 
 /* At most half of the servers, but one at least, are left alone for how they did: the others would not bear the

@@ -61,12 +61,13 @@ size_t kv_replica_tallies(struct kv_replica_tally ret_tallies[static KV_REPLICA_
 
     pthread_mutex_lock(&mutex);
     for (const struct replica_tally *tally = first; tally && count < KV_REPLICA_TALLIES_MAX; tally = tally->next)
-        ret_tallies[count++] = (struct kv_replica_tally){.name = tally->name,
-                                                         .loops = tally->loops,
-                                                         .loops_used = tally->used,
-                                                         .reads = tally->counts[REPLICA_READ],
-                                                         .behind = tally->counts[REPLICA_BEHIND],
-                                                         .lost = tally->counts[REPLICA_LOST]};
+        if (tally->loops > 0)
+            ret_tallies[count++] = (struct kv_replica_tally){.name = tally->name,
+                                                             .loops = tally->loops,
+                                                             .loops_used = tally->used,
+                                                             .reads = tally->counts[REPLICA_READ],
+                                                             .behind = tally->counts[REPLICA_BEHIND],
+                                                             .lost = tally->counts[REPLICA_LOST]};
     pthread_mutex_unlock(&mutex);
     return count;
 }

@@ -1,6 +1,7 @@
 #include "kv/replicas.h"
 
 #include <ev.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +41,16 @@ struct kv_replicas {
     size_t turn;
     size_t count;
     struct replica *items[KV_URL_SEEDS_MAX];
-    ev_timer tick;
+    ev_timer tick; /* while there are some */
+    ev_async replaced;
+    int version;                       /* of what is wanted, that it has */
+    struct kv_replicas *next, **pprev; /* under the mutex */
 };
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct kv_replicas *all; /* under the mutex, as is the rest */
+static struct kv_replicas_settings plan;
+static int plan_version; /* 0: the loops have what they were made with */
 
 struct call {
     struct replica *replica;
@@ -131,15 +140,15 @@ static bool call_send(struct replica *replica, int64_t need, size_t count, const
                       kv_replica_done_fn *done, void *context)
 {
     const struct slice get[] = {SLICE("MGET"), SLICE(KV_VERSION), SLICE(KV_READY)};
-    struct kv_command all[KV_REPLICA_COMMANDS_MAX + 1];
+    struct kv_command sent[KV_REPLICA_COMMANDS_MAX + 1];
     struct call *call = malloc(sizeof(*call));
 
     ASSERT(call != NULL && count <= KV_REPLICA_COMMANDS_MAX);
     if (count)
-        memcpy(all, commands, count * sizeof(*all));
-    all[count] = (struct kv_command){get, ARRAY_SIZE(get)};
+        memcpy(sent, commands, count * sizeof(*sent));
+    sent[count] = (struct kv_command){get, ARRAY_SIZE(get)};
     *call = (struct call){replica, need, count, done, context};
-    if (!kv_call_all(replica->kv, count + 1, all, on_reply, call)) {
+    if (!kv_call_all(replica->kv, count + 1, sent, on_reply, call)) {
         free(call);
         return false;
     }
@@ -161,6 +170,11 @@ bool kv_replicas_call(struct kv_replicas *replicas, int64_t need, size_t count, 
             best = replica;
     }
     return best && call_send(best, need, count, commands, done, context);
+}
+
+bool kv_replicas_are_there(const struct kv_replicas *replicas)
+{
+    return replicas->count > 0;
 }
 
 bool kv_replicas_are_used(const struct kv_replicas *replicas)
@@ -218,7 +232,7 @@ static void replica_drop(struct kv_replicas *replicas, size_t at)
     free(replica);
 }
 
-/* From the sentinel's connection. */
+/* Not from a callback of a replica's connection. */
 static void on_listed(void *context, size_t count, const struct kv_seed *places)
 {
     struct kv_replicas *replicas = context;
@@ -239,6 +253,47 @@ static void on_listed(void *context, size_t count, const struct kv_seed *places)
         if (i == replicas->count)
             replica_add(replicas, &places[n]);
     }
+    if (replicas->count)
+        ev_timer_start(replicas->loop, &replicas->tick);
+    else
+        ev_timer_stop(replicas->loop, &replicas->tick);
+}
+
+static void replicas_set(struct kv_replicas *replicas, const struct kv_replicas_settings *wanted)
+{
+    if (!wanted->is_listed_by_sentinel || replicas->url.kind != KV_URL_SENTINEL) {
+        sentinel_free(&replicas->sentinel);
+        on_listed(replicas, wanted->count, wanted->places);
+    } else if (!replicas->sentinel) {
+        replicas->sentinel = sentinel_new(replicas->loop, &replicas->url, NULL, on_listed, replicas);
+    }
+}
+
+static void on_replaced(struct ev_loop *loop, ev_async *watcher, int events)
+{
+    struct kv_replicas *replicas = watcher->data;
+    struct kv_replicas_settings wanted;
+    bool is_new;
+
+    (void)loop;
+    (void)events;
+    pthread_mutex_lock(&mutex);
+    is_new = replicas->version != plan_version;
+    replicas->version = plan_version;
+    wanted = plan;
+    pthread_mutex_unlock(&mutex);
+    if (is_new)
+        replicas_set(replicas, &wanted);
+}
+
+void kv_replicas_replace(const struct kv_replicas_settings *wanted)
+{
+    pthread_mutex_lock(&mutex);
+    plan = *wanted;
+    plan_version++;
+    for (struct kv_replicas *replicas = all; replicas; replicas = replicas->next)
+        ev_async_send(replicas->loop, &replicas->replaced);
+    pthread_mutex_unlock(&mutex);
 }
 
 struct kv_replicas *kv_replicas_new(struct ev_loop *loop, const struct kv_settings *settings,
@@ -247,7 +302,7 @@ struct kv_replicas *kv_replicas_new(struct ev_loop *loop, const struct kv_settin
     struct kv_url url;
     struct error error;
 
-    if (kv_is_cluster(kv) || (wanted->count == 0 && !wanted->is_listed_by_sentinel))
+    if (kv_is_cluster(kv))
         return NULL;
     struct kv_replicas *replicas = calloc(1, sizeof(*replicas));
     ASSERT(replicas != NULL && kv_url_parse(settings->url, &url, &error)); /* checked with the settings */
@@ -256,13 +311,21 @@ struct kv_replicas *kv_replicas_new(struct ev_loop *loop, const struct kv_settin
     replicas->settings.is_replica = true;
     replicas->url = url;
     replicas->kv = kv;
-    for (size_t i = 0; i < wanted->count; i++)
-        replica_add(replicas, &wanted->places[i]);
-    if (wanted->is_listed_by_sentinel && url.kind == KV_URL_SENTINEL)
-        replicas->sentinel = sentinel_new(loop, &url, NULL, on_listed, replicas);
     ev_timer_init(&replicas->tick, on_tick, TICK_MS / 1000.0, TICK_MS / 1000.0);
     replicas->tick.data = replicas;
-    ev_timer_start(loop, &replicas->tick);
+    replicas_set(replicas, wanted);
+    ev_async_init(&replicas->replaced, on_replaced);
+    replicas->replaced.data = replicas;
+    ev_async_start(loop, &replicas->replaced);
+    pthread_mutex_lock(&mutex);
+    replicas->next = all;
+    replicas->pprev = &all;
+    if (all)
+        all->pprev = &replicas->next;
+    all = replicas;
+    if (plan_version)
+        ev_async_send(loop, &replicas->replaced);
+    pthread_mutex_unlock(&mutex);
     return replicas;
 }
 
@@ -273,6 +336,12 @@ void kv_replicas_free(struct kv_replicas **preplicas)
     if (!replicas)
         return;
     *preplicas = NULL;
+    pthread_mutex_lock(&mutex);
+    *replicas->pprev = replicas->next;
+    if (replicas->next)
+        replicas->next->pprev = replicas->pprev;
+    pthread_mutex_unlock(&mutex);
+    ev_async_stop(replicas->loop, &replicas->replaced);
     sentinel_free(&replicas->sentinel);
     ev_timer_stop(replicas->loop, &replicas->tick);
     while (replicas->count)

@@ -13,7 +13,7 @@
  *
  *   not used --a probe's answer counts--> used --one fails, or BEHIND_MAX in a row are behind--> not used for a pause
  *
- * One thread: its loop's.
+ * One thread: its loop's, but for what says otherwise.
  */
 #ifndef KV_REPLICAS_H
 #define KV_REPLICAS_H
@@ -29,12 +29,16 @@ struct kv_replicas_settings {
     struct kv_seed places[KV_URL_SEEDS_MAX];
 };
 
-/* kv: the primary's connection; it outlives this. settings: kv's. NULL if there are to be none, or kv is a cluster. */
+/* kv: the primary's connection; it outlives this. settings: kv's. NULL if kv is a cluster. */
 struct kv_replicas *kv_replicas_new(struct ev_loop *loop, const struct kv_settings *settings,
                                     const struct kv_replicas_settings *replicas, struct kv *kv);
 void kv_replicas_free(struct kv_replicas **replicas); /* what is in flight is called back with NULL */
 
-bool kv_replicas_are_used(const struct kv_replicas *replicas); /* one of them, at least */
+/* Which there are from now on, in all loops. What is in flight on one that goes is called back with NULL. Any thread. */
+void kv_replicas_replace(const struct kv_replicas_settings *wanted);
+
+bool kv_replicas_are_there(const struct kv_replicas *replicas); /* one at least, used or not */
+bool kv_replicas_are_used(const struct kv_replicas *replicas);  /* one of them, at least */
 
 /* replies: an array of the commands' replies; NULL if the answer does not count. version: it has every change up to
  * it. */
@@ -56,7 +60,7 @@ struct kv_replica_tally {
     int64_t lost;          /* that did not come: likewise */
 };
 
-/* Copies them; returns how many. Those beyond the limit, which only a Sentinel that names ever others can reach, are
+/* Copies those that a loop knows; returns how many. Those beyond the limit, which only a Sentinel that names ever others can reach, are
  * left out. */
 enum { KV_REPLICA_TALLIES_MAX = 64 };
 size_t kv_replica_tallies(struct kv_replica_tally ret_tallies[static KV_REPLICA_TALLIES_MAX]);

@@ -63,7 +63,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
-    if (replicas->is_asking || !kv_is_trusted(store->kv) || !answers_heard(store, &unused, &era) ||
+    if (!kv_replicas_are_there(replicas->kv) || replicas->is_asking || !kv_is_trusted(store->kv) ||
+        !answers_heard(store, &unused, &era) ||
         (replicas->floor_era == era && (now_us < replicas->mark_at_us || kv_replicas_are_used(replicas->kv))))
         return;
     replicas->mark_at_us = now_us + MARK_MS * 1000LL;
@@ -100,7 +101,7 @@ bool standing_replica_send(struct standing_read *read, size_t count, const struc
     int64_t need;
     uint64_t era;
 
-    if (!replicas || !replicas->kv || read->is_past_replicas)
+    if (!replicas || !replicas->kv || !kv_replicas_are_there(replicas->kv) || read->is_past_replicas)
         return false;
     read->is_past_replicas = true;
     if (!answers_heard(read->store, &need, &era))

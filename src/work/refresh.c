@@ -75,15 +75,16 @@ static bool run_end(struct link *link, int64_t id, int64_t rows, const char *fai
 
 static bool view_refresh(struct link *link, const char *view, int64_t *ret_rows, struct error *error)
 {
-    char memory[24], timeout[24];
-    const char *settings[] = {memory, timeout}, *parameters[] = {view};
+    char memory[24], timeout[24], share[24];
+    const char *settings[] = {memory, timeout, share}, *parameters[] = {view};
     struct dbb_result *result;
 
     snprintf(memory, sizeof(memory), "%lldMB", (long long)link->settings->worker_refresh_memory_mb);
     snprintf(timeout, sizeof(timeout), "%lld", (long long)link->settings->worker_refresh_timeout_ms);
+    snprintf(share, sizeof(share), "%lld", (long long)link->settings->worker_refresh_percent);
     if (!dbb_begin(link->db, false, error))
         return false;
-    if (!link_query(link, STATEMENT_refresh_settings, 2, settings, NULL, error) ||
+    if (!link_query(link, STATEMENT_refresh_settings, 3, settings, NULL, error) ||
         !link_query(link, STATEMENT_refresh_view, 1, parameters, &result, error)) {
         dbb_rollback(link->db);
         return false;

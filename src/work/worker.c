@@ -36,13 +36,14 @@ enum {
     JOB_FAILED_PAUSE_MAX_MS = 60000,
     JOB_ELSEWHERE_PAUSE_MS = 1000,
     REFRESH_PAUSE_MS = 1000,
-    WEBHOOK_PAUSE_MS = 500
+    WEBHOOK_PAUSE_MS = 500,
+    REFRESHERS = 2 /* so that the others are refreshed beside one that takes minutes */
 };
 
 struct worker {
     const struct settings *settings;
     atomic_bool is_stopping;
-    pthread_t tail, rebuild, jobs, tally, refresh, webhook;
+    pthread_t tail, rebuild, jobs, tally, refreshers[REFRESHERS], webhook;
     struct edges edges;
     struct edge_thread {
         struct worker *worker;
@@ -189,7 +190,7 @@ static void *tally_main(void *context)
     return NULL;
 }
 
-/* A refresh may take long: on a thread of its own, so that nothing waits for it. */
+/* A refresh may take long: on threads of their own, so that nothing waits for it. Each takes the views that no runner is at. */
 static void *refresh_main(void *context)
 {
     struct worker *worker = context;
@@ -275,7 +276,8 @@ struct worker *worker_start(const struct settings *settings, struct error *error
     ASSERT(pthread_create(&worker->jobs, NULL, jobs_main, worker) == 0);
     ASSERT(pthread_create(&worker->webhook, NULL, webhook_main, worker) == 0);
     ASSERT(pthread_create(&worker->tally, NULL, tally_main, worker) == 0);
-    ASSERT(pthread_create(&worker->refresh, NULL, refresh_main, worker) == 0);
+    for (size_t i = 0; i < REFRESHERS; i++)
+        ASSERT(pthread_create(&worker->refreshers[i], NULL, refresh_main, worker) == 0);
     for (size_t i = 0; i < worker->edges.count; i++) {
         struct edge_thread *thread = &worker->edge_threads[i];
         *thread = (struct edge_thread){.worker = worker, .target = worker->edges.items[i]};
@@ -294,7 +296,8 @@ void worker_stop(struct worker **pworker)
     pthread_join(worker->jobs, NULL);
     pthread_join(worker->webhook, NULL);
     pthread_join(worker->tally, NULL);
-    pthread_join(worker->refresh, NULL);
+    for (size_t i = 0; i < REFRESHERS; i++)
+        pthread_join(worker->refreshers[i], NULL);
     for (size_t i = 0; i < worker->edges.count; i++)
         pthread_join(worker->edge_threads[i].thread, NULL);
     edges_free(&worker->edges);

@@ -296,6 +296,34 @@ def test_one_that_hangs_costs_no_request(stack, replicas, serve):
     assert {status for status, _ in answers} == {200}
 
 
+def test_sighup_reads_the_replicas_again(stack, replicas, tmp_path):
+    """None, then one, then the other; each read is right, whoever is asked."""
+    config = tmp_path / "ladder.yaml"
+
+    def write(*which):
+        config.write_text("redis:\n  replicas: [" + ", ".join(f'"127.0.0.1:{r.port}"' for r in which) + "]\n")
+    write()
+    server = stack.serve(config=config, server_loops=2)
+    stack.trusted(server)
+    assert known(server) == {}
+    for which in [replicas[0]], replicas, [replicas[1]], []:
+        write(*which)
+        server.send(signal.SIGHUP)
+        wait_until(lambda: {port for port, r in known(server).items() if r["state"] == "ok"} == {r.port for r in which} == set(known(server)), 10,
+                   "they are used")
+        client = board(stack, server)  # which no memory has
+        have_all(client, which)
+        before = {port: r["reads"] for port, r in known(server).items()}
+        assert all(reads_of_all_kinds(client))
+        assert all(r["reads"] > before[port] for port, r in known(server).items())
+    config.write_text("redis:\n  replicas: [sentinels]\n")
+    server.send(signal.SIGHUP)
+    wait_until(lambda: "event=reload-failed" in server.log(), 10, "it is refused")
+    assert all(reads_of_all_kinds(client))
+    server.stop()
+    server.check_clean()
+
+
 def test_random_clients_find_nothing_wrong(stack, replicas):
     """While each fault comes in turn."""
     def disturb(setting):

@@ -314,7 +314,7 @@ def test_a_refresh_does_not_hold_up_a_stop(stack, client, board):
     try:
         with blocker.cursor() as cursor:
             cursor.execute("refresh materialized view ladder.player_total")
-        worker = stack.worker(worker_refresh_timeout_ms=600000)
+        worker = stack.worker(worker_refresh_timeout_ms=3600000)
         waiting = "select count(*) from pg_stat_activity where application_name = 'ladder work refresh' and wait_event_type = 'Lock'"
         wait_until(lambda: stack.sql(waiting)[0][0], 30, "a refresh waits")
         assert worker.stop(timeout=10) == 0
