@@ -1,13 +1,13 @@
 """The router, when the network goes: a primary and two replicas, each on a host of its own with a cable that is pulled."""
-import os
-
 import pytest
 
+import network
 from harness import wait_until
 from test_replicas import Load, filled, servers
 from trio import Cabled
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own takes root")
+REFUSAL = network.refusal()
+pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=f"no network of its own here: {REFUSAL}")
 
 
 @pytest.fixture(scope="module")
