@@ -26,7 +26,7 @@ def check(result):
 
 def refusal():
     """Why this machine lets nobody have one: what ip says; empty if it does."""
-    script = "ip link add a type bridge && ip link add b type veth peer name c && ip link set b master a"
+    script = "ip link add switch type bridge && ip link add cable type veth peer name end0 && ip link set cable master switch"
     return subprocess.run(["unshare", "--net", "sh", "-c", script], capture_output=True, text=True).stderr.strip()
 
 
