@@ -43,6 +43,8 @@ class Trio(Stack):
 class Cabled(Trio):
     """Each server on a host of its own (network.py)."""
 
+    postgres_settings = {**Trio.postgres_settings, "wal_retrieve_retry_interval": "1s"}  # commits may wait for standbys that return
+
     def start(self):
         self.network, self.addresses = Network(), {}
         super().start()
