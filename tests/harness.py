@@ -333,6 +333,7 @@ class Stack:
             LADDER_DATABASE_URL=self.primary_as(login), LADDER_DATABASE_REPLICAS=self.replica_as(login),
             LADDER_REDIS_URL=f"redis://127.0.0.1:{self.redis_port}/0", LADDER_SERVER_SECRET=SECRET, LADDER_SERVER_PORT="0",
             LADDER_CONFIG=str(ROOT / "config" / "ladder.yaml"),
+            LADDER_WORKER_REFRESH_PERCENT="100",
             # Longer than the defaults: a test machine may stand still for a second or two. Tests of these set their own.
             LADDER_SERVER_ANSWER_TIMEOUT_MS="30000", LADDER_DATABASE_STATEMENT_TIMEOUT_MS="20000", LADDER_CACHE_HEARTBEAT_MS="500")
         environment.update({f"LADDER_{key.upper()}": str(value) for key, value in settings.items()})

@@ -300,6 +300,30 @@ def test_a_refresher_that_dies_is_followed_by_the_next(stack, client, board):
     assert stack.sql("select count(*) from ladder.refresh_run where view = 'player_total' and ended_at is null") == [(0,)]
 
 
+@pytest.mark.parametrize("percent, least_s", [("25", 0.3), ("50", 0.1), ("100", 0), ("", 0)])
+def test_a_refresh_sleeps_for_its_share(stack, percent, least_s):
+    """After a tenth of a second of work, so long that this was so many percent of both."""
+    took, = stack.sql("select set_config('ladder.refresh_percent', %s, false), "
+                      "set_config('ladder.refresh_since', (clock_timestamp() - interval '0.1 s')::text, false); "
+                      "with a as materialized (select clock_timestamp() as at), b as materialized (select ladder.refresh_pause() as is_done, at from a) "
+                      "select extract(epoch from clock_timestamp() - at)::float from b where is_done", percent)[0]
+    assert took >= least_s and (least_s or took < 0.25), took
+
+
+def test_the_share_is_the_settings(stack, client, board):
+    """What the worker and the command are told reaches the statement that refreshes."""
+    stack.sql("create function ladder.told() returns text language sql as $$ select current_setting('ladder.refresh_percent', true) $$; "
+              "create materialized view ladder.told_percent as select 1 as n, ladder.told() as percent with no data; "
+              "create unique index on ladder.told_percent (n); grant execute on function ladder.told() to ladder_worker; "
+              "select ladder.refresh_register('told_percent', 0)")
+    try:
+        stack.cli("refresh", "told_percent", worker_refresh_percent=37)
+        assert stack.sql("select percent from ladder.told_percent") == [("37",)]
+    finally:
+        stack.sql("drop materialized view ladder.told_percent; drop function ladder.told; delete from ladder.refresh_state where view = 'told_percent'; "
+                  "delete from ladder.refresh_source where view = 'told_percent'; delete from ladder.refresh_run where view = 'told_percent'")
+
+
 def test_a_refresh_does_not_hold_up_a_stop(stack, client, board):
     """What runs for long is cancelled and undone; the ledger says so, and the next worker does it again."""
     stack.refresh("--all")
