@@ -20,7 +20,9 @@ comment on function ladder.refresh_register(text, bigint) is 'Hands a new materi
 
 -- refresh_pause: what the views ask every so many rows while they are read: sleeps, so that from one sleep to the next a refresh uses no
 -- more than ladder.refresh_percent percent of the time, and who submits has the rest of that processor too (the idea of
--- vacuum_cost_delay). Not set: no sleep. Returns true. Parallel unsafe, because each process of several would take a share.
+-- vacuum_cost_delay). Ten seconds in all, at most: a refresh keeps its snapshot for as long as it lasts, and what is updated often
+-- (tally, tally_rung) piles up dead rows behind that. Not set: no sleep. Returns true. Parallel unsafe, because each process of several
+-- would take a share.
 create or replace function ladder.refresh_pause()
     returns boolean
     language plpgsql
@@ -32,12 +34,15 @@ declare
     v_percent double precision := nullif(current_setting('ladder.refresh_percent', true), '');
     v_since timestamptz := nullif(current_setting('ladder.refresh_since', true), '');
     v_worked double precision := extract(epoch from clock_timestamp() - v_since);
+    v_slept double precision := coalesce(nullif(current_setting('ladder.refresh_slept', true), ''), '0');
+    v_sleep double precision := least(v_worked * (100 / v_percent - 1), 10 - v_slept);
 begin
-    if v_percent is null or v_percent >= 100 or v_worked < 0.01 then
+    if v_percent is null or v_percent >= 100 or v_worked < 0.01 or v_slept >= 10 then
         return true;
     end if;
-    if v_worked > 0 then
-        perform pg_sleep(least(v_worked * (100 / v_percent - 1), 10));
+    if v_sleep > 0 then
+        perform pg_sleep(v_sleep);
+        perform set_config('ladder.refresh_slept', (v_slept + v_sleep)::text, true);
     end if;
     perform set_config('ladder.refresh_since', clock_timestamp()::text, true);
     return true;

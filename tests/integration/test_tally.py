@@ -310,6 +310,15 @@ def test_a_refresh_sleeps_for_its_share(stack, percent, least_s):
     assert took >= least_s and (least_s or took < 0.25), took
 
 
+def test_a_refresh_does_not_sleep_for_long(stack):
+    """Its snapshot is kept meanwhile: ten seconds in all are the most."""
+    took, slept = stack.sql("select set_config('ladder.refresh_percent', '1', false), set_config('ladder.refresh_slept', '9.8', false), "
+                            "set_config('ladder.refresh_since', (clock_timestamp() - interval '5 s')::text, false); begin; "
+                            "with a as materialized (select clock_timestamp() as at), b as materialized (select ladder.refresh_pause() as is_done, at from a) "
+                            "select extract(epoch from clock_timestamp() - at)::float, current_setting('ladder.refresh_slept')::float from b where is_done")[0]
+    assert took >= 0.2 and slept == 10
+
+
 def test_the_share_is_the_settings(stack, client, board):
     """What the worker and the command are told reaches the statement that refreshes."""
     stack.sql("create function ladder.told() returns text language sql as $$ select current_setting('ladder.refresh_percent', true) $$; "
