@@ -60,8 +60,8 @@ struct kv_replica_tally {
     int64_t lost;          /* that did not come: likewise */
 };
 
-/* Copies those that a loop knows; returns how many. Those beyond the limit, which only a Sentinel that names ever others can reach, are
- * left out. */
+/* Copies those that a loop knows; returns how many. Those beyond the limit, which only a Sentinel that names ever others
+ * can reach, are left out. */
 enum { KV_REPLICA_TALLIES_MAX = 64 };
 size_t kv_replica_tallies(struct kv_replica_tally ret_tallies[static KV_REPLICA_TALLIES_MAX]);
 

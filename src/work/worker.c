@@ -190,7 +190,8 @@ static void *tally_main(void *context)
     return NULL;
 }
 
-/* A refresh may take long: on threads of their own, so that nothing waits for it. Each takes the views that no runner is at. */
+/* A refresh may take long: on threads of their own, so that nothing waits for it. Each takes the views that no runner is
+ * at. */
 static void *refresh_main(void *context)
 {
     struct worker *worker = context;
