@@ -1,6 +1,6 @@
 """How PostgreSQL carries out every statement of sql/statements.
 
-Each is run for real, in a transaction that is undone, and auto_explain tells the plans of what ran, also within functions.
+Each is run for real, in a transaction that is undone (but for CALLS), and auto_explain tells the plans of what ran, also within functions.
 """
 import datetime
 import json
@@ -18,6 +18,7 @@ HASH = "\\x" + "00" * 32
 KINDS = "{all,monthly,weekly,daily,hourly}"
 STANDING = ("{kind}", "{start}", "{period}")
 ABORTS = ("partition_drop",)
+CALLS = ("refresh_gather",)  # can't be prepared, nor undone: a procedure's transactions are its own
 MANY = 10000  # it may look at as many partitions as there are
 
 # statement -> parameters, and how many partitions of entry and of score_event it may touch. Of score_event none is made for a
@@ -93,11 +94,13 @@ CASES = {
     "purge_refresh_run": (("1000",), 0, 0),
     "purge_tombstone": (("{period}", "ann", "daily", "{start}", "1"), 1, 0),
     "purge_tombstone_find": (("0", "1000"), MANY, MANY),
-    "refresh_end": (("1", "0", None, "1"), 0, 0),
+    "refresh_end": (("1", "0", None, "1", "false"), 0, 0),
+    "refresh_gather": (("player_total",), MANY, 0),
     "games_of": (("{{1,2}}",), 0, 0),
     "refresh_list": ((), 0, 0),
     "refresh_look": (("daily_activity", None), 0, 0),
     "refresh_settings": (("64MB", "0", "25"), 0, 0),
+    "refresh_settings_reset": ((), 0, 0),
     "refresh_start": (("daily_activity", "test", "test"), 0, 0),
     "refresh_view": (("daily_activity",), 0, 0),
     "replay_covers": (("0", "1"), 0, 0),
@@ -184,6 +187,11 @@ def plans(stack, name, made, is_forced=True):
                            "set auto_explain.log_analyze = on; set auto_explain.log_timing = off; set client_min_messages = log")
             if is_forced:
                 cursor.execute("set enable_seqscan = off; set plan_cache_mode = force_custom_plan")
+            if name in CALLS:
+                connection.commit()
+                connection.autocommit = True
+                cursor.execute(text.rpartition("--")[2].partition("\n")[2].replace("$1", "%s"), parameters)
+                return reached(notices)
             cursor.execute(f"prepare statement as {text}")
             values = "(" + ", ".join(["%s"] * len(parameters)) + ")" if parameters else ""
             del notices[:]
@@ -194,6 +202,10 @@ def plans(stack, name, made, is_forced=True):
     finally:
         connection.rollback()
         connection.close()
+    return reached(notices)
+
+
+def reached(notices):
     return [line for notice in notices for line in notice.splitlines() if "(never executed)" not in line]
 
 

@@ -20,7 +20,7 @@ comment on function ladder.refresh_register(text, bigint) is 'Hands a new materi
 
 -- refresh_pause: what the views ask every so many rows while they are read: sleeps, so that from one sleep to the next a refresh uses no
 -- more than ladder.refresh_percent percent of the time, and who submits has the rest of that processor too (the idea of
--- vacuum_cost_delay). Ten seconds in all, at most: a refresh keeps its snapshot for as long as it lasts, and what is updated often
+-- vacuum_cost_delay). Ten seconds at most in one transaction: it keeps its snapshot for as long as it lasts, and what is updated often
 -- (tally, tally_rung) piles up dead rows behind that. Not set: no sleep. Returns true. Parallel unsafe, because each process of several
 -- would take a share.
 create or replace function ladder.refresh_pause()
@@ -33,11 +33,11 @@ as $$
 declare
     v_percent double precision := nullif(current_setting('ladder.refresh_percent', true), '');
     v_since timestamptz := nullif(current_setting('ladder.refresh_since', true), '');
-    v_worked double precision := extract(epoch from clock_timestamp() - v_since);
+    v_worked double precision := coalesce(extract(epoch from clock_timestamp() - v_since), 0);
     v_slept double precision := coalesce(nullif(current_setting('ladder.refresh_slept', true), ''), '0');
     v_sleep double precision := least(v_worked * (100 / v_percent - 1), 10 - v_slept);
 begin
-    if v_percent is null or v_percent >= 100 or v_worked < 0.01 or v_slept >= 10 then
+    if v_percent is null or v_percent >= 100 or v_slept >= 10 or (v_since is not null and v_worked < 0.01) then
         return true;
     end if;
     if v_sleep > 0 then
@@ -50,8 +50,22 @@ end
 $$;
 comment on function ladder.refresh_pause() is 'Sleeps, so that a refresh takes no more than its share of a processor; true.';
 
+-- refresh_gather: what comes before the refresh of a view that has a rollup, in transactions of its own; of others, nothing. By the one
+-- who holds the view's lock.
+create or replace procedure ladder.refresh_gather(p_view text)
+    language plpgsql
+as $$
+begin
+    if p_view = 'player_total' then
+        call ladder.player_gather();
+    end if;
+end
+$$;
+comment on procedure ladder.refresh_gather(text) is 'Brings the rollup of a view up to date.';
+
 -- refresh_view: refreshes one in the transaction of the caller, who holds its lock; returns how many rows it has. Readers go on
--- reading the old rows, on standbys too; only a view that was never filled is filled the other way.
+-- reading the old rows, on standbys too; only a view that was never filled is filled the other way. What it shows is what there is, or
+-- what was gathered.
 create or replace function ladder.refresh_view(p_view text)
     returns bigint
     language plpgsql
@@ -66,7 +80,7 @@ begin
     execute format('refresh materialized view %s ladder.%I', case when v_is_filled then 'concurrently' else '' end, p_view);
     execute format('select count(*) from ladder.%I', p_view) into v_rows;
     update ladder.refresh_state r
-    set done_v = v_source, refreshed_at = now(), as_of = v_as_of, fails = 0, not_before = '-infinity'
+    set done_v = coalesce(r.gathered_v, v_source), refreshed_at = now(), as_of = coalesce(r.gathered_at, v_as_of), fails = 0, not_before = '-infinity'
     where r.view = p_view;
     return v_rows;
 end
@@ -107,6 +121,7 @@ begin
             returning id into v_id;
             commit;
             v_start := clock_timestamp();
+            call ladder.refresh_gather(v_view.view);
             v_rows := ladder.refresh_view(v_view.view);
             update ladder.refresh_run r
             set ended_at = clock_timestamp(), rows = v_rows, took_ms = extract(epoch from clock_timestamp() - v_start) * 1000

@@ -1,5 +1,6 @@
--- The end of a refresh. After a failure the view waits: its interval, doubled with each failure, an hour at most.
--- $1 id, $2 rows, $3 error, $4 milliseconds
+-- The end of a refresh. After a failure the view waits: its interval, doubled with each failure, an hour at most. Whoever was
+-- stopped has not failed.
+-- $1 id, $2 rows, $3 error, $4 milliseconds, $5 was it stopped
 with ended as (
     update ladder.refresh_run r
     set ended_at = now(), rows = $2::bigint, error = $3::text, took_ms = $4::bigint
@@ -12,3 +13,4 @@ set fails = s.fails + 1,
 from ended e
 where s.view = e.view
   and e.error is not null
+  and not $5::boolean

@@ -101,9 +101,9 @@ INT(worker, answer_timeout_ms, 10000, 100, 600000, "ms",
     "Until a PostgreSQL or Redis that says nothing is given up by what brings changes to Redis.")
 INT(worker, tally_ms, 500, 10, 60000, "ms", "Pause between two additions of new events to the statistics.")
 INT(worker, refresh_memory_mb, 256, 1, 65536, "MiB", "work_mem of a refresh of a materialized view.")
-INT(worker, refresh_percent, 25, 1, 100, "percent",
-    "Of one processor, what a refresh takes of PostgreSQL while it reads: it sleeps for the rest, ten seconds in all at "
-    "most. 100: it never sleeps.")
+INT(worker, refresh_percent, 15, 1, 100, "percent",
+    "Of one processor, what a refresh takes of PostgreSQL while it reads: it sleeps for the rest, ten seconds at most in "
+    "one transaction. 100: it never sleeps.")
 INT(worker, refresh_timeout_ms, 3600000, 1000, 86400000, "ms", "Until a refresh is given up, to be tried again later.")
 INT(worker, partitions_ahead, 7, 1, 366, "days", "How far ahead partitions are made.")
 INT(worker, event_retention_days, 400, 1, 36500, "days", "Score events older than this are dropped, by partition.")

@@ -1,7 +1,7 @@
 /*
  * refresh.c -- see refresh.h.
  *
- *   lock -> look again -> row in refresh_run -> one transaction: settings, refresh, refresh_state -> end of the row -> unlock
+ *   lock -> look again -> row in refresh_run -> gather -> one transaction: refresh, refresh_state -> end of the row -> unlock
  *
  * The lock comes before the transaction: a snapshot from before the last holder's commit would set the view back. What
  * refresh_state remembers is source_v as it was before the refresh read anything: what changes meanwhile leaves the
@@ -65,27 +65,35 @@ static bool run_end(struct link *link, int64_t id, int64_t rows, const char *fai
                     struct error *error)
 {
     char id_text[24], rows_text[24], took_text[24];
-    const char *parameters[] = {id_text, rows_text, failure, took_text};
+    bool was_stopped = link->stop && *link->stop;
+    const char *parameters[] = {id_text, rows_text, failure, took_text, was_stopped ? "true" : "false"};
 
     snprintf(id_text, sizeof(id_text), "%lld", (long long)id);
     snprintf(rows_text, sizeof(rows_text), "%lld", (long long)rows);
     snprintf(took_text, sizeof(took_text), "%lld", (long long)took_ms);
-    return link_query(link, STATEMENT_refresh_end, 4, parameters, NULL, error);
+    return link_query(link, STATEMENT_refresh_end, 5, parameters, NULL, error);
 }
 
-static bool view_refresh(struct link *link, const char *view, int64_t *ret_rows, struct error *error)
+/* Of the session, since the rollup of a view is gathered in transactions of its own. */
+static bool settings_set(struct link *link, struct error *error)
 {
     char memory[24], timeout[24], share[24];
-    const char *settings[] = {memory, timeout, share}, *parameters[] = {view};
-    struct dbb_result *result;
+    const char *parameters[] = {memory, timeout, share};
 
     snprintf(memory, sizeof(memory), "%lldMB", (long long)link->settings->worker_refresh_memory_mb);
     snprintf(timeout, sizeof(timeout), "%lld", (long long)link->settings->worker_refresh_timeout_ms);
     snprintf(share, sizeof(share), "%lld", (long long)link->settings->worker_refresh_percent);
-    if (!dbb_begin(link->db, false, error))
+    return link_query(link, STATEMENT_refresh_settings, 3, parameters, NULL, error);
+}
+
+static bool view_refresh(struct link *link, const char *view, int64_t *ret_rows, struct error *error)
+{
+    const char *parameters[] = {view};
+    struct dbb_result *result;
+
+    if (!link_query(link, STATEMENT_refresh_gather, 1, parameters, NULL, error) || !dbb_begin(link->db, false, error))
         return false;
-    if (!link_query(link, STATEMENT_refresh_settings, 3, settings, NULL, error) ||
-        !link_query(link, STATEMENT_refresh_view, 1, parameters, &result, error)) {
+    if (!link_query(link, STATEMENT_refresh_view, 1, parameters, &result, error)) {
         dbb_rollback(link->db);
         return false;
     }
@@ -120,7 +128,8 @@ static enum refresh_outcome refresh_locked(struct link *link, const char *view, 
     if (!run_begin(link, view, reason, &id, error))
         return REFRESH_FAILED;
     int64_t start_us = clock_monotonic_us();
-    bool is_ok = view_refresh(link, view, ret_rows, error);
+    bool is_ok = settings_set(link, error) && view_refresh(link, view, ret_rows, error);
+    link_query(link, STATEMENT_refresh_settings_reset, 0, NULL, NULL, &ignored);
     *ret_took_ms = (clock_monotonic_us() - start_us) / 1000;
     if (is_ok)
         return run_end(link, id, *ret_rows, NULL, *ret_took_ms, error) ? REFRESH_DONE : REFRESH_FAILED;

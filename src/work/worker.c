@@ -65,8 +65,14 @@ struct failure {
     char last[ERROR_MESSAGE_MAX];
 };
 
-static void failure_log(struct failure *failure, const char *what, const struct error *error)
+/* What ends because the worker does is no failure: the next one does it. */
+static void failure_log(const struct worker *worker, struct failure *failure, const char *what,
+                        const struct error *error)
 {
+    if (worker->is_stopping) {
+        log_info("job-stopped", LOG_TEXT("job", what), LOG_TEXT("because", error->message));
+        return;
+    }
     if (strcmp(failure->last, error->message) == 0)
         return;
     memcpy(failure->last, error->message, sizeof(failure->last));
@@ -93,7 +99,7 @@ static void *tail_main(void *context)
         bool is_ours;
         int64_t rows;
         if (!tail_poll(tail, &is_ours, &rows, &error)) {
-            failure_log(&failure, "tail", &error);
+            failure_log(worker, &failure, "tail", &error);
             pause_ms(worker, FAILED_PAUSE_MS);
             continue;
         }
@@ -121,7 +127,7 @@ static void *rebuild_main(void *context)
                      rebuild_wanted(&link, WANTED_AT_ONCE, &count, &error);
         link_done(&link, is_ok);
         if (!is_ok)
-            failure_log(&failure, "rebuild", &error);
+            failure_log(worker, &failure, "rebuild", &error);
         else
             failure_end(&failure, "rebuild");
         pause_ms(worker, is_ok ? (count ? STEP_MS : WANTED_PAUSE_MS) : FAILED_PAUSE_MS);
@@ -150,7 +156,7 @@ static void *jobs_main(void *context)
             enum job_outcome outcome = job_run(&link, jobs[i], jobs[i]->period_ms * 9 / 10, &rows, &error);
             int64_t now_us = clock_monotonic_us();
             if (outcome == JOB_FAILED) {
-                failure_log(&failures[i], jobs[i]->name, &error);
+                failure_log(worker, &failures[i], jobs[i]->name, &error);
                 failed_pause_ms[i] = !failed_pause_ms[i]                                ? JOB_FAILED_PAUSE_MS
                                      : failed_pause_ms[i] * 2 < JOB_FAILED_PAUSE_MAX_MS ? failed_pause_ms[i] * 2
                                                                                         : JOB_FAILED_PAUSE_MAX_MS;
@@ -181,7 +187,7 @@ static void *tally_main(void *context)
     while (!worker->is_stopping) {
         bool is_done;
         if (!tally_run(&link, &is_done, &error))
-            failure_log(&failure, "tally", &error);
+            failure_log(worker, &failure, "tally", &error);
         else
             failure_end(&failure, "tally");
         pause_ms(worker, worker->settings->worker_tally_ms);
@@ -203,14 +209,14 @@ static void *refresh_main(void *context)
     while (!worker->is_stopping) {
         bool is_ok = refresh_list(&link, &views, &error);
         if (!is_ok)
-            failure_log(&failure, "refresh", &error);
+            failure_log(worker, &failure, "refresh", &error);
         for (size_t i = 0; is_ok && i < views.count && !worker->is_stopping; i++) {
             int64_t rows, took_ms;
             if (!views.are_due[i])
                 continue;
             enum refresh_outcome outcome = refresh_view(&link, views.names[i], -1, "worker", &rows, &took_ms, &error);
             if (outcome == REFRESH_FAILED)
-                failure_log(&failure, views.names[i], &error);
+                failure_log(worker, &failure, views.names[i], &error);
             else if (outcome == REFRESH_DONE)
                 log_debug("view-refreshed", LOG_TEXT("view", views.names[i]), LOG_INT("rows", rows),
                           LOG_INT("took_ms", took_ms));
@@ -232,7 +238,7 @@ static void *edge_main(void *context)
     edge_sender_init(&sender, thread->worker->settings, thread->target);
     while (!thread->worker->is_stopping) {
         if (!edge_sender_step(&sender, &wait_ms, &error))
-            failure_log(&failure, "edge", &error);
+            failure_log(thread->worker, &failure, "edge", &error);
         else
             failure_end(&failure, "edge");
         pause_ms(thread->worker, wait_ms);
@@ -253,7 +259,7 @@ static void *webhook_main(void *context)
         int64_t count;
         bool is_ok = webhook_sender_step(&sender, &count, &error);
         if (!is_ok)
-            failure_log(&failure, "webhook", &error);
+            failure_log(worker, &failure, "webhook", &error);
         else
             failure_end(&failure, "webhook");
         pause_ms(worker, is_ok && count > 0 ? STEP_MS : WEBHOOK_PAUSE_MS);

@@ -206,6 +206,43 @@ def test_players_of_several_boards_and_games(stack, client, board):
         assert len(shown) > 30
 
 
+def test_players_are_gathered_in_pieces(stack, client, board):
+    """2,000 rows of each of fifty boards are a piece; and no transaction is longer than one. Players who go are gone from the rollup, too."""
+    for n in range(49):
+        client.put_board(f"small{n}", windows=["all"])
+    client.submit_many([{"board": "b", "player": f"p{n:05}", "score": n} for n in range(4500)])
+    client.submit_many([{"board": f"small{n % 49}", "player": f"p{n:05}", "score": n} for n in range(0, 4500, 3)])
+    fold(stack)
+
+    def shown():
+        return stack.sql("select player, boards, submissions, best_rank from ladder.player_total where game = %s order by 1", client.game)
+
+    game, = stack.sql("select id from ladder.game where name = %s", client.game)[0]
+    stack.refresh("player_total")
+    assert [row[:3] for row in shown()] == [(f"p{n:05}", 2 if n % 3 == 0 else 1, 2 if n % 3 == 0 else 1) for n in range(4500)]
+    places = {}
+    for name in ["b", *(f"small{n}" for n in range(49))]:
+        for place, entry in enumerate(client.pages(name), 1):
+            places[entry["player"]] = min(place, places.get(entry["player"], place))
+    assert {row[0]: row[3] for row in shown()} == places
+
+    for player in ("p00000", "p02500", "p04499"):
+        client.request("DELETE", f"/players/{player}")
+    fold(stack)
+    holder = psycopg2.connect(stack.primary_url)
+    with holder.cursor() as cursor:
+        cursor.execute("delete from ladder.player_rollup where game_id = %s and player = 'p02500'", (game,))
+        one = subprocess.Popen([BINARY, "refresh", "player_total"], env=stack.environment("ladder_work"), stdout=subprocess.PIPE, text=True)
+        wait_until(lambda: stack.sql("select xact_start > query_start from pg_stat_activity where application_name = 'ladder refresh' and wait_event_type = 'Lock'") == [(True,)],
+                   20, "it waits in the second piece, in a transaction of its own")
+        gathered = stack.sql("select player from ladder.player_rollup where game_id = %s and player in ('p00000', 'p02500', 'p04499') order by 1", game)
+        assert gathered == [("p02500",), ("p04499",)], "the first piece is there, the third is not"
+        holder.commit()
+    holder.close()
+    assert "1 refreshed" in one.communicate(timeout=60)[0]
+    assert len(shown()) == 4497 and stack.sql("select count(*) from ladder.player_rollup where game_id = %s", game) == [(4497,)]
+
+
 def closings(stack):
     """Somewhere in the world an hour ends each quarter of one: another file's board, in its zone, may close meanwhile."""
     return stack.sql("select count(*), max(closed_at) from ladder.period where closed_at is not null")
@@ -310,6 +347,13 @@ def test_a_refresh_sleeps_for_its_share(stack, percent, least_s):
     assert took >= least_s and (least_s or took < 0.25), took
 
 
+def test_a_refresh_does_not_sleep_before_it_has_worked(stack):
+    took, since = stack.sql("begin; select set_config('ladder.refresh_percent', '25', true); "
+                            "with a as materialized (select clock_timestamp() as at), b as materialized (select ladder.refresh_pause() as is_done, at from a) "
+                            "select extract(epoch from clock_timestamp() - at)::float, current_setting('ladder.refresh_since') from b where is_done")[0]
+    assert took < 1 and since
+
+
 def test_a_refresh_does_not_sleep_for_long(stack):
     """Its snapshot is kept meanwhile: ten seconds in all are the most."""
     took, slept = stack.sql("select set_config('ladder.refresh_percent', '1', false), set_config('ladder.refresh_slept', '9.8', false), "
@@ -351,7 +395,10 @@ def test_a_refresh_does_not_hold_up_a_stop(stack, client, board):
         waiting = "select count(*) from pg_stat_activity where application_name = 'ladder work refresh' and wait_event_type = 'Lock'"
         wait_until(lambda: stack.sql(waiting)[0][0], 30, "a refresh waits")
         assert worker.stop(timeout=10) == 0
-        assert "57014" in stack.sql("select error from ladder.refresh_run order by id desc limit 1")[0][0]
+        error, fails = stack.sql("select r.error, s.fails from ladder.refresh_run r join ladder.refresh_state s on s.view = r.view order by r.id desc limit 1")[0]
+        assert "57014" in error and fails == 0, "that counts as no failure: nobody waits longer for the next"
+        log = worker.log()
+        assert "event=job-stopped job=player_total" in log and "level=warn" not in log, log
     finally:
         blocker.close()
         if worker and worker.is_alive():

@@ -1,0 +1,2 @@
+-- $1 view
+call ladder.refresh_gather($1::text)
