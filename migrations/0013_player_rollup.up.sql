@@ -15,7 +15,7 @@ create table ladder.player_rollup (
     constraint player_rollup_pk primary key (game_id, player),
     constraint player_rollup_game_id_fk foreign key (game_id) references ladder.game (id) on delete cascade
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
-comment on table ladder.player_rollup is 'What each player did in a game, and his best rank, as of refresh_state.gathered_at or a little later: it is written a thousand players at a time.';
+comment on table ladder.player_rollup is 'What each player did in a game, and his best rank, as of refresh_state.gathered_at or later: it is written a part at a time.';
 comment on column ladder.player_rollup.game_id is 'The game.';
 comment on column ladder.player_rollup.player is 'The player.';
 comment on column ladder.player_rollup.boards is 'Boards with a submission of the player.';

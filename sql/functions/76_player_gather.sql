@@ -4,8 +4,8 @@
 --     entry_all    --(a standing at a time)------------------> pg_temp.player_rank --+
 --     tally_player --(some 100,000 rows at a time, by player)-------------------------+--> player_rollup, where it changed
 --
--- A piece is a transaction, with its share of sleep: no snapshot is kept for longer than a piece takes. So every rank is exact of the
--- moment its standing was read, every sum of the moment its player was, all of them after gathered_at.
+-- A transaction is a piece, with its share of sleep, or several that are short: no snapshot is kept for longer than that takes. So every
+-- rank is exact of the moment its standing was read, every sum of the moment its player was, all of them after gathered_at.
 
 -- player_gather_ranks: the ranks of one standing of all time, into the best that its game's players have so far.
 create or replace function ladder.player_gather_ranks(p_period bigint)
@@ -89,6 +89,7 @@ create or replace procedure ladder.player_gather()
     language plpgsql
 as $$
 declare
+    c_short constant interval := '0.1 s';
     v_source bigint := (select s.source_v from ladder.refresh_source s where s.view = 'player_total');
     v_at timestamptz := (select c.at from ladder.tally_cursor c);
     v_period bigint;
@@ -110,7 +111,9 @@ begin
         perform ladder.refresh_pause();
         perform ladder.player_gather_ranks(v_period);
         perform ladder.refresh_pause();
-        commit;
+        if clock_timestamp() - now() > c_short then
+            commit;
+        end if;
     end loop;
     for v_game in select g.id from ladder.game g order by g.id loop
         v_player := '';
@@ -118,7 +121,9 @@ begin
             perform ladder.refresh_pause();
             v_player := ladder.player_gather_sums(v_game, v_player);
             perform ladder.refresh_pause();
-            commit;
+            if clock_timestamp() - now() > c_short then
+                commit;
+            end if;
         end loop;
     end loop;
     drop table pg_temp.player_rank;

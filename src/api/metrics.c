@@ -8,8 +8,8 @@
 #include "base/assert.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct metrics *all; /* the list, and what is noted in it, under the mutex */
-static struct metrics left; /* of loops that have ended */
+static LIST_HEAD(, metrics) all = LIST_HEAD_INITIALIZER(all); /* and what is noted in them: under the mutex */
+static struct metrics left;                                   /* of loops that have ended */
 
 static const int64_t bounds_us[METRICS_BUCKETS] = {250,   500,   1000,   2500,   5000,    10000,
                                                    25000, 50000, 100000, 250000, 1000000, 5000000};
@@ -79,11 +79,7 @@ struct metrics *metrics_join(void)
 
     ASSERT(metrics != NULL);
     pthread_mutex_lock(&mutex);
-    metrics->next = all;
-    metrics->pprev = &all;
-    if (all)
-        all->pprev = &metrics->next;
-    all = metrics;
+    LIST_INSERT_HEAD(&all, metrics, link);
     pthread_mutex_unlock(&mutex);
     return metrics;
 }
@@ -94,9 +90,7 @@ void metrics_leave(struct metrics **pmetrics)
 
     pthread_mutex_lock(&mutex);
     counters_add(&left, metrics);
-    *metrics->pprev = metrics->next;
-    if (metrics->next)
-        metrics->next->pprev = metrics->pprev;
+    LIST_REMOVE(metrics, link);
     pthread_mutex_unlock(&mutex);
     free(metrics);
     *pmetrics = NULL;
@@ -111,9 +105,11 @@ void metrics_note(struct metrics *metrics, const struct metrics_noted *noted)
 
 static void metrics_sum(struct metrics *sum)
 {
+    const struct metrics *metrics;
+
     pthread_mutex_lock(&mutex);
     counters_add(sum, &left);
-    for (const struct metrics *metrics = all; metrics; metrics = metrics->next) {
+    LIST_FOREACH(metrics, &all, link) {
         counters_add(sum, metrics);
         gauges_add(&sum->noted, &metrics->noted);
     }

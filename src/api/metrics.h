@@ -7,6 +7,8 @@
 #ifndef API_METRICS_H
 #define API_METRICS_H
 
+#include <sys/queue.h>
+
 #include "api/api.h"
 #include "cache/l1.h"
 #include "http/server.h"
@@ -28,7 +30,7 @@ struct metrics {
         _Atomic uint64_t buckets[METRICS_BUCKETS + 1]; /* by time taken; the last: longer than all */
         _Atomic uint64_t total_us;
     } routes[METRICS_ROUTES_MAX];
-    struct metrics *next, **pprev;
+    LIST_ENTRY(metrics) link;
     /* Noted: */
     struct metrics_noted {
         struct l1_counters l1;

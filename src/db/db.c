@@ -207,8 +207,8 @@ struct db *db_new(struct ev_loop *loop, const struct db_settings *settings)
     crypto_random(&db->random, sizeof(db->random));
     db->random |= 1;
     budget_init(&db->budget, clock_monotonic_us());
-    db->for_room.tail = &db->for_room.head;
-    db->for_position.tail = &db->for_position.head;
+    TAILQ_INIT(&db->for_room.reads);
+    TAILQ_INIT(&db->for_position.reads);
     db->leaderless_since_us = clock_realtime_us();
     ev_timer_init(&db->tick, on_tick, TICK_MS / 1000.0, TICK_MS / 1000.0);
     ev_timer_init(&db->soon, on_soon, SOON_MS / 1000.0, SOON_MS / 1000.0);

@@ -10,7 +10,7 @@
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct db_settings plan; /* under the mutex, as is the rest */
 static int version;             /* 0: the loops have what they were made with */
-static struct db *all;
+static LIST_HEAD(, db) all = LIST_HEAD_INITIALIZER(all);
 
 static void on_replanned(struct ev_loop *loop, ev_async *watcher, int events)
 {
@@ -64,13 +64,9 @@ void plan_join(struct db *db)
     db->replanned.data = db;
     ev_async_start(db->loop, &db->replanned);
     pthread_mutex_lock(&mutex);
-    if (!all && version == 0)
+    if (LIST_EMPTY(&all) && version == 0)
         plan = db->settings;
-    db->next_planned = all;
-    db->pprev_planned = &all;
-    if (all)
-        all->pprev_planned = &db->next_planned;
-    all = db;
+    LIST_INSERT_HEAD(&all, db, planned);
     if (version)
         ev_async_send(db->loop, &db->replanned);
     pthread_mutex_unlock(&mutex);
@@ -79,9 +75,7 @@ void plan_join(struct db *db)
 void plan_leave(struct db *db)
 {
     pthread_mutex_lock(&mutex);
-    *db->pprev_planned = db->next_planned;
-    if (db->next_planned)
-        db->next_planned->pprev_planned = db->pprev_planned;
+    LIST_REMOVE(db, planned);
     pthread_mutex_unlock(&mutex);
     ev_async_stop(db->loop, &db->replanned);
 }
@@ -89,8 +83,10 @@ void plan_leave(struct db *db)
 /* Under the mutex. */
 static void changed(void)
 {
+    struct db *db;
+
     version++;
-    for (struct db *db = all; db; db = db->next_planned)
+    LIST_FOREACH(db, &all, planned)
         ev_async_send(db->loop, &db->replanned);
 }
 

@@ -9,6 +9,7 @@
 #define DB_PRIVATE_H
 
 #include <ev.h>
+#include <sys/queue.h>
 
 #include "db/breaker.h"
 #include "db/budget.h"
@@ -28,9 +29,9 @@ struct db_read;
 
 /* A read's call on its way to one server. Given up, it has no read any more, but stays until its answer came. */
 struct attempt {
-    struct db_read *read;     /* NULL: given up */
-    struct db_server *server; /* borrowed; it stays as long as it has attempts */
-    struct attempt *next, **pprev;
+    struct db_read *read;      /* NULL: given up */
+    struct db_server *server;  /* borrowed; it stays as long as it has attempts */
+    TAILQ_ENTRY(attempt) link; /* of the server's */
     int64_t sent_us;
     bool is_checked; /* replay_covers goes in front */
     bool is_trial;   /* of the server's breaker */
@@ -71,8 +72,8 @@ struct db_server {
     struct latency latency;
     struct outlier_window recent; /* its answers, to be compared with the others' */
     int64_t trial_limit_us; /* left alone for its slowness: a trial that takes longer failed; 0: any time will do */
-    struct attempt *attempts, **last; /* the oldest first */
-    int credit;                       /* choice.h */
+    TAILQ_HEAD(, attempt) attempts; /* the oldest first */
+    int credit;                     /* choice.h */
     uint64_t name_hash;
     int64_t reads, failures, retries;
     double error_rate; /* of the last hundred or so */
@@ -86,7 +87,7 @@ struct writer {
 };
 
 struct read_list {
-    struct db_read *head, **tail;
+    TAILQ_HEAD(, db_read) reads;
     int count;
 };
 
@@ -115,7 +116,7 @@ struct db {
     ev_timer tick;
     ev_timer soon; /* runs while reads wait */
     ev_async replanned;
-    struct db *next_planned, **pprev_planned;
+    LIST_ENTRY(db) planned;
     struct db_report report; /* as last published; under report.c's mutex */
     bool is_closing;         /* no connection is picked any more */
 };

@@ -41,8 +41,8 @@ struct db_read {
     uint64_t refused;    /* ids of servers that lacked something */
     int failed;          /* the id of the last one that failed; -1: none */
     int retries;
-    struct db_read *next, **pprev; /* of a list, while it waits */
-    struct read_list *list;
+    TAILQ_ENTRY(db_read) link;
+    struct read_list *list; /* while it waits */
 };
 
 enum placed { PLACED, NO_ROOM, NOT_THERE_YET, NOBODY };
@@ -52,10 +52,7 @@ enum placed { PLACED, NO_ROOM, NOT_THERE_YET, NOBODY };
 static void park(struct db_read *read, struct read_list *list)
 {
     read->list = list;
-    read->next = NULL;
-    read->pprev = list->tail;
-    *list->tail = read;
-    list->tail = &read->next;
+    TAILQ_INSERT_TAIL(&list->reads, read, link);
     list->count++;
     if (!ev_is_active(&read->db->soon))
         ev_timer_again(read->db->loop, &read->db->soon);
@@ -65,11 +62,7 @@ static void unpark(struct db_read *read)
 {
     if (!read->list)
         return;
-    *read->pprev = read->next;
-    if (read->next)
-        read->next->pprev = read->pprev;
-    else
-        read->list->tail = read->pprev;
+    TAILQ_REMOVE(&read->list->reads, read, link);
     read->list->count--;
     read->list = NULL;
 }
@@ -112,7 +105,7 @@ static struct choice_candidate candidate_of(struct db_server *server, int64_t no
 {
     const struct db *db = server->db;
     struct db_pool_counts counts = db_pool_count(server->pool);
-    int64_t oldest_us = server->attempts ? now_us - server->attempts->sent_us : 0;
+    int64_t oldest_us = TAILQ_EMPTY(&server->attempts) ? 0 : now_us - TAILQ_FIRST(&server->attempts)->sent_us;
     bool is_trial = server->breaker.state != BREAKER_CLOSED; /* what it cost before would only put it off */
 
     return (struct choice_candidate){
@@ -199,9 +192,7 @@ static bool attempt_send(struct db_read *read, struct db_server *server, bool is
         return false;
     }
     attempt->is_trial = breaker_begin(&server->breaker, attempt->sent_us);
-    attempt->pprev = server->last;
-    *server->last = attempt;
-    server->last = &attempt->next;
+    TAILQ_INSERT_TAIL(&server->attempts, attempt, link);
     server->reads++;
     read->attempt = attempt;
     unpark(read);
@@ -360,9 +351,9 @@ static bool waiting_try(struct db_read *read)
 
 void reads_pump(struct db *db)
 {
-    while (db->for_room.head && !db->is_closing) {
-        struct db_read *head = db->for_room.head;
-        if (!waiting_try(head) && db->for_room.head == head)
+    while (!TAILQ_EMPTY(&db->for_room.reads) && !db->is_closing) {
+        struct db_read *head = TAILQ_FIRST(&db->for_room.reads);
+        if (!waiting_try(head) && TAILQ_FIRST(&db->for_room.reads) == head)
             break;
     }
 }
@@ -371,8 +362,8 @@ static void list_expire(struct read_list *list, int64_t now_us)
 {
     struct db_read *next;
 
-    for (struct db_read *read = list->head; read; read = next) {
-        next = read->next;
+    for (struct db_read *read = TAILQ_FIRST(&list->reads); read; read = next) {
+        next = TAILQ_NEXT(read, link);
         if (now_us >= read->deadline_us && !waiting_try(read))
             waiting_end(read);
     }
@@ -383,7 +374,7 @@ void reads_look(struct db *db)
     struct db_server *closest = NULL;
     int64_t now_us = clock_monotonic_us();
 
-    if (db->is_closing || (!db->for_room.head && !db->for_position.head)) {
+    if (db->is_closing || (TAILQ_EMPTY(&db->for_room.reads) && TAILQ_EMPTY(&db->for_position.reads))) {
         ev_timer_stop(db->loop, &db->soon);
         return;
     }
@@ -392,15 +383,15 @@ void reads_look(struct db *db)
         db->has_moved = false;
         db->looked_us = now_us;
     }
-    for (int left = db->for_position.count; is_time && left > 0 && db->for_position.head; left--) {
-        struct db_read *read = db->for_position.head;
+    for (int left = db->for_position.count; is_time && left > 0 && !TAILQ_EMPTY(&db->for_position.reads); left--) {
+        struct db_read *read = TAILQ_FIRST(&db->for_position.reads);
         unpark(read); /* to the end, if it must go on waiting */
         park(read, &db->for_position);
         waiting_try(read);
     }
     list_expire(&db->for_position, now_us);
     list_expire(&db->for_room, now_us);
-    for (int i = 0; db->for_position.head && i < db->server_count; i++)
+    for (int i = 0; !TAILQ_EMPTY(&db->for_position.reads) && i < db->server_count; i++)
         if (db_server_is_fit(db->servers[i], true, now_us) && (!closest || db->servers[i]->lsn > closest->lsn))
             closest = db->servers[i];
     if (closest)
@@ -409,10 +400,10 @@ void reads_look(struct db *db)
 
 void reads_give_up(struct db *db)
 {
-    while (db->for_room.head)
-        read_fail(db->for_room.head, ERROR_UNAVAILABLE, "the server is stopping");
-    while (db->for_position.head)
-        read_fail(db->for_position.head, ERROR_UNAVAILABLE, "the server is stopping");
+    struct db_read *read;
+
+    while ((read = TAILQ_FIRST(&db->for_room.reads)) || (read = TAILQ_FIRST(&db->for_position.reads)))
+        read_fail(read, ERROR_UNAVAILABLE, "the server is stopping");
 }
 
 /* ---- answers ---- */
@@ -436,11 +427,7 @@ static void attempt_free(struct attempt *attempt)
 {
     struct db_server *server = attempt->server;
 
-    *attempt->pprev = attempt->next;
-    if (attempt->next)
-        attempt->next->pprev = attempt->pprev;
-    else
-        server->last = attempt->pprev;
+    TAILQ_REMOVE(&server->attempts, attempt, link);
     free(attempt);
 }
 
@@ -525,9 +512,10 @@ void reads_tick(struct db *db, struct db_server *server, int64_t now_us)
     struct attempt *next;
     int64_t stall_us = db->settings.stall_ms * 1000LL;
 
-    for (struct attempt *attempt = server->attempts; attempt && now_us - attempt->sent_us > stall_us; attempt = next) {
+    for (struct attempt *attempt = TAILQ_FIRST(&server->attempts); attempt && now_us - attempt->sent_us > stall_us;
+         attempt = next) {
         struct db_read *read = attempt->read;
-        next = attempt->next;
+        next = TAILQ_NEXT(attempt, link);
         if (!read)
             continue;
         bool is_trial = attempt->is_trial;

@@ -373,7 +373,7 @@ struct db_server *db_server_new(struct db *db, const struct db_line *line, int i
     server->db = db;
     server->line = *line;
     server->id = id;
-    server->last = &server->attempts;
+    TAILQ_INIT(&server->attempts);
     hash_bytes(slice_of(line->name), hash);
     memcpy(&server->name_hash, hash, sizeof(server->name_hash));
     const struct db_pool_settings pool = pool_settings_of(server);
@@ -395,7 +395,8 @@ void db_server_retune(struct db_server *server, const struct db_line *line)
 
 bool db_server_is_idle(const struct db_server *server)
 {
-    return !server->attempts && db_pool_count(server->pool).in_flight == 0 && db_connection_pending(server->probe) == 0;
+    return TAILQ_EMPTY(&server->attempts) && db_pool_count(server->pool).in_flight == 0 &&
+           db_connection_pending(server->probe) == 0;
 }
 
 void db_server_free(struct db_server **pserver)
@@ -404,7 +405,7 @@ void db_server_free(struct db_server **pserver)
 
     db_connection_free(&server->probe);
     db_pool_free(&server->pool);
-    ASSERT(server->attempts == NULL);
+    ASSERT(TAILQ_EMPTY(&server->attempts));
     free(server);
     *pserver = NULL;
 }

@@ -6,6 +6,7 @@
 
 #include <ev.h>
 #include <microhttpd.h>
+#include <sys/queue.h>
 
 #include "http/listener.h"
 #include "http/server.h"
@@ -20,7 +21,7 @@ struct reply_header {
 /* One open connection: only what the deadlines need. */
 struct peer {
     struct http_server *server;
-    struct peer *next, **pprev;
+    LIST_ENTRY(peer) link;
     int fd;
     struct http_exchange *exchange; /* borrowed; NULL between requests */
     int64_t quiet_since_us;         /* since then no request is under way */
@@ -72,7 +73,7 @@ struct http_server {
     ev_prepare prepare;
     ev_idle idle; /* started while the daemon must be run again at once */
     ev_timer reaper;
-    struct peer *peers;
+    LIST_HEAD(, peer) peers;
     struct http_counters *counters; /* borrowed */
     int64_t now_us;                 /* monotonic: when this turn of the loop began */
     int exchanges;

@@ -249,11 +249,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         peer->server = server;
         peer->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         peer->quiet_since_us = clock_monotonic_us();
-        peer->pprev = &server->peers;
-        peer->next = server->peers;
-        if (peer->next)
-            peer->next->pprev = &peer->next;
-        server->peers = peer;
+        LIST_INSERT_HEAD(&server->peers, peer, link);
         http_count(&server->counters->connections);
         listener_began(&server->listener);
         *socket_context = peer;
@@ -261,9 +257,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         struct peer *peer = *socket_context;
         if (!peer)
             return;
-        *peer->pprev = peer->next;
-        if (peer->next)
-            peer->next->pprev = peer->pprev;
+        LIST_REMOVE(peer, link);
         free(peer);
         *socket_context = NULL;
         listener_ended(&server->listener);
@@ -273,11 +267,12 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 static void on_reap(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct http_server *server = watcher->data;
+    struct peer *peer;
     int64_t now_us = clock_monotonic_us();
 
     (void)loop;
     (void)events;
-    for (struct peer *peer = server->peers; peer; peer = peer->next)
+    LIST_FOREACH(peer, &server->peers, link)
         peer_check(peer, now_us);
     server->must_run = true;
 }
@@ -426,11 +421,12 @@ void server_free(struct http_server *server)
 void http_server_free(struct http_server **pserver)
 {
     struct http_server *server = *pserver;
+    struct peer *peer;
 
     if (!server)
         return;
     /* A suspended connection at the daemon's stop is undefined: resume them all. */
-    for (struct peer *peer = server->peers; peer; peer = peer->next)
+    LIST_FOREACH(peer, &server->peers, link)
         if (peer->exchange && peer->exchange->is_parked)
             exchange_resume(peer->exchange);
     listener_close(&server->listener);

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/time.h>
 
 #include "base/assert.h"
@@ -45,7 +46,7 @@ struct call {
     kv_done_fn *done;
     void *context;
     int64_t deadline_us;
-    struct call *next, **pprev; /* in flight, oldest first */
+    TAILQ_ENTRY(call) link;
 };
 
 struct kv {
@@ -73,8 +74,7 @@ struct kv {
     char run_id[RUN_ID_MAX];
     int64_t beat, beat_us; /* the tail's last sign of life there, and when we saw it; with sentinels */
     size_t pending;
-    struct call *oldest;
-    struct call **newest;
+    TAILQ_HEAD(, call) calls; /* in flight, oldest first */
     bool is_closing;
     struct arena replies; /* the one that is being read or used */
 };
@@ -95,11 +95,7 @@ static void call_unlink(struct call *call)
 {
     struct kv *kv = call->kv;
 
-    *call->pprev = call->next;
-    if (call->next)
-        call->next->pprev = call->pprev;
-    else
-        kv->newest = call->pprev;
+    TAILQ_REMOVE(&kv->calls, call, link);
     kv->pending--;
 }
 
@@ -155,9 +151,7 @@ static bool call_send(struct kv *kv, size_t count, const struct slice *arguments
         free(call);
         return false;
     }
-    call->pprev = kv->newest;
-    *kv->newest = call;
-    kv->newest = &call->next;
+    TAILQ_INSERT_TAIL(&kv->calls, call, link);
     kv->pending++;
     return true;
 }
@@ -415,7 +409,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
         kv_abandon(kv, "another server is the primary");
     else if ((kv->state == STATE_CONNECTING || kv->state == STATE_PREPARING) && now_us > kv->connect_deadline_us)
         kv_abandon(kv, "the connection was not made in time");
-    else if (kv->oldest && kv->listened_us > kv->oldest->deadline_us)
+    else if (!TAILQ_EMPTY(&kv->calls) && kv->listened_us > TAILQ_FIRST(&kv->calls)->deadline_us)
         kv_abandon(kv, "an answer did not come in time");
     else if (kv->state == STATE_UP && now_us > kv->next_ready_us)
         ask_ready(kv);
@@ -431,7 +425,7 @@ static struct kv *connection_new(struct ev_loop *loop, const struct kv_settings 
     kv->settings = *settings;
     kv->url = *url;
     kv->owner = owner;
-    kv->newest = &kv->oldest;
+    TAILQ_INIT(&kv->calls);
     kv->ticked_us = clock_monotonic_us();
     arena_init(&kv->replies, REPLY_BYTES_MAX);
     ev_timer_init(&kv->retry, on_retry, 0.0, 0.0);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -43,12 +44,12 @@ struct kv_replicas {
     struct replica *items[KV_URL_SEEDS_MAX];
     ev_timer tick; /* while there are some */
     ev_async replaced;
-    int version;                       /* of what is wanted, that it has */
-    struct kv_replicas *next, **pprev; /* under the mutex */
+    int version;                  /* of what is wanted, that it has */
+    LIST_ENTRY(kv_replicas) link; /* under the mutex */
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct kv_replicas *all; /* under the mutex, as is the rest */
+static LIST_HEAD(, kv_replicas) all = LIST_HEAD_INITIALIZER(all); /* under the mutex, as is the rest */
 static struct kv_replicas_settings plan;
 static int plan_version; /* 0: the loops have what they were made with */
 
@@ -288,10 +289,12 @@ static void on_replaced(struct ev_loop *loop, ev_async *watcher, int events)
 
 void kv_replicas_replace(const struct kv_replicas_settings *wanted)
 {
+    struct kv_replicas *replicas;
+
     pthread_mutex_lock(&mutex);
     plan = *wanted;
     plan_version++;
-    for (struct kv_replicas *replicas = all; replicas; replicas = replicas->next)
+    LIST_FOREACH(replicas, &all, link)
         ev_async_send(replicas->loop, &replicas->replaced);
     pthread_mutex_unlock(&mutex);
 }
@@ -318,11 +321,7 @@ struct kv_replicas *kv_replicas_new(struct ev_loop *loop, const struct kv_settin
     replicas->replaced.data = replicas;
     ev_async_start(loop, &replicas->replaced);
     pthread_mutex_lock(&mutex);
-    replicas->next = all;
-    replicas->pprev = &all;
-    if (all)
-        all->pprev = &replicas->next;
-    all = replicas;
+    LIST_INSERT_HEAD(&all, replicas, link);
     if (plan_version)
         ev_async_send(loop, &replicas->replaced);
     pthread_mutex_unlock(&mutex);
@@ -337,9 +336,7 @@ void kv_replicas_free(struct kv_replicas **preplicas)
         return;
     *preplicas = NULL;
     pthread_mutex_lock(&mutex);
-    *replicas->pprev = replicas->next;
-    if (replicas->next)
-        replicas->next->pprev = replicas->pprev;
+    LIST_REMOVE(replicas, link);
     pthread_mutex_unlock(&mutex);
     ev_async_stop(replicas->loop, &replicas->replaced);
     sentinel_free(&replicas->sentinel);

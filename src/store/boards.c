@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -245,8 +246,7 @@ void boards_free(struct store *store)
 {
     struct board_entry *entry, *next;
 
-    HASH_ITER(hh, store->boards, entry, next)
-    {
+    HASH_ITER(hh, store->boards, entry, next) {
         HASH_DEL(store->boards, entry);
         free(entry);
     }
@@ -261,11 +261,11 @@ struct listener {
     ev_async wake;
     char **paths; /* owned texts; under the mutex */
     size_t count;
-    struct listener *next;
+    LIST_ENTRY(listener) link;
 };
 
 static pthread_mutex_t listeners_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct listener *listeners;
+static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners);
 
 static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
 {
@@ -297,24 +297,21 @@ void boards_join(struct store *store)
     ev_async_start(store->loop, &listener->wake);
     ev_unref(store->loop);
     pthread_mutex_lock(&listeners_mutex);
-    listener->next = listeners;
-    listeners = listener;
+    LIST_INSERT_HEAD(&listeners, listener, link);
     pthread_mutex_unlock(&listeners_mutex);
 }
 
 void boards_leave(struct store *store)
 {
-    struct listener *gone = NULL;
+    struct listener *gone;
 
     pthread_mutex_lock(&listeners_mutex);
-    for (struct listener **at = &listeners; *at; at = &(*at)->next)
-        if ((*at)->store == store) {
-            gone = *at;
-            *at = gone->next;
+    LIST_FOREACH(gone, &listeners, link)
+        if (gone->store == store)
             break;
-        }
-    pthread_mutex_unlock(&listeners_mutex);
     ASSERT(gone != NULL);
+    LIST_REMOVE(gone, link);
+    pthread_mutex_unlock(&listeners_mutex);
     ev_ref(store->loop);
     ev_async_stop(store->loop, &gone->wake);
     for (size_t i = 0; i < gone->count; i++)
@@ -326,11 +323,12 @@ void boards_leave(struct store *store)
 void store_board_forget_all(struct store *store, struct slice game, struct slice name)
 {
     char path[PATH_MAX_BYTES];
+    struct listener *listener;
 
     path_of(game, name, path);
     board_forget(store, path);
     pthread_mutex_lock(&listeners_mutex);
-    for (struct listener *listener = listeners; listener; listener = listener->next) {
+    LIST_FOREACH(listener, &listeners, link) {
         if (listener->store == store)
             continue;
         char **paths = realloc(listener->paths, (listener->count + 1) * sizeof(*paths));

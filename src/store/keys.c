@@ -176,8 +176,7 @@ void keys_free(struct store *store)
 {
     struct key_entry *entry, *next;
 
-    HASH_ITER(hh, store->keys, entry, next)
-    {
+    HASH_ITER(hh, store->keys, entry, next) {
         HASH_DEL(store->keys, entry);
         free(entry);
     }

@@ -96,8 +96,7 @@ void periods_free(struct store *store)
 {
     struct period_entry *entry, *next;
 
-    HASH_ITER(hh, store->periods, entry, next)
-    {
+    HASH_ITER(hh, store->periods, entry, next) {
         HASH_DEL(store->periods, entry);
         free(entry);
     }

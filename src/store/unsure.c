@@ -124,8 +124,7 @@ void unsure_free(void)
     struct unsure *unsure, *next;
 
     pthread_mutex_lock(&mutex);
-    HASH_ITER(hh, table, unsure, next)
-    {
+    HASH_ITER(hh, table, unsure, next) {
         HASH_DEL(table, unsure);
         free(unsure);
     }
