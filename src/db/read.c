@@ -24,8 +24,9 @@
 #include "base/log.h"
 #include "db/private.h"
 
-/* One for the server that failed, one more if the next was just dying as well. */
-enum { RETRIES_MAX = 2 };
+/* One for the server that failed, at once; one more if the next was just dying as well, after a rest: who ends one
+ * session ends them all, and of some it is not heard at once. */
+enum { RETRIES_MAX = 2, REST_MS = 100 };
 
 struct db_read {
     struct db *db;
@@ -38,6 +39,7 @@ struct db_read {
     int64_t start_us;
     int64_t patience_us; /* waits for a standby's position until then */
     int64_t deadline_us; /* waits for anything until then */
+    int64_t rests_us;    /* waits until then at least */
     uint64_t refused;    /* ids of servers that lacked something */
     int failed;          /* the id of the last one that failed; -1: none */
     int retries;
@@ -306,22 +308,25 @@ static enum placed place(struct db_read *read)
     return desperate == NOT_THERE_YET || db_can_read(db) || db->leader ? NOT_THERE_YET : NOBODY;
 }
 
-/* Places it or lets it wait; false: it was ended, there is nobody to wait for. */
-static bool place_or_park(struct db_read *read)
+static void wait_in(struct db_read *read, struct read_list *list)
 {
-    enum placed placed = place(read);
     struct db *db = read->db;
 
-    if (placed == PLACED)
-        return true;
-    if (placed == NOBODY)
-        return false;
     if (db->for_room.count + db->for_position.count >= db->settings.queue_max) {
         db->shed++;
         read->deadline_us = 0; /* from the loop, at once */
     }
-    park(read, placed == NO_ROOM ? &db->for_room : &db->for_position);
-    return true;
+    park(read, list);
+}
+
+/* Places it or lets it wait; false: it was ended, there is nobody to wait for. */
+static bool place_or_park(struct db_read *read)
+{
+    enum placed placed = place(read);
+
+    if (placed == NO_ROOM || placed == NOT_THERE_YET)
+        wait_in(read, placed == NO_ROOM ? &read->db->for_room : &read->db->for_position);
+    return placed != NOBODY;
 }
 
 static void waiting_end(struct db_read *read)
@@ -337,6 +342,8 @@ static void waiting_end(struct db_read *read)
 /* A read goes over to the other list when what it lacks is another thing now. */
 static bool waiting_try(struct db_read *read)
 {
+    if (clock_monotonic_us() < read->rests_us)
+        return false;
     enum placed placed = place(read);
     struct read_list *list = placed == NO_ROOM ? &read->db->for_room : &read->db->for_position;
 
@@ -420,7 +427,11 @@ static bool read_again(struct db_read *read, const struct db_server *failed)
     int64_t at_least_us = clock_monotonic_us() + db->settings.queue_timeout_ms * 1000LL;
     if (read->deadline_us < at_least_us)
         read->deadline_us = at_least_us;
-    return place_or_park(read);
+    if (read->retries < RETRIES_MAX)
+        return place_or_park(read);
+    read->rests_us = clock_monotonic_us() + REST_MS * 1000LL;
+    wait_in(read, &db->for_position);
+    return true;
 }
 
 static void attempt_free(struct attempt *attempt)

@@ -258,6 +258,36 @@ def test_servers_that_hang_or_die_are_not_noticed(trio, serve, game, key):
         link.close()
 
 
+def test_a_read_that_lost_its_connection_is_not_sent_to_who_is_unhealthy(trio, serve, game, key):
+    """Nobody is left but the primary, and it ends sessions: that is tried again there, not at those who say nothing."""
+    server = serve(database_health_interval_ms=100, database_health_timeout_ms=500)
+    filled(trio, server, game, key, "ended")
+    replicas = (trio.replica, trio.second)
+    names = [name for name, s in servers(server).items() if s["role"] == "replica"]
+    assert len(names) == 2
+
+    def reads():
+        return sum(servers(server)[name]["reads"] for name in names)
+    try:
+        with Load(server, game, key, "ended") as load:
+            for process in replicas:
+                send_all(process, signal.SIGSTOP)
+            wait_until(lambda: all(servers(server)[name]["state"] == "unhealthy" for name in names), 20, "it is noticed")
+            load.some(100)
+            before = reads()
+            for _ in range(4):
+                trio.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'ladder serve'")
+                time.sleep(0.5)  # its probe was ended too: several checks
+                load.some(100)
+            assert reads() == before
+            for process in replicas:
+                send_all(process, signal.SIGCONT)
+            wait_until(lambda: all(s["state"] == "ok" and s["breaker"] == "closed" for s in servers(server).values()), 30, "all are well")
+    finally:
+        for process in replicas:
+            send_all(process, signal.SIGCONT)
+
+
 def test_one_that_is_only_slow_is_left_alone(trio, serve, game, key):
     """It answers, and rightly, but most of a second later than the other: until a trial finds it mended."""
     link = Proxy(trio.second_port)
