@@ -132,7 +132,8 @@ void db_server_check(struct db_server *server); /* asks it how it is, unless tha
 void db_server_poll(struct db_server *server);  /* asks how far it is, the same */
 /* It was heard to be at lsn. */
 void db_server_moved(struct db_server *server, int epoch, int64_t lsn);
-/* May it take reads at all now? is_desperate: whatever else is wrong with it, it can't lie. */
+/* May it take reads at all now? is_desperate: whatever else is wrong with it, it can't lie; but for one that says nothing,
+ * while somebody leads: his connections are awaited instead. */
 bool db_server_is_fit(const struct db_server *server, bool is_desperate, int64_t now_us);
 /* It was asked how it is and says nothing. */
 bool db_server_is_mute(const struct db_server *server, int64_t now_us);

@@ -109,7 +109,7 @@ bool db_server_is_fit(const struct db_server *server, bool is_desperate, int64_t
     if (server->is_leaving || server->cluster == 0 || !server->is_standby || server->epoch < server->db->epoch ||
         server->fault != LEADER_FINE || !db_pool_is_ready(server->pool))
         return false;
-    if (is_desperate) /* while somebody leads, his connections are awaited rather than who says nothing is asked */
+    if (is_desperate)
         return server->health != HEALTH_BAD || !server->db->leader;
     if (db_server_is_mute(server, now_us) && server->breaker.state != BREAKER_CLOSED)
         return false; /* a trial is for a server that at least answers when it is asked how it is */
