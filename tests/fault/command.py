@@ -27,20 +27,26 @@ def progress(fault):
     return tell
 
 
+def keep(arguments, section, head, row, those):
+    """At once: a long run that is ended early leaves what came of it."""
+    if arguments.write:
+        campaign.write_between(DOCUMENT, section, campaign.table(DOCUMENT, section, head, [row], [f"{one.number}: {one.sentence}" for one in those]))
+
+
 def faults_run(arguments, seed):
-    """-> (rows, skipped, failed)."""
-    rows, skipped, failed = [], [], []
+    """-> those that failed."""
+    failed = []
     todo = chosen(arguments.names, faults.everything())
     if not todo:
-        return rows, skipped, failed
+        return failed
     field = Field()
     cycles = campaign.Campaign(field, seed)
     try:
         for fault in todo:
             reason = fault.why_not(field)
             if reason:
-                skipped.append((fault, reason))
                 print(f"{fault.number} {fault.name}: skipped: {reason}", flush=True)
+                keep(arguments, "faults", campaign.HEAD, (f"{fault.number}: {fault.sentence}", f"not on this machine: {reason}", *[""] * 9), faults.everything())
                 continue
             found = cycles.run(fault, arguments.cycles or fault.cycles or 1, progress(fault))
             if found.is_broken or fault.is_spoiling:  # what is left of it is no field for the next one
@@ -48,27 +54,29 @@ def faults_run(arguments, seed):
                     field.close()
                 field = Field()
                 cycles = campaign.Campaign(field, seed + 1)
-            rows.append(campaign.row(fault.number, fault.sentence, found))
-            print(show(rows[-1]), flush=True)
+            row = campaign.row(fault.number, fault.sentence, found)
+            print(show(row), flush=True)
+            keep(arguments, "faults", campaign.HEAD, row, faults.everything())
             if not found.is_clean:
                 failed.append(fault.name)
                 print(found.evidence(), flush=True)
     finally:
         field.close()
-    return rows, skipped, failed
+    return failed
 
 
 def controls_run(arguments, seed):
-    """-> (rows, failed)."""
-    rows, failed = [], []
+    """-> those that were not found."""
+    failed = []
     for control in chosen(arguments.names, controls.CONTROLS):
         found = control.run(seed, arguments.cycles)
-        rows.append(controls.row(control, found))
-        print("  ".join(map(str, rows[-1])), flush=True)
+        row = controls.row(control, found)
+        print("  ".join(map(str, row)), flush=True)
+        keep(arguments, "controls", controls.HEAD, row, controls.CONTROLS)
         if not control.is_found(found):
             failed.append(control.name)
             print(f"{control.name} was not found: {found.evidence()}", flush=True)
-    return rows, failed
+    return failed
 
 
 def main(arguments):
@@ -79,12 +87,5 @@ def main(arguments):
     seed = arguments.seed or int(time.time()) % 10000
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     print(f"seed {seed}, commit {commit}\n" + show(campaign.HEAD), flush=True)
-    rows, skipped, failed = faults_run(arguments, seed)
-    control_rows, control_failed = controls_run(arguments, seed)
-    if arguments.write:
-        rows += [(f"{fault.number}: {fault.sentence}", f"not on this machine: {why}", *[""] * 9) for fault, why in skipped]
-        campaign.write_between(DOCUMENT, "faults", campaign.table(DOCUMENT, "faults", campaign.HEAD, rows,
-                                                                  [f"{f.number}: {f.sentence}" for f in faults.everything()]))
-        campaign.write_between(DOCUMENT, "controls", campaign.table(DOCUMENT, "controls", controls.HEAD, control_rows,
-                                                                    [f"{c.number}: {c.sentence}" for c in controls.CONTROLS]))
-    return 1 if failed or control_failed else 0
+    failed = faults_run(arguments, seed) + controls_run(arguments, seed)
+    return 1 if failed else 0
