@@ -117,6 +117,7 @@ create or replace function ladder.entry_find(p_window ladder.window_kind, p_star
     language plpgsql
     stable
     set search_path = pg_catalog
+    set plan_cache_mode = force_generic_plan
     set enable_bitmapscan = off
     set enable_seqscan = off
     set max_parallel_workers_per_gather = 0
@@ -125,6 +126,17 @@ as $$
 declare
     v_found ladder.tally_rung[];
 begin
+    if p_window = 'all' then -- the same, of a few partitions: its plan is kept
+        return (select array_agg(x.found order by r.nth)
+                from unnest(p_rungs) with ordinality as r (period_id, k1, k2, k3, player, skip, nth)
+                left join lateral (select row(p_period, e.k1, e.k2, e.k3, e.player, 0)::ladder.tally_rung as found
+                                   from ladder.entry_all e
+                                   where e.period_id = p_period and not e.removed
+                                     and (e.k1, e.k2, e.k3, e.player) >= (r.k1, r.k2, r.k3, r.player)
+                                   order by e.k1, e.k2, e.k3, e.player
+                                   offset r.skip
+                                   limit 1) x on true);
+    end if;
     execute 'select array_agg(x.found order by r.nth) '
             'from unnest($4) with ordinality as r (period_id, k1, k2, k3, player, skip, nth) '
             'left join lateral (select row($1, e.k1, e.k2, e.k3, e.player, 0)::ladder.tally_rung as found ' || ladder.entry_from(p_window)

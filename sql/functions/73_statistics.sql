@@ -143,6 +143,8 @@ create or replace function ladder.standing_below(p_window ladder.window_kind, p_
     language plpgsql
     stable
     set search_path = pg_catalog
+    set plan_cache_mode = force_generic_plan
+    set enable_memoize = off
     set enable_bitmapscan = off
     set enable_seqscan = off
     set max_parallel_workers_per_gather = 0
@@ -151,16 +153,33 @@ as $$
 declare
     v_counts bigint[];
 begin
-    execute 'select array(select r.before + (select count(*) ' || ladder.entry_from(p_window)
-            || ' and (e.k1, e.k2, e.k3, e.player) >= (r.k1, r.k2, r.k3, r.player) and e.k1 < r.to_k1) '
-               'from rows from (unnest($4), unnest($5)) with ordinality as r (period_id, k1, k2, k3, player, before, to_k1, nth) order by r.nth)'
+    if p_window = 'all' then -- the same, of a few partitions: its plan is kept
+        return array(select (r.rung).entries + case when r.rung < r.bound then x.entries else -x.entries end
+                     from (select n as nth, p_rungs[n] as rung, row(p_period, p_k1[n], q.k2, q.k3, q.player, 0)::ladder.tally_rung as bound
+                           from generate_subscripts(p_k1, 1) n cross join ladder.tally_lowest(p_period) q) r
+                     cross join lateral (select least(r.rung, r.bound) as low, greatest(r.rung, r.bound) as high offset 0) k
+                     cross join lateral (select count(*) as entries
+                                         from ladder.entry_all e
+                                         where e.period_id = p_period and not e.removed
+                                           and (e.k1, e.k2, e.k3, e.player) >= ((k.low).k1, (k.low).k2, (k.low).k3, (k.low).player)
+                                           and (e.k1, e.k2, e.k3, e.player) < ((k.high).k1, (k.high).k2, (k.high).k3, (k.high).player)) x
+                     order by r.nth);
+    end if;
+    execute 'select array(select (r.rung).entries + case when r.rung < r.bound then x.entries else -x.entries end '
+            'from (select n as nth, $4[n] as rung, row($1, $5[n], q.k2, q.k3, q.player, 0)::ladder.tally_rung as bound '
+                  'from generate_subscripts($5, 1) n cross join ladder.tally_lowest($1) q) r '
+            'cross join lateral (select least(r.rung, r.bound) as low, greatest(r.rung, r.bound) as high offset 0) k '
+            'cross join lateral (select count(*) as entries ' || ladder.entry_from(p_window)
+            || ' and (e.k1, e.k2, e.k3, e.player) >= ((k.low).k1, (k.low).k2, (k.low).k3, (k.low).player) '
+               'and (e.k1, e.k2, e.k3, e.player) < ((k.high).k1, (k.high).k2, (k.high).k3, (k.high).player)) x '
+               'order by r.nth)'
         into v_counts
         using p_period, p_window, p_start, p_rungs, p_k1;
     return v_counts;
 end
 $$;
 comment on function ladder.standing_below(ladder.window_kind, timestamptz, bigint, ladder.tally_rung[], bigint[])
-    is 'How many entries are before the first one with a k1, each counted from a rung on that has `entries` before it.';
+    is 'How many entries are before the first one with a k1, each counted from there to a rung that has `entries` before it.';
 
 -- standing_statistics: a standing in numbers, all of one snapshot. Bins: width and log by bin_starts, count as equal as they can be.
 -- A small standing is read whole; a large one by its ladder, which is fetched once: what costs here is planning.
@@ -183,7 +202,7 @@ declare
     v_lower bigint[];  -- how many have a lower score than each bin
     v_places bigint[]; -- from 0, the best: those whose scores are wanted
     v_found bigint[];
-    v_rungs ladder.tally_rung[]; -- the nearest ones before what is looked for
+    v_rungs ladder.tally_rung[]; -- the nearest ones to what is looked for
     v_bounds bigint[];           -- k1 with which the bins begin, or on a desc board end
     r record;
 begin
@@ -254,7 +273,9 @@ begin
                               from unnest(bin_from[2:]) with ordinality as z (score, nth)
                               order by z.nth);
             v_rungs := array(select row(p_period, r.k1[q.rung], r.k2[q.rung], r.k3[q.rung], r.player[q.rung], r.before[q.rung])::ladder.tally_rung
-                             from (select y.nth, width_bucket(y.k1 - 1, r.k1) as rung from unnest(v_bounds) with ordinality as y (k1, nth)) q
+                             from (select y.nth, g.rung + (r.k1[g.rung + 1]::float8 - y.k1 < y.k1 - r.k1[g.rung]::float8 is true)::integer as rung
+                                   from unnest(v_bounds) with ordinality as y (k1, nth)
+                                   cross join lateral (select width_bucket(y.k1 - 1, r.k1) as rung) g) q
                              order by q.nth);
             v_lower := 0::bigint
                        || array(select case when v_is_desc then entries - x.count else x.count end

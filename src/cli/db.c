@@ -41,6 +41,8 @@ static bool plan_read(struct dbb *db, enum statement statement, size_t count, ch
     struct dbb_result *types;
     struct buf text;
 
+    if (strncmp(statement_text(statement), "call ", 5) == 0)
+        return error_set(error, ERROR_INVALID_PARAMETER, "it calls a procedure: that has no plan");
     buf_init(&text, TEXT_BYTES_MAX);
     buf_printf(&text, "deallocate all; prepare ladder_db as %s", statement_text(statement));
     bool is_ok =
