@@ -233,8 +233,8 @@ def test_players_are_gathered_in_pieces(stack, client, board):
     with holder.cursor() as cursor:
         cursor.execute("delete from ladder.player_rollup where game_id = %s and player = 'p02500'", (game,))
         one = subprocess.Popen([BINARY, "refresh", "player_total"], env=stack.environment("ladder_work", worker_refresh_percent=25), stdout=subprocess.PIPE, text=True)
-        wait_until(lambda: stack.sql("select xact_start > query_start from pg_stat_activity where application_name = 'ladder refresh' and wait_event_type = 'Lock'") == [(True,)],
-                   60, "it waits in the middle, in a transaction that is not its first")
+        wait_until(lambda: stack.sql("select xact_start > query_start + interval '0.1 s' from pg_stat_activity where application_name = 'ladder refresh' and wait_event_type = 'Lock'") == [(True,)],
+                   60, "it waits in the middle, in a transaction that began well after the first")
         holder.commit()
     holder.close()
     assert "1 refreshed" in one.communicate(timeout=60)[0]
