@@ -24,6 +24,8 @@ MANY = 10000  # it may look at as many partitions as there are
 # statement -> parameters, and how many partitions of entry and of score_event it may touch. Of score_event none is made for a
 # statement that doesn't read it: insertions are not counted.
 CASES = {
+    "activity_added": (("{snapshot}", "{later}", "{{{period}}}"), 0, 6),
+    "activity_load": (("{{{period}}}",), 0, 2),
     "board_delete": (("{board}", None), 0, 0),
     "board_find": (("{game_name}", "b"), 0, 0),
     "board_list": (("{game}", "", "10"), 0, 0),

@@ -136,7 +136,7 @@ static int64_t changed_at(const struct reading *reading, const struct standing_a
 {
     int64_t start_us = reading->query.period.start_us;
 
-    if (answer->as_of == 0)
+    if (answer->as_of == 0 || answer->is_momentary)
         return 0;
     return start_us > answer->version && !fault_is("period-since") ? start_us : answer->version;
 }
@@ -319,7 +319,7 @@ static void reading_ask(struct reading *reading)
     size_t size = key_make(reading, key);
     bool may_share = size > 0 && query->period.id > 0 && !call->shows_source &&
                      !call->board.is_combined /* its age is of now */ && !query->freshness.needs_primary &&
-                     !query->freshness.skips_redis;
+                     !query->freshness.skips_redis && !(query->kind == STANDING_STATISTICS && call->has_token);
     if (!may_share) {
         reading_fetch(reading);
         return;
@@ -332,7 +332,7 @@ static void reading_ask(struct reading *reading)
     enum answers_outcome outcome =
         answers_ask(call->store, &asked, on_joined, reading, &entry, &reading->flight, &reading->was_touched);
     if (outcome == ANSWERS_FETCH) {
-        query->tells_cold = !query->period.is_closed && l2_is_on(call->store);
+        query->tells_cold = !query->period.is_closed && query->kind != STANDING_STATISTICS && l2_is_on(call->store);
         if (query->period.is_closed)
             reading_find(reading, false);
         else

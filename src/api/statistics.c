@@ -43,7 +43,7 @@ static bool percentiles_read(struct reading *reading, struct error *error)
     literal[size++] = '}';
     literal[size] = 0;
     reading->percentiles = percentiles;
-    reading->percentile_count = count;
+    reading->percentile_count = reading->query.statistics.percentile_count = count;
     reading->query.statistics.percentiles = literal;
     return true;
 }
@@ -67,6 +67,7 @@ static bool bins_read(struct reading *reading, struct error *error)
     if (!api_int(reading->call, "bins", 1, BINS_MAX, &bins, error))
         return false;
     reading->query.statistics.bins = (int)bins;
+    snprintf(reading->query.statistics.bins_text, sizeof(reading->query.statistics.bins_text), "%d", (int)bins);
     return true;
 }
 
@@ -78,6 +79,7 @@ void api_statistics(struct api_call *call)
     if (!reading)
         return;
     reading->query.kind = STANDING_STATISTICS;
+    reading->query.statistics.is_desc = call->board.ordering == ORDER_DESC;
     bool is_ok = reading_common(reading, &error) && percentiles_read(reading, &error) && bins_read(reading, &error);
     reading_start(reading, is_ok ? NULL : &error);
 }
@@ -197,6 +199,11 @@ void statistics_render(struct reading *reading, struct jsonw *json, const struct
         return;
     jsonw_key(json, "last");
     jsonw_object_open(json);
+    jsonw_key(json, "as_of");
+    if (statistics->counted_us > 0)
+        jsonw_time(json, statistics->counted_us);
+    else
+        jsonw_null(json);
     activity_render(json, "minute", &statistics->minute, reading->facet.size > 0);
     activity_render(json, "hour", &statistics->hour, reading->facet.size > 0);
     activity_render(json, "day", &statistics->day, reading->facet.size > 0);

@@ -45,6 +45,13 @@ static bool integer_decode(struct slice bytes, size_t *at, int64_t *ret_value)
     return magnitude <= INT64_MAX && (count == 0 || magnitude >> (8 * (count - 1)) != 0);
 }
 
+bool sort_key_decode_integer(struct slice bytes, int64_t *ret_value)
+{
+    size_t at = 0;
+
+    return integer_decode(bytes, &at, ret_value) && at == bytes.size;
+}
+
 bool sort_key_decode(struct slice member, struct sort_key *ret_key, size_t *ret_size)
 {
     size_t at = 0;

@@ -51,6 +51,9 @@ size_t sort_key_encode_integer(int64_t value, uint8_t *out);
 /* Writes at most SORT_KEY_MAX bytes, returns how many. */
 size_t sort_key_encode(const struct sort_key *key, uint8_t *out);
 
+/* Reads one coded integer, which is all that there is. false: it is none of ours. */
+bool sort_key_decode_integer(struct slice bytes, int64_t *ret_value);
+
 /* Reads the key at the front of a member. false: not one of ours. ret_size is the key's length: the player follows. */
 bool sort_key_decode(struct slice member, struct sort_key *ret_key, size_t *ret_size);
 

@@ -1,8 +1,10 @@
 #include "kv/keys.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
+#include "base/text.h"
 
 struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX])
 {
@@ -35,6 +37,18 @@ struct slice kv_cursor_key(int shard, char out[static KV_KEY_MAX])
 
     ASSERT(shard >= 0 && shard < KV_SHARDS && size > 0 && size < KV_KEY_MAX);
     return (struct slice){out, (size_t)size};
+}
+
+int64_t kv_cursor_at(struct slice cursor)
+{
+    const char *space = cursor.size ? memchr(cursor.data, ' ', cursor.size) : NULL;
+    int64_t at_us;
+
+    if (!space)
+        return -1;
+    struct slice rest = {space + 1, cursor.size - (size_t)(space + 1 - cursor.data)};
+    const char *end = memchr(rest.data, ' ', rest.size);
+    return end && text_parse_int64((struct slice){rest.data, (size_t)(end - rest.data)}, &at_us) ? at_us : -1;
 }
 
 struct slice kv_l2_key(const char *kind, const char *name, char out[static KV_L2_KEY_MAX])

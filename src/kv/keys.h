@@ -4,12 +4,15 @@
  *     ladder:{shard}:<standing>:meta             see ladder.lua
  *     ladder:{shard}:<standing>:<gen>:order
  *     ladder:{shard}:<standing>:<gen>:entry      value: revision (6 bytes) [, length (1), sort key, metadata]
- *     ladder:{shard}:cursor                      "<epoch> <at_us> <pg_snapshot>": what the shard's data includes
+ *     ladder:{shard}:<standing>:activity
+ *     ladder:{shard}:cursor                      "<epoch> <at_us> <pg_snapshot> <tail>": what the shard's data includes, and
+ *                                                who says so
  *     ladder:ready                               "<epoch> <run_id>": this Redis process holds what PostgreSQL has
  *     ladder:{shard}:ready                       in a cluster instead: the same of one shard, by the process that has it
  *     ladder:version                             "<run_id> <version>": the newest change of this Redis process; not in a cluster
  *     ladder:wanted                              ZSET of standings (period ids) to load; "?id": only if it is cold then; the
  *                                                highest score first: how many readers found it cold
+ *     ladder:activity:wanted                     SET of standings whose activity somebody asked for and nobody counts
  *     ladder:popular:standings                   ZSET of standings, by how often they were read lately
  *     ladder:popular:pages                       ZSET of pages, likewise: "+" (for anybody) or "-" (with a key), then the target
  *     ladder:{0}:purge:…                         what edges are to be told: see work/edge_queue.h
@@ -29,12 +32,14 @@ enum {
     KV_SHARDS = 256,
     KV_KEY_MAX = 64,
     KV_GEN_MAX = 16 /* characters of a generation's name */,
-    KV_REVISION_SIZE = 6
+    KV_REVISION_SIZE = 6,
+    KV_ACTIVITY_S = 3600 /* so long an activity lives, once it was loaded */
 };
 
 #define KV_READY "ladder:ready"
 #define KV_VERSION "ladder:version"
 #define KV_WANTED "ladder:wanted"
+#define KV_ACTIVITY_WANTED "ladder:activity:wanted"
 #define KV_POPULAR_STANDINGS "ladder:popular:standings"
 #define KV_POPULAR_PAGES "ladder:popular:pages"
 /* Beside a cursor: a node of a cluster that loses some of it has an old cursor, too, and the changes are found
@@ -48,6 +53,7 @@ struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX]);
 struct slice kv_order_key(int64_t standing, struct slice gen, char out[static KV_KEY_MAX]);
 struct slice kv_ready_key(int shard, char out[static KV_KEY_MAX]); /* a cluster's */
 struct slice kv_cursor_key(int shard, char out[static KV_KEY_MAX]);
+int64_t kv_cursor_at(struct slice cursor); /* its at_us; -1: it is no cursor */
 /* kind: "value", "tag", "lock". name: at most KV_L2_NAME_MAX bytes. */
 enum { KV_L2_NAME_MAX = 160, KV_L2_KEY_MAX = 192 };
 struct slice kv_l2_key(const char *kind, const char *name, char out[static KV_L2_KEY_MAX]);

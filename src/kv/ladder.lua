@@ -7,17 +7,18 @@
 --
 -- A standing's keys share one hash tag, so they live on one node of a cluster:
 --
---     ladder:{shard}:<standing>:meta           HASH  epoch, gen, v, n [, bld, bn, bl, owner, until]
+--     ladder:{shard}:<standing>:meta           HASH  epoch, gen, v, n, s [, bld, bn, bl, bs, owner, until]
 --     ladder:{shard}:<standing>:<gen>:order    ZSET  member = sort key .. player, score = nearest double
 --     ladder:{shard}:<standing>:<gen>:entry    HASH  player -> revision .. length .. sort key [.. metadata]
 --     ladder:{shard}:<standing>:still          STRING  while it is cold: see look and settle
+--     ladder:{shard}:<standing>:activity       HASH  how much was submitted when: see activity_add
 --     ladder:version                           STRING  run id, version: see reach
 --
 -- Only `meta` is passed in KEYS; the rest is derived from it, because which generation is the current one is read in
--- the same call. `n` is how many members the order must have: a set that lost one says so itself.
+-- the same call. `n` is how many members the order must have: a set that lost one says so itself. `s` has sums over the scores.
 --
 -- The sort key is compared byte by byte (see board/sort_key.h). Lua's own `<` on strings is the locale's collation,
--- so it is never used here; neither is arithmetic on scores, which are text all the way.
+-- so it is never used here; neither is arithmetic on scores, which are text all the way, but for the sums, which are in parts.
 --
 -- I2  In a generation, an entry's revision never falls, and the order has exactly one member for each live entry.
 -- I4  While a generation is being built, every apply goes to both; the bulk load passes the same gate.
@@ -117,6 +118,7 @@ end
 
 local function order_key(base, gen) return base .. gen .. ':order' end
 local function entry_key(base, gen) return base .. gen .. ':entry' end
+local function activity_key(base) return base .. 'activity' end
 local function base_of(meta) return string.sub(meta, 1, -5) end -- up to the last colon
 
 -- The bytes of one coded integer: 1 of header, then as many as it says (see sort_key.h).
@@ -161,6 +163,80 @@ local function group_start(order, member)
     return seek(order, score, string.sub(member, 1, head_size(member, 2)))
 end
 
+-- Sums over k1 of all entries of a generation, and over its squares: exact, in limbs of 32 bits, the lowest first, because Lua's
+-- numbers are doubles. The total has four limbs, of which the highest has the sign; the squares have six. Before them, in `s`, stands
+-- the version up to which they were kept: servers of an older version change a standing without its sums, and then they are of no use.
+
+local SUMS = '<I8I4I4I4i4I4I4I4I4I4I4'
+local SUMS_SIZE = 40 -- bytes without the version
+local LIMB, HALF = 4294967296, 65536
+local POWER = { [0] = 1, 256, 65536, 16777216, 4294967296 } -- of 256
+
+local function no_sums() return { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } end
+
+-- The first integer of a sort key as high * 2^32 + low, low not negative.
+local function k1_of(key)
+    local head, b1, b2, b3, b4, b5, b6, b7, b8 = string.byte(key, 1, 9)
+    local size = head >= 128 and head - 128 or 127 - head
+    local high, low
+    if size == 2 then high, low = 0, b1 * 256 + b2
+    elseif size == 3 then high, low = 0, (b1 * 256 + b2) * 256 + b3
+    elseif size == 4 then high, low = 0, ((b1 * 256 + b2) * 256 + b3) * 256 + b4
+    elseif size < 2 then high, low = 0, size == 0 and 0 or b1
+    elseif size == 5 then high, low = b1, ((b2 * 256 + b3) * 256 + b4) * 256 + b5
+    elseif size == 6 then high, low = b1 * 256 + b2, ((b3 * 256 + b4) * 256 + b5) * 256 + b6
+    elseif size == 7 then high, low = (b1 * 256 + b2) * 256 + b3, ((b4 * 256 + b5) * 256 + b6) * 256 + b7
+    else high, low = ((b1 * 256 + b2) * 256 + b3) * 256 + b4, ((b5 * 256 + b6) * 256 + b7) * 256 + b8 end
+    if head >= 128 then return high, low end
+    if size >= 4 then return high - POWER[size - 4], low end
+    return -1, low + LIMB - POWER[size]
+end
+
+-- Adds the k1 of a sort key, or takes it away; of at most 100,000 keys each number stays exact.
+local function sums_note(sums, key, sign)
+    local high, low = k1_of(key)
+    sums[1], sums[2] = sums[1] + sign * low, sums[2] + sign * high
+    local value = high * LIMB + low
+    if value < 67108864 and value > -67108864 then -- the square is exact
+        local square = value * value
+        local below = square % LIMB
+        sums[5], sums[6] = sums[5] + sign * below, sums[6] + sign * (square - below) / LIMB
+        return
+    end
+    local a, c = low % HALF, high % HALF
+    local b, d = (low - a) / HALF, (high - c) / HALF
+    local first, third, fifth = 2 * a * b, 2 * (a * d + b * c), 2 * c * d -- these count 2^16, 2^48, 2^80
+    local first_below, third_below, fifth_below = first % HALF, third % HALF, fifth % HALF
+    sums[5] = sums[5] + sign * (a * a + first_below * HALF)
+    sums[6] = sums[6] + sign * (b * b + 2 * a * c + (first - first_below) / HALF + third_below * HALF)
+    sums[7] = sums[7] + sign * (c * c + 2 * b * d + (third - third_below) / HALF + fifth_below * HALF)
+    sums[8] = sums[8] + sign * (d * d + (fifth - fifth_below) / HALF)
+end
+
+-- The sums in `text`, which must be those of version `before`, and these: as the text of `version`. Otherwise as it was.
+local function sums_add(text, sums, before, version)
+    if not text or text == '' then return '' end
+    local at, t1, t2, t3, t4, q1, q2, q3, q4, q5, q6 = struct.unpack(SUMS, text)
+    if at ~= before then return text end
+    local u1 = t1 + sums[1]
+    local u2 = t2 + sums[2] + (u1 - u1 % LIMB) / LIMB
+    local u3 = t3 + sums[3] + (u2 - u2 % LIMB) / LIMB
+    local u4 = t4 + sums[4] + (u3 - u3 % LIMB) / LIMB
+    local r1 = q1 + sums[5]
+    local r2 = q2 + sums[6] + (r1 - r1 % LIMB) / LIMB
+    local r3 = q3 + sums[7] + (r2 - r2 % LIMB) / LIMB
+    local r4 = q4 + sums[8] + (r3 - r3 % LIMB) / LIMB
+    local r5 = q5 + sums[9] + (r4 - r4 % LIMB) / LIMB
+    local r6 = q6 + sums[10] + (r5 - r5 % LIMB) / LIMB
+    return struct.pack(SUMS, version, u1 % LIMB, u2 % LIMB, u3 % LIMB, u4, r1 % LIMB, r2 % LIMB, r3 % LIMB, r4 % LIMB, r5 % LIMB, r6)
+end
+
+-- The sums in `text`, if they are of this version.
+local function sums_of(text, version)
+    if not text or #text ~= 8 + SUMS_SIZE or struct.unpack('<I8', text) ~= version then return nil end
+    return string.sub(text, 9)
+end
+
 -- The standing as a reader may use it: base, gen, version, total; or nil and why not.
 local function open(meta, epoch)
     local m = redis.call('HMGET', meta, 'epoch', 'gen', 'v', 'n')
@@ -173,19 +249,23 @@ local function open(meta, epoch)
 end
 
 -- One entry of one generation, gated by revision. Returns what it added to the number of members, or nil for a no-op;
--- where ranks are wanted, also the member's rank before and after (-1: none).
-local function put(order, entry, player, key, score, revision, metadata, with_ranks)
+-- where ranks are wanted, also the member's rank before and after (-1: none). `sums` are those of the generation.
+local function put(order, entry, sums, player, key, score, revision, metadata, with_ranks)
     local old = redis.call('HGET', entry, player)
-    local had, before, after = 0, -1, -1
+    local had, before, after, old_key = 0, -1, -1, ''
     if old then
         if struct.unpack('>I6', old) >= struct.unpack('>I6', revision) then return nil end
         if #old > REVISION then
             had = 1
             local size = string.byte(old, REVISION + 1)
-            local old_key = string.sub(old, REVISION + 2, REVISION + 1 + size)
+            old_key = string.sub(old, REVISION + 2, REVISION + 1 + size)
             if with_ranks then before = redis.call('ZRANK', order, old_key .. player) or -1 end
             if old_key ~= key then redis.call('ZREM', order, old_key .. player) end
         end
+    end
+    if old_key ~= key then
+        if old_key ~= '' then sums_note(sums, old_key, -1) end
+        if key ~= '' then sums_note(sums, key, 1) end
     end
     if key == '' then
         redis.call('HSET', entry, player, revision)
@@ -211,7 +291,7 @@ local function drop(keys)
     for i = 1, 2 do
         if m[i] then redis.call('UNLINK', order_key(base, m[i]), entry_key(base, m[i])) end
     end
-    redis.call('DEL', keys[1], still_key(keys[1]))
+    redis.call('DEL', keys[1], still_key(keys[1]), activity_key(base))
     publish_all(keys[1])
     return 'OK'
 end
@@ -222,7 +302,7 @@ end
 --    in already, so that it can't be told)
 local function apply(keys, args)
     local meta, epoch, with_ranks = keys[1], args[1], args[2] == '1'
-    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v', 'n')
+    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v', 'n', 's', 'bs')
     -- What the hash lacks, its members have still: each would come to stand beside what takes its place.
     if m[1] == epoch and m[2] and redis.call('HLEN', entry_key(base_of(meta), m[2])) < tonumber(m[5] or 0) then
         drop(keys)
@@ -237,20 +317,21 @@ local function apply(keys, args)
     local build_order = m[3] and order_key(base, m[3])
     local build_entry = m[3] and entry_key(base, m[3])
     local grown, build_grown, moves = 0, 0, {}
+    local sums, build_sums = no_sums(), build_order and no_sums()
     -- In a cluster, a key that has gone on to another node raises an error: then it shall be before anything is written.
     if order and build_order then redis.call('EXISTS', build_order, build_entry) end
     for i = 3, #args, 5 do
         local player, key, score, revision, metadata = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
         local delta, before, after
         if order and revision ~= '' then
-            delta, before, after = put(order, entry, player, key, score, revision, metadata, true)
+            delta, before, after = put(order, entry, sums, player, key, score, revision, metadata, true)
             if delta then
                 grown = grown + delta
                 if before >= 0 or after >= 0 then moves[#moves + 1] = move(before, after) end
             end
         end
         if build_order and revision ~= '' then
-            build_grown = build_grown + (put(build_order, build_entry, player, key, score, revision, metadata) or 0)
+            build_grown = build_grown + (put(build_order, build_entry, build_sums, player, key, score, revision, metadata) or 0)
         end
         if with_ranks then
             if order and not delta then
@@ -263,9 +344,10 @@ local function apply(keys, args)
     end
     if grown ~= 0 then redis.call('HINCRBY', meta, 'n', grown) end
     if build_grown ~= 0 then redis.call('HINCRBY', meta, 'bn', build_grown) end
+    if build_order then redis.call('HSET', meta, 'bs', sums_add(m[7], build_sums, 0, 0)) end
     if #moves > 0 then
         result[2] = tick(version)
-        redis.call('HSET', meta, 'v', text_of(result[2]))
+        redis.call('HSET', meta, 'v', text_of(result[2]), 's', sums_add(m[6], sums, version, result[2]))
         publish(meta, result[2], version, moves)
     elseif not m[2] then
         result[2] = stir(meta, publish_all(meta, version))
@@ -290,40 +372,43 @@ local function build(keys, args)
         if m[4] ~= owner and tonumber(m[5] or 0) > now then return 'BUSY' end
         redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3]))
     end
-    redis.call('HSET', meta, 'epoch', epoch, 'bld', gen, 'bn', 0, 'bl', 0, 'owner', owner, 'until', now + lease)
+    redis.call('HSET', meta, 'epoch', epoch, 'bld', gen, 'bn', 0, 'bl', 0, 'bs', struct.pack(SUMS, 0, unpack(no_sums())),
+               'owner', owner, 'until', now + lease)
     redis.call('HSETNX', meta, 'v', 0)
     return 'OK'
 end
 
--- ladder_load meta ; epoch, generation, lease seconds, n, then n times: player, entry value, then for each of them that has
---   a place: score, member -> OK | ABORTED
+-- ladder_load meta ; epoch, generation, lease seconds, sums over the rows, n, then n times: player, entry value, then for each of
+--   them that has a place: score, member -> OK | ABORTED
 -- The gate of apply. But most rows of a load are new, and those go in as they came: what costs here is each string made in Lua.
 -- `bl` counts the rows that came so far, each another player's: while the hash has no more (and forget takes none away), none
 -- of the next is in it.
 local function load(keys, args)
     local meta = keys[1]
-    local m = redis.call('HMGET', meta, 'epoch', 'bld', 'bl')
+    local m = redis.call('HMGET', meta, 'epoch', 'bld', 'bl', 'bs')
     if m[1] ~= args[1] or m[2] ~= args[2] then return 'ABORTED' end
     local base = base_of(meta)
     local order, entry = order_key(base, m[2]), entry_key(base, m[2])
-    local count = tonumber(args[4])
-    local last = 4 + 2 * count
+    local count = tonumber(args[5])
+    local last = 5 + 2 * count
+    local sums
     local known, is_known = {}, false
     if redis.call('HLEN', entry) ~= tonumber(m[3]) then
         local players = {}
-        for row = 1, count do players[row] = args[3 + 2 * row] end
+        for row = 1, count do players[row] = args[4 + 2 * row] end
         known = redis.call('HMGET', entry, unpack(players))
         for row = 1, count do is_known = is_known or known[row] end
     end
     local grown = (#args - last) / 2
     if not is_known then
-        redis.call('HSET', entry, unpack(args, 5, last))
+        sums = { struct.unpack('<I4I4I4i4I4I4I4I4I4I4', args[4]) }
+        redis.call('HSET', entry, unpack(args, 6, last))
         if grown > 0 then redis.call('ZADD', order, unpack(args, last + 1)) end
     else
         local at = last + 1
-        grown = 0
+        grown, sums = 0, no_sums()
         for row = 1, count do
-            local player, value = args[3 + 2 * row], args[4 + 2 * row]
+            local player, value = args[4 + 2 * row], args[5 + 2 * row]
             local key, score, metadata = '', '0', ''
             if #value > REVISION then
                 local size = string.byte(value, REVISION + 1)
@@ -331,19 +416,19 @@ local function load(keys, args)
                 score = args[at]
                 at = at + 2
             end
-            grown = grown + (put(order, entry, player, key, score, string.sub(value, 1, REVISION), metadata) or 0)
+            grown = grown + (put(order, entry, sums, player, key, score, string.sub(value, 1, REVISION), metadata) or 0)
         end
     end
     redis.call('HINCRBY', meta, 'bn', grown)
     redis.call('HINCRBY', meta, 'bl', count)
-    redis.call('HSET', meta, 'until', tonumber(redis.call('TIME')[1]) + tonumber(args[3]))
+    redis.call('HSET', meta, 'bs', sums_add(m[4], sums, 0, 0), 'until', tonumber(redis.call('TIME')[1]) + tonumber(args[3]))
     return 'OK'
 end
 
 -- ladder_flip meta ; epoch, generation -> OK | ABORTED
 local function flip(keys, args)
     local meta = keys[1]
-    local m = redis.call('HMGET', meta, 'epoch', 'bld', 'gen', 'bn', 'v')
+    local m = redis.call('HMGET', meta, 'epoch', 'bld', 'gen', 'bn', 'v', 'bs')
     if m[1] ~= args[1] or m[2] ~= args[2] then return 'ABORTED' end
     local base = base_of(meta)
     local n = tonumber(m[4])
@@ -351,8 +436,9 @@ local function flip(keys, args)
     if m[3] then redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3])) end
     redis.call('DEL', still_key(meta))
     redis.call('HSET', meta, 'gen', m[2], 'n', m[4])
-    redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'owner', 'until')
-    redis.call('HSET', meta, 'v', text_of(publish_all(meta, tonumber(m[5]))))
+    redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'bs', 'owner', 'until')
+    local version = publish_all(meta, tonumber(m[5]))
+    redis.call('HSET', meta, 'v', text_of(version), 's', sums_add(m[6], no_sums(), 0, version))
     return 'OK'
 end
 
@@ -364,7 +450,7 @@ local function whole(keys)
     local base = base_of(meta)
     if m[2] then
         redis.call('UNLINK', order_key(base, m[2]), entry_key(base, m[2]))
-        redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'owner', 'until')
+        redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'bs', 'owner', 'until')
     end
     local n = tonumber(m[3] or 0)
     if m[1] and redis.call('ZCARD', order_key(base, m[1])) == n and redis.call('HLEN', entry_key(base, m[1])) >= math.max(n, 1) then
@@ -385,12 +471,53 @@ local function forget(keys, args)
     return gone
 end
 
--- ladder_cursor cursor ; expected, new -> 1 | 0
+-- How much was submitted to a standing, and how many entries were new, by second, minute and hour: in rings, of which each place says
+-- whose it is. Written by the tail alone, in the same step as its cursor: so every event counts once, and the cursor says up to where.
+-- `by` is the tail that loaded it; the cursor ends with the tail that moved it. What another one loaded may lack something.
+
+local RINGS = { -- seconds; name; places: as many as are asked for, and some to spare
+    { width = 1, name = 's', places = 120 },
+    { width = 60, name = 'm', places = 1560 },
+    { width = 3600, name = 'h', places = 48 },
+}
+local SLOT = '<I8I4I4' -- which, submissions, new entries
+local ACTIVITY_S = 3600 -- lives; who still asks has it loaded again
+
+local function slot_name(ring, slot) return ring.name .. slot % ring.places end
+
+-- Adds to a slot; an older one has no place any more.
+local function activity_add(key, ring, slot, submissions, arrivals)
+    local name = slot_name(ring, slot)
+    local old = redis.call('HGET', key, name)
+    local at, s, a = slot, 0, 0
+    if old then at, s, a = struct.unpack(SLOT, old) end
+    if at > slot then return end
+    if at < slot then s, a = 0, 0 end
+    redis.call('HSET', key, name, struct.pack(SLOT, slot, s + submissions, a + arrivals))
+end
+
+-- ladder_cursor cursor ; expected, new, tail, then rows of the standings whose activity is kept, each one's together: standing, load
+--   or add, ring (1 to 3; empty: nothing was submitted), slot, submissions, new entries -> 1 | 0
 -- I3: written after the data, to the same node; and only over what the writer believes is there, so that a Redis that
 -- came back older than it was is noticed.
 local function cursor(keys, args)
     if (redis.call('GET', keys[1]) or '') ~= args[1] then return 0 end
     redis.call('SET', keys[1], args[2])
+    local standing, key, is_ours
+    for i = 4, #args, 6 do
+        if args[i] ~= standing then
+            standing, key = args[i], activity_key(string.sub(keys[1], 1, -7) .. args[i] .. ':')
+            if args[i + 1] == 'load' then
+                redis.call('DEL', key)
+                redis.call('HSET', key, 'by', args[3])
+                redis.call('EXPIRE', key, ACTIVITY_S)
+            end
+            is_ours = redis.pcall('HGET', key, 'by') == args[3]
+        end
+        if is_ours and args[i + 2] ~= '' then
+            activity_add(key, RINGS[tonumber(args[i + 2])], tonumber(args[i + 3]), tonumber(args[i + 4]), tonumber(args[i + 5]))
+        end
+    end
     return 1
 end
 
@@ -498,6 +625,94 @@ local function read_seek(keys, args)
     local base, gen, version, total = open(keys[1], args[1])
     if not base then return { gen } end
     return { 'OK', version, total, as_of(version), seek(order_key(base, gen), args[2], args[3]) }
+end
+
+local function activity_sum(key, ring, from, to)
+    if to < from then return 0, 0 end
+    local names, submissions, arrivals = {}, 0, 0
+    for slot = from, to do names[#names + 1] = slot_name(ring, slot) end
+    local values = redis.call('HMGET', key, unpack(names))
+    for i = 1, #values do
+        if values[i] then
+            local slot, s, a = struct.unpack(SLOT, values[i])
+            if slot == from + i - 1 then submissions, arrivals = submissions + s, arrivals + a end
+        end
+    end
+    return submissions, arrivals
+end
+
+local KNOWN_MAX = 1000
+local known, known_count = {}, 0 -- by standing: what was added up last, and for which cursor; no cursor comes twice
+
+-- Submissions and new entries of the last 60 seconds, 60 minutes and 24 hours, up to the second, the minute and the minute that the
+-- cursor is in: six numbers; nil: nobody keeps them.
+local function activity_of(base, cursor)
+    local at, by = string.match(cursor, '^%d+ (%d+) [^ ]+ (%w+)$')
+    local key = activity_key(base)
+    if known[key] and known[key].cursor == cursor then return known[key].sums end
+    if not at or redis.pcall('HGET', key, 'by') ~= by then return nil end
+    local second = math.floor(tonumber(at) / 1000000)
+    local minute = math.floor(second / 60)
+    local hour, first = math.floor(minute / 60), minute - 1439 -- of the day
+    local s1, a1 = activity_sum(key, RINGS[1], second - 59, second)
+    local s2, a2 = activity_sum(key, RINGS[2], minute - 59, hour * 60 - 1)
+    local s3, a3 = activity_sum(key, RINGS[2], hour * 60, minute) -- the present hour, which is of both
+    local s4, a4 = activity_sum(key, RINGS[2], first, math.ceil(first / 60) * 60 - 1)
+    local s5, a5 = activity_sum(key, RINGS[3], math.ceil(first / 60), hour - 1)
+    if not known[key] then
+        if known_count == KNOWN_MAX then known, known_count = {}, 0 end
+        known_count = known_count + 1
+    end
+    known[key] = { cursor = cursor, sums = { s1, a1, s2 + s3, a2 + a3, s3 + s4 + s5, a3 + a4 + a5 } }
+    return known[key].sums
+end
+
+-- ladder_statistics meta ; epoch, is descending, bins of equal count (0: none), percentiles…
+-- -> status, version, total, as_of, sums, cursor, activity (six numbers), then the k1, coded, of: the best, the last, the last that has
+--    at least each percentile, and from the lowest score on the first and the last of each bin; UNSUMMED, UNCOUNTED: nobody keeps the
+--    sums, the activity
+local function read_statistics(keys, args)
+    local base, gen, version, total = open(keys[1], args[1])
+    if not base then return { gen } end
+    local sums = sums_of(redis.call('HGET', keys[1], 's'), version)
+    if not sums then return { 'UNSUMMED' } end
+    local cursor = redis.call('GET', string.match(base, '^ladder:{%d+}:') .. 'cursor') or ''
+    local activity = activity_of(base, cursor)
+    if not activity then return { 'UNCOUNTED' } end
+    local result = { 'OK', version, total, as_of(version), sums, cursor, activity }
+    if total == 0 then return result end
+    local order, places = order_key(base, gen), { 0, total - 1 }
+    for i = 4, #args do
+        places[#places + 1] = math.max(0, total - math.ceil(tonumber(args[i]) * (total - 1) / 100 - 1e-6) - 1)
+    end
+    local bins = math.min(tonumber(args[3]), total)
+    for i = 1, bins do
+        local first, last = math.floor((i - 1) * total / bins), math.floor(i * total / bins) - 1
+        if args[2] == '1' then first, last = total - 1 - first, total - 1 - last end
+        places[#places + 1], places[#places + 2] = first, last
+    end
+    for i = 1, #places do
+        local member = redis.call('ZRANGE', order, places[i], places[i])[1]
+        result[#result + 1] = string.sub(member, 1, coded_size(member, 1))
+    end
+    return result
+end
+
+-- ladder_counts meta ; epoch, version, then n times: score, bytes -> status, version, total, as_of, how many are before each;
+--   CHANGED: it is of another version by now
+local function read_counts(keys, args)
+    local base, gen, version, total = open(keys[1], args[1])
+    if not base then return { gen } end
+    if text_of(version) ~= args[2] then return { 'CHANGED' } end
+    local order = order_key(base, gen)
+    local result = { 'OK', version, total, as_of(version) }
+    for i = 3, #args, 2 do
+        local low = redis.call('ZCOUNT', order, '-inf', '(' .. args[i])
+        local member = redis.call('ZRANGE', order, low, low)[1]
+        if member and is_before(member, args[i + 1]) then low = seek(order, args[i], args[i + 1]) end -- a double of several scores
+        result[#result + 1] = low
+    end
+    return result
 end
 
 -- The second cache (cache/l2.h, store/l2.c): what PostgreSQL answered, under tags.
@@ -652,6 +867,8 @@ redis.register_function{ function_name = 'LADDER_LIBRARY_around', callback = rea
 redis.register_function{ function_name = 'LADDER_LIBRARY_percentile', callback = read_percentile, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_players', callback = read_players, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_seek', callback = read_seek, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'LADDER_LIBRARY_statistics', callback = read_statistics, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'LADDER_LIBRARY_counts', callback = read_counts, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'LADDER_LIBRARY_look', callback = look, flags = { 'no-writes' } }
 redis.register_function('LADDER_LIBRARY_settle', settle)
 redis.register_function('LADDER_LIBRARY_tag', tag)

@@ -327,7 +327,7 @@ void flight_land(struct flight *flight, const struct standing_answer *answer, vo
     struct answers *answers = flight->store->answers;
     bool is_kept = false;
 
-    if (answers->l1 && answer->as_of > 0 && answers_are_trusted(flight->store)) {
+    if (answers->l1 && answer->as_of > 0 && !answer->is_momentary && answers_are_trusted(flight->store)) {
         struct slice key = {flight->key, flight->key_size};
         int64_t as_of = answer->as_of > flight->heard ? answer->as_of : flight->heard;
         is_kept = l1_put(answers->l1, &flight->watch, key, flight->label, answer->version, as_of, &answer->span, value,

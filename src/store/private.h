@@ -68,5 +68,6 @@ void l2_close(struct store *store);     /* with the Redis connection */
 
 /* A standing that Redis was found not to hold: the worker will see to it. */
 void standing_want(struct store *store, int64_t standing);
+void activity_want(struct store *store, int64_t standing); /* the same of who counts what is submitted to it */
 
 #endif

@@ -6,9 +6,8 @@
  *                |                            | COLD, CORRUPT, lost, unreadable
  *                +------------- no -----------+--> PostgreSQL --> rows
  *
- * Statistics are PostgreSQL's, where the worker's tally has them (sql/functions/70_tally.sql). So are dense ranks,
- * except from the top, where they are counted along the page: Redis would have to walk over every different score
- * above.
+ * Dense ranks are PostgreSQL's, except from the top, where they are counted along the page: Redis would have to walk over
+ * every different score above.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,9 +142,8 @@ static bool redis_may_answer(struct standing_read *read)
     const struct standing_query *query = &read->query;
     bool is_dense = query->ranking == RANKING_DENSE && !(query->kind == STANDING_PAGE && query->offset == 0);
 
-    return kv_trusts(read->store->kv, query->period.id) && query->kind != STANDING_STATISTICS &&
-           !query->period.is_closed && !query->freshness.skips_redis && !query->freshness.needs_primary && !is_dense &&
-           !unsure_has(read->store, query->period.id);
+    return kv_trusts(read->store->kv, query->period.id) && !query->period.is_closed && !query->freshness.skips_redis &&
+           !query->freshness.needs_primary && !is_dense && !unsure_has(read->store, query->period.id);
 }
 
 bool standing_members_read(struct standing_read *read, const struct redisReply *members,
@@ -230,7 +228,7 @@ void standing_head_read(struct standing_read *read, const struct redisReply *rep
 
 /* Cold, broken or gone: PostgreSQL knows. What was acknowledged meanwhile, others may expect to see in this answer
  * too. */
-static void redis_failed(struct standing_read *read, bool was_answered)
+void standing_redis_failed(struct standing_read *read, bool was_answered)
 {
     if (was_answered)
         standing_want(read->store, read->query.period.id);
@@ -255,10 +253,16 @@ static bool script_answer(struct standing_read *read, const struct redisReply *r
         standing_fail(read, ERROR_PLAYER_NOT_FOUND, "the player has no entry in this standing");
         return true;
     }
-    if (is_ok && read->query.kind == STANDING_SEEK)
+    if (is_ok && read->query.kind == STANDING_STATISTICS) {
+        enum statistics_outcome outcome = standing_statistics_take(read, reply);
+        if (outcome == STATISTICS_WAITING)
+            return true;
+        is_ok = outcome == STATISTICS_READ;
+    } else if (is_ok && read->query.kind == STANDING_SEEK) {
         answer->before = kv_reply_int(kv_reply_item(reply, 4));
-    else if (is_ok)
+    } else if (is_ok) {
         is_ok = read->query.kind == STANDING_PLAYERS ? players_rows(read, reply) : page_rows(read, reply);
+    }
     if (is_ok)
         standing_finish(read);
     return is_ok;
@@ -277,7 +281,10 @@ static void on_redis(void *context, const struct redisReply *reply)
         standing_finish(read);
         return;
     }
-    redis_failed(read, reply != NULL);
+    bool is_uncounted = kv_reply_is_text(status, "UNCOUNTED");
+    if (is_uncounted)
+        activity_want(read->store, read->query.period.id);
+    standing_redis_failed(read, reply != NULL && !is_uncounted && !read->is_too_old);
 }
 
 static void on_replica(void *context, const struct redisReply *replies, int64_t as_of)
@@ -371,7 +378,9 @@ static bool script_send(struct standing_read *read)
         arguments[count++] = (struct slice){(const char *)bytes, bytes_size};
         break;
     case STANDING_STATISTICS:
-        return false; /* PostgreSQL's: see redis_may_answer */
+        arguments[1] = SLICE(KV_FUNCTION("statistics"));
+        count += standing_statistics_arguments(query, arguments + count);
+        break;
     }
     const struct kv_command command = {arguments, count};
     return standing_replica_send(read, 1, &command, on_replica) ||
@@ -381,7 +390,7 @@ static bool script_send(struct standing_read *read)
 void standing_script_send(struct standing_read *read)
 {
     if (!redis_may_answer(read) || !script_send(read))
-        redis_failed(read, false);
+        standing_redis_failed(read, false);
 }
 
 void standing_read(struct store *store, struct arena *arena, const struct standing_query *query, standing_done_fn *done,

@@ -24,8 +24,11 @@ struct standing_row {
 /* What is wanted of a standing in numbers. */
 struct statistics_wish {
     const char *percentiles; /* "{50,90,99.5}"; in the arena */
-    const char *bin_kind;    /* "": no histogram; "width", "count", "log" */
-    int bins;
+    size_t percentile_count;
+    const char *bin_kind; /* "": no histogram; "width", "count", "log" */
+    int bins;             /* 1 to 200 */
+    char bins_text[8];
+    bool is_desc; /* the board's order */
 };
 
 /* A standing in numbers, as decimal texts: sums need more than 64 bits. In the arena; "" for what there is not. */
@@ -37,6 +40,7 @@ struct statistics {
         int64_t since_us; /* 0: not known, or the period is closed */
         struct slice submissions, arrivals;
     } minute, hour, day;
+    int64_t counted_us; /* up to when they count */
 };
 
 struct standing_answer {
@@ -56,9 +60,10 @@ struct standing_answer {
     const struct statistics *statistics; /* STANDING_STATISTICS; in the arena */
     struct standing_row *rows;           /* in the arena, best first */
     size_t count;
-    bool has_more;  /* a page: something follows the last row */
-    bool is_absent; /* STANDING_AROUND: the player has no entry */
-    bool is_cold;   /* with tells_cold: Redis does not hold the standing, and PostgreSQL was not asked */
+    bool has_more;     /* a page: something follows the last row */
+    bool is_absent;    /* STANDING_AROUND: the player has no entry */
+    bool is_momentary; /* it changes with time, too: not to be remembered */
+    bool is_cold;      /* with tells_cold: Redis does not hold the standing, and PostgreSQL was not asked */
 };
 
 enum standing_kind {

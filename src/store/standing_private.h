@@ -16,6 +16,8 @@ struct standing_read {
     void *context;
     char generation[KV_GEN_MAX + 1]; /* standing_page.c: whose members were asked for */
     bool is_past_replicas;           /* standing_replica.c: this one is the primary's to answer */
+    int rounds;                      /* standing_statistics.c: how often it was begun */
+    bool is_too_old;                 /* the same: a good answer, but not one for who asks */
     /* PostgreSQL: */
     struct db_call call;
     char texts[DB_PARAMETERS_MAX][32];
@@ -36,6 +38,15 @@ void standing_head_read(struct standing_read *read, const struct redisReply *rep
 bool standing_members_read(struct standing_read *read, const struct redisReply *members,
                            const struct redisReply *values);
 void standing_script_send(struct standing_read *read); /* by the script of its kind after all; or PostgreSQL */
+
+void standing_redis_failed(struct standing_read *read,
+                           bool was_answered); /* PostgreSQL is asked; was it Redis's fault? */
+
+/* standing_statistics.c. Writes the arguments behind the epoch, at most 102; they point into the query. */
+size_t standing_statistics_arguments(const struct standing_query *query, struct slice *arguments);
+enum statistics_outcome { STATISTICS_READ, STATISTICS_WAITING, STATISTICS_UNREADABLE };
+/* The script's reply. WAITING: more is asked of Redis; the read goes on when that is there. */
+enum statistics_outcome standing_statistics_take(struct standing_read *read, const struct redisReply *reply);
 
 /* standing_replica.c: to a replica, if its answer may be as good as the primary's. false: nothing was sent. Once for each
  * read. replies NULL: its answer does not count; otherwise as_of is up to where it has all changes. */

@@ -113,6 +113,7 @@ static void statistics_read(struct standing_read *read, struct db_rows rows)
         activities[i]->submissions = text_of(read, rows, column++);
         activities[i]->arrivals = text_of(read, rows, column++);
     }
+    statistics->counted_us = db_int64(rows, 0, column);
     read->answer.statistics = statistics;
     read->answer.total = db_int64(rows, 0, 0);
 }

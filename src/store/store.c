@@ -133,3 +133,12 @@ void standing_want(struct store *store, int64_t standing)
     const struct slice add[] = {SLICE("ZINCRBY"), SLICE(KV_WANTED), SLICE("1"), slice_of(id)};
     kv_call(store->kv, ARRAY_SIZE(add), add, on_wanted, NULL);
 }
+
+void activity_want(struct store *store, int64_t standing)
+{
+    char id[24];
+
+    snprintf(id, sizeof(id), "%lld", (long long)standing);
+    const struct slice add[] = {SLICE("SADD"), SLICE(KV_ACTIVITY_WANTED), slice_of(id)};
+    kv_call(store->kv, ARRAY_SIZE(add), add, on_wanted, NULL);
+}

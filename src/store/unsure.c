@@ -59,19 +59,6 @@ void unsure_add(int64_t standing, int64_t committed_us)
     pthread_mutex_unlock(&mutex);
 }
 
-/* "<epoch> <at_us> <snapshot>": at_us; -1 when it is no cursor. */
-static int64_t cursor_at(struct slice text)
-{
-    const char *space = text.size ? memchr(text.data, ' ', text.size) : NULL;
-    int64_t at_us;
-
-    if (!space)
-        return -1;
-    struct slice rest = {space + 1, text.size - (size_t)(space + 1 - text.data)};
-    const char *end = memchr(rest.data, ' ', rest.size);
-    return end && text_parse_int64((struct slice){rest.data, (size_t)(end - rest.data)}, &at_us) ? at_us : -1;
-}
-
 struct asking {
     int64_t standing;
 };
@@ -79,7 +66,7 @@ struct asking {
 static void on_cursor(void *context, const struct redisReply *reply)
 {
     struct asking *asking = context;
-    int64_t at_us = cursor_at(kv_reply_text(kv_reply_item(reply, 0)));
+    int64_t at_us = kv_cursor_at(kv_reply_text(kv_reply_item(reply, 0)));
 
     pthread_mutex_lock(&mutex);
     struct unsure *unsure = find(asking->standing);

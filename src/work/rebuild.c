@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "board/board.h"
+#include "board/sums.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
 
@@ -33,7 +34,7 @@ enum {
     LEASE_S = 30,
     ATTEMPTS_MAX = 3,
     PROGRESS_ROWS = 1000,
-    FIXED_ARGUMENTS = 8
+    FIXED_ARGUMENTS = 9
 };
 #define LEASE_TEXT "30"
 
@@ -55,6 +56,7 @@ struct loader {
     struct slice arguments[FIXED_ARGUMENTS + 4 * CHUNK_ROWS];
     struct slice places[2 * CHUNK_ROWS];
     size_t count, place_count;
+    struct sums sums; /* over the chunk */
     int in_flight;
     bool is_aborted;
     int64_t entries;
@@ -82,15 +84,19 @@ static bool reply_take(struct loader *loader, struct error *error)
 static bool chunk_send(struct loader *loader, struct error *error)
 {
     char count[24];
+    uint8_t sums[SUMS_SIZE];
 
     if (loader->count == 0)
         return true;
-    loader->arguments[7] = (struct slice){count, (size_t)snprintf(count, sizeof(count), "%zu", loader->count)};
+    sums_encode(&loader->sums, sums);
+    loader->arguments[7] = (struct slice){(const char *)sums, sizeof(sums)};
+    loader->arguments[8] = (struct slice){count, (size_t)snprintf(count, sizeof(count), "%zu", loader->count)};
     size_t values = FIXED_ARGUMENTS + 2 * loader->count;
     memcpy(&loader->arguments[values], loader->places, 2 * loader->place_count * sizeof(loader->places[0]));
     if (!kvb_append(loader->link->kv, values + 2 * loader->place_count, loader->arguments, error))
         return false;
     loader->count = loader->place_count = 0;
+    loader->sums = (struct sums){0};
     loader->in_flight++;
     return loader->in_flight < CHUNKS_IN_FLIGHT || reply_take(loader, error);
 }
@@ -111,6 +117,7 @@ static bool on_row(void *context, const struct dbb_field *fields, size_t count, 
     kv_revision_encode(dbb_field_int64(&fields[4]), row->value);
     if (!is_removed) {
         struct sort_key key = {dbb_field_int64(&fields[1]), dbb_field_int64(&fields[2]), dbb_field_int64(&fields[3])};
+        sums_add(&loader->sums, key.k1);
         key_size = sort_key_encode(&key, row->member);
         row->value[value_size++] = (uint8_t)key_size;
         memcpy(row->value + value_size, row->member, key_size);

@@ -9,7 +9,7 @@
  *   T2  fetch the difference, and the next snapshot
  *   T3  apply it, through the gate of revisions: what the servers applied already is a no-op
  *   T4  when every reply is good: put on the edges' lists what they must forget (edge_tail.h), and move the cursors, each
- *       only if it still is what we wrote last
+ *       only if it still is what we wrote last, and with each what was submitted meanwhile (activity_tail.h)
  *
  * I3: a cursor is written behind its data, to the same Redis. So whatever prefix of its history a Redis comes back with
  * (an old file, a replica that lagged), its cursors say from where to go on; and one that lost everything has none.
@@ -40,6 +40,7 @@
 #include "board/board.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
+#include "work/activity_tail.h"
 #include "work/edge_tail.h"
 #include "work/l2_tail.h"
 #include "work/ready.h"
@@ -53,7 +54,7 @@ enum {
 };
 
 struct shard {
-    char *cursor; /* what we believe is in Redis: "<epoch> <at_us> <snapshot>"; NULL: nothing */
+    char *cursor; /* what we believe is in Redis (kv/keys.h); NULL: nothing */
     bool is_touched;
 };
 
@@ -68,6 +69,7 @@ struct tail {
     struct shard shards[KV_SHARDS];
     struct edge_tail edges;
     struct l2_tail l2;
+    struct activity_tail activity;
 };
 
 /* ---- small things ---- */
@@ -90,7 +92,7 @@ static void cursors_forget(struct tail *tail)
     tail->ready.is_written = false;
 }
 
-static bool cursor_parse(const struct tail *tail, const char *cursor, int64_t *ret_at_us, const char **ret_snapshot)
+static bool cursor_parse(const struct tail *tail, const char *cursor, int64_t *ret_at_us, struct slice *ret_snapshot)
 {
     const char *first = cursor ? strchr(cursor, ' ') : NULL;
     const char *second = first ? strchr(first + 1, ' ') : NULL;
@@ -100,7 +102,7 @@ static bool cursor_parse(const struct tail *tail, const char *cursor, int64_t *r
         epoch != tail->link.epoch ||
         !text_parse_int64((struct slice){first + 1, (size_t)(second - first - 1)}, ret_at_us))
         return false;
-    *ret_snapshot = second + 1;
+    *ret_snapshot = (struct slice){second + 1, strcspn(second + 1, " ")};
     return true;
 }
 
@@ -118,28 +120,42 @@ static bool snapshot_read(struct tail *tail, char **ret_snapshot, int64_t *ret_a
 
 /* ---- T4 ---- */
 
+static bool cursor_send(struct tail *tail, int shard, const char *text, struct error *error)
+{
+    enum { FIXED = 7 };
+    size_t activity = activity_tail_size(&tail->activity, shard);
+    struct slice few[FIXED], *arguments = activity ? malloc((FIXED + activity) * sizeof(*arguments)) : few;
+    const char *expected = tail->shards[shard].cursor;
+    char key[KV_KEY_MAX];
+
+    ASSERT(arguments != NULL);
+    arguments[0] = SLICE("FCALL");
+    arguments[1] = SLICE(KV_FUNCTION("cursor"));
+    arguments[2] = SLICE("1");
+    arguments[3] = kv_cursor_key(shard, key);
+    arguments[4] = slice_of(expected ? expected : "");
+    arguments[5] = slice_of(text);
+    arguments[6] = slice_of(tail->activity.name);
+    activity_tail_arguments(&tail->activity, shard, arguments + FIXED);
+    bool is_ok = kvb_append(tail->link.kv, FIXED + activity, arguments, error);
+    if (arguments != few)
+        free(arguments);
+    return is_ok;
+}
+
 static bool cursors_move(struct tail *tail, bool all, struct error *error)
 {
-    size_t size = strlen(tail->snapshot) + 64;
+    size_t size = strlen(tail->snapshot) + 64 + ACTIVITY_NAME_MAX;
     char *text = malloc(size);
     bool is_sent[KV_SHARDS] = {false};
     bool is_ok = true;
 
     ASSERT(text != NULL);
-    snprintf(text, size, "%s %lld %s", tail->link.epoch_text, (long long)tail->at_us, tail->snapshot);
-    for (int i = 0; i < KV_SHARDS && is_ok; i++) {
-        struct shard *shard = &tail->shards[i];
-        char key[KV_KEY_MAX];
-        if (!all && !shard->is_touched)
-            continue;
-        const struct slice arguments[] = {SLICE("FCALL"),
-                                          SLICE(KV_FUNCTION("cursor")),
-                                          SLICE("1"),
-                                          kv_cursor_key(i, key),
-                                          slice_of(shard->cursor ? shard->cursor : ""),
-                                          slice_of(text)};
-        is_ok = is_sent[i] = kvb_append(tail->link.kv, ARRAY_SIZE(arguments), arguments, error);
-    }
+    snprintf(text, size, "%s %lld %s %s", tail->link.epoch_text, (long long)tail->at_us, tail->snapshot,
+             tail->activity.name);
+    for (int i = 0; i < KV_SHARDS && is_ok; i++)
+        if (all || tail->shards[i].is_touched || activity_tail_size(&tail->activity, i) > 0)
+            is_ok = is_sent[i] = cursor_send(tail, i, text, error);
     for (int i = 0; i < KV_SHARDS; i++) {
         struct kvb_reply *reply;
         if (!is_sent[i] || !is_ok)
@@ -157,7 +173,9 @@ static bool cursors_move(struct tail *tail, bool all, struct error *error)
         tail->shards[i].is_touched = false;
     }
     free(text);
-    if (!is_ok)
+    if (is_ok)
+        activity_tail_sent(&tail->activity);
+    else
         kvb_close(&tail->link.kv); /* replies may be left */
     return is_ok;
 }
@@ -179,7 +197,7 @@ static bool cursors_read(struct tail *tail, bool is_missing[static KV_SHARDS], b
     }
     for (int i = 0; i < KV_SHARDS; i++) {
         struct kvb_reply *reply;
-        const char *snapshot;
+        struct slice snapshot;
         int64_t at_us;
         if (!kvb_read(tail->link.kv, &reply, error))
             return false;
@@ -197,7 +215,7 @@ static bool cursors_read(struct tail *tail, bool is_missing[static KV_SHARDS], b
         if (!is_missing[i] && at_us < oldest_us) {
             oldest_us = at_us;
             free(tail->snapshot);
-            tail->snapshot = strdup(snapshot);
+            tail->snapshot = strndup(snapshot.data, snapshot.size);
             tail->at_us = at_us;
         }
     }
@@ -294,6 +312,7 @@ static bool tail_sync(struct tail *tail, struct error *error)
     int64_t at_us;
 
     cursors_forget(tail);
+    activity_tail_begin(&tail->activity);
     if (!ready_begin(&tail->ready, &tail->link, is_stranger, error) || !snapshot_read(tail, &snapshot, &at_us, error))
         return false;
     bool is_ok = cursors_read(tail, is_missing, &any_missing, error);
@@ -427,6 +446,7 @@ static bool changes_fetch(struct tail *tail, char **ret_snapshot, int64_t *ret_a
         return false;
     bool is_ok = snapshot_read(tail, ret_snapshot, ret_at_us, error);
     if (is_ok && (!edge_tail_find(&tail->edges, &tail->link, parameters, error) ||
+                  !activity_tail_find(&tail->activity, &tail->link, parameters, error) ||
                   !link_query(&tail->link, STATEMENT_tail_changes, 2, parameters, ret_result, error))) {
         free(*ret_snapshot);
         is_ok = false;
@@ -511,7 +531,7 @@ static bool poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct
     if (!is_due)
         return true;
     tail->upkeep_us = clock_monotonic_us() + UPKEEP_US;
-    return upkeep(tail, error);
+    return upkeep(tail, error) && activity_tail_want(&tail->activity, &tail->link, error);
 }
 
 bool tail_poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct error *error)
@@ -546,6 +566,7 @@ void tail_free(struct tail **tail)
     cursors_forget(*tail);
     edge_tail_forget(&(*tail)->edges);
     l2_tail_done(&(*tail)->l2);
+    activity_tail_done(&(*tail)->activity);
     link_close(&(*tail)->link);
     free(*tail);
     *tail = NULL;

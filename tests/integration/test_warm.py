@@ -27,6 +27,12 @@ def sort_key(score):
     return key
 
 
+def sums_of(scores):
+    """As board/sums.h has them, over k1."""
+    scores = list(scores)
+    return sum(~s for s in scores).to_bytes(16, "little", signed=True) + sum((~s)**2 for s in scores).to_bytes(24, "little")
+
+
 def rows_of(rows):
     """rows: [(player, score or None: a tombstone, revision)] -> ladder_load's arguments"""
     values, places = [], []
@@ -36,12 +42,12 @@ def rows_of(rows):
             value += bytes([len(sort_key(score))]) + sort_key(score) + b'{"of": "%d"}' % revision
             places += [str(~score), sort_key(score) + player.encode()]
         values += [player, value]
-    return [len(rows), *values, *places]
+    return [sums_of(score for _, score, _ in rows if score is not None), len(rows), *values, *places]
 
 
 @pytest.mark.parametrize("comes", ("before", "between", "never"))
 def test_a_load_passes_the_gate(stack, call, comes):
-    epoch, meta = "77", "ladder:{5}:5:meta"
+    epoch, meta = "77", "ladder:{5}:256000005:meta"  # nobody's: a worker that has just begun loads those that are
     base = meta[:-4] + "gen"
     first = [("ann", 10, 5), ("bob", 9, 6), ("cy", 8, 7), ("dead", None, 8), ("eve", 7, 9)]
     second = [("fay", 3, 1), ("gus", 2, 2), ("hal", None, 3)]
@@ -77,7 +83,8 @@ def test_a_load_passes_the_gate(stack, call, comes):
             value = entries[player.encode()]
             assert value[6:] == (b"" if score is None else bytes([len(sort_key(score))]) + sort_key(score) + b'{"of": "%d"}' % revision)
         kept = stack.redis.hgetall(meta)
-        assert int(kept[b"n"]) == len(live) and set(kept) == {b"epoch", b"gen", b"v", b"n"}, "nothing of the building stays"
+        assert int(kept[b"n"]) == len(live) and set(kept) == {b"epoch", b"gen", b"v", b"n", b"s"}, "nothing of the building stays"
+        assert kept[b"s"] == int(kept[b"v"]).to_bytes(8, "little") + sums_of(live.values())
     finally:
         stack.redis.delete(meta, base + ":order", base + ":entry")
 
@@ -149,7 +156,7 @@ def test_a_strange_list_of_what_is_wanted_does_not_stay(stack, ladder, client, k
 
 def test_a_load_whose_hash_went_becomes_no_standing(stack, call):
     """The next change would come to stand beside what it replaces, and the count would be right."""
-    epoch, meta = "77", "ladder:{5}:5:meta"
+    epoch, meta = "77", "ladder:{5}:256000005:meta"  # nobody's: a worker that has just begun loads those that are
     base = meta[:-4] + "gen"
     try:
         assert call("build", meta, epoch, "gen", "test", "30") == b"OK"

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "board/board.h"
 #include "board/cursor.h"
+#include "board/sums.h"
 #include "board/token.h"
 
 /* Numbers that are likely to break something: the ends, the neighbours of powers of two, small and random ones. */
@@ -274,6 +275,62 @@ static void test_tokens_come_back_and_can_not_be_forged(void **context)
     assert_false(token_decode(SLICE(""), &key, &back, &error));
 }
 
+/* Computed with Python's whole numbers; of the mean and the deviation, halves go away from zero. */
+static void test_sums(void **state)
+{
+    static const struct {
+        int64_t scores[3];
+        int count;
+        const char *total, *mean, *deviation;
+    } cases[] = {
+        {{7}, 1, "7", "7.000000", "0.000000"},
+        {{-1, 0}, 2, "-1", "-0.500000", "0.500000"},
+        {{1, 0, 0}, 3, "1", "0.333333", "0.471405"},
+        {{-1, 0, 0}, 3, "-1", "-0.333333", "0.471405"},
+        {{90, 150, 170}, 3, "410", "136.666667", "33.993463"},
+        {{INT64_MIN, INT64_MIN, INT64_MIN}, 3, "-27670116110564327424", "-9223372036854775808.000000", "0.000000"},
+        {{INT64_MIN, INT64_MAX}, 2, "-1", "-0.500000", "9223372036854775807.500000"},
+        {{INT64_MAX, INT64_MAX, INT64_MIN},
+         3,
+         "9223372036854775806",
+         "3074457345618258602.000000",
+         "8695878550221854807.761643"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct sums sums = {0}, complement = {0}, again;
+        char text[SUMS_TEXT_MAX];
+        uint8_t bytes[SUMS_SIZE];
+        for (int n = 0; n < cases[i].count; n++) {
+            sums_add(&sums, cases[i].scores[n]);
+            sums_add(&complement, ~cases[i].scores[n]);
+        }
+        assert_int_equal(sums_total_text(&sums, text), strlen(cases[i].total));
+        assert_string_equal(text, cases[i].total);
+        sums_mean_text(&sums, cases[i].count, text);
+        assert_string_equal(text, cases[i].mean);
+        sums_deviation_text(&sums, cases[i].count, text);
+        assert_string_equal(text, cases[i].deviation);
+        sums_complement(&complement, cases[i].count);
+        assert_true(complement.total == sums.total);
+        assert_memory_equal(complement.squares, sums.squares, sizeof(sums.squares));
+        sums_encode(&sums, bytes);
+        assert_true(sums_decode((struct slice){(char *)bytes, sizeof(bytes)}, &again));
+        assert_true(again.total == sums.total);
+        assert_memory_equal(again.squares, sums.squares, sizeof(sums.squares));
+        assert_false(sums_decode((struct slice){(char *)bytes, sizeof(bytes) - 1}, &again));
+    }
+    /* The most that there can be: 2^32 times the lowest. */
+    struct sums most = {.total = (sums_total)INT64_MIN * ((int64_t)1 << 32),
+                        .squares = {0, 0, 1LL << (126 + 32 - 128)}};
+    char text[SUMS_TEXT_MAX];
+    sums_mean_text(&most, (int64_t)1 << 32, text);
+    assert_string_equal(text, "-9223372036854775808.000000");
+    sums_deviation_text(&most, (int64_t)1 << 32, text);
+    assert_string_equal(text, "0.000000");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_board_key_goes_both_ways),
         cmocka_unit_test(test_names_and_players),
         cmocka_unit_test(test_percentiles),
+        cmocka_unit_test(test_sums),
         cmocka_unit_test(test_facets),
         cmocka_unit_test(test_cursors_come_back_and_can_not_be_forged),
         cmocka_unit_test(test_tokens_come_back_and_can_not_be_forged),
