@@ -7,16 +7,23 @@ import time
 
 import pytest
 
-from harness import Client, wait_until
+from harness import Client, free_port, wait_until
 from test_statistics import check, expected, read
 
 KINDS = ((None, None), ("width", 7), ("count", 7), ("log", None), ("width", 200), ("count", 200))
 
 
+def begin(stack, workers, **settings):
+    """Another worker; the one before has ended."""
+    workers.append(stack.worker(worker_tally_ms=50, **settings))
+    wait_until(lambda: "event=working" in workers[-1].log(), 10, "it works")
+
+
 @pytest.fixture(scope="module")
 def workers(stack):
     """The last one works."""
-    workers = [stack.worker(worker_tally_ms=50)]
+    workers = []
+    begin(stack, workers)
     yield workers
     assert workers[-1].stop() == 0
     for worker in workers:
@@ -152,7 +159,7 @@ def test_every_submission_counts_once(stack, client, workers):
 
     def killed():
         workers[-1].kill()
-        workers.append(stack.worker(worker_tally_ms=50))
+        begin(stack, workers)
 
     def flushed():
         stack.redis.flushall()
@@ -170,9 +177,41 @@ def test_every_submission_counts_once(stack, client, workers):
         period, = stack.sql("select max(id) from ladder.period")[0]
         stack.redis.zadd("ladder:wanted", {str(period): 1})
 
-    for what in (lambda: None, killed, rebuilt, lost, of_another_kind, flushed):
+    def read_again():
+        """Of another shard the cursor is lost: the tail reads all of them again and goes on from the oldest."""
+        standing, = stack.sql("select max(id) from ladder.period")[0]
+        stack.redis.delete(f"ladder:{{{(standing + 1) % 256}}}:cursor")
+
+    for what in (lambda: None, read_again, killed, read_again, rebuilt, lost, of_another_kind, flushed):
         disturbed(what)
     assert sums(stack, client)[0] == sums(stack, client)[1]
+
+
+def test_cursors_that_have_to_wait_count_nothing_twice(stack, client, workers):
+    """A second cache's Redis that hangs while somebody is erased keeps the cursors where they are; changes are applied meanwhile."""
+    port = free_port()
+    second = stack.spawn(["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", ""], f"second-{port}")
+    assert workers[-1].stop() == 0
+    begin(stack, workers, cache_l2_url=f"redis://127.0.0.1:{port}/0", redis_command_timeout_ms=100)
+    try:
+        client.put_board("b", windows=["all", "daily"])
+        client.submit("b", "old", 5, at="2020-01-01T12:00:00Z")
+        stack.sql("update ladder.period p set state = 'closed', closed_at = now() from ladder.board b, ladder.game g where b.id = p.board_id and g.id = b.game_id and g.name = %s "
+                  "and p.ends_at < now()", client.game)
+        client.submit("b", "ann", 1)
+        wait_until(lambda: lately(from_redis(client)) == [(2, 2)] * 2, 10, "it is counted")
+        second.send(signal.SIGSTOP)
+        assert client.request("DELETE", "/players/old").status_code == 200
+        for n in range(30):
+            client.submit("b", "ann", -n)
+            time.sleep(0.05)
+        wait_until(lambda: "second-cache-not-purged" in workers[-1].log(), 10, "the worker cannot purge")
+        second.send(signal.SIGCONT)
+        wait_until(lambda: read(client, source="true")["source"] == "redis" and lately(read(client)) == [(32, 2)] * 2, 20, "each is counted once")
+    finally:
+        second.kill()
+        workers[-1].stop()
+        begin(stack, workers)
 
 
 def test_at_every_moment(client):
@@ -180,7 +219,7 @@ def test_at_every_moment(client):
     client.put_board("b", operator="sum")
     stop = threading.Event()
     other = Client(client.server, client.game, client.key)
-    client.submit_many([{"board": "b", "player": f"p{n}", "score": 1} for n in range(40)])
+    client.submit_many([{"board": "b", "player": f"p{n}", "score": n} for n in range(40)])
     from_redis(client)
 
     def write():
@@ -190,12 +229,12 @@ def test_at_every_moment(client):
     writer.start()
     sources = []
     try:
-        for kind, bins in KINDS * 25:
-            wish = {key: value for key, value in (("histogram", kind), ("bins", bins)) if value}
-            body = read(client, source="true", **wish)
+        for kind in ("width", "count") * 75:
+            body = read(client, source="true", histogram=kind, bins=40)
             sources.append(body["source"])
-            assert body["entries"] == 40 and body["sum"] == 40 * body["min"] and body["stddev"] == 0, body
-            assert sum(one["entries"] for one in body.get("histogram", [])) in (0, 40), body
+            low = body["min"]
+            assert body["histogram"] == [{"from": low + n, "to": low + n, "entries": 1} for n in range(40)], body
+            assert (body["entries"], body["sum"], body["max"]) == (40, 40 * low + 780, low + 39), body
     finally:
         stop.set()
         writer.join()
@@ -233,9 +272,35 @@ def test_sums_of_another_version_are_not_believed(stack, client):
     from_redis(client)
     period, = stack.sql("select max(id) from ladder.period")[0]
     meta = f"ladder:{{{period % 256}}}:{period}:meta"
-    for broken in (lambda: stack.redis.hincrby(meta, "v", 1), lambda: stack.redis.hdel(meta, "s")):
-        broken()
-        assert read(client, source="true")["source"] != "redis"
+    for broken in (lambda: stack.redis.hincrby(meta, "v", 1), lambda: stack.redis.hdel(meta, "s"),
+                   lambda: stack.redis.hset(meta, mapping={"v": int(stack.redis.hget(meta, "v")) + 1, "s": stack.redis.hget(meta, "s")[:8] + bytes(40)})):
         check(from_redis(client), expected([1]))
-    client.submit("b", "bob", 4)
-    check(from_redis(client), expected([1, 4]))
+        broken()
+        client.submit("b", "bob", 4)  # by a server of this version
+        assert read(client, source="true")["source"] != "redis"
+        check(from_redis(client), expected([1, 4]))
+        remove(client, "b", "bob")
+
+
+def test_a_cursor_counts_what_is_its_own(stack, ladder):
+    """ladder.lua's cursor, called by hand."""
+    prefix = next(name for item in stack.redis.function_list() for name in [item[1].decode()] if name.startswith("ladder"))
+    cursor, key = "ladder:{256}:cursor", "ladder:{256}:256000000:activity"  # nobody's
+
+    def move(expected, new, tail, *rows):
+        return stack.redis.fcall(f"{prefix}_cursor", 1, cursor, expected, new, tail, *[cell for row in rows for cell in (256000000, *row)])
+
+    def slots():
+        return {name: (int.from_bytes(v[:8], "little"), int.from_bytes(v[8:12], "little"), int.from_bytes(v[12:], "little"))
+                for name, v in stack.redis.hgetall(key).items() if name != b"by"}
+    try:
+        assert move("", "one", "me", ("add", 1, 1000, 5, 1)) == 1 and not stack.redis.exists(key), "it was not loaded"
+        assert move("", "two", "me", ("load", 1, 1000, 5, 1)) == 0 and not stack.redis.exists(key), "it is not where the writer thinks"
+        assert move("one", "two", "me", ("load", 1, 1000, 5, 1), ("load", 1, 1001, 7, 0), ("load", 3, 0, 12, 1)) == 1
+        assert slots() == {b"s40": (1000, 5, 1), b"s41": (1001, 7, 0), b"h0": (0, 12, 1)} and 0 < stack.redis.ttl(key) <= 3600
+        assert move("two", "three", "other", ("add", 1, 1000, 5, 1)) == 1 and slots()[b"s40"] == (1000, 5, 1), "of another tail"
+        assert move("three", "four", "me", ("add", 1, 1000, 3, 1), ("add", 1, 880, 9, 9), ("add", 1, 1121, 2, 2)) == 1
+        assert slots() == {b"s40": (1000, 8, 2), b"s41": (1121, 2, 2), b"h0": (0, 12, 1)}, "the newest has the place"
+        assert move("four", "five", "me", ("load", "", "", "", "")) == 1 and slots() == {}, "loaded again: nothing was submitted"
+    finally:
+        stack.redis.delete(cursor, key)
