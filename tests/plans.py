@@ -93,6 +93,7 @@ CASES = {
     "purge_event": (("1", "{now}", "{board}", "ann"), 0, 1),
     "purge_idempotency": (("1000",), 0, 0),
     "purge_job_run": (("1000",), 0, 0),
+    "purge_refresh_mark": (("1000",), 0, 0),
     "purge_refresh_run": (("1000",), 0, 0),
     "purge_tombstone": (("{period}", "ann", "daily", "{start}", "1"), 1, 0),
     "purge_tombstone_find": (("0", "1000"), MANY, MANY),

@@ -169,7 +169,7 @@ begin
     perform ladder.tally_count(p.id) from ladder.period p order by p.id;
     get diagnostics v_counted = row_count;
     insert into ladder.tally_cursor (incarnation, snapshot, at) values (ladder.tally_incarnation(), p_snapshot, now());
-    update ladder.refresh_source s set source_v = s.source_v + 1;
+    perform ladder.refresh_note(b.ids, b.ids, b.ids) from (select array(select id from ladder.board) as ids) b;
     return v_counted;
 end
 $$;

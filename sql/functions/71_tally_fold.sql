@@ -17,7 +17,9 @@ declare
     v_since timestamptz;
     v_recount bigint[];
     v_closed text;
-    v_touched text[] := '{}';
+    v_closed_before text;
+    v_closed_boards bigint[] := '{}';
+    v_recounted_boards bigint[];
     c ladder.tally_cursor;
     s record;
     v_rung record;
@@ -46,7 +48,7 @@ begin
         join ladder.board b on b.id = e.board_id
     ),
     change as materialized (
-        select e.kind, e.player, e.submitted_at, e.ordering, p.id as period_id, p.state, e.moves is null as is_unknown,
+        select e.kind, e.board_id, e.player, e.submitted_at, e.ordering, p.id as period_id, p.state, e.moves is null as is_unknown,
                e.moves[u.nth][1] as old_k1, e.moves[u.nth][2] as old_k2, e.moves[u.nth][3] as old_k3,
                e.moves[u.nth][4] as k1, e.moves[u.nth][5] as k2, e.moves[u.nth][6] as k3
         from known e
@@ -164,9 +166,9 @@ begin
                 first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at)
     )
     select (select count(*) from event) as events,
-           (select count(*) from seen) as submissions,
-           (select count(*) from summed) as standings,
-           exists (select from change h where h.state <> 'open' and h.kind = 'remove') as has_erased,
+           array(select distinct x.board_id from seen x) as day_boards,
+           array(select distinct h.board_id from change h) as standing_boards,
+           array(select distinct h.board_id from change h where h.state <> 'open' and h.kind = 'remove') as erased_boards,
            array(select distinct h.period_id from change h where h.is_unknown) as unknown,
            array(select t.period_id from summed t
                  where ladder.tally_step(t.entries) is not null
@@ -210,19 +212,16 @@ begin
                                     limit 1));
     end loop;
 
-    -- Which views show something else now.
-    v_closed := (select p.closed_at::text from ladder.period p where p.closed_at is not null order by p.closed_at desc limit 1);
-    update ladder.refresh_source r
-    set source_v = r.source_v + 1, mark = coalesce(v_closed, '')
-    where r.view = 'hall_of_fame'
-      and (r.mark <> coalesce(v_closed, '') or s.has_erased);
-    if s.standings > 0 or counted > 0 then
-        v_touched := '{standing_statistics,standing_histogram,rank_ladder,player_total}';
+    -- Which boards the views show otherwise now.
+    v_recounted_boards := array(select distinct p.board_id from ladder.period p where p.id = any (v_recount));
+    v_closed := coalesce((select p.closed_at::text from ladder.period p where p.closed_at is not null order by p.closed_at desc limit 1), '');
+    select r.mark into v_closed_before from ladder.refresh_source r where r.view = 'hall_of_fame';
+    if v_closed_before <> v_closed then
+        v_closed_boards := array(select distinct p.board_id from ladder.period p
+                                 where p.closed_at > coalesce(nullif(v_closed_before, '')::timestamptz, '-infinity'));
+        update ladder.refresh_source r set mark = v_closed where r.view = 'hall_of_fame';
     end if;
-    if s.submissions > 0 then
-        v_touched := v_touched || '{daily_activity,player_total}'::text[];
-    end if;
-    update ladder.refresh_source r set source_v = r.source_v + 1 where r.view = any (v_touched);
+    perform ladder.refresh_note(s.standing_boards || v_recounted_boards, s.day_boards, s.erased_boards || v_closed_boards);
 
     if s.events > 0 or counted > 0 or c.at < now() - interval '1 minute' then
         update ladder.tally_cursor t set snapshot = v_snapshot, at = now();

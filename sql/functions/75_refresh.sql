@@ -10,13 +10,99 @@ begin
     execute format('alter materialized view ladder.%I owner to ladder_worker', p_view);
     revoke create on schema ladder from ladder_worker;
     execute format('grant select on ladder.%I to ladder_app', p_view);
-    insert into ladder.refresh_source (view) values (p_view) on conflict (view) do update set source_v = refresh_source.source_v + 1;
+    insert into ladder.refresh_source (view, source_v)
+    select p_view, coalesce(max(s.source_v), 1)
+    from ladder.refresh_source s
+    on conflict (view) do update set source_v = refresh_source.source_v + 1;
     insert into ladder.refresh_state (view, interval_ms)
     values (p_view, p_interval_ms)
-    on conflict (view) do update set refreshed_at = '-infinity', not_before = '-infinity', fails = 0;
+    on conflict (view) do update set done_v = 0, refreshed_at = '-infinity', not_before = '-infinity', fails = 0;
 end
 $$;
 comment on function ladder.refresh_register(text, bigint) is 'Hands a new materialized view to the worker, to be refreshed at most so often.';
+
+-- Marks: which boards changed, by what of them did.
+--
+--     tally_fold  --(refresh_note)-->  refresh_mark (input, board_id, changed_v)  --(refresh_changed)-->  is a view dirty? of how many boards?
+--     board_delete  --(changed_v null)-->
+--
+-- Numbers are given by the fold alone, of which there is one at a time: whoever sees a number sees every smaller one. So a refresh that
+-- remembers the greatest that it saw before it read anything has seen all changes up to there, and what is marked later has more.
+
+-- refresh_inputs: what a view is made of; one that is not told of here, of everything.
+create or replace function ladder.refresh_inputs(p_view text)
+    returns text[]
+    language sql
+    immutable
+as $$
+    select case
+               when p_view in ('standing_statistics', 'standing_histogram', 'rank_ladder') then array['standings', 'deleted']
+               when p_view = 'player_total' then array['standings', 'days', 'deleted']
+               when p_view = 'daily_activity' then array['days', 'deleted']
+               when p_view = 'hall_of_fame' then array['closed', 'deleted']
+               else array['standings', 'days', 'closed', 'deleted']
+           end
+$$;
+comment on function ladder.refresh_inputs(text) is 'What a materialized view is made of: values of refresh_mark.input.';
+
+create or replace function ladder.refresh_changed(p_view text, p_done_v bigint)
+    returns setof bigint
+    language sql
+    stable
+as $$
+    select m.board_id
+    from ladder.refresh_mark m
+    where m.input = any (ladder.refresh_inputs(p_view))
+      and m.changed_v > p_done_v
+$$;
+comment on function ladder.refresh_changed(text, bigint) is 'Boards that a view shows otherwise than they are, if it was refreshed up to this number; one may come more than once.';
+
+-- refresh_seen: what a refresh remembers, to be asked before it reads anything.
+create or replace function ladder.refresh_seen(p_view text)
+    returns bigint
+    language sql
+    stable
+as $$
+    select greatest(s.source_v, (select max(m.changed_v) from ladder.refresh_mark m where m.input = any (ladder.refresh_inputs(p_view))))
+    from ladder.refresh_source s
+    where s.view = p_view
+$$;
+comment on function ladder.refresh_seen(text) is 'The greatest number that a board is marked with for a view.';
+
+-- refresh_note: by the fold. Nothing changed: nothing is written.
+create or replace function ladder.refresh_note(p_standings bigint[], p_days bigint[], p_closed bigint[])
+    returns void
+    language sql
+    set search_path = pg_catalog
+as $$
+    with next as (
+        select coalesce(max(s.source_v), 0) + 1 as v
+        from ladder.refresh_source s
+    ),
+    marked as (
+        insert into ladder.refresh_mark as m (input, board_id, changed_v)
+        select x.input, x.board_id, n.v
+        from (select 'standings' as input, unnest(p_standings) as board_id
+              union
+              select 'days', unnest(p_days)
+              union
+              select 'closed', unnest(p_closed)
+              union
+              select q.input, q.board_id
+              from ladder.refresh_mark q
+              where q.input in ('standings', 'days', 'closed', 'deleted')
+                and q.changed_v is null) x
+        cross join next n
+        order by x.input, x.board_id
+        on conflict (input, board_id) do update set changed_v = excluded.changed_v
+        returning m.input
+    )
+    update ladder.refresh_source s
+    set source_v = n.v
+    from next n
+    where ladder.refresh_inputs(s.view) && array(select distinct m.input from marked m)
+$$;
+comment on function ladder.refresh_note(bigint[], bigint[], bigint[]) is 'Marks boards whose standings, submissions or closed periods changed, and those that were deleted.';
 
 -- refresh_pause: what the views ask every so many rows while they are read: sleeps, so that from one sleep to the next a refresh uses no
 -- more than ladder.refresh_percent percent of the time, and who submits has the rest of that processor too (the idea of
@@ -72,7 +158,7 @@ create or replace function ladder.refresh_view(p_view text)
     set search_path = pg_catalog
 as $$
 declare
-    v_source bigint := (select s.source_v from ladder.refresh_source s where s.view = p_view);
+    v_source bigint := ladder.refresh_seen(p_view);
     v_is_filled boolean := (select c.relispopulated from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relname = p_view and c.relkind = 'm');
     v_as_of timestamptz := (select c.at from ladder.tally_cursor c);
     v_rows bigint;
@@ -110,14 +196,16 @@ begin
         commit;
         if exists (select
                    from ladder.refresh_state r
-                   join ladder.refresh_source s on s.view = r.view
                    where r.view = v_view.view
-                     and s.source_v <> r.done_v
+                     and (r.done_v = 0 or exists (select from ladder.refresh_changed(r.view, r.done_v)))
                      and r.refreshed_at <= now() - r.interval_ms * interval '1 millisecond'
                      and r.not_before <= now()) then
             update ladder.refresh_run r set ended_at = now(), error = 'the runner died' where r.view = v_view.view and r.ended_at is null;
-            insert into ladder.refresh_run (view, reason, runner)
-            values (v_view.view, 'refresh_due', 'backend ' || pg_backend_pid())
+            insert into ladder.refresh_run (view, reason, runner, boards)
+            select v_view.view, 'refresh_due', 'backend ' || pg_backend_pid(), count(distinct c.board)
+            from ladder.refresh_state r
+            cross join lateral ladder.refresh_changed(r.view, r.done_v) c (board)
+            where r.view = v_view.view
             returning id into v_id;
             commit;
             v_start := clock_timestamp();

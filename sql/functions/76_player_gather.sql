@@ -90,7 +90,7 @@ create or replace procedure ladder.player_gather()
 as $$
 declare
     c_short constant interval := '0.1 s';
-    v_source bigint := (select s.source_v from ladder.refresh_source s where s.view = 'player_total');
+    v_source bigint := ladder.refresh_seen('player_total');
     v_at timestamptz := (select c.at from ladder.tally_cursor c);
     v_period bigint;
     v_game bigint;

@@ -65,11 +65,11 @@ grant select, insert, update, delete on ladder.webhook_delivery to ladder_worker
 -- What the worker tallies, serve reads; erasing a player takes his part away.
 grant select on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tally_slot, ladder.tally_day, ladder.tally_player,
     ladder.tally_recount, ladder.refresh_state to ladder_app;
-grant insert on ladder.tally_recount to ladder_app;
+grant insert on ladder.tally_recount, ladder.refresh_mark to ladder_app;
 grant delete on ladder.tally_player to ladder_app;
 grant select, insert, update, delete on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tally_slot, ladder.tally_day,
-    ladder.tally_player, ladder.tally_recount, ladder.player_rollup, ladder.refresh_source, ladder.refresh_state, ladder.refresh_run
-    to ladder_worker;
+    ladder.tally_player, ladder.tally_recount, ladder.player_rollup, ladder.refresh_source, ladder.refresh_mark, ladder.refresh_state,
+    ladder.refresh_run to ladder_worker;
 -- The materialized views are the worker's own, who refreshes them (docs/decisions/0040).
 do $$
 declare
@@ -88,6 +88,6 @@ grant usage on sequence ladder.facet_id to ladder_app;
 revoke execute on function ladder.partition_add(text, text, text, timestamptz, timestamptz) from ladder_app, ladder_worker;
 revoke execute on function ladder.partition_ensure(integer), ladder.partition_drop(text), ladder.snapshot_expire(integer) from ladder_app;
 revoke execute on function ladder.refresh_register(text, bigint) from ladder_app, ladder_worker;
-revoke execute on function ladder.refresh_view(text) from ladder_app;
+revoke execute on function ladder.refresh_view(text), ladder.refresh_note(bigint[], bigint[], bigint[]) from ladder_app;
 grant execute on procedure ladder.refresh_due(integer), ladder.refresh_gather(text), ladder.player_gather() to ladder_worker;
 revoke execute on function ladder.player_gather_ranks(bigint), ladder.player_gather_sums(bigint, text) from ladder_app;

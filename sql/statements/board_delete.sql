@@ -12,6 +12,11 @@ told as (
     select g.name, changed.name
     from changed
     join ladder.game g on g.id = changed.game_id
+),
+marked as (
+    insert into ladder.refresh_mark (input, board_id)
+    select 'deleted', changed.id
+    from changed
 )
 select changed.id
 from changed

@@ -1,6 +1,6 @@
--- The views, and which are to be refreshed: something changed, and the last refresh, or failure, is long enough ago.
+-- The views, and which are to be refreshed: a board changed, and the last refresh, or failure, is long enough ago.
 select r.view,
-       s.source_v <> r.done_v and r.refreshed_at <= now() - r.interval_ms * interval '1 millisecond' and r.not_before <= now() as is_due
+       (r.done_v = 0 or exists (select from ladder.refresh_changed(r.view, r.done_v)))
+           and r.refreshed_at <= now() - r.interval_ms * interval '1 millisecond' and r.not_before <= now() as is_due
 from ladder.refresh_state r
-join ladder.refresh_source s on s.view = r.view
 order by r.view

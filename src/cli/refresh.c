@@ -99,7 +99,7 @@ int cmd_refresh(int argc, char **argv)
     int counts[OUTCOMES] = {0}, status;
     int64_t older_ms = 0;
     struct error error;
-    struct buf done;
+    struct buf told;
 
     if (!command_start(
             &argc, argv,
@@ -119,23 +119,24 @@ int cmd_refresh(int argc, char **argv)
         link_close(&link);
         return is_ok ? EXIT_USAGE : command_fail(&error);
     }
-    buf_init(&done, 4096);
+    buf_init(&told, 4096);
     for (size_t i = 0; i < views.count; i++) {
-        int64_t rows, took_ms;
+        struct refresh_done done;
         if (!is_wanted(&views, i, is_all, argc, argv))
             continue;
         bool by_interval = !is_all && argc == 1 && !older;
         enum refresh_outcome outcome =
-            refresh_view(&link, views.names[i], by_interval ? -1 : older_ms, "ladder refresh", &rows, &took_ms, &error);
+            refresh_view(&link, views.names[i], by_interval ? -1 : older_ms, "ladder refresh", &done, &error);
         counts[outcome]++;
         if (outcome == REFRESH_DONE)
-            buf_printf(&done, "%s%s %lld rows in %lld ms", done.size ? ", " : "", views.names[i], (long long)rows,
-                       (long long)took_ms);
+            buf_printf(&told, "%s%s %lld rows in %lld ms for %lld board%s", told.size ? ", " : "", views.names[i],
+                       (long long)done.rows, (long long)done.took_ms, (long long)done.boards,
+                       done.boards == 1 ? "" : "s");
         if (outcome == REFRESH_FAILED)
             fprintf(stderr, "ladder refresh: %s: %s\n", views.names[i], error.message);
     }
     link_close(&link);
-    line_print(counts, &done);
-    buf_done(&done);
+    line_print(counts, &told);
+    buf_done(&told);
     return counts[REFRESH_FAILED] ? EXIT_FAILED : EXIT_DONE;
 }

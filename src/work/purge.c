@@ -179,6 +179,7 @@ static bool purge_run(struct link *link, int64_t *ret_rows, struct error *error)
     return purge_some(link, STATEMENT_purge_idempotency, 1, parameters, ret_rows, error) &&
            purge_some(link, STATEMENT_purge_job_run, 1, parameters, ret_rows, error) &&
            purge_some(link, STATEMENT_purge_refresh_run, 1, parameters, ret_rows, error) &&
+           purge_some(link, STATEMENT_purge_refresh_mark, 1, parameters, ret_rows, error) &&
            purge_some(link, STATEMENT_webhook_purge, 1, parameters, ret_rows, error) &&
            tombstones_purge(link, ret_rows, error) && facets_purge(link, ret_rows, error) &&
            boards_purge(link, ret_rows, error);

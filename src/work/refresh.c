@@ -4,8 +4,8 @@
  *   lock -> look again -> row in refresh_run -> gather -> one transaction: refresh, refresh_state -> end of the row -> unlock
  *
  * The lock comes before the transaction: a snapshot from before the last holder's commit would set the view back. What
- * refresh_state remembers is source_v as it was before the refresh read anything: what changes meanwhile leaves the
- * view dirty.
+ * refresh_state remembers is the view's greatest mark as it was before the refresh read anything: boards that change
+ * meanwhile are marked with more, which leaves the view dirty.
  */
 #include "work/refresh.h"
 
@@ -46,7 +46,8 @@ static bool lock_take(struct link *link, const char *view, enum statement statem
     return true;
 }
 
-static bool run_begin(struct link *link, const char *view, const char *reason, int64_t *ret_id, struct error *error)
+static bool run_begin(struct link *link, const char *view, const char *reason, int64_t *ret_id, int64_t *ret_boards,
+                      struct error *error)
 {
     char host[64] = "", runner[96];
     const char *parameters[] = {view, reason, runner};
@@ -57,6 +58,7 @@ static bool run_begin(struct link *link, const char *view, const char *reason, i
     if (!link_query(link, STATEMENT_refresh_start, 3, parameters, &result, error))
         return false;
     *ret_id = dbb_int64(result, 0, 0);
+    *ret_boards = dbb_int64(result, 0, 1);
     dbb_result_free(&result);
     return true;
 }
@@ -104,8 +106,7 @@ static bool view_refresh(struct link *link, const char *view, int64_t *ret_rows,
 
 /* With the lock. */
 static enum refresh_outcome refresh_locked(struct link *link, const char *view, int64_t older_than_ms,
-                                           const char *reason, int64_t *ret_rows, int64_t *ret_took_ms,
-                                           struct error *error)
+                                           const char *reason, struct refresh_done *ret_done, struct error *error)
 {
     char age[24];
     const char *parameters[] = {view, older_than_ms < 0 ? NULL : age};
@@ -125,30 +126,30 @@ static enum refresh_outcome refresh_locked(struct link *link, const char *view, 
     }
     if (!is_dirty || !is_old)
         return is_dirty ? REFRESH_RECENT : REFRESH_UNCHANGED;
-    if (!run_begin(link, view, reason, &id, error))
+    if (!run_begin(link, view, reason, &id, &ret_done->boards, error))
         return REFRESH_FAILED;
     int64_t start_us = clock_monotonic_us();
-    bool is_ok = settings_set(link, error) && view_refresh(link, view, ret_rows, error);
+    bool is_ok = settings_set(link, error) && view_refresh(link, view, &ret_done->rows, error);
     link_query(link, STATEMENT_refresh_settings_reset, 0, NULL, NULL, &ignored);
-    *ret_took_ms = (clock_monotonic_us() - start_us) / 1000;
+    ret_done->took_ms = (clock_monotonic_us() - start_us) / 1000;
     if (is_ok)
-        return run_end(link, id, *ret_rows, NULL, *ret_took_ms, error) ? REFRESH_DONE : REFRESH_FAILED;
-    run_end(link, id, 0, error->message, *ret_took_ms, &ignored);
+        return run_end(link, id, ret_done->rows, NULL, ret_done->took_ms, error) ? REFRESH_DONE : REFRESH_FAILED;
+    run_end(link, id, 0, error->message, ret_done->took_ms, &ignored);
     return REFRESH_FAILED;
 }
 
 enum refresh_outcome refresh_view(struct link *link, const char *view, int64_t older_than_ms, const char *reason,
-                                  int64_t *ret_rows, int64_t *ret_took_ms, struct error *error)
+                                  struct refresh_done *ret_done, struct error *error)
 {
     bool is_ours = false;
     struct error ignored;
 
-    *ret_rows = *ret_took_ms = 0;
+    *ret_done = (struct refresh_done){0};
     if (!link_open(link, false, error) || !lock_take(link, view, STATEMENT_job_lock, &is_ours, error))
         return REFRESH_FAILED;
     if (!is_ours)
         return REFRESH_ELSEWHERE;
-    enum refresh_outcome outcome = refresh_locked(link, view, older_than_ms, reason, ret_rows, ret_took_ms, error);
+    enum refresh_outcome outcome = refresh_locked(link, view, older_than_ms, reason, ret_done, error);
     lock_take(link, view, STATEMENT_job_unlock, &is_ours, &ignored); /* a lost session has lost it already */
     return outcome;
 }

@@ -1,8 +1,8 @@
 /*
  * refresh.h -- refreshing the materialized views: one gate, for the worker and for `ladder refresh`.
  *
- * Blocking. A view is refreshed by one runner at a time, elected by its lock; when something that it shows has changed
- * (refresh_source) and the last refresh is long enough ago; readers go on meanwhile. Every refresh is a row of
+ * Blocking. A view is refreshed by one runner at a time, elected by its lock; when a board that it shows has changed
+ * (refresh_mark) and the last refresh is long enough ago; readers go on meanwhile. Every refresh is a row of
  * refresh_run.
  */
 #ifndef WORK_REFRESH_H
@@ -29,9 +29,14 @@ enum refresh_outcome {
     REFRESH_FAILED,    /* *error says why */
 };
 
-/* older_than_ms: how long ago the last refresh must be; -1: the view's own interval. reason: for the ledger. ret_rows,
- * ret_took_ms: with REFRESH_DONE. */
+struct refresh_done {
+    int64_t boards; /* had changed since the last refresh */
+    int64_t rows, took_ms;
+};
+
+/* older_than_ms: how long ago the last refresh must be; -1: the view's own interval. reason: for the ledger. ret_done:
+ * with REFRESH_DONE. */
 enum refresh_outcome refresh_view(struct link *link, const char *view, int64_t older_than_ms, const char *reason,
-                                  int64_t *ret_rows, int64_t *ret_took_ms, struct error *error);
+                                  struct refresh_done *ret_done, struct error *error);
 
 #endif

@@ -211,15 +211,15 @@ static void *refresh_main(void *context)
         if (!is_ok)
             failure_log(worker, &failure, "refresh", &error);
         for (size_t i = 0; is_ok && i < views.count && !worker->is_stopping; i++) {
-            int64_t rows, took_ms;
+            struct refresh_done done;
             if (!views.are_due[i])
                 continue;
-            enum refresh_outcome outcome = refresh_view(&link, views.names[i], -1, "worker", &rows, &took_ms, &error);
+            enum refresh_outcome outcome = refresh_view(&link, views.names[i], -1, "worker", &done, &error);
             if (outcome == REFRESH_FAILED)
                 failure_log(worker, &failure, views.names[i], &error);
             else if (outcome == REFRESH_DONE)
-                log_debug("view-refreshed", LOG_TEXT("view", views.names[i]), LOG_INT("rows", rows),
-                          LOG_INT("took_ms", took_ms));
+                log_debug("view-refreshed", LOG_TEXT("view", views.names[i]), LOG_INT("boards", done.boards),
+                          LOG_INT("rows", done.rows), LOG_INT("took_ms", done.took_ms));
         }
         pause_ms(worker, REFRESH_PAUSE_MS);
     }

@@ -122,6 +122,23 @@ def test_functions_are_replaced_when_one_changed(fresh):
     assert fresh.sql("select file, checksum from ladder.schema_function order by 1") == before
 
 
+def test_what_changed_before_there_were_marks(fresh):
+    """Every board is marked, with a number that the first fold gives it: more than any refresh saw."""
+    fresh.migrate("up")
+    fresh.sql("select ladder.tally_fold(interval '1 day')")
+    fresh.migrate("down", fresh.version - 13, "--allow-down")
+    fresh.sql("insert into ladder.game (name) values ('old'); insert into ladder.board (game_id, name, windows) select id, 'b', '{all}' from ladder.game")
+    fresh.migrate("up")
+    fresh.sql("update ladder.refresh_source set source_v = 7; update ladder.refresh_state set done_v = 7")  # as where no view is made anew
+    assert fresh.sql("select input, changed_v from ladder.refresh_mark order by 1") == [("closed", None), ("days", None), ("standings", None)]
+    fresh.sql("select ladder.tally_fold(interval '1 day')")
+    assert fresh.sql("select min(changed_v), max(changed_v) from ladder.refresh_mark") == [(8, 8)]
+    assert fresh.sql("select count(*), bool_and(s.source_v = 8 and r.done_v = 7 and exists (select from ladder.refresh_changed(r.view, r.done_v))) "
+                     "from ladder.refresh_state r join ladder.refresh_source s on s.view = r.view") == [(6, True)]
+    fresh.sql("select ladder.tally_fold(interval '1 day')")
+    assert fresh.sql("select min(changed_v), max(changed_v) from ladder.refresh_mark") == [(8, 8)]
+
+
 # ---- roles ----
 
 def test_roles_of_another_database_stay(stack, database):

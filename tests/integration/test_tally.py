@@ -1,4 +1,5 @@
 """The tally equals a count, whatever is written, erased, killed or fought over; and the views and their gate."""
+import contextlib
 import random
 import subprocess
 import threading
@@ -22,10 +23,20 @@ def intervals(stack):
         stack.sql("update ladder.refresh_state set interval_ms = %s where view = %s", interval_ms, view)
 
 
+def board_id(stack, client, name):
+    return stack.sql("select b.id from ladder.board b join ladder.game g on g.id = b.game_id where g.name = %s and b.name = %s", client.game, name)[0][0]
+
+
 @pytest.fixture
 def board(client, stack):
     client.put_board("b", windows=["all", "daily"])
-    return stack.sql("select b.id from ladder.board b join ladder.game g on g.id = b.game_id where g.name = %s and b.name = 'b'", client.game)[0][0]
+    return board_id(stack, client, "b")
+
+
+@pytest.fixture
+def other(client, stack):
+    client.put_board("c", windows=["all", "daily"])
+    return board_id(stack, client, "c")
 
 
 def fold(stack):
@@ -186,7 +197,7 @@ def test_players_of_several_boards_and_games(stack, client, board):
     client.request("DELETE", "/boards/b/players/t2")
     assert client.request("DELETE", "/boards/gone").status_code < 300
     fold(stack)
-    stack.sql("update ladder.refresh_source set source_v = source_v + 1 where view = 'player_total'")
+    stack.sql("update ladder.refresh_state set done_v = 0 where view = 'player_total'")
     assert "1 refreshed" in stack.refresh("player_total")
     for game, boards in ((client, ["b", "pinball"]), (other, ["b"])):
         shown = stack.sql("select player, boards, submissions, improvements, first_at, last_at, best_rank from ladder.player_total where game = %s order by 1", game.game)
@@ -263,6 +274,216 @@ def test_nothing_new_refreshes_nothing(stack, client, board):
     assert "usage" in stack.cli("refresh", "--all", "--if-older-than", "soon", status=2)
 
 
+# ---- the marks ----
+
+def dirty(stack):
+    """The views that are. What workers of before there were marks go by says the same."""
+    by_mark, by_source = stack.sql("select array_agg(r.view order by r.view) filter (where r.done_v = 0 or exists (select from ladder.refresh_changed(r.view, r.done_v))), "
+                                   "array_agg(r.view order by r.view) filter (where s.source_v <> r.done_v) "
+                                   "from ladder.refresh_state r join ladder.refresh_source s on s.view = r.view")[0]
+    assert by_mark == by_source
+    return set(by_mark or ())
+
+
+def changed(stack, view):
+    """The boards that it shows otherwise than they are."""
+    return {row[0] for row in stack.sql("select c from ladder.refresh_state r cross join lateral ladder.refresh_changed(r.view, r.done_v) c where r.view = %s", view)}
+
+
+def marks(stack, board):
+    return dict(stack.sql("select input, changed_v from ladder.refresh_mark where board_id = %s", board))
+
+
+def boards_of_last(stack, view):
+    return stack.sql("select boards from ladder.refresh_run where view = %s order by id desc limit 1", view)[0][0]
+
+
+def show_all(stack):
+    fold(stack)
+    stack.refresh("--all")
+
+
+def test_a_change_marks_its_board(stack, client, board, other):
+    for name in "bc":
+        client.submit(name, "ann", 1)
+    show_all(stack)
+    assert not {board, other} & set.union(*(changed(stack, view) for view in VIEWS))
+    before, before_other = marks(stack, board), marks(stack, other)
+    assert set(before) == set(before_other) == {"standings", "days"}
+    client.submit("b", "ann", 2)
+    fold(stack)
+    after = marks(stack, board)
+    assert after["standings"] == after["days"] > max(before.values()) and set(after) == set(before)
+    assert marks(stack, other) == before_other
+    for view in VIEWS:
+        assert changed(stack, view) & {board, other} == ({board} if view != "hall_of_fame" else set()), view
+    assert " for 1 board)" in stack.refresh("daily_activity") and boards_of_last(stack, "daily_activity") == 1
+    assert changed(stack, "daily_activity") == set() and "daily_activity" not in dirty(stack)
+    assert changed(stack, "player_total") == {board}, "another's refresh is none of its own"
+    # What changes no entry is a submission all the same, and no more.
+    client.submit("b", "ann", 1)
+    fold(stack)
+    assert marks(stack, board) == {"standings": after["standings"], "days": marks(stack, board)["days"]} and marks(stack, board)["days"] > after["days"]
+    # Removals are no submissions.
+    client.submit("c", "bob", 3)
+    fold(stack)
+    before = marks(stack, other)
+    client.request("DELETE", "/boards/c/players/bob")
+    fold(stack)
+    assert marks(stack, other)["days"] == before["days"] and marks(stack, other)["standings"] > before["standings"]
+    assert " for 2 boards)" in stack.refresh("standing_statistics") and boards_of_last(stack, "standing_statistics") == 2
+    assert marks(stack, board)["standings"] == after["standings"], "a refresh changes no mark"
+
+
+def test_a_closing_marks_its_board(stack, client, board, other):
+    for name in "bc":
+        client.submit_many([{"board": name, "player": player, "score": 1} for player in ("ann", "bob")])
+    fold(stack)
+    stack.sql("update ladder.period set state = 'closed', closed_at = now() where board_id = %s and window_kind = 'daily'", board)
+    wait_until(lambda: "closed" in marks(stack, board), 20, "the fold has seen it")
+    assert "closed" not in marks(stack, other) and changed(stack, "hall_of_fame") >= {board} and other not in changed(stack, "hall_of_fame")
+    stack.refresh("hall_of_fame")
+    assert board not in changed(stack, "hall_of_fame")
+    assert stack.sql("select player from ladder.hall_of_fame where game = %s order by rank", client.game) == [("ann",), ("bob",)]
+    # Who is erased leaves closed periods, too.
+    before = marks(stack, board)
+    assert client.request("DELETE", "/players/ann").status_code < 300
+    fold(stack)
+    assert marks(stack, board)["closed"] > before["closed"] and "closed" not in marks(stack, other)
+    stack.refresh("hall_of_fame")
+    assert stack.sql("select player from ladder.hall_of_fame where game = %s order by rank", client.game) == [("bob",)]
+
+
+def test_a_deleted_board_is_marked(stack, client, board, other):
+    """Until every view has done without it, though its row is long gone."""
+    for name in "bc":
+        client.submit(name, "ann", 1)
+    show_all(stack)
+    assert client.request("DELETE", "/boards/b").status_code < 300
+    wait_until(lambda: marks(stack, board).get("deleted"), 20, "the fold has seen it")
+    assert all(changed(stack, view) & {board, other} == {board} for view in VIEWS) and dirty(stack) >= set(VIEWS)
+    stack.sql("update ladder.board set deleted_at = now() - interval '1 hour' where id = %s", board)
+    stack.refresh(*VIEWS[1:])
+
+    def is_purged():
+        stack.cli("purge")
+        return stack.sql("select count(*) from ladder.board where id = %s", board) == [(0,)]
+    wait_until(is_purged, 30, "its row is gone")
+    stack.cli("purge")
+    assert marks(stack, board).get("deleted") and changed(stack, VIEWS[0]) & {board, other} == {board}, "one view still shows it"
+    stack.refresh(VIEWS[0])
+    assert not {board, other} & set.union(*(changed(stack, view) for view in VIEWS))
+    for view in ("daily_activity", "standing_histogram", "standing_statistics"):
+        assert stack.sql(f"select distinct board from ladder.{view} where game = %s", client.game) == [("c",)], view
+    assert stack.sql("select player, boards from ladder.player_total where game = %s", client.game) == [("ann", 1)]
+
+    def is_forgotten():
+        stack.cli("purge")
+        return marks(stack, board) == {}
+    wait_until(is_forgotten, 30, "its marks are gone")
+    assert set(marks(stack, other)) == {"standings", "days"}, "another's are kept, though every view has seen them"
+
+
+def test_what_is_counted_again_is_marked(stack, client, board, other):
+    for name in "bc":
+        client.submit(name, "ann", 1)
+    show_all(stack)
+    before, before_other = marks(stack, board), marks(stack, other)
+    stack.sql("insert into ladder.tally_recount (period_id) select id from ladder.period where board_id = %s and window_kind = 'all'", board)
+    wait_until(lambda: marks(stack, board) != before, 20, "the fold has counted")
+    assert marks(stack, board)["standings"] > before["standings"] and marks(stack, board)["days"] == before["days"]
+    assert marks(stack, other) == before_other
+    stack.refresh("--all")
+    stack.sql("update ladder.tally_cursor set incarnation = 'another'")
+    wait_until(lambda: stack.sql("select incarnation from ladder.tally_cursor")[0][0] != "another", 20, "all is counted again")
+    for one in (board, other):
+        assert set(marks(stack, one)) == {"standings", "days", "closed"} and min(marks(stack, one).values()) > before["standings"]
+    assert dirty(stack) >= set(VIEWS)
+
+
+@contextlib.contextmanager
+def view_to_hold(stack):
+    """A view of ours, made of everything, whose refresh stops in the middle of its statement while we hold a lock."""
+    stack.sql("create function ladder.hold() returns boolean language plpgsql as $$ begin perform pg_advisory_xact_lock(2, 3); return true; end $$; "
+              "grant execute on function ladder.hold() to ladder_worker; "
+              "create materialized view ladder.held as with h as materialized (select ladder.hold() as is_held) "
+              "select t.board_id, sum(t.submissions) as n from h join ladder.tally_day t on h.is_held group by 1 with no data; "
+              "create unique index on ladder.held (board_id); select ladder.refresh_register('held', 86400000); "
+              "update ladder.refresh_state set refreshed_at = now() where view = 'held'")  # the worker leaves it to us
+    yield "held"
+    stack.sql("drop materialized view ladder.held; drop function ladder.hold; delete from ladder.refresh_state where view = 'held'; "
+              "delete from ladder.refresh_source where view = 'held'; delete from ladder.refresh_run where view = 'held'")
+
+
+def refresh_meanwhile(stack, view, hold, act):
+    """A refresh that waits for the lock of this statement while something else is done."""
+    holder = psycopg2.connect(stack.primary_url)
+    with holder.cursor() as cursor:
+        cursor.execute(hold)
+        one = subprocess.Popen([BINARY, "refresh", view], env=stack.environment("ladder_work", worker_refresh_percent=100), stdout=subprocess.PIPE, text=True)
+        wait_until(lambda: stack.sql("select count(*) from pg_stat_activity where application_name = 'ladder refresh' and wait_event_type = 'Lock'") == [(1,)],
+                   30, "it waits in the middle")
+        act()
+        holder.rollback()
+    holder.close()
+    return one.communicate(timeout=60)[0]
+
+
+@pytest.fixture
+def held(stack, client, board, other):
+    for name in "bc":
+        client.submit(name, "ann", 1)
+    show_all(stack)
+    with view_to_hold(stack) as view:
+        yield view
+
+
+def test_what_changes_during_a_refresh_stays_marked(stack, client, board, other, held):
+    def ours():
+        """Other files' boards may close a period meanwhile, and it is made of that too."""
+        return changed(stack, held) & {board, other}
+    assert ours() == {board, other} and held in dirty(stack) and "1 refreshed (held " in stack.refresh(held)
+    assert ours() == set(), "a new view, refreshed when nothing changes any more, shows all"
+    client.submit("b", "ann", 2)
+    fold(stack)
+    assert ours() == {board}
+
+    def another():
+        client.submit("c", "ann", 2)
+        fold(stack)
+        assert ours() == {board, other}
+    said = refresh_meanwhile(stack, held, "select pg_advisory_xact_lock(2, 3)", another)
+    assert "1 refreshed (held " in said, said
+    assert dict(stack.sql("select board_id, n from ladder.held where board_id in (%s, %s)", board, other)) == {board: 2, other: 1}, "it had read the others before"
+    assert ours() == {other} and held in dirty(stack)
+    assert "1 refreshed (held " in stack.refresh(held)
+    assert dict(stack.sql("select board_id, n from ladder.held where board_id in (%s, %s)", board, other)) == {board: 2, other: 2}
+    assert ours() == set()
+    # Made anew, it is dirty though nothing has changed.
+    stack.sql("select ladder.refresh_register('held', 86400000); update ladder.refresh_state set refreshed_at = now() where view = 'held'")
+    assert ours() == {board, other} and held in dirty(stack) and "1 refreshed (held " in stack.refresh(held) and ours() == set()
+
+
+def test_what_changes_while_players_are_gathered_stays_marked(stack, client, board, other):
+    for name in "bc":
+        client.submit_many([{"board": name, "player": player, "score": 1} for player in ("ann", "bob")])
+    show_all(stack)
+    client.request("DELETE", "/boards/b/players/ann")
+    client.submit("b", "bob", 2)
+    fold(stack)
+    assert changed(stack, "player_total") == {board}
+
+    def another():
+        client.submit("c", "bob", 3)
+        fold(stack)
+    said = refresh_meanwhile(stack, "player_total", "update ladder.player_rollup q set boards = q.boards from ladder.game g where g.id = q.game_id "
+                             f"and g.name = '{client.game}' and q.player = 'bob'", another)
+    assert "1 refreshed (player_total " in said and " for 1 board)" in said, said
+    assert stack.sql("select best_rank from ladder.player_total where game = %s and player = 'bob'", client.game) == [(1,)]
+    assert changed(stack, "player_total") == {other} and "player_total" in dirty(stack)
+    assert " for 1 board)" in stack.refresh("player_total") and changed(stack, "player_total") == set()
+
+
 def looks(stack):
     """When the worker last looked what there is to refresh."""
     return stack.sql("select max(query_start) from pg_stat_activity where application_name = 'ladder work refresh'")[0][0]
@@ -277,7 +498,7 @@ def test_an_idle_worker_refreshes_nothing(stack, client, board):
         fold(stack)
 
         def is_done():
-            return stack.sql("select bool_and(r.done_v = s.source_v) from ladder.refresh_state r join ladder.refresh_source s on s.view = r.view")[0][0]
+            return not dirty(stack)
 
         def state():
             """But for the one that a closing refreshes, if there was one."""
@@ -433,5 +654,5 @@ def test_from_sql(stack, client, board):
 
     def all_shown():
         stack.sql("call ladder.refresh_due()", url=stack.primary_as("ladder_work"))  # what the worker is at, it leaves to him
-        return stack.sql("select count(*) from ladder.refresh_state r join ladder.refresh_source s on s.view = r.view where s.source_v <> r.done_v") == [(0,)]
+        return not dirty(stack)
     wait_until(all_shown, 30, "every view shows everything")
