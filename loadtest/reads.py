@@ -25,9 +25,9 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tail = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n"
 
-    def get(self, path):
-        """Seconds until the whole answer was there, which is then in `body`."""
-        return self.send(f"GET {path}{self.tail}\r\n".encode(), path)
+    def get(self, path, headers=""):
+        """Seconds until the whole answer was there, which is then in `body`. headers: more lines."""
+        return self.send(f"GET {path}{self.tail}{headers}\r\n".encode(), path)
 
     def post(self, path, body):
         return self.send(f"POST {path}{self.tail}Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode(), path)
