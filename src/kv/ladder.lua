@@ -213,9 +213,9 @@ local function sums_note(sums, key, sign)
     sums[8] = sums[8] + sign * (d * d + (fifth - fifth_below) / HALF)
 end
 
--- The sums in `text`, which must be those of version `before`, and these: as the text of `version`. Otherwise as it was.
+-- The sums in `text`, if they are of version `before`, with these: as the text of `version`. Otherwise it stays as it is.
 local function sums_add(text, sums, before, version)
-    if not text or text == '' then return '' end
+    if not text or #text ~= 8 + SUMS_SIZE then return '' end
     local at, t1, t2, t3, t4, q1, q2, q3, q4, q5, q6 = struct.unpack(SUMS, text)
     if at ~= before then return text end
     local u1 = t1 + sums[1]
@@ -391,8 +391,7 @@ local function load(keys, args)
     local order, entry = order_key(base, m[2]), entry_key(base, m[2])
     local count = tonumber(args[5])
     local last = 5 + 2 * count
-    local sums
-    local known, is_known = {}, false
+    local sums, known, is_known = nil, {}, false
     if redis.call('HLEN', entry) ~= tonumber(m[3]) then
         local players = {}
         for row = 1, count do players[row] = args[4 + 2 * row] end
@@ -475,11 +474,7 @@ end
 -- whose it is. Written by the tail alone, in the same step as its cursor: so every event counts once, and the cursor says up to where.
 -- `by` is the tail that loaded it; the cursor ends with the tail that moved it. What another one loaded may lack something.
 
-local RINGS = { -- seconds; name; places: as many as are asked for, and some to spare
-    { width = 1, name = 's', places = 120 },
-    { width = 60, name = 'm', places = 1560 },
-    { width = 3600, name = 'h', places = 48 },
-}
+local RINGS = { { name = 's', places = 120 }, { name = 'm', places = 1560 }, { name = 'h', places = 48 } } -- some to spare
 local SLOT = '<I8I4I4' -- which, submissions, new entries
 local ACTIVITY_S = 3600 -- lives; who still asks has it loaded again
 

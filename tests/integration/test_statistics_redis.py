@@ -62,7 +62,7 @@ def check_all(client, scores, board="b", descending=True, **parameters):
         check(body, expected(scores, (0, 33.3, 50, 90, 99, 100), kind, bins or 20, descending))
 
 
-def sums(stack, client, board="b", facet=None):
+def sums(stack, client, board="b"):
     """What the standing's meta data says, and what is in it: (entries, sum, sum of squares) over k1."""
     period, = stack.sql("select p.id from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id "
                         "where g.name = %s and b.name = %s and p.window_kind = 'all' and p.facet = ''", client.game, board)[0]
@@ -272,7 +272,7 @@ def test_sums_of_another_version_are_not_believed(stack, client):
     from_redis(client)
     period, = stack.sql("select max(id) from ladder.period")[0]
     meta = f"ladder:{{{period % 256}}}:{period}:meta"
-    for broken in (lambda: stack.redis.hincrby(meta, "v", 1), lambda: stack.redis.hdel(meta, "s"),
+    for broken in (lambda: stack.redis.hincrby(meta, "v", 1), lambda: stack.redis.hdel(meta, "s"), lambda: stack.redis.hset(meta, "s", "what"),
                    lambda: stack.redis.hset(meta, mapping={"v": int(stack.redis.hget(meta, "v")) + 1, "s": stack.redis.hget(meta, "s")[:8] + bytes(40)})):
         check(from_redis(client), expected([1]))
         broken()
