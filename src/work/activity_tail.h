@@ -13,7 +13,7 @@
 #include "kv/keys.h"
 #include "work/link.h"
 
-enum { ACTIVITY_NAME_MAX = 17, ACTIVITY_STANDINGS_MAX = 10000, ACTIVITY_LOADS_MAX = 16 };
+enum { ACTIVITY_NAME_MAX = 17, ACTIVITY_STANDINGS_MAX = 10000, ACTIVITY_LOADS_MAX = 64 };
 
 struct activity_tail {
     char name[ACTIVITY_NAME_MAX]; /* the tail's; the last word of its cursors */
