@@ -182,7 +182,11 @@ def test_every_submission_counts_once(stack, client, workers):
         standing, = stack.sql("select max(id) from ladder.period")[0]
         stack.redis.delete(f"ladder:{{{(standing + 1) % 256}}}:cursor")
 
-    for what in (lambda: None, read_again, killed, read_again, rebuilt, lost, of_another_kind, flushed):
+    def doubted():
+        """It is no longer said that this Redis holds everything: the tail begins anew, from the oldest cursor."""
+        stack.redis.delete("ladder:ready")
+
+    for what in (lambda: None, doubted, read_again, killed, read_again, rebuilt, lost, of_another_kind, flushed):
         disturbed(what)
     assert sums(stack, client)[0] == sums(stack, client)[1]
 
@@ -276,10 +280,29 @@ def test_sums_of_another_version_are_not_believed(stack, client):
                    lambda: stack.redis.hset(meta, mapping={"v": int(stack.redis.hget(meta, "v")) + 1, "s": stack.redis.hget(meta, "s")[:8] + bytes(40)})):
         check(from_redis(client), expected([1]))
         broken()
+        version = stack.redis.hget(meta, "v")
         client.submit("b", "bob", 4)  # by a server of this version
+        assert stack.redis.hget(meta, "v") != version
         assert read(client, source="true")["source"] != "redis"
         check(from_redis(client), expected([1, 4]))
         remove(client, "b", "bob")
+
+
+def test_counts_are_of_the_version_asked_for(stack, client):
+    """ladder.lua's counts, called by hand: what begins where the bins of another version did is no histogram."""
+    client.put_board("b", order="asc")
+    client.submit_many([{"board": "b", "player": f"p{n}", "score": n} for n in range(5)])
+    from_redis(client)
+    prefix = next(name for item in stack.redis.function_list() for name in [item[1].decode()] if name.startswith("ladder"))
+    period, = stack.sql("select max(id) from ladder.period")[0]
+    meta = f"ladder:{{{period % 256}}}:{period}:meta"
+    epoch, version = stack.redis.hmget(meta, "epoch", "v")
+
+    def counts():
+        return stack.redis.fcall(f"{prefix}_counts", 1, meta, epoch, version, "3", b"\x81\x03", "0", b"\x80")
+    assert counts()[4:] == [3, 0]
+    client.submit("b", "new", 7)
+    assert counts() == [b"CHANGED"]
 
 
 def test_a_cursor_counts_what_is_its_own(stack, ladder):
