@@ -182,11 +182,13 @@ def test_every_submission_counts_once(stack, client, workers):
         standing, = stack.sql("select max(id) from ladder.period")[0]
         stack.redis.delete(f"ladder:{{{(standing + 1) % 256}}}:cursor")
 
-    def doubted():
-        """It is no longer said that this Redis holds everything: the tail begins anew, from the oldest cursor."""
-        stack.redis.delete("ladder:ready")
+    def cut_off():
+        """The tail loses its session, and goes on from the oldest cursor, that of a standing where nothing happens."""
+        for _ in range(3):
+            time.sleep(0.9)
+            stack.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'ladder work tail'")
 
-    for what in (lambda: None, doubted, read_again, killed, read_again, rebuilt, lost, of_another_kind, flushed):
+    for what in (lambda: None, cut_off, read_again, killed, read_again, rebuilt, lost, of_another_kind, flushed):
         disturbed(what)
     assert sums(stack, client)[0] == sums(stack, client)[1]
 
@@ -204,12 +206,15 @@ def test_cursors_that_have_to_wait_count_nothing_twice(stack, client, workers):
                   "and p.ends_at < now()", client.game)
         client.submit("b", "ann", 1)
         wait_until(lambda: lately(from_redis(client)) == [(2, 2)] * 2, 10, "it is counted")
+        time.sleep(2.5)  # what was asked for twice has been loaded twice: it will not be once more
+        assert stack.redis.scard("ladder:activity:wanted") == 0
         second.send(signal.SIGSTOP)
+        before = workers[-1].log().count("second-cache-not-purged")
         assert client.request("DELETE", "/players/old").status_code == 200
+        wait_until(lambda: workers[-1].log().count("second-cache-not-purged") > before, 10, "the worker cannot purge")
         for n in range(30):
             client.submit("b", "ann", -n)
             time.sleep(0.05)
-        wait_until(lambda: "second-cache-not-purged" in workers[-1].log(), 10, "the worker cannot purge")
         second.send(signal.SIGCONT)
         wait_until(lambda: read(client, source="true")["source"] == "redis" and lately(read(client)) == [(32, 2)] * 2, 20, "each is counted once")
     finally:
