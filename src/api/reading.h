@@ -26,7 +26,6 @@ struct reading {
     enum at_kind at_kind;
     int64_t at_score;
     const double *percentiles; /* VIEW_STATISTICS: as they were asked for; in the arena */
-    size_t percentile_count;
     struct slice *ids; /* VIEW_PLAYERS: as they were asked for, without repeats; room for STANDING_PLAYERS_MAX */
     /* Under way: */
     struct flight *flight;    /* this call fetches for all that joined; NULL: for itself only */

@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/text.h"
 
-enum { PERCENTILES_MAX = 100, BINS_MAX = 200, BINS_DEFAULT = 20 };
+enum { BINS_DEFAULT = 20 };
 
 /* ---- parameters ---- */
 
@@ -18,8 +18,8 @@ static bool percentiles_read(struct reading *reading, struct error *error)
 {
     struct api_call *call = reading->call;
     struct slice text = api_text(call, "p");
-    double *percentiles = arena_calloc(call->arena, PERCENTILES_MAX, sizeof(*percentiles));
-    char *literal = arena_calloc(call->arena, PERCENTILES_MAX, 32);
+    double *percentiles = arena_calloc(call->arena, STANDING_PERCENTILES_MAX, sizeof(*percentiles));
+    char *literal = arena_calloc(call->arena, STANDING_PERCENTILES_MAX, 32);
     size_t count = 0, size = 0;
 
     if (!percentiles || !literal)
@@ -30,8 +30,9 @@ static bool percentiles_read(struct reading *reading, struct error *error)
     for (size_t at = 0; at <= text.size;) {
         const char *comma = memchr(text.data + at, ',', text.size - at);
         size_t end = comma ? (size_t)(comma - text.data) : text.size;
-        if (count == PERCENTILES_MAX)
-            return error_set_field(error, ERROR_INVALID_PARAMETER, "p", "more than %d percentiles", PERCENTILES_MAX);
+        if (count == STANDING_PERCENTILES_MAX)
+            return error_set_field(error, ERROR_INVALID_PARAMETER, "p", "more than %d percentiles",
+                                   STANDING_PERCENTILES_MAX);
         double *value = &percentiles[count];
         if (!text_parse_decimal((struct slice){text.data + at, end - at}, value) || *value < 0 || *value > 100)
             return error_set_field(error, ERROR_INVALID_PARAMETER, "p",
@@ -43,7 +44,7 @@ static bool percentiles_read(struct reading *reading, struct error *error)
     literal[size++] = '}';
     literal[size] = 0;
     reading->percentiles = percentiles;
-    reading->percentile_count = reading->query.statistics.percentile_count = count;
+    reading->query.statistics.percentile_count = count;
     reading->query.statistics.percentiles = literal;
     return true;
 }
@@ -64,10 +65,9 @@ static bool bins_read(struct reading *reading, struct error *error)
     if (has_bins && (!kind.data || slice_is(kind, "log")))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "bins",
                                "goes with histogram=width and histogram=count only");
-    if (!api_int(reading->call, "bins", 1, BINS_MAX, &bins, error))
+    if (!api_int(reading->call, "bins", 1, STANDING_BINS_MAX, &bins, error))
         return false;
     reading->query.statistics.bins = (int)bins;
-    snprintf(reading->query.statistics.bins_text, sizeof(reading->query.statistics.bins_text), "%d", (int)bins);
     return true;
 }
 
@@ -123,7 +123,7 @@ static void percentiles_render(struct reading *reading, struct jsonw *json, cons
 
     jsonw_key(json, "percentiles");
     jsonw_array_open(json);
-    for (size_t i = 0; i < reading->percentile_count; i++) {
+    for (size_t i = 0; i < reading->query.statistics.percentile_count; i++) {
         jsonw_object_open(json);
         jsonw_key(json, "percentile");
         jsonw_double(json, reading->percentiles[i]);

@@ -71,7 +71,8 @@ bool sums_decode(struct slice bytes, struct sums *ret_sums)
     ret_sums->total = (sums_total)((magnitude)get(bytes.data + 8) << 64 | get(bytes.data));
     for (int i = 0; i < 3; i++)
         ret_sums->squares[i] = get(bytes.data + 16 + 8 * i);
-    return true;
+    sums_total sign = ret_sums->total >> 96;
+    return (sign == 0 || sign == -1) && ret_sums->squares[2] >> 32 == 0;
 }
 
 /* ---- texts ---- */
@@ -121,7 +122,7 @@ size_t sums_deviation_text(const struct sums *sums, int64_t entries, char out[st
     mp_size_t size = 5, root_size;
 
     _Static_assert(sizeof(mp_limb_t) == sizeof(uint64_t), "limbs are of 64 bits");
-    ASSERT(entries > 0 && entries <= INT64_C(1) << 32);
+    ASSERT(entries > 0 && entries <= SUMS_ENTRIES_MAX);
     for (int i = 0; i < 3; i++)
         squares[i] = sums->squares[i];
     value[3] = mpn_mul_1(value, squares, 3, (mp_limb_t)entries);

@@ -19,6 +19,7 @@
 #include "base/slice.h"
 
 enum { SUMS_SIZE = 40, SUMS_TEXT_MAX = 48 };
+#define SUMS_ENTRIES_MAX (INT64_C(1) << 32)
 
 __extension__ typedef __int128 sums_total;
 
@@ -31,7 +32,7 @@ void sums_add(struct sums *sums, int64_t k1);
 void sums_complement(struct sums *sums, int64_t entries); /* of ~x for each x */
 
 void sums_encode(const struct sums *sums, uint8_t out[static SUMS_SIZE]);
-bool sums_decode(struct slice bytes, struct sums *ret_sums); /* false: not so many */
+bool sums_decode(struct slice bytes, struct sums *ret_sums); /* false: of no 2^32 numbers */
 
 /*
  * Decimal texts, NUL-terminated; each returns the length. The mean and the deviation (of all entries, not of a sample) have

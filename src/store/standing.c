@@ -379,7 +379,7 @@ static bool script_send(struct standing_read *read)
         break;
     case STANDING_STATISTICS:
         arguments[1] = SLICE(KV_FUNCTION("statistics"));
-        count += standing_statistics_arguments(query, arguments + count);
+        count += standing_statistics_arguments(read, arguments + count);
         break;
     }
     const struct kv_command command = {arguments, count};

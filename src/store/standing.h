@@ -11,7 +11,7 @@
 #include "cache/moves.h"
 #include "store/store.h"
 
-enum { STANDING_ROWS_MAX = 1000, STANDING_PLAYERS_MAX = 500 };
+enum { STANDING_ROWS_MAX = 1000, STANDING_PLAYERS_MAX = 500, STANDING_BINS_MAX = 200, STANDING_PERCENTILES_MAX = 100 };
 
 struct standing_row {
     struct sort_key key;
@@ -26,9 +26,8 @@ struct statistics_wish {
     const char *percentiles; /* "{50,90,99.5}"; in the arena */
     size_t percentile_count;
     const char *bin_kind; /* "": no histogram; "width", "count", "log" */
-    int bins;             /* 1 to 200 */
-    char bins_text[8];
-    bool is_desc; /* the board's order */
+    int bins;             /* 1 to STANDING_BINS_MAX */
+    bool is_desc;         /* the board's order */
 };
 
 /* A standing in numbers, as decimal texts: sums need more than 64 bits. In the arena; "" for what there is not. */

@@ -42,8 +42,8 @@ void standing_script_send(struct standing_read *read); /* by the script of its k
 void standing_redis_failed(struct standing_read *read,
                            bool was_answered); /* PostgreSQL is asked; was it Redis's fault? */
 
-/* standing_statistics.c. Writes the arguments behind the epoch, at most 102; they point into the query. */
-size_t standing_statistics_arguments(const struct standing_query *query, struct slice *arguments);
+/* standing_statistics.c. Writes the arguments behind the epoch, at most 2 + STANDING_PERCENTILES_MAX; they point into the read. */
+size_t standing_statistics_arguments(struct standing_read *read, struct slice *arguments);
 enum statistics_outcome { STATISTICS_READ, STATISTICS_WAITING, STATISTICS_UNREADABLE };
 /* The script's reply. WAITING: more is asked of Redis; the read goes on when that is there. */
 enum statistics_outcome standing_statistics_take(struct standing_read *read, const struct redisReply *reply);

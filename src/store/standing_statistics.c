@@ -22,24 +22,27 @@
 #include "store/private.h"
 #include "store/standing_private.h"
 
-enum { ROUNDS_MAX = 3, HEAD_ITEMS = 7, BINS_MAX = 200, SCORE_BITS = 64 };
+enum { ROUNDS_MAX = 3, HEAD_ITEMS = 7, SCORE_BITS = 64 };
 #define ACTIVITY_AGE_MAX_US 5000000LL
 #define CLOCKS_APART_US 60000000LL
 
 struct bins {
     size_t count;
-    int64_t from[BINS_MAX]; /* scores */
+    int64_t from[STANDING_BINS_MAX]; /* scores */
 };
 
 /* ---- asking ---- */
 
-size_t standing_statistics_arguments(const struct standing_query *query, struct slice *arguments)
+size_t standing_statistics_arguments(struct standing_read *read, struct slice *arguments)
 {
-    const struct statistics_wish *wish = &query->statistics;
+    const struct statistics_wish *wish = &read->query.statistics;
+    char *bins = read->texts[0];
     size_t count = 0;
 
+    snprintf(bins, sizeof(read->texts[0]), "%d", strcmp(wish->bin_kind, "count") == 0 ? wish->bins : 0);
+
     arguments[count++] = wish->is_desc ? SLICE("1") : SLICE("0");
-    arguments[count++] = strcmp(wish->bin_kind, "count") == 0 ? slice_of(wish->bins_text) : SLICE("0");
+    arguments[count++] = slice_of(bins);
     for (const char *at = wish->percentiles + 1; *at && *at != '}';) { /* "{50,90}" */
         size_t size = strcspn(at, ",}");
         arguments[count++] = (struct slice){at, size};
@@ -237,9 +240,9 @@ static bool counts_send(struct counting *counting)
     enum { FIXED = 6 };
     struct standing_read *read = counting->read;
     const struct bins *bins = &counting->bins;
-    struct slice arguments[FIXED + 2 * BINS_MAX];
-    uint8_t codes[BINS_MAX][SORT_KEY_INTEGER_MAX];
-    char scores[BINS_MAX][SORT_KEY_SCORE_TEXT_MAX], meta[KV_KEY_MAX], epoch[16], version[PUT_INTEGER_MAX];
+    struct slice arguments[FIXED + 2 * STANDING_BINS_MAX];
+    uint8_t codes[STANDING_BINS_MAX][SORT_KEY_INTEGER_MAX];
+    char scores[STANDING_BINS_MAX][SORT_KEY_SCORE_TEXT_MAX], meta[KV_KEY_MAX], epoch[16], version[PUT_INTEGER_MAX];
     size_t count = 0;
 
     snprintf(epoch, sizeof(epoch), "%d", db_epoch(read->store->db));
@@ -273,7 +276,8 @@ enum statistics_outcome standing_statistics_take(struct standing_read *read, con
         return STATISTICS_READ; /* reported by standing_finish */
     read->is_too_old = at_us < primary_clock_us() - ACTIVITY_AGE_MAX_US ||
                        (freshness->shown_lsn > 0 && at_us < freshness->version + CLOCKS_APART_US);
-    if (read->is_too_old || read->answer.total < 0 || !sums_decode(kv_reply_text(kv_reply_item(reply, 4)), &sums) ||
+    if (read->is_too_old || read->answer.total < 0 || read->answer.total > SUMS_ENTRIES_MAX ||
+        !sums_decode(kv_reply_text(kv_reply_item(reply, 4)), &sums) ||
         !activity_read(read, kv_reply_item(reply, 6), at_us, statistics))
         return STATISTICS_UNREADABLE;
     sums_read(read, &sums, statistics);

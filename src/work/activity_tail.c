@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
@@ -62,19 +61,14 @@ bool activity_tail_want(struct activity_tail *tail, struct link *link, struct er
 {
     char count[24];
     struct kvb_reply *reply;
-    const struct slice drop[] = {SLICE("UNLINK"), SLICE(KV_ACTIVITY_WANTED)};
 
     if (tail->wanted_count == ACTIVITY_LOADS_MAX)
         return true;
     snprintf(count, sizeof(count), "%zu", ACTIVITY_LOADS_MAX - tail->wanted_count);
     const struct slice pop[] = {SLICE("SPOP"), SLICE(KV_ACTIVITY_WANTED), slice_of(count)};
-    if (!kvb_call(link->kv, ARRAY_SIZE(pop), pop, &reply, error)) {
-        if (!strstr(error->message, "WRONGTYPE") || !kvb_call(link->kv, ARRAY_SIZE(drop), drop, &reply, error))
-            return false;
-        kvb_reply_free(&reply);
-        return true;
-    }
-    for (size_t i = 0; i < kvb_count(reply); i++)
+    if (!link_pop(link, ARRAY_SIZE(pop), pop, &reply, error))
+        return false;
+    for (size_t i = 0; reply && i < kvb_count(reply); i++)
         wanted_add(tail, kvb_text(kvb_item(reply, i)));
     kvb_reply_free(&reply);
     return true;

@@ -1,6 +1,10 @@
 #include "work/link.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
 
 bool link_query(struct link *link, enum statement statement, size_t count, const char *const *parameters,
                 struct dbb_result **ret_result, struct error *error)
@@ -73,4 +77,22 @@ void link_close(struct link *link)
 {
     dbb_close(&link->db);
     kvb_close(&link->kv);
+}
+
+bool link_pop(struct link *link, size_t count, const struct slice *command, struct kvb_reply **ret_reply,
+              struct error *error)
+{
+    const struct slice drop[] = {SLICE("UNLINK"), command[1]};
+    struct kvb_reply *reply;
+
+    if (kvb_call(link->kv, count, command, ret_reply, error))
+        return true;
+    *ret_reply = NULL;
+    if (!strstr(error->message, "WRONGTYPE"))
+        return false;
+    log_warn("wanted-dropped", LOG_SLICE("key", command[1]), LOG_TEXT("because", error->message));
+    if (!kvb_call(link->kv, ARRAY_SIZE(drop), drop, &reply, error))
+        return false;
+    kvb_reply_free(&reply);
+    return true;
 }

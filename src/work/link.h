@@ -33,6 +33,11 @@ void link_done(struct link *link, bool is_ok);
 /* The epoch, again. */
 bool link_epoch(struct link *link, struct error *error);
 
+/* Takes from one of the lists that readers fill: a command and its arguments, the list's key first. A value of another kind
+ * under that name, from whomever, would stop every reader from adding to it, and us for good: it goes, and *ret_reply is NULL. */
+bool link_pop(struct link *link, size_t count, const struct slice *command, struct kvb_reply **ret_reply,
+              struct error *error);
+
 /* A statement by name. */
 bool link_query(struct link *link, enum statement statement, size_t count, const char *const *parameters,
                 struct dbb_result **ret_result, struct error *error);

@@ -308,24 +308,15 @@ static bool standing_is_warm(struct link *link, int64_t standing, bool *ret_is_w
     return true;
 }
 
-/* The first of the list; an empty text when there is none. A value of another kind under its name, from whomever, would
- * stop every reader from adding to it, and us for good: it goes. */
+/* The first of the list; an empty text when there is none. */
 static bool wanted_pop(struct link *link, char out[static 24], struct error *error)
 {
-    const struct slice pop[] = {SLICE("ZPOPMAX"), SLICE(KV_WANTED)}, drop[] = {SLICE("UNLINK"), SLICE(KV_WANTED)};
+    const struct slice pop[] = {SLICE("ZPOPMAX"), SLICE(KV_WANTED)};
     struct kvb_reply *reply;
 
-    out[0] = 0;
-    if (!kvb_call(link->kv, ARRAY_SIZE(pop), pop, &reply, error)) {
-        if (!strstr(error->message, "WRONGTYPE"))
-            return false;
-        log_warn("wanted-dropped", LOG_TEXT("key", KV_WANTED), LOG_TEXT("because", error->message));
-        if (!kvb_call(link->kv, ARRAY_SIZE(drop), drop, &reply, error))
-            return false;
-        kvb_reply_free(&reply);
-        return true;
-    }
-    struct slice id = kvb_count(reply) ? kvb_text(kvb_item(reply, 0)) : SLICE("");
+    if (!link_pop(link, ARRAY_SIZE(pop), pop, &reply, error))
+        return false;
+    struct slice id = reply && kvb_count(reply) ? kvb_text(kvb_item(reply, 0)) : SLICE("");
     snprintf(out, 24, "%.*s", (int)id.size, id.data);
     kvb_reply_free(&reply);
     return true;

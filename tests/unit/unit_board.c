@@ -321,6 +321,14 @@ static void test_sums(void **state)
         assert_memory_equal(again.squares, sums.squares, sizeof(sums.squares));
         assert_false(sums_decode((struct slice){(char *)bytes, sizeof(bytes) - 1}, &again));
     }
+    uint8_t bytes[SUMS_SIZE] = {0};
+    struct sums none;
+    assert_true(sums_decode((struct slice){(char *)bytes, sizeof(bytes)}, &none));
+    for (size_t i = 12; i < SUMS_SIZE; i += 24) { /* what no numbers add up to: 2^96, a square of 2^160 */
+        bytes[i] = 1;
+        assert_false(sums_decode((struct slice){(char *)bytes, sizeof(bytes)}, &none));
+        bytes[i] = 0;
+    }
     /* The most that there can be: 2^32 times the lowest. */
     struct sums most = {.total = (sums_total)INT64_MIN * ((int64_t)1 << 32),
                         .squares = {0, 0, 1LL << (126 + 32 - 128)}};
