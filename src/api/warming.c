@@ -17,7 +17,7 @@ struct warming {
     ev_timer tell;
     bool was_trusted;
     uint64_t forgotten; /* what memory had lost when it was last looked at */
-    size_t asked;
+    size_t asked, waiting; /* for answers, and for the lists that say what to ask for */
     /* While it tells: */
     struct popular standings[POPULAR_MAX], pages[POPULAR_MAX];
     size_t standing_count, page_count;
@@ -73,11 +73,19 @@ static void on_tell(struct ev_loop *loop, ev_timer *watcher, int events)
 
 /* ---- asking ---- */
 
+static void one_came(struct warming *warming)
+{
+    if (--warming->waiting > 0 || warming->asked == 0)
+        return;
+    log_info("pages-warmed", LOG_INT("pages", (int64_t)warming->asked));
+    warming->asked = 0;
+}
+
 static void on_answer(void *context, int status, struct slice body)
 {
-    (void)context;
     (void)status;
     (void)body; /* it is in memory now, or there is no such page any more */
+    one_came(context);
 }
 
 static void on_page(void *context, struct slice name)
@@ -85,13 +93,13 @@ static void on_page(void *context, struct slice name)
     struct warming *warming = context;
 
     if (name.size == 0) {
-        if (warming->asked)
-            log_info("pages-warmed", LOG_INT("pages", (int64_t)warming->asked));
+        one_came(warming);
         return;
     }
     if (!warming->server || name.size < 2 || (name.data[0] != '+' && name.data[0] != '-'))
         return;
     warming->asked++;
+    warming->waiting++;
     http_request_alone(warming->server, (struct slice){name.data + 1, name.size - 1}, name.data[0] == '-', on_answer,
                        warming);
 }
@@ -99,12 +107,11 @@ static void on_page(void *context, struct slice name)
 void warming_look(struct warming *warming)
 {
     bool is_trusted = warming->server && answers_are_trusted(warming->store);
-
     uint64_t forgotten = answers_counters(warming->store)->all.forgotten;
 
     if (is_trusted && (!warming->was_trusted || forgotten != warming->forgotten)) {
-        warming->asked = 0;
         warming->forgotten = forgotten;
+        warming->waiting++;
         popular_pages(warming->store, on_page, warming);
     }
     warming->was_trusted = is_trusted;
