@@ -3,9 +3,9 @@
 -- The arrays are parallel, one element a submission, in the order of arrival. A (board, player) may occur
 -- once a round: the caller numbers repeats 0, 1, 2, … so that they apply one after the other.
 --
--- Each round is one set-based statement:
+-- First the batch's boards and their periods are looked up, once for all that share them. Then each round is one set-based statement:
 --
---     input -> its board -> its periods (one a window) -> the entry as it is -> decided -> upsert
+--     input x places (one a window) -> the entry as it is -> judged -> upsert
 --
 -- What does not improve is decided from the snapshot and touches no row. What does is upserted in key order
 -- (no two transactions wait for each other in a circle), guarded by the revision that the decision was made
@@ -48,23 +48,19 @@ declare
     v_round_max integer := (select coalesce(max(r), 0) from unnest(p_round) r);
     v_now bigint := ladder.us_of(clock_timestamp());
     v_repeated integer[] := '{}';
-    v_lacking bigint[]; v_lacking_at timestamptz[];
+    v_refused integer[];
+    -- Where the batch's submissions count. Instants that share a slot share their periods.
+    v_slot_us bigint := 900000000;
+    v_places ladder.submit_place[];
+    v_kinds ladder.window_kind[]; v_starts_min timestamptz; v_starts_max timestamptz; -- which partitions
+    v_boards_lacking bigint[]; v_lacking_at timestamptz[]; v_is_split boolean;
     v_pass integer;
     -- The open results of a round: (item, window index) pairs that lost a race and are decided again.
-    v_again_item integer[];
-    v_again_window integer[];
+    v_again_items integer[];
+    v_again_windows integer[];
+    v_rows ladder.submit_row[];
     v_has_raced boolean;
-    -- The results so far, parallel arrays.
-    r_item integer[] := '{}';    r_kind ladder.window_kind[] := '{}'; r_period bigint[] := '{}';
-    r_outcome smallint[] := '{}'; r_revision bigint[] := '{}';
-    r_k1 bigint[] := '{}';       r_k2 bigint[] := '{}';               r_k3 bigint[] := '{}';
-    r_metadata text[] := '{}';
-    r_old1 bigint[] := '{}';     r_old2 bigint[] := '{}';             r_old3 bigint[] := '{}';
-    r_window integer[] := '{}';  r_start timestamptz[] := '{}';
-    v_refused integer[] := '{}'; v_refusal smallint[];
-    v_has_facets boolean;
-    v_facet_rows ladder.facet_row[] := '{}';
-    s record;
+    v_results ladder.submit_row[] := '{}';
 begin
     -- Before any look at a period's state: closing one waits for the transactions that have an id (work/roll.c).
     perform pg_current_xact_id();
@@ -94,47 +90,48 @@ begin
     end if;
 
     -- Lock class 2: periods. Made now, those that are missing can't be waited for by somebody whose entries are locked here.
-    -- Instants within a quarter of an hour share their periods; where a zone of long ago disagrees, the rounds make the rest.
-    -- (Looked for here, since nearly always none is missing, and a call of period_ensure is planned anew each time.)
-    select array_agg(x.board_id), array_agg(ladder.time_of(x.achieved_us)) into v_lacking, v_lacking_at
-    from (select distinct on (i.board_id, i.achieved_us / 900000000) i.board_id, i.achieved_us
-          from unnest(p_board, p_achieved_us, p_claim) as i (board_id, achieved_us, claim)
-          where i.claim <> all (v_repeated)) x
-    cross join lateral (select b.id, b.windows from ladder.board b where b.id = x.board_id offset 0) b
-    where exists (select
-                  from unnest(b.windows) as w (kind)
-                  where not exists (select from ladder.period_of(b.id, w.kind, ladder.time_of(x.achieved_us))));
-    if v_lacking is not null then
-        perform ladder.period_ensure(v_lacking, v_lacking_at);
-    end if;
+    -- A slot is a quarter of an hour; where a zone of long ago divides one, each instant is looked up by itself.
+    for v_pass in 1..4 loop
+        select array_agg(row(x.board_id, x.slot, w.ordinality, w.kind, p.id, p.starts_at, p.state,
+                             b.operator, b.ordering, b.tie, b.score_min, b.score_max, b.facet_ids <> '{}')::ladder.submit_place),
+               array_agg(distinct w.kind), min(p.starts_at), max(p.starts_at),
+               array_agg(b.id) filter (where p.id is null), array_agg(ladder.time_of(x.first_us)) filter (where p.id is null),
+               bool_or(p.ends_at <= ladder.time_of(x.last_us))
+        into v_places, v_kinds, v_starts_min, v_starts_max, v_boards_lacking, v_lacking_at, v_is_split
+        from (select i.board_id, i.achieved_us / v_slot_us as slot, min(i.achieved_us) as first_us, max(i.achieved_us) as last_us
+              from unnest(p_board, p_achieved_us, p_claim) as i (board_id, achieved_us, claim)
+              where i.claim <> all (v_repeated)
+              group by 1, 2) x
+        cross join lateral (select q.* from ladder.board q where q.id = x.board_id offset 0) b
+        cross join lateral unnest(b.windows) with ordinality as w (kind, ordinality)
+        left join lateral ladder.period_of(b.id, w.kind, ladder.time_of(x.first_us)) p on true
+        where b.deleted_at is null
+          and not exists (select from ladder.combination c where c.board_id = b.id);
+        exit when v_boards_lacking is null and v_is_split is not true;
+        if v_pass = 4 then
+            raise exception 'a period is gone again' using errcode = 'serialization_failure';
+        end if;
+        if v_is_split then
+            v_slot_us := 1;
+        end if;
+        perform ladder.period_ensure(v_boards_lacking, v_lacking_at);
+    end loop;
 
     -- Lock class 2 too: values of facets.
     if cardinality(p_facets) > 0 then
-        select coalesce(array_agg(a.item), '{}'), array_agg(a.outcome) into v_refused, v_refusal
-        from ladder.facet_admit(p_board, p_facets) a
-        where p_claim[a.item] <> all (v_repeated);
-        if v_refused <> '{}' then
-            r_item := v_refused;                             r_outcome := v_refusal;
-            r_window := array_fill(1, array[cardinality(v_refused)]);
-            r_kind := array_fill(null::ladder.window_kind, array[cardinality(v_refused)]);
-            r_period := array_fill(null::bigint, array[cardinality(v_refused)]);
-            r_revision := r_period;
-            r_k1 := r_period;   r_k2 := r_period;   r_k3 := r_period;
-            r_old1 := r_period; r_old2 := r_period; r_old3 := r_period;
-            r_metadata := array_fill(null::text, array[cardinality(v_refused)]);
-            r_start := array_fill(null::timestamptz, array[cardinality(v_refused)]);
-        end if;
+        v_results := array(select row(a.item, 1, null, null, a.outcome, null, null, null, null, null, null, null, null, null, null)::ladder.submit_row
+                           from ladder.facet_admit(p_board, p_facets) a
+                           where p_claim[a.item] <> all (v_repeated));
     end if;
+    v_refused := array(select r.item from unnest(v_results) r);
 
     -- Lock class 3: entries. With repeats in the batch, a later round may lock what an earlier one left alone:
     -- take all that exist first, in order.
     if v_round_max > 0 then
         perform 1
-        from (select distinct p.id as period_id, i.player collate "C" as player, p.window_kind, p.starts_at
+        from (select distinct p.period_id, i.player collate "C" as player, p.window_kind, p.starts_at
               from unnest(p_board, p_player, p_achieved_us) as i (board_id, player, achieved_us)
-              cross join lateral (select b.* from ladder.board b where b.id = i.board_id offset 0) b
-              cross join lateral unnest(b.windows) as w (kind)
-              cross join lateral ladder.period_of(b.id, w.kind, ladder.time_of(i.achieved_us)) p
+              join unnest(v_places) p on p.board_id = i.board_id and p.slot = i.achieved_us / v_slot_us
               order by 1, 2
               offset 0) t
         cross join lateral (select from ladder.entry e
@@ -144,94 +141,80 @@ begin
     end if;
 
     for v_round in 0..v_round_max loop
-        v_again_item := null;
-        v_again_window := null;
+        v_again_items := null;
+        v_again_windows := null;
         v_has_raced := false;
-        v_has_facets := false;
         for v_pass in 1..4 loop
-            with input as (
-                select i.*, ladder.time_of(i.achieved_us) as achieved_at
+            with target as (
+                select i.item::integer, i.player collate "C" as player, i.metadata, i.score, i.subscore,
+                       p.window_index, p.window_kind, p.period_id, p.starts_at, p.state, p.operator, p.ordering, p.score_min, p.score_max,
+                       case p.ordering when 'desc' then ~i.score else i.score end as k1,
+                       case p.ordering when 'desc' then ~i.subscore else i.subscore end as k2,
+                       case p.tie when 'last' then ~i.achieved_us else i.achieved_us end as k3,
+                       e.k1 as old_k1, e.k2 as old_k2, e.k3 as old_k3, e.metadata::text as old_metadata, e.revision as old_revision,
+                       e.removed is false as is_old
                 from unnest(p_board, p_player, p_score, p_subscore, p_achieved_us, p_metadata, p_round, p_claim)
                      with ordinality as i (board_id, player, score, subscore, achieved_us, metadata, round, claim, item)
+                join unnest(v_places) p on p.board_id = i.board_id and p.slot = i.achieved_us / v_slot_us
+                -- What is said of kinds and starts besides keeps the partitions of others out of the plan as it begins.
+                left join lateral (select q.* from ladder.entry q
+                                   where q.period_id = p.period_id and q.player = i.player collate "C"
+                                     and q.window_kind = p.window_kind and q.period_start = p.starts_at
+                                     and q.window_kind in (v_kinds[1], v_kinds[2], v_kinds[3], v_kinds[4], v_kinds[5])
+                                     and q.period_start between v_starts_min and v_starts_max
+                                   offset 0) e on true
                 where i.round = v_round
                   and i.claim <> all (v_repeated)
                   and i.item <> all (v_refused)
-                  and (v_again_item is null or i.item = any (v_again_item))
+                  and (v_again_items is null
+                       or exists (select from unnest(v_again_items, v_again_windows) as a (item, window_index)
+                                  where a.item = i.item and a.window_index = p.window_index))
             ),
-            target as (
-                select i.item::integer, w.ordinality::integer as window_index, w.kind as window_kind,
-                       i.player collate "C" as player, i.metadata,
-                       b.operator, b.ordering, b.score_min, b.score_max, i.score, i.subscore,
-                       case b.ordering when 'desc' then ~i.score else i.score end as k1,
-                       case b.ordering when 'desc' then ~i.subscore else i.subscore end as k2,
-                       case b.tie when 'last' then ~i.achieved_us else i.achieved_us end as k3,
-                       p.id as period_id, p.starts_at, p.state,
-                       e.k1 as old_k1, e.k2 as old_k2, e.k3 as old_k3,
-                       e.metadata::text as old_metadata, e.revision as old_revision,
-                       e.period_id is not null and not e.removed as is_old,
-                       b.facet_ids <> '{}' as has_facets
-                from input i
-                cross join lateral (select q.* from ladder.board q
-                                    where q.id = i.board_id and q.deleted_at is null
-                                      and not exists (select from ladder.combination c where c.board_id = q.id) offset 0) b
-                cross join lateral unnest(b.windows) with ordinality as w (kind, ordinality)
-                left join lateral ladder.period_of(b.id, w.kind, i.achieved_at) p on true
-                left join lateral (select q.* from ladder.entry q
-                                   where q.period_id = p.id and q.player = i.player collate "C"
-                                     and q.window_kind = p.window_kind and q.period_start = p.starts_at
-                                   offset 0) e on true
-                where v_again_item is null
-                   or exists (select from unnest(v_again_item, v_again_window) as a (item, window_index)
-                              where a.item = i.item and a.window_index = w.ordinality)
-            ),
-            summed as (
+            based as (
                 select t.*,
-                       case when t.operator = 'sum'
-                            then t.score::numeric + case when t.is_old then case t.ordering when 'desc' then ~t.old_k1 else t.old_k1 end else 0 end
-                            else t.score end as total,
-                       case when t.operator = 'sum'
-                            then t.subscore::numeric + case when t.is_old then case t.ordering when 'desc' then ~t.old_k2 else t.old_k2 end else 0 end
-                            else t.subscore end as subtotal
+                       case when t.operator = 'sum' and t.is_old then case t.ordering when 'desc' then ~t.old_k1 else t.old_k1 end else 0 end as base,
+                       case when t.operator = 'sum' and t.is_old then case t.ordering when 'desc' then ~t.old_k2 else t.old_k2 end else 0 end as subbase
                 from target t
             ),
-            judged as (
-                select s.*,
-                       case when s.period_id is null then -1  -- the period has no row yet
-                            when s.state <> 'open' then 4
-                            when s.total not between -9223372036854775808 and 9223372036854775807
-                              or s.subtotal not between -9223372036854775808 and 9223372036854775807 then 3
-                            when s.total not between s.score_min and s.score_max then 2
-                            when not s.is_old then 1
-                            when s.operator = 'best' then case when (s.k1, s.k2) < (s.old_k1, s.old_k2) then 1 else 0 end
-                            when s.operator = 'last' then case when (s.k1, s.k2) <> (s.old_k1, s.old_k2)
-                                                                 or s.metadata is distinct from s.old_metadata then 1 else 0 end
-                            else case when s.score <> 0 or s.subscore <> 0 then 1 else 0 end
+            judged as materialized (
+                select b.*,
+                       case when b.state <> 'open' then 4
+                            when b.score > 0 and b.base > 9223372036854775807 - b.score
+                              or b.score < 0 and b.base < '-9223372036854775808'::bigint - b.score
+                              or b.subscore > 0 and b.subbase > 9223372036854775807 - b.subscore
+                              or b.subscore < 0 and b.subbase < '-9223372036854775808'::bigint - b.subscore then 3
+                            when b.base + b.score not between b.score_min and b.score_max then 2
+                            when not b.is_old then 1
+                            when b.operator = 'best' then case when (b.k1, b.k2) < (b.old_k1, b.old_k2) then 1 else 0 end
+                            when b.operator = 'last' then case when (b.k1, b.k2) <> (b.old_k1, b.old_k2)
+                                                                 or b.metadata is distinct from b.old_metadata then 1 else 0 end
+                            else case when b.score <> 0 or b.subscore <> 0 then 1 else 0 end
                        end as verdict
-                from summed s
+                from based b
             ),
-            decided as (
-                select j.*,
-                       -- One refusal refuses the submission; a missing period postpones it whole.
-                       min(j.verdict) over (partition by j.item) = -1 as is_postponed,
-                       max(j.verdict) over (partition by j.item) as worst,
-                       case when j.operator = 'sum' and j.verdict = 1 then
-                                case j.ordering when 'desc' then ~j.total::bigint else j.total::bigint end
-                            else j.k1 end as new_k1,
-                       case when j.operator = 'sum' and j.verdict = 1 then
-                                case j.ordering when 'desc' then ~j.subtotal::bigint else j.subtotal::bigint end
-                            else j.k2 end as new_k2,
-                       -- The same pair again, with other metadata: reached when it first was.
-                       case when j.operator = 'last' and j.is_old and (j.k1, j.k2) = (j.old_k1, j.old_k2)
-                            then j.old_k3 else j.k3 end as new_k3
+            -- One refusal refuses the submission.
+            refusal as (
+                select j.item, max(j.verdict) as verdict
                 from judged j
+                where j.verdict > 1
+                group by j.item
+            ),
+            changed as materialized (
+                select j.item, j.window_index, j.period_id, j.player, j.window_kind, j.starts_at, j.metadata, j.old_revision,
+                       case when j.operator <> 'sum' then j.k1 when j.ordering = 'desc' then ~(j.base + j.score) else j.base + j.score end as k1,
+                       case when j.operator <> 'sum' then j.k2 when j.ordering = 'desc' then ~(j.subbase + j.subscore) else j.subbase + j.subscore end as k2,
+                       -- The same pair again, with other metadata: reached when it first was.
+                       case when j.operator = 'last' and j.is_old and (j.k1, j.k2) = (j.old_k1, j.old_k2) then j.old_k3 else j.k3 end as k3
+                from judged j
+                where j.verdict = 1
+                  and not exists (select from refusal f where f.item = j.item)
             ),
             written as (
                 insert into ladder.entry as e (period_id, player, window_kind, period_start, k1, k2, k3, revision, removed, metadata)
-                select d.period_id, d.player, d.window_kind, d.starts_at, d.new_k1, d.new_k2, d.new_k3,
-                       coalesce(d.old_revision, nextval('ladder.revision')), false, d.metadata::json
-                from decided d
-                where d.verdict = 1 and d.worst = 1 and not d.is_postponed
-                order by d.period_id, d.player
+                select c.period_id, c.player, c.window_kind, c.starts_at, c.k1, c.k2, c.k3,
+                       coalesce(c.old_revision, nextval('ladder.revision')), false, c.metadata::json
+                from changed c
+                order by c.period_id, c.player
                 on conflict (period_id, player, window_kind, period_start) do update
                     set k1 = excluded.k1,
                         k2 = excluded.k2,
@@ -240,95 +223,60 @@ begin
                         removed = false,
                         metadata = excluded.metadata
                     where e.revision = excluded.revision
-                returning e.period_id, e.player, e.revision
-            ),
-            told as (
-                select d.item, d.window_index, d.window_kind, d.period_id, d.starts_at,
-                       case when d.is_postponed then -1
-                            when d.worst > 1 then d.worst
-                            when d.verdict = 0 then 0
-                            when w.revision is null then -2  -- lost a race
-                            else 1 end as outcome,
-                       case when d.verdict = 1 and d.worst = 1 then w.revision else d.old_revision end as revision,
-                       case when d.verdict = 1 then d.new_k1 else d.old_k1 end as k1,
-                       case when d.verdict = 1 then d.new_k2 else d.old_k2 end as k2,
-                       case when d.verdict = 1 then d.new_k3 else d.old_k3 end as k3,
-                       case when d.verdict = 1 then d.metadata else d.old_metadata end as metadata,
-                       case when d.is_old then d.old_k1 end as old_k1,
-                       case when d.is_old then d.old_k2 end as old_k2,
-                       case when d.is_old then d.old_k3 end as old_k3,
-                       d.has_facets
-                from decided d
-                left join written w on w.period_id = d.period_id and w.player = d.player
+                returning e.period_id, e.player, e.revision, e.k1, e.k2, e.k3
             )
-            select array_agg(t.item) as item, array_agg(t.window_index) as window_index, array_agg(t.window_kind) as window_kind,
-                   array_agg(t.period_id) as period_id, array_agg(t.outcome::smallint) as outcome,
-                   array_agg(t.revision) as revision, array_agg(t.k1) as k1, array_agg(t.k2) as k2, array_agg(t.k3) as k3,
-                   array_agg(t.metadata) as metadata, array_agg(t.starts_at) as starts_at,
-                   array_agg(t.old_k1) as old_k1, array_agg(t.old_k2) as old_k2, array_agg(t.old_k3) as old_k3,
-                   coalesce(bool_or(t.outcome = -1), false) as lacks_period,
-                   coalesce(bool_or(t.outcome = -2), false) as lost_race,
-                   coalesce(bool_or(t.outcome > 1), false) as is_refused,
-                   coalesce(bool_or(t.has_facets), false) as has_facets
-            into s
-            from told t;
+            select array_agg(row(
+                       j.item, j.window_index, j.window_kind, j.period_id,
+                       case when f.verdict is not null then f.verdict
+                            when j.verdict = 0 then 0
+                            when w.revision is null then -1 -- lost a race
+                            else 1 end,
+                       coalesce(w.revision, j.old_revision),
+                       case when w.revision is null then j.old_k1 else w.k1 end,
+                       case when w.revision is null then j.old_k2 else w.k2 end,
+                       case when w.revision is null then j.old_k3 else w.k3 end,
+                       case when w.revision is null then j.old_metadata else j.metadata end,
+                       case when j.is_old then j.old_k1 end, case when j.is_old then j.old_k2 end, case when j.is_old then j.old_k3 end,
+                       j.starts_at, null)::ladder.submit_row)
+            into v_rows
+            from judged j
+            left join refusal f on f.item = j.item
+            left join written w on w.period_id = j.period_id and w.player = j.player;
 
-            exit when s.item is null;
-            v_has_facets := v_has_facets or s.has_facets;
-            if v_has_raced and s.is_refused then
+            exit when v_rows is null;
+            if v_has_raced and exists (select from unnest(v_rows) r where r.outcome > 1) then
                 -- One of its windows is written, this one now refuses: the whole batch starts again.
                 raise exception 'a submission raced with another' using errcode = 'serialization_failure';
             end if;
-
-            if s.lacks_period or s.lost_race then
-                -- Keep what is settled.
-                select r_item || coalesce(array_agg(x.item), '{}'), r_window || coalesce(array_agg(x.window_index), '{}'),
-                       r_kind || coalesce(array_agg(x.window_kind), '{}'), r_period || coalesce(array_agg(x.period_id), '{}'),
-                       r_outcome || coalesce(array_agg(x.outcome), '{}'), r_revision || coalesce(array_agg(x.revision), '{}'),
-                       r_k1 || coalesce(array_agg(x.k1), '{}'), r_k2 || coalesce(array_agg(x.k2), '{}'), r_k3 || coalesce(array_agg(x.k3), '{}'),
-                       r_metadata || coalesce(array_agg(x.metadata), '{}'),
-                       r_old1 || coalesce(array_agg(x.old_k1), '{}'), r_old2 || coalesce(array_agg(x.old_k2), '{}'),
-                       r_old3 || coalesce(array_agg(x.old_k3), '{}'), r_start || coalesce(array_agg(x.starts_at), '{}')
-                into r_item, r_window, r_kind, r_period, r_outcome, r_revision, r_k1, r_k2, r_k3, r_metadata, r_old1, r_old2, r_old3, r_start
-                from unnest(s.item, s.window_index, s.window_kind, s.period_id, s.outcome, s.revision, s.k1, s.k2, s.k3,
-                            s.metadata, s.old_k1, s.old_k2, s.old_k3, s.starts_at)
-                     as x (item, window_index, window_kind, period_id, outcome, revision, k1, k2, k3, metadata, old_k1, old_k2, old_k3, starts_at)
-                where x.outcome >= 0;
-                select array_agg(x.item), array_agg(x.window_index) into v_again_item, v_again_window
-                from unnest(s.item, s.window_index, s.outcome) as x (item, window_index, outcome)
-                where x.outcome < 0;
-                if s.lacks_period then
-                    perform ladder.period_ensure(array_agg(p_board[i.item]), array_agg(ladder.time_of(p_achieved_us[i.item])))
-                    from unnest(v_again_item) as i (item);
-                end if;
-                v_has_raced := v_has_raced or s.lost_race;
-                if v_pass = 4 then
-                    raise exception 'a submission raced with too many others' using errcode = 'serialization_failure';
-                end if;
-            else
-                r_item := r_item || s.item;             r_window := r_window || s.window_index;
-                r_kind := r_kind || s.window_kind;      r_period := r_period || s.period_id;
-                r_outcome := r_outcome || s.outcome;    r_revision := r_revision || s.revision;
-                r_k1 := r_k1 || s.k1;                   r_k2 := r_k2 || s.k2;
-                r_k3 := r_k3 || s.k3;                   r_metadata := r_metadata || s.metadata;
-                r_old1 := r_old1 || s.old_k1;           r_old2 := r_old2 || s.old_k2;
-                r_old3 := r_old3 || s.old_k3;           r_start := r_start || s.starts_at;
+            select array_agg(r.item), array_agg(r.window_index) into v_again_items, v_again_windows
+            from unnest(v_rows) r
+            where r.outcome = -1;
+            if v_again_items is null then
+                v_results := v_results || v_rows;
                 exit;
             end if;
+            if v_pass = 4 then
+                raise exception 'a submission raced with too many others' using errcode = 'serialization_failure';
+            end if;
+            v_results := v_results || array(select r from unnest(v_rows) r where r.outcome >= 0);
+            v_has_raced := true;
         end loop;
 
         -- Lock class 4: the players' rows in player_facet; below them, their entries in the standings of facets.
-        if v_has_facets then
-            v_facet_rows := v_facet_rows || array(
+        if exists (select from unnest(v_places) p where p.has_facets) then
+            v_results := v_results || array(
                 select m
                 from (select array_agg(i.item) as items, array_agg(p_board[i.item]) as boards, array_agg(p_player[i.item]) as players,
                              array_agg(p_facets[i.item]) as facets
-                      from (select y.item
-                            from unnest(r_item, r_outcome) as y (item, outcome)
-                            where p_round[y.item] = v_round
-                            group by y.item
-                            having max(y.outcome) <= 1) i) x
-                cross join lateral ladder.facet_mirror(x.items, x.boards, x.players, x.facets, r_item, r_window, r_period) m);
+                      from (select r.item
+                            from unnest(v_results) r
+                            where p_round[r.item] = v_round
+                            group by r.item
+                            having max(r.outcome) <= 1) i) x
+                cross join (select array_agg(r.item) as items, array_agg(r.window_index) as windows, array_agg(r.period_id) as periods
+                            from unnest(v_results) r
+                            where r.facet is null) y
+                cross join lateral ladder.facet_mirror(x.items, x.boards, x.players, x.facets, y.items, y.windows, y.periods) m);
         end if;
     end loop;
 
@@ -336,24 +284,20 @@ begin
     select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids, r.moves
     from (select x.item, array_agg(x.period_id) filter (where x.outcome = 1) as period_ids,
                  array_agg(array[x.old_k1, x.old_k2, x.old_k3, x.k1, x.k2, x.k3]) filter (where x.outcome = 1) as moves
-          from (select *
-                from unnest(r_item, r_period, r_outcome, r_old1, r_old2, r_old3, r_k1, r_k2, r_k3)
-                union all
-                select f.item, f.period_id, f.outcome, f.old_k1, f.old_k2, f.old_k3, f.k1, f.k2, f.k3
-                from unnest(v_facet_rows) f
-                where f.k1 is not null) as x (item, period_id, outcome, old_k1, old_k2, old_k3, k1, k2, k3)
+          from unnest(v_results) x
+          where x.facet is null or x.k1 is not null
           group by x.item
           having max(x.outcome) <= 1
           order by x.item) r
     join unnest(p_board, p_player, p_score, p_subscore, p_achieved_us)
          with ordinality as i (board_id, player, score, subscore, achieved_us, item) on i.item = r.item;
-    if v_facet_rows <> '{}' then
+    if exists (select from unnest(v_results) x where x.facet is not null and x.k1 is null) then
         insert into ladder.score_event (board_id, kind, player, period_ids, moves)
-        select p_board[f.item], 'remove', p_player[f.item], array_agg(f.period_id),
-               array_agg(array[f.old_k1, f.old_k2, f.old_k3, f.k1, f.k2, f.k3])
-        from unnest(v_facet_rows) f
-        where f.k1 is null
-        group by f.item;
+        select p_board[x.item], 'remove', p_player[x.item], array_agg(x.period_id),
+               array_agg(array[x.old_k1, x.old_k2, x.old_k3, x.k1, x.k2, x.k3])
+        from unnest(v_results) x
+        where x.facet is not null and x.k1 is null
+        group by x.item;
     end if;
 
     if cardinality(p_claim_key) > 0 then
@@ -366,12 +310,7 @@ begin
                          'old_k1', x.old_k1, 'old_k2', x.old_k2, 'old_k3', x.old_k3, 'period_start_us', ladder.us_of(x.starts_at),
                          'facet', x.facet)
                          order by x.item, x.facet is not null, x.window_index) as outcome
-              from (select *, null from unnest(r_item, r_kind, r_period, r_outcome, r_k1, r_k2, r_k3, r_metadata, r_old1, r_old2, r_old3,
-                                               r_window, r_start)
-                    union all
-                    select f.item, f.window_kind, f.period_id, f.outcome, f.k1, f.k2, f.k3, f.metadata, f.old_k1, f.old_k2, f.old_k3,
-                           f.window_index, f.starts_at, f.facet from unnest(v_facet_rows) f)
-                   as x (item, window_kind, period_id, outcome, k1, k2, k3, metadata, old_k1, old_k2, old_k3, window_index, starts_at, facet)
+              from unnest(v_results) x
               join unnest(p_claim) with ordinality as i (claim, item) on i.item = x.item
               join (select c.claim, c.game_id, c.key, (select min(n.item) from unnest(p_claim) with ordinality as n (claim, item)
                                                        where n.claim = c.claim) as first
@@ -382,19 +321,11 @@ begin
 
     return query
     select x.item, x.window_kind, x.period_id, x.outcome, x.revision, x.k1, x.k2, x.k3, x.metadata,
-           x.old_k1, x.old_k2, x.old_k3, ladder.us_of(x.starts_at), null::text
-    from unnest(r_item, r_kind, r_period, r_outcome, r_revision, r_k1, r_k2, r_k3, r_metadata, r_old1, r_old2, r_old3, r_window, r_start)
-         as x (item, window_kind, period_id, outcome, revision, k1, k2, k3, metadata, old_k1, old_k2, old_k3, window_index, starts_at)
-    order by x.item, x.window_index;
-    if v_facet_rows <> '{}' then
-        return query
-        select f.item, f.window_kind, f.period_id, f.outcome, f.revision, f.k1, f.k2, f.k3, f.metadata,
-               f.old_k1, f.old_k2, f.old_k3, ladder.us_of(f.starts_at), f.facet
-        from unnest(v_facet_rows) f
-        order by f.item, f.window_index;
-    end if;
+           x.old_k1, x.old_k2, x.old_k3, ladder.us_of(x.starts_at), x.facet
+    from unnest(v_results) x
+    order by x.facet is not null, x.item, x.window_index;
     -- Submissions without a row in the answer: their board is gone (5) or made of others (7), or their key was used before (6).
-    if (select count(distinct x) from unnest(r_item) x) < cardinality(p_board) then
+    if (select count(distinct x.item) from unnest(v_results) x) < cardinality(p_board) then
         return query
         select i.item::integer, null::ladder.window_kind, null::bigint,
                case when i.claim = any (v_repeated) then 6
@@ -403,7 +334,7 @@ begin
                end::smallint, null::bigint,
                null::bigint, null::bigint, null::bigint, null::text, null::bigint, null::bigint, null::bigint, null::bigint, null::text
         from unnest(p_board, p_claim) with ordinality as i (board_id, claim, item)
-        where not exists (select from unnest(r_item) x where x = i.item);
+        where not exists (select from unnest(v_results) x where x.item = i.item);
     end if;
 end
 $$;

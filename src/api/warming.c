@@ -16,7 +16,7 @@ struct warming {
     struct http_server *server; /* NULL until it listens */
     ev_timer tell;
     bool was_trusted;
-    uint64_t forgotten; /* what memory had lost when it was last looked at */
+    uint64_t forgotten;    /* what memory had lost when it was last looked at */
     size_t asked, waiting; /* for answers, and for the lists that say what to ask for */
     /* While it tells: */
     struct popular standings[POPULAR_MAX], pages[POPULAR_MAX];
