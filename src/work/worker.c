@@ -37,13 +37,14 @@ enum {
     JOB_ELSEWHERE_PAUSE_MS = 1000,
     REFRESH_PAUSE_MS = 1000,
     WEBHOOK_PAUSE_MS = 500,
-    REFRESHERS = 2 /* so that the others are refreshed beside one that takes minutes */
+    REFRESHERS = 2, /* so that the others are refreshed beside one that takes minutes */
+    REBUILDERS = 3  /* so that small standings are loaded beside large ones */
 };
 
 struct worker {
     const struct settings *settings;
     atomic_bool is_stopping;
-    pthread_t tail, rebuild, jobs, tally, refreshers[REFRESHERS], webhook;
+    pthread_t tail, rebuilders[REBUILDERS], jobs, tally, refreshers[REFRESHERS], webhook;
     struct edges edges;
     struct edge_thread {
         struct worker *worker;
@@ -112,6 +113,7 @@ static void *tail_main(void *context)
     return NULL;
 }
 
+/* On several threads: each takes the first of the list. */
 static void *rebuild_main(void *context)
 {
     struct worker *worker = context;
@@ -279,7 +281,8 @@ struct worker *worker_start(const struct settings *settings, struct error *error
         return NULL;
     }
     ASSERT(pthread_create(&worker->tail, NULL, tail_main, worker) == 0);
-    ASSERT(pthread_create(&worker->rebuild, NULL, rebuild_main, worker) == 0);
+    for (size_t i = 0; i < REBUILDERS; i++)
+        ASSERT(pthread_create(&worker->rebuilders[i], NULL, rebuild_main, worker) == 0);
     ASSERT(pthread_create(&worker->jobs, NULL, jobs_main, worker) == 0);
     ASSERT(pthread_create(&worker->webhook, NULL, webhook_main, worker) == 0);
     ASSERT(pthread_create(&worker->tally, NULL, tally_main, worker) == 0);
@@ -299,7 +302,8 @@ void worker_stop(struct worker **pworker)
 
     worker->is_stopping = true;
     pthread_join(worker->tail, NULL);
-    pthread_join(worker->rebuild, NULL);
+    for (size_t i = 0; i < REBUILDERS; i++)
+        pthread_join(worker->rebuilders[i], NULL);
     pthread_join(worker->jobs, NULL);
     pthread_join(worker->webhook, NULL);
     pthread_join(worker->tally, NULL);

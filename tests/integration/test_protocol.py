@@ -23,8 +23,12 @@ def model_apply(model, operator, order, player, score):
     return old != new
 
 
-def heal(stack, game, timeout=10):
-    wait_until(lambda: compare.same(stack, game), timeout, "Redis equals PostgreSQL")
+def heal(stack, game, timeout=30):
+    """Where Redis lost everything, the standings of all tests before this one are loaded too."""
+    try:
+        wait_until(lambda: compare.same(stack, game), timeout, "Redis equals PostgreSQL")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {compare.differences(stack, game)}")
 
 
 @pytest.fixture

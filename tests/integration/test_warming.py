@@ -1,7 +1,10 @@
 """What is made ready before anybody asks for it."""
 import time
 
+import psycopg2
 import pytest
+
+import compare
 from harness import Client, wait_until
 
 
@@ -78,6 +81,32 @@ def test_what_is_read_most_is_loaded_first(busy):
     order = [int(line.split("standing=")[1].split()[0]) for line in after.log().splitlines() if "event=rebuilt" in line]
     assert order.index(standing["hot"]) < order.index(standing["rare"])
     assert after.stop() == 0
+
+
+def test_a_standing_that_takes_long_keeps_no_other_waiting(stack):
+    """Its rows are locked away; the others that Redis lacks are loaded meanwhile."""
+    server, worker = stack.serve(server_loops=1), stack.worker(worker_tail_idle_ms=20, worker_answer_timeout_ms=60000)
+    stack.trusted(server)
+    game = stack.new_game()
+    client = Client(server, game, stack.key(game))
+    client.put_board("long", windows=["hourly"])
+    client.put_board("short")
+    client.submit_many([dict(board=board, player=f"p{i}", score=i) for board in ("long", "short") for i in range(20)])
+    wait_until(lambda: compare.same(stack, game), 10, "Redis equals PostgreSQL")
+    (long,), (short,) = (compare.periods(stack, game, window) for window in ("hourly", "all"))
+    partition = stack.sql("select tableoid::regclass from ladder.entry where period_id = %s limit 1", long)[0][0]
+    entries = compare.in_postgres(stack, short)
+    with psycopg2.connect(stack.primary_url) as blocker:
+        blocker.cursor().execute(f"lock table {partition} in access exclusive mode")
+        stack.redis.delete(*(f"ladder:{{{standing % 256}}}:{standing}:meta" for standing in (long, short)))
+        stack.redis.zadd("ladder:wanted", {str(long): 2, str(short): 1})
+        wait_until(lambda: compare.in_redis(stack, short) == entries, 10, "the other one is loaded")
+        assert compare.in_redis(stack, long) is None
+        blocker.rollback()
+    wait_until(lambda: compare.same(stack, game), 10, "Redis equals PostgreSQL")
+    for process in (server, worker):
+        assert process.stop() == 0
+        process.check_clean()
 
 
 def test_a_coming_period_is_ready_when_it_opens(stack):
