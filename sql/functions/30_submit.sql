@@ -52,7 +52,7 @@ declare
     -- Where the batch's submissions count. Instants that share a slot share their periods.
     v_slot_us bigint := 900000000;
     v_places ladder.submit_place[];
-    v_kinds ladder.window_kind[]; v_starts_min timestamptz; v_starts_max timestamptz; -- which partitions
+    v_kinds ladder.window_kind[]; v_starts_min timestamptz; v_starts_max timestamptz; -- of windows that end: which partitions
     v_boards_lacking bigint[]; v_lacking_at timestamptz[]; v_is_split boolean;
     v_pass integer;
     -- The open results of a round: (item, window index) pairs that lost a race and are decided again.
@@ -94,7 +94,8 @@ begin
     for v_pass in 1..4 loop
         select array_agg(row(x.board_id, x.slot, w.ordinality, w.kind, p.id, p.starts_at, p.state,
                              b.operator, b.ordering, b.tie, b.score_min, b.score_max, b.facet_ids <> '{}')::ladder.submit_place),
-               array_agg(distinct w.kind), min(p.starts_at), max(p.starts_at),
+               array_agg(distinct w.kind) filter (where w.kind <> 'all'),
+               min(p.starts_at) filter (where w.kind <> 'all'), max(p.starts_at) filter (where w.kind <> 'all'),
                array_agg(b.id) filter (where p.id is null), array_agg(ladder.time_of(x.first_us)) filter (where p.id is null),
                bool_or(p.ends_at <= ladder.time_of(x.last_us))
         into v_places, v_kinds, v_starts_min, v_starts_max, v_boards_lacking, v_lacking_at, v_is_split
@@ -156,11 +157,15 @@ begin
                 from unnest(p_board, p_player, p_score, p_subscore, p_achieved_us, p_metadata, p_round, p_claim)
                      with ordinality as i (board_id, player, score, subscore, achieved_us, metadata, round, claim, item)
                 join unnest(v_places) p on p.board_id = i.board_id and p.slot = i.achieved_us / v_slot_us
-                -- What is said of kinds and starts besides keeps the partitions of others out of the plan as it begins.
-                left join lateral (select q.* from ladder.entry q
+                left join lateral (select q.* from ladder.entry_all q
+                                   where p.window_kind = 'all' and q.period_id = p.period_id and q.player = i.player collate "C"
+                                     and q.window_kind = 'all' and q.period_start = '-infinity'
+                                   union all
+                                   -- What is said of kinds and starts besides keeps other partitions out of the plan as it begins.
+                                   select q.* from ladder.entry q
                                    where q.period_id = p.period_id and q.player = i.player collate "C"
                                      and q.window_kind = p.window_kind and q.period_start = p.starts_at
-                                     and q.window_kind in (v_kinds[1], v_kinds[2], v_kinds[3], v_kinds[4], v_kinds[5])
+                                     and q.window_kind in (v_kinds[1], v_kinds[2], v_kinds[3], v_kinds[4])
                                      and q.period_start between v_starts_min and v_starts_max
                                    offset 0) e on true
                 where i.round = v_round

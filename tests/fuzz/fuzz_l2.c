@@ -1,4 +1,7 @@
-/* Values of the second cache: bytes from Redis; signed ones, so that what is behind the MAC is reached; and round trips. */
+/*
+ * Values of the second cache: bytes from Redis; signed ones, so that what is behind the MAC is reached; and, of one input in
+ * sixteen, since making a value costs twenty times what reading one does, the way there and back.
+ */
 #include "fuzz.h"
 
 #include "base/crypto.h"
@@ -48,6 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     try(&key, fuzz_slice(data, size));
     try_signed(&key, fuzz_slice(data, size));
+    if (size > 0 && data[0] % 16 != 0)
+        return 0;
     memcpy(value.nonces, data, size < sizeof(value.nonces) ? size : sizeof(value.nonces));
     if (!l2_encode(&key, name, &value, fuzz_slice(data, size), &bytes)) {
         buf_done(&bytes);

@@ -278,6 +278,33 @@ def test_a_refusal_in_one_window_refuses_the_submission(connection, game_id):
     assert run(connection, "select score from ladder.score_event where board_id = %s order by id", board.id) == [(7,), (3,)]
 
 
+def test_a_day_that_begins_within_a_quarter_of_an_hour(connection, game_id):
+    """Instants of a quarter share their look-up: not where a zone of long ago, here 19 minutes 32 seconds ahead, divides it."""
+    board = Board(connection, game_id, "b", windows=("all", "daily"))
+    run(connection, "update ladder.board set time_zone = 'Europe/Amsterdam' where id = %s", board.id)
+    midnight = us(datetime.datetime(1920, 3, 2, 23, 40, 28, tzinfo=datetime.timezone.utc))
+    for _ in range(2):  # the periods are missing, and there
+        ats = [midnight - 1, midnight, midnight + 60_000_000, midnight - 600_000_000]
+        answer = submit(connection, [(board, f"p{i}", i, 0, at, None, 0) for i, at in enumerate(ats)])
+        day = 86_400_000_000
+        assert [rows[1][12] for rows in answer] == [midnight - day, midnight, midnight, midnight - day]
+        assert all([row[3] for row in rows] in ([CHANGED, CHANGED], [UNCHANGED, UNCHANGED]) for rows in answer)
+
+
+@pytest.mark.parametrize("windows", (("all",), ("all", "hourly")), ids="-".join)
+def test_a_batch_opens_the_partitions_of_its_periods_alone(connection, game_id, windows):
+    board = Board(connection, game_id, "b", windows=windows)
+    batch = [(board, player, 1, 0, us(NOW), None, 0) for player in ("ann", "bob")]
+    submit(connection, batch)
+    connection.autocommit = False
+    submit(connection, batch)
+    opened = {name for name, in run(connection, "select distinct c.relname from pg_locks l join pg_class c on c.oid = l.relation "
+                                    "where l.pid = pg_backend_pid() and c.relkind = 'i' and c.relname ~ '^entry_.*_pkey$'")}
+    hour = f"entry_hourly_{NOW:%Y%m}_pkey"
+    assert {name for name in opened if not name.startswith("entry_all_")} == ({hour} if "hourly" in windows else set())
+    assert any(name.startswith("entry_all_") for name in opened)
+
+
 def test_a_key_counts_once(connection, game_id):
     board = Board(connection, game_id, "b", operator="sum")
     claims = [(game_id, b"k" * 32, b"h" * 32), (game_id, b"l" * 32, b"i" * 32)]
