@@ -9,18 +9,19 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from harness import Client, Database, Stack  # noqa: E402
 
 
-def pytest_configure():
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures time, or looks through all that is there: two at a time is one too many")
     # Asked to end, we end as by Ctrl-C: the fixtures' servers are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-ALL = "test_tally.py",
+ALL = "test_tally.py"
 LARGE = "test_fide.py", "test_history.py", "test_real_data.py", "test_statistics.py", "test_cursors.py"
 
 
 def pytest_collection_modifyitems(items):
-    """Files that leave much in the database come last, and what looks through all of it, again and again, comes first."""
-    items.sort(key=lambda item: (item.path.name not in ALL, item.path.name in LARGE or item.path.parent.name == "fault"))
+    """Files that leave much in the database come last; what looks through all of it, again and again, comes first, and so does what takes longest."""
+    items.sort(key=lambda item: (item.path.name != ALL, item.path.parent.name != "fault", item.path.name in LARGE))
 
 
 stacks = []

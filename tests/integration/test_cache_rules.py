@@ -13,6 +13,8 @@ import modelrun
 import pytest
 from harness import Client, ROOT, wait_until
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module", autouse=True)
 def worker(stack):
@@ -276,6 +278,8 @@ def forgotten(setting):
         stack.redis.flushall()
         wait_until(lambda: here.get("/boards/b/top").headers["Ladder-Cache"] == "miss", 10, "Redis is not believed")
         there.submit("b", "p0", score)
+        # Others, which are no more, come first.
+        stack.redis.zadd("ladder:wanted", {str(10**12 + i): 10**6 for i in range(1000)})
         worker = stack.worker()
         until = time.monotonic() + 10
         while not stack.redis.exists("ladder:ready"):

@@ -1,7 +1,9 @@
 """Settings as an operator meets them: the file, the environment, and what `ladder config check` says of a mistake."""
 import os
+import pathlib
 import re
 import subprocess
+import tempfile
 
 import pytest
 
@@ -15,6 +17,13 @@ def ladder(*words, **environment):
     clean = {key: value for key, value in os.environ.items() if not key.startswith("LADDER_")}
     return subprocess.run([BINARY, *map(str, words)], env={**clean, **environment}, capture_output=True, text=True, timeout=20,
                           cwd="/", errors="strict")
+
+
+@pytest.fixture
+def tmp_path():
+    """A short one: messages cut long names."""
+    with tempfile.TemporaryDirectory(prefix="ladder-") as directory:
+        yield pathlib.Path(directory)
 
 
 @pytest.fixture

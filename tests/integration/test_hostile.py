@@ -13,6 +13,8 @@ from harness import ROOT, Client, wait_until
 from test_http_wire import check_problem, descriptors
 from wire import Wire
 
+pytestmark = pytest.mark.alone
+
 CROWD = 10000
 BODY = 100 << 20
 BODY_MAX = 1 << 20

@@ -9,6 +9,8 @@ import pytest
 
 from harness import BINARY, Client, wait_until
 
+pytestmark = pytest.mark.alone
+
 UTC = datetime.timezone.utc
 HOUR = datetime.timedelta(hours=1)
 SHIM = r"""

@@ -10,6 +10,8 @@ import pytest
 
 from harness import BINARY, Client, wait_until
 
+pytestmark = pytest.mark.alone
+
 VIEWS = ["daily_activity", "hall_of_fame", "player_total", "rank_ladder", "standing_histogram", "standing_statistics"]
 
 
