@@ -35,7 +35,6 @@ create type ladder.submit_place as (
     ordering     ladder.score_order,
     tie          ladder.tie_rule,
     score_min    bigint,
-    score_max    bigint,
-    has_facets   boolean
+    score_max    bigint
 );
 comment on type ladder.submit_place is 'Where the submissions of a board and a slot of time count: one of its periods, and the rules of the board.';

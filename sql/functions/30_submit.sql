@@ -46,20 +46,21 @@ as $$
 #variable_conflict use_column
 declare
     v_round_max integer := (select coalesce(max(r), 0) from unnest(p_round) r);
-    v_now bigint := ladder.us_of(clock_timestamp());
+    v_now bigint := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
     v_repeated integer[] := '{}';
-    v_refused integer[];
+    v_refused integer[] := '{}';
     -- Where the batch's submissions count. Instants that share a slot share their periods.
     v_slot_us bigint := 900000000;
     v_places ladder.submit_place[];
     v_kinds ladder.window_kind[]; v_starts_min timestamptz; v_starts_max timestamptz; -- of windows that end: which partitions
     v_boards_lacking bigint[]; v_lacking_at timestamptz[]; v_is_split boolean;
+    v_has_facets boolean;
     v_pass integer;
     -- The open results of a round: (item, window index) pairs that lost a race and are decided again.
     v_again_items integer[];
     v_again_windows integer[];
     v_rows ladder.submit_row[];
-    v_has_raced boolean;
+    v_has_raced boolean; v_is_refused boolean;
     v_results ladder.submit_row[] := '{}';
 begin
     -- Before any look at a period's state: closing one waits for the transactions that have an id (work/roll.c).
@@ -93,12 +94,12 @@ begin
     -- A slot is a quarter of an hour; where a zone of long ago divides one, each instant is looked up by itself.
     for v_pass in 1..4 loop
         select array_agg(row(x.board_id, x.slot, w.ordinality, w.kind, p.id, p.starts_at, p.state,
-                             b.operator, b.ordering, b.tie, b.score_min, b.score_max, b.facet_ids <> '{}')::ladder.submit_place),
+                             b.operator, b.ordering, b.tie, b.score_min, b.score_max)::ladder.submit_place),
                array_agg(distinct w.kind) filter (where w.kind <> 'all'),
                min(p.starts_at) filter (where w.kind <> 'all'), max(p.starts_at) filter (where w.kind <> 'all'),
                array_agg(b.id) filter (where p.id is null), array_agg(ladder.time_of(x.first_us)) filter (where p.id is null),
-               bool_or(p.ends_at <= ladder.time_of(x.last_us))
-        into v_places, v_kinds, v_starts_min, v_starts_max, v_boards_lacking, v_lacking_at, v_is_split
+               bool_or(p.ends_at <= ladder.time_of(x.last_us)), coalesce(bool_or(b.facet_ids <> '{}'), false)
+        into v_places, v_kinds, v_starts_min, v_starts_max, v_boards_lacking, v_lacking_at, v_is_split, v_has_facets
         from (select i.board_id, i.achieved_us / v_slot_us as slot, min(i.achieved_us) as first_us, max(i.achieved_us) as last_us
               from unnest(p_board, p_achieved_us, p_claim) as i (board_id, achieved_us, claim)
               where i.claim <> all (v_repeated)
@@ -123,8 +124,8 @@ begin
         v_results := array(select row(a.item, 1, null, null, a.outcome, null, null, null, null, null, null, null, null, null, null)::ladder.submit_row
                            from ladder.facet_admit(p_board, p_facets) a
                            where p_claim[a.item] <> all (v_repeated));
+        v_refused := array(select r.item from unnest(v_results) r);
     end if;
-    v_refused := array(select r.item from unnest(v_results) r);
 
     -- Lock class 3: entries. With repeats in the batch, a later round may lock what an earlier one left alone:
     -- take all that exist first, in order.
@@ -231,31 +232,30 @@ begin
                 returning e.period_id, e.player, e.revision, e.k1, e.k2, e.k3
             )
             select array_agg(row(
-                       j.item, j.window_index, j.window_kind, j.period_id,
-                       case when f.verdict is not null then f.verdict
-                            when j.verdict = 0 then 0
-                            when w.revision is null then -1 -- lost a race
-                            else 1 end,
+                       j.item, j.window_index, j.window_kind, j.period_id, t.outcome,
                        coalesce(w.revision, j.old_revision),
                        case when w.revision is null then j.old_k1 else w.k1 end,
                        case when w.revision is null then j.old_k2 else w.k2 end,
                        case when w.revision is null then j.old_k3 else w.k3 end,
                        case when w.revision is null then j.old_metadata else j.metadata end,
                        case when j.is_old then j.old_k1 end, case when j.is_old then j.old_k2 end, case when j.is_old then j.old_k3 end,
-                       j.starts_at, null)::ladder.submit_row)
-            into v_rows
+                       j.starts_at, null)::ladder.submit_row),
+                   array_agg(j.item) filter (where t.outcome = -1), array_agg(j.window_index) filter (where t.outcome = -1),
+                   bool_or(t.outcome > 1)
+            into v_rows, v_again_items, v_again_windows, v_is_refused
             from judged j
             left join refusal f on f.item = j.item
-            left join written w on w.period_id = j.period_id and w.player = j.player;
+            left join written w on w.period_id = j.period_id and w.player = j.player
+            cross join lateral (select case when f.verdict is not null then f.verdict
+                                            when j.verdict = 0 then 0
+                                            when w.revision is null then -1 -- lost a race
+                                            else 1 end as outcome) t;
 
             exit when v_rows is null;
-            if v_has_raced and exists (select from unnest(v_rows) r where r.outcome > 1) then
+            if v_has_raced and v_is_refused then
                 -- One of its windows is written, this one now refuses: the whole batch starts again.
                 raise exception 'a submission raced with another' using errcode = 'serialization_failure';
             end if;
-            select array_agg(r.item), array_agg(r.window_index) into v_again_items, v_again_windows
-            from unnest(v_rows) r
-            where r.outcome = -1;
             if v_again_items is null then
                 v_results := v_results || v_rows;
                 exit;
@@ -268,7 +268,7 @@ begin
         end loop;
 
         -- Lock class 4: the players' rows in player_facet; below them, their entries in the standings of facets.
-        if exists (select from unnest(v_places) p where p.has_facets) then
+        if v_has_facets then
             v_results := v_results || array(
                 select m
                 from (select array_agg(i.item) as items, array_agg(p_board[i.item]) as boards, array_agg(p_player[i.item]) as players,
@@ -296,7 +296,7 @@ begin
           order by x.item) r
     join unnest(p_board, p_player, p_score, p_subscore, p_achieved_us)
          with ordinality as i (board_id, player, score, subscore, achieved_us, item) on i.item = r.item;
-    if exists (select from unnest(v_results) x where x.facet is not null and x.k1 is null) then
+    if v_has_facets then
         insert into ladder.score_event (board_id, kind, player, period_ids, moves)
         select p_board[x.item], 'remove', p_player[x.item], array_agg(x.period_id),
                array_agg(array[x.old_k1, x.old_k2, x.old_k3, x.k1, x.k2, x.k3])
