@@ -36,7 +36,7 @@ create or replace function ladder.refresh_inputs(p_view text)
     immutable
 as $$
     select case
-               when p_view in ('standing_statistics', 'standing_histogram', 'rank_ladder') then array['standings', 'deleted']
+               when p_view in ('standing_statistics', 'standing_histogram', 'rank_ladder') then array['standings', 'closed', 'deleted'] -- a closed one leaves them
                when p_view = 'player_total' then array['standings', 'days', 'deleted']
                when p_view = 'daily_activity' then array['days', 'deleted']
                when p_view = 'hall_of_fame' then array['closed', 'deleted']

@@ -12,6 +12,7 @@ from harness import BINARY, Client, wait_until
 
 pytestmark = pytest.mark.alone
 
+OF_OPEN = ["rank_ladder", "standing_histogram", "standing_statistics"]
 VIEWS = ["daily_activity", "hall_of_fame", "player_total", "rank_ladder", "standing_histogram", "standing_statistics"]
 
 
@@ -341,8 +342,15 @@ def test_a_closing_marks_its_board(stack, client, board, other):
     for name in "bc":
         client.submit_many([{"board": name, "player": player, "score": 1} for player in ("ann", "bob")])
     fold(stack)
+    for view in OF_OPEN:
+        stack.refresh(view)
+        assert not {board, other} & changed(stack, view)
     stack.sql("update ladder.period set state = 'closed', closed_at = now() where board_id = %s and window_kind = 'daily'", board)
     wait_until(lambda: "closed" in marks(stack, board), 20, "the fold has seen it")
+    # Those of open standings have one less.
+    assert all(board in changed(stack, view) and other not in changed(stack, view) for view in OF_OPEN)
+    stack.refresh("standing_statistics")
+    assert stack.sql("select window_kind::text from ladder.standing_statistics where game = %s and board = 'b'", client.game) == [("all",)]
     assert "closed" not in marks(stack, other) and changed(stack, "hall_of_fame") >= {board} and other not in changed(stack, "hall_of_fame")
     stack.refresh("hall_of_fame")
     assert board not in changed(stack, "hall_of_fame")
@@ -503,8 +511,8 @@ def test_an_idle_worker_refreshes_nothing(stack, client, board):
             return not dirty(stack)
 
         def state():
-            """But for the one that a closing refreshes, if there was one."""
-            return {view: refreshes(stack, view) for view in VIEWS if view != "hall_of_fame" or closings(stack) == closed}
+            """But for those that a closing refreshes, if there was one."""
+            return {view: refreshes(stack, view) for view in VIEWS if view not in ("hall_of_fame", *OF_OPEN) or closings(stack) == closed}
         closed = closings(stack)
         fold(stack)
         wait_until(is_done, 60, "everything is shown")
@@ -516,7 +524,8 @@ def test_an_idle_worker_refreshes_nothing(stack, client, board):
         client.submit("b", "ann", 2)
         fold(stack)
         wait_until(is_done, 60, "everything is shown again")
-        assert {view for view, count in state().items() if count > before[view]} == set(VIEWS) - {"hall_of_fame"}
+        after = state()
+        assert {view for view, count in after.items() if count > before[view]} == set(after) - {"hall_of_fame"}
     finally:
         for view, interval in intervals:
             stack.sql("update ladder.refresh_state set interval_ms = %s where view = %s", interval, view)
