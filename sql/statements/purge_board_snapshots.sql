@@ -1,10 +1,3 @@
--- Some of the snapshots of a board.
+-- Some of the snapshots of a board; a row for each that went.
 -- $1 board, $2 limit
-delete from ladder.standing_snapshot s
-using (select q.tableoid as part, q.ctid as place
-       from ladder.standing_snapshot q
-       where q.board_id = $1::bigint
-       order by q.board_id, q.player
-       limit $2::int) x
-where s.tableoid = x.part
-  and s.ctid = x.place
+select from ladder.purge_snapshots($1::bigint, $2::int)

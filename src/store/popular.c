@@ -42,8 +42,11 @@ static void on_pages(void *context, const struct redisReply *reply)
 {
     struct asking *asking = context;
 
-    for (size_t i = 0; i < kv_reply_count(reply); i++)
-        asking->visit(asking->context, kv_reply_text(kv_reply_item(reply, i)));
+    for (size_t i = 0; i < kv_reply_count(reply); i++) {
+        struct slice name = kv_reply_text(kv_reply_item(reply, i));
+        if (name.size > 0) /* an empty one says that there are no more */
+            asking->visit(asking->context, name);
+    }
     asking->visit(asking->context, (struct slice){"", 0});
     free(asking);
 }

@@ -18,7 +18,7 @@
 enum { SOME = 1000, ROUNDS_MAX = 100 };
 #define SOME_TEXT "1000"
 
-/* Rows that a statement's command touched: it has no returning clause. */
+/* Rows that a statement's command touched or, where a function does the work, returned. */
 static bool purge_some(struct link *link, enum statement statement, size_t count, const char *const *parameters,
                        int64_t *rows, struct error *error)
 {

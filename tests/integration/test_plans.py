@@ -39,3 +39,19 @@ def test_a_statement_without_its_index_is_found(stack, made):
         connection.close()
     lines = [line for notice in notices for line in notice.splitlines()]
     assert any(re.match("Seq Scan on entry_daily", wrong) for wrong in plans.judge("standing_page", lines)), "\n".join(lines)
+
+
+def test_a_purge_reads_what_it_deletes(stack, made):
+    """Left to itself, the planner would read small partitions from end to end for each thousand."""
+    board, = stack.sql("insert into ladder.board (game_id, name, windows) values (%s, 'gone', '{all}') returning id", made["game"])[0]
+    for table, column in ("score_event", "submitted_at"), ("standing_snapshot", "at"):
+        more = {"score_event": ("", ""), "standing_snapshot": (", rank, k1, k2", ", n, 1, 1")}[table]
+        stack.sql(f"insert into ladder.{table} (board_id, player, {column}{more[0]}) select %s, 'p' || n, now() + n %% 5 * interval '1 day'{more[1]} "
+                  "from generate_series(1, 20000) n", board)
+        stack.sql(f"analyze ladder.{table}")
+    for name in "purge_board_events", "purge_board_snapshots":
+        lines = plans.plans(stack, name, {**made, "board": board}, is_forced=False)
+        assert any("Tid Scan" in line for line in lines) and not [line for line in lines if "Seq Scan on" in line]
+    stack.sql("delete from ladder.score_event where board_id = %s", board)
+    stack.sql("delete from ladder.standing_snapshot where board_id = %s", board)
+    stack.sql("delete from ladder.board where id = %s", board)

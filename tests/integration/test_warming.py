@@ -39,6 +39,7 @@ def busy(stack):
 
 def test_a_new_server_has_the_popular_pages_ready(busy):
     stack, _, _, game, client = busy
+    stack.redis.zadd("ladder:popular:pages", {"": 1000, "+": 1000, "+nothing": 1000, "-/v1/games/none/boards/b/top": 1000})  # nobody's pages
     second = stack.serve(server_loops=1)
     stack.trusted(second)
     wait_until(lambda: "event=pages-warmed" in second.log(), 10, "it has asked itself")
