@@ -286,8 +286,8 @@ def test_idempotency_keys_live_for_a_day(stack, admin):
         admin.request("POST", "/boards/b/scores", body, headers={"Idempotency-Key": key})
     game = stack.sql("select id from ladder.game where name = %s", admin.game)[0][0]
     assert stack.sql("select count(*) from ladder.idempotency_key where game_id = %s", game) == [(2,)]
-    stack.sql("update ladder.idempotency_key set created_at = now() - interval '24 hours 1 second' where game_id = %s and ctid = "
-              "(select min(ctid) from ladder.idempotency_key where game_id = %s)", game, game)
+    stack.sql("update ladder.idempotency_key set created_at = now() - interval '24 hours 1 second' where game_id = %s and created_at = "
+              "(select min(created_at) from ladder.idempotency_key where game_id = %s)", game, game)
     assert re.fullmatch(r"purge: [1-9]\d* rows deleted\n", stack.cli("purge"))
     assert stack.sql("select count(*) from ladder.idempotency_key where game_id = %s", game) == [(1,)]
     answers = {key: admin.request("POST", "/boards/b/scores", body, headers={"Idempotency-Key": key}).json()["entry"]["score"] for key in ("new", "old")}
