@@ -59,9 +59,9 @@ declare
     -- The open results of a round: (item, window index) pairs that lost a race and are decided again.
     v_again_items integer[];
     v_again_windows integer[];
-    v_rows ladder.submit_row[];
+    v_rows ladder.facet_row[];
     v_has_raced boolean; v_is_refused boolean;
-    v_results ladder.submit_row[] := '{}';
+    v_results ladder.facet_row[] := '{}';
 begin
     -- Before any look at a period's state: closing one waits for the transactions that have an id (work/roll.c).
     perform pg_current_xact_id();
@@ -121,7 +121,7 @@ begin
 
     -- Lock class 2 too: values of facets.
     if cardinality(p_facets) > 0 then
-        v_results := array(select row(a.item, 1, null, null, a.outcome, null, null, null, null, null, null, null, null, null, null)::ladder.submit_row
+        v_results := array(select row(a.item, 1, null, null, a.outcome, null, null, null, null, null, null, null, null, null, null)::ladder.facet_row
                            from ladder.facet_admit(p_board, p_facets) a
                            where p_claim[a.item] <> all (v_repeated));
         v_refused := array(select r.item from unnest(v_results) r);
@@ -239,7 +239,7 @@ begin
                        case when w.revision is null then j.old_k3 else w.k3 end,
                        case when w.revision is null then j.old_metadata else j.metadata end,
                        case when j.is_old then j.old_k1 end, case when j.is_old then j.old_k2 end, case when j.is_old then j.old_k3 end,
-                       j.starts_at, null)::ladder.submit_row),
+                       j.starts_at, null)::ladder.facet_row),
                    array_agg(j.item) filter (where t.outcome = -1), array_agg(j.window_index) filter (where t.outcome = -1),
                    bool_or(t.outcome > 1)
             into v_rows, v_again_items, v_again_windows, v_is_refused

@@ -34,7 +34,7 @@ declare
     b ladder.board;
     s record;
     v_refused integer[] := '{}';
-    v_facet_rows ladder.submit_row[];
+    v_facet_rows ladder.facet_row[];
 begin
     perform pg_current_xact_id(); -- as in submit
     select * into b from ladder.board q where q.id = p_board and q.deleted_at is null

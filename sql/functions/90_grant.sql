@@ -90,5 +90,5 @@ revoke execute on function ladder.partition_ensure(integer), ladder.partition_dr
 revoke execute on function ladder.refresh_register(text, bigint) from ladder_app, ladder_worker;
 revoke execute on function ladder.refresh_view(text), ladder.refresh_note(bigint[], bigint[], bigint[]) from ladder_app;
 grant execute on procedure ladder.refresh_due(integer), ladder.refresh_gather(text), ladder.player_gather() to ladder_worker;
-revoke execute on function ladder.purge_events(bigint, integer), ladder.purge_snapshots(bigint, integer) from ladder_app;
+revoke execute on function ladder.purge_of_board(regclass, name, bigint, integer) from ladder_app;
 revoke execute on function ladder.player_gather_ranks(bigint), ladder.player_gather_sums(bigint, text) from ladder_app;
