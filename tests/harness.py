@@ -361,12 +361,20 @@ class Stack:
         assert done.returncode == status, f"ladder {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
+    def alone(self, *words):
+        """A job, from beginning to end, whoever is at it already: a worker may be, with all that earlier tests left."""
+        def ran():
+            text = self.cli(*words)
+            return None if re.search(r"another runner is at it|[1-9]\d* being refreshed by another runner", text) else text
+        return wait_until(ran, 60, f"nobody else is at {words[0]}")
+
     def refresh(self, *words):
-        """What was committed before is in the views after it, by whomever: the worker may be at it."""
-        def is_alone():
-            text = self.cli("refresh", *words)
-            return text if text.endswith(", 0 being refreshed by another runner\n") else None
-        return wait_until(is_alone, 60, "nobody else refreshes")
+        """What was committed before is in the views after it."""
+        return self.alone("refresh", *words)
+
+    def roll(self):
+        """What had ended before is closed after it, if no transaction runs on."""
+        return self.alone("roll")
 
     def serve(self, binary=BINARY, **settings):
         server = self.spawn([binary, "serve"], f"serve-{len(self.children)}", self.environment("ladder_serve", **settings))
@@ -407,6 +415,13 @@ class Stack:
                 return cursor.fetchall() if cursor.description else None
         finally:
             connection.close()
+
+    @contextlib.contextmanager
+    def loading(self, standing):
+        """Has the lock that whoever loads a standing into Redis has."""
+        with contextlib.closing(psycopg2.connect(self.primary_url)) as session, session.cursor() as cursor:
+            cursor.execute("select pg_advisory_lock(hashtext('ladder.job'), hashtext(%s))", (f"rebuild {standing}",))
+            yield
 
     def replica_sql(self, query, *arguments):
         return self.sql(query, *arguments, url=self.replica_url)

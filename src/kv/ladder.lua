@@ -7,7 +7,7 @@
 --
 -- A standing's keys share one hash tag, so they live on one node of a cluster:
 --
---     ladder:{shard}:<standing>:meta           HASH  epoch, gen, v, n, s [, bld, bn, bl, bs, owner, until]
+--     ladder:{shard}:<standing>:meta           HASH  epoch, gen, v, n, s [, bld, bn, bl, bs, until]
 --     ladder:{shard}:<standing>:<gen>:order    ZSET  member = sort key .. player, score = nearest double
 --     ladder:{shard}:<standing>:<gen>:entry    HASH  player -> revision .. length .. sort key [.. metadata]
 --     ladder:{shard}:<standing>:still          STRING  while it is cold: see look and settle
@@ -355,11 +355,11 @@ local function apply(keys, args)
     return result
 end
 
--- ladder_build meta ; epoch, new generation, owner, lease seconds -> OK | BUSY
+-- ladder_build meta ; epoch, new generation, '1' if nobody else is at it, lease seconds -> OK | BUSY
 -- A generation of another epoch is dropped at once: its revisions mean other rows.
 local function build(keys, args)
-    local meta, epoch, gen, owner, lease = keys[1], args[1], args[2], args[3], tonumber(args[4])
-    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'owner', 'until')
+    local meta, epoch, gen, is_alone, lease = keys[1], args[1], args[2], args[3] == '1', tonumber(args[4])
+    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'until')
     local base = base_of(meta)
     local now = tonumber(redis.call('TIME')[1])
     if m[1] and m[1] ~= epoch then
@@ -369,11 +369,11 @@ local function build(keys, args)
         redis.call('DEL', meta)
         publish_all(meta)
     elseif m[3] then
-        if m[4] ~= owner and tonumber(m[5] or 0) > now then return 'BUSY' end
+        if not is_alone and tonumber(m[4] or 0) > now then return 'BUSY' end
         redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3]))
     end
     redis.call('HSET', meta, 'epoch', epoch, 'bld', gen, 'bn', 0, 'bl', 0, 'bs', struct.pack(SUMS, 0, unpack(no_sums())),
-               'owner', owner, 'until', now + lease)
+               'until', now + lease)
     redis.call('HSETNX', meta, 'v', 0)
     return 'OK'
 end
@@ -435,7 +435,7 @@ local function flip(keys, args)
     if m[3] then redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3])) end
     redis.call('DEL', still_key(meta))
     redis.call('HSET', meta, 'gen', m[2], 'n', m[4])
-    redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'bs', 'owner', 'until')
+    redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'bs', 'until')
     local version = publish_all(meta, tonumber(m[5]))
     redis.call('HSET', meta, 'v', text_of(version), 's', sums_add(m[6], no_sums(), 0, version))
     return 'OK'
@@ -449,7 +449,7 @@ local function whole(keys)
     local base = base_of(meta)
     if m[2] then
         redis.call('UNLINK', order_key(base, m[2]), entry_key(base, m[2]))
-        redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'bs', 'owner', 'until')
+        redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'bs', 'until')
     end
     local n = tonumber(m[3] or 0)
     if m[1] and redis.call('ZCARD', order_key(base, m[1])) == n and redis.call('HLEN', entry_key(base, m[1])) >= math.max(n, 1) then
@@ -494,9 +494,11 @@ end
 -- ladder_cursor cursor ; expected, new, tail, then rows of the standings whose activity is kept, each one's together: standing, load
 --   or add, ring (1 to 3; empty: nothing was submitted), slot, submissions, new entries -> 1 | 0
 -- I3: written after the data, to the same node; and only over what the writer believes is there, so that a Redis that
--- came back older than it was is noticed.
+-- came back older than it was is noticed. A value of another kind, from whomever, is none: it goes.
 local function cursor(keys, args)
-    if (redis.call('GET', keys[1]) or '') ~= args[1] then return 0 end
+    local held = redis.pcall('GET', keys[1]) or ''
+    if type(held) == 'table' then held = '' end
+    if held ~= args[1] then return 0 end
     redis.call('SET', keys[1], args[2])
     local standing, key, is_ours
     for i = 4, #args, 6 do

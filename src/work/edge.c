@@ -25,17 +25,9 @@ void edge_sender_done(struct edge_sender *sender)
 static bool lock_take(struct edge_sender *sender, struct error *error)
 {
     char name[EDGE_ID_MAX + 8];
-    const char *parameters[] = {name};
-    struct dbb_result *result;
 
     snprintf(name, sizeof(name), "edge %s", sender->target->id);
-    if (sender->is_locked)
-        return true;
-    if (!link_query(&sender->link, STATEMENT_job_lock, 1, parameters, &result, error))
-        return false;
-    sender->is_locked = dbb_bool(result, 0, 0);
-    dbb_result_free(&result);
-    return true;
+    return sender->is_locked || link_lock(&sender->link, name, &sender->is_locked, error);
 }
 
 static bool batch_send(struct edge_sender *sender, const char *const *tags, size_t count, struct error *error)

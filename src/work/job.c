@@ -3,14 +3,16 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static bool asked(struct link *link, enum statement statement, size_t count, const char *const *parameters,
-                  bool *ret_answer, struct error *error)
+static bool is_due(struct link *link, const char *name, int64_t unless_within_ms, bool *ret_is_due, struct error *error)
 {
+    char within[24];
+    const char *parameters[] = {name, within};
     struct dbb_result *result;
 
-    if (!link_query(link, statement, count, parameters, &result, error))
+    snprintf(within, sizeof(within), "%lld", (long long)unless_within_ms);
+    if (!link_query(link, STATEMENT_job_due, 2, parameters, &result, error))
         return false;
-    *ret_answer = dbb_bool(result, 0, 0);
+    *ret_is_due = dbb_bool(result, 0, 0);
     dbb_result_free(&result);
     return true;
 }
@@ -44,15 +46,12 @@ static bool ledger_end(struct link *link, int64_t id, int64_t rows, const char *
 static enum job_outcome run_locked(struct link *link, const struct job *job, int64_t unless_within_ms,
                                    int64_t *ret_rows, struct error *error)
 {
-    char within[24];
-    const char *parameters[] = {job->name, within};
-    bool is_due = true;
+    bool is_wanted = true;
     int64_t id;
 
-    snprintf(within, sizeof(within), "%lld", (long long)unless_within_ms);
-    if (unless_within_ms && !asked(link, STATEMENT_job_due, 2, parameters, &is_due, error))
+    if (unless_within_ms && !is_due(link, job->name, unless_within_ms, &is_wanted, error))
         return JOB_FAILED;
-    if (!is_due)
+    if (!is_wanted)
         return JOB_RECENT;
     if (!ledger_begin(link, job->name, &id, error))
         return JOB_FAILED;
@@ -67,15 +66,14 @@ static enum job_outcome run_locked(struct link *link, const struct job *job, int
 enum job_outcome job_run(struct link *link, const struct job *job, int64_t unless_within_ms, int64_t *ret_rows,
                          struct error *error)
 {
-    struct error ignored;
-    bool is_ours = false;
+    bool is_ours;
 
     *ret_rows = 0;
-    if (!link_open(link, job->needs_kv, error) || !asked(link, STATEMENT_job_lock, 1, &job->name, &is_ours, error))
+    if (!link_open(link, job->needs_kv, error) || !link_lock(link, job->name, &is_ours, error))
         return JOB_FAILED;
     if (!is_ours)
         return JOB_ELSEWHERE;
     enum job_outcome outcome = run_locked(link, job, unless_within_ms, ret_rows, error);
-    asked(link, STATEMENT_job_unlock, 1, &job->name, &is_ours, &ignored); /* a lost session has lost it already */
+    link_unlock(link, job->name);
     return outcome;
 }

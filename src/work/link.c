@@ -12,6 +12,25 @@ bool link_query(struct link *link, enum statement statement, size_t count, const
     return dbb_query(link->db, statement_text(statement), count, parameters, ret_result, error);
 }
 
+bool link_lock(struct link *link, const char *name, bool *ret_is_ours, struct error *error)
+{
+    struct dbb_result *result;
+
+    if (!link_query(link, STATEMENT_job_lock, 1, &name, &result, error))
+        return false;
+    *ret_is_ours = dbb_bool(result, 0, 0);
+    dbb_result_free(&result);
+    return true;
+}
+
+void link_unlock(struct link *link, const char *name)
+{
+    struct error ignored;
+
+    if (link->db)
+        link_query(link, STATEMENT_job_unlock, 1, &name, NULL, &ignored);
+}
+
 bool link_epoch(struct link *link, struct error *error)
 {
     struct dbb_result *result;

@@ -38,6 +38,12 @@ bool link_epoch(struct link *link, struct error *error);
 bool link_pop(struct link *link, size_t count, const struct slice *command, struct kvb_reply **ret_reply,
               struct error *error);
 
+/* A lock by name among all workers and commands: one session of PostgreSQL has it, until it lets go or ends. Never waits;
+ * *ret_is_ours says whether it is this link's now. */
+bool link_lock(struct link *link, const char *name, bool *ret_is_ours, struct error *error);
+/* A session that was lost has let go already. */
+void link_unlock(struct link *link, const char *name);
+
 /* A statement by name. */
 bool link_query(struct link *link, enum statement statement, size_t count, const char *const *parameters,
                 struct dbb_result **ret_result, struct error *error);

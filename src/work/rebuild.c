@@ -6,7 +6,9 @@
  *   R3  load all its rows through the gate of revisions, tombstones too
  *   R4  flip
  *
- * I4: so when the new generation takes over, it has everything that the old one had. Rows come in rank order, which
+ * I4: so when the new generation takes over, it has everything that the old one had. Who is at a standing has its lock
+ * in PostgreSQL, so what a dead one left half done is begun anew at once; who has the lock and stands still is not
+ * waited for longer than the lease. It finds then that its generation is gone. Rows come in rank order, which
  * makes each insertion into Redis's skip list an insertion at its end.
  */
 #include "work/rebuild.h"
@@ -14,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/buf.h"
@@ -198,14 +199,13 @@ static bool generation_load(struct loader *loader, const char *window, const cha
 }
 
 static enum rebuild_outcome generation_build(struct link *link, int64_t standing, const char *window, const char *start,
-                                             struct loader *loader, struct error *error)
+                                             bool is_alone, struct loader *loader, struct error *error)
 {
-    char text[32], owner[32];
+    char text[32];
     uint8_t random[8];
 
     crypto_random(random, sizeof(random));
     text_hex_encode(random, sizeof(random), loader->gen);
-    snprintf(owner, sizeof(owner), "%d", getpid());
     kv_meta_key(standing, loader->meta);
     const struct slice build[] = {SLICE("FCALL"),
                                   SLICE(KV_FUNCTION("build")),
@@ -213,7 +213,7 @@ static enum rebuild_outcome generation_build(struct link *link, int64_t standing
                                   slice_of(loader->meta),
                                   slice_of(link->epoch_text),
                                   slice_of(loader->gen),
-                                  slice_of(owner),
+                                  is_alone ? SLICE("1") : SLICE("0"),
                                   SLICE(LEASE_TEXT)};
     if (!call_text(link, ARRAY_SIZE(build), build, text, sizeof(text), error)) /* R1 */
         return REBUILD_FAILED;
@@ -237,14 +237,16 @@ enum rebuild_outcome rebuild_standing(struct link *link, int64_t standing,
                                       void (*progress)(void *context, int64_t rows), void *context,
                                       struct rebuild_result *ret_result, struct error *error)
 {
-    char id[24], window[16], start[64];
+    char id[24], window[16], start[64], lock[40];
     const char *parameters[] = {id};
     struct dbb_result *result;
     int64_t start_us = clock_monotonic_us();
     enum rebuild_outcome outcome = REBUILD_BUSY;
+    bool is_alone;
 
     *ret_result = (struct rebuild_result){0, 0};
     snprintf(id, sizeof(id), "%lld", (long long)standing);
+    snprintf(lock, sizeof(lock), "rebuild %lld", (long long)standing);
     if (!link_open(link, true, error) || !link_query(link, STATEMENT_standing_describe, 1, parameters, &result, error))
         return REBUILD_FAILED;
     bool is_needed = dbb_rows(result) == 1 && strcmp(dbb_text(result, 0, 2), "closed") != 0 && !dbb_bool(result, 0, 3);
@@ -260,12 +262,14 @@ enum rebuild_outcome rebuild_standing(struct link *link, int64_t standing,
     ASSERT(rows && loader);
     for (int attempt = 0; attempt < ATTEMPTS_MAX && outcome == REBUILD_BUSY; attempt++) {
         /* An aborted load has left replies behind, and its connection with them. */
-        if (!link_open(link, true, error)) {
+        if (!link_open(link, true, error) || !link_lock(link, lock, &is_alone, error)) {
             outcome = REBUILD_FAILED;
             break;
         }
         *loader = (struct loader){.link = link, .rows = rows, .progress = progress, .context = context};
-        outcome = generation_build(link, standing, window, start, loader, error);
+        outcome = generation_build(link, standing, window, start, is_alone, loader, error);
+        if (is_alone)
+            link_unlock(link, lock);
     }
     ret_result->entries = loader->entries;
     ret_result->took_us = clock_monotonic_us() - start_us;

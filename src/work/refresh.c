@@ -31,21 +31,6 @@ bool refresh_list(struct link *link, struct refresh_views *ret_views, struct err
     return true;
 }
 
-static bool lock_take(struct link *link, const char *view, enum statement statement, bool *ret_is_ours,
-                      struct error *error)
-{
-    char name[REFRESH_NAME_MAX + 16];
-    const char *parameters[] = {name};
-    struct dbb_result *result;
-
-    snprintf(name, sizeof(name), "refresh %s", view);
-    if (!link_query(link, statement, 1, parameters, &result, error))
-        return false;
-    *ret_is_ours = dbb_bool(result, 0, 0);
-    dbb_result_free(&result);
-    return true;
-}
-
 static bool run_begin(struct link *link, const char *view, const char *reason, int64_t *ret_id, int64_t *ret_boards,
                       struct error *error)
 {
@@ -141,15 +126,16 @@ static enum refresh_outcome refresh_locked(struct link *link, const char *view, 
 enum refresh_outcome refresh_view(struct link *link, const char *view, int64_t older_than_ms, const char *reason,
                                   struct refresh_done *ret_done, struct error *error)
 {
-    bool is_ours = false;
-    struct error ignored;
+    char name[REFRESH_NAME_MAX + 16];
+    bool is_ours;
 
     *ret_done = (struct refresh_done){0};
-    if (!link_open(link, false, error) || !lock_take(link, view, STATEMENT_job_lock, &is_ours, error))
+    snprintf(name, sizeof(name), "refresh %s", view);
+    if (!link_open(link, false, error) || !link_lock(link, name, &is_ours, error))
         return REFRESH_FAILED;
     if (!is_ours)
         return REFRESH_ELSEWHERE;
     enum refresh_outcome outcome = refresh_locked(link, view, older_than_ms, reason, ret_done, error);
-    lock_take(link, view, STATEMENT_job_unlock, &is_ours, &ignored); /* a lost session has lost it already */
+    link_unlock(link, name);
     return outcome;
 }

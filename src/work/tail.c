@@ -476,14 +476,9 @@ static bool upkeep(struct tail *tail, struct error *error)
 
 static bool lock_take(struct tail *tail, bool *ret_is_ours, struct error *error)
 {
-    const char *parameters[] = {"tail"};
-    struct dbb_result *result;
-
     if (!tail->is_locked) {
-        if (!link_query(&tail->link, STATEMENT_job_lock, 1, parameters, &result, error))
+        if (!link_lock(&tail->link, "tail", &tail->is_locked, error))
             return false;
-        tail->is_locked = dbb_bool(result, 0, 0);
-        dbb_result_free(&result);
         if (tail->is_locked)
             log_info("leading", LOG_TEXT("job", "tail"));
     }

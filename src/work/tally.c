@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 
-static const char *const lock_name[] = {"tally"};
+static const char lock_name[] = "tally";
 
 static bool fold(struct link *link, bool *ret_is_done, struct error *error)
 {
@@ -33,18 +33,14 @@ static bool fold(struct link *link, bool *ret_is_done, struct error *error)
 
 bool tally_run(struct link *link, bool *ret_is_done, struct error *error)
 {
-    struct dbb_result *result;
-    struct error ignored;
+    bool is_ours;
 
     *ret_is_done = false;
-    if (!link_open(link, false, error) || !link_query(link, STATEMENT_job_lock, 1, lock_name, &result, error))
+    if (!link_open(link, false, error) || !link_lock(link, lock_name, &is_ours, error))
         return false;
-    bool is_ours = dbb_bool(result, 0, 0);
-    dbb_result_free(&result);
     if (!is_ours)
         return true;
     bool is_ok = fold(link, ret_is_done, error);
-    link_query(link, STATEMENT_job_unlock, 1, lock_name, NULL,
-               is_ok ? error : &ignored); /* a lost session has lost it already */
+    link_unlock(link, lock_name);
     return is_ok;
 }

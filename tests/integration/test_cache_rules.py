@@ -271,30 +271,31 @@ def forgotten(setting):
     period, = compare.periods(stack, setting.game)
     epoch = stack.sql("select max(epoch) from ladder.epoch")[0][0]
     meta = f"ladder:{{{period % 256}}}:{period}:meta"
-    lease = [stack.redis_function("build"), 1, meta, epoch, "0" * 16, "another worker", 2]
-    for score in range(1, 30):
-        setting.remembered("/boards/b/top")
-        modelrun.workers(stack)[0].kill()
-        stack.redis.flushall()
-        wait_until(lambda: here.get("/boards/b/top").headers["Ladder-Cache"] == "miss", 10, "Redis is not believed")
-        there.submit("b", "p0", score)
-        # Others, which are no more, come first.
-        stack.redis.zadd("ladder:wanted", {str(10**12 + i): 10**6 for i in range(1000)})
-        worker = stack.worker()
-        until = time.monotonic() + 10
-        while not stack.redis.exists("ladder:ready"):
-            assert time.monotonic() < until, "Redis is ready"
-        worker.send(signal.SIGSTOP)
-        # As a loader does, which is then at it for two seconds; if the worker has not been quicker.
-        is_ours = not stack.redis.exists(meta) and stack.redis.fcall(*lease) == b"OK"
-        worker.send(signal.SIGCONT)
-        if not is_ours:
-            continue
-        until = time.monotonic() + 1.5
-        while time.monotonic() < until:
-            if here.read("/boards/b/top")["entries"][0]["score"] != score:
-                return False
-        return True
+    lease = [stack.redis_function("build"), 1, meta, epoch, "0" * 16, "0", 2]
+    with stack.loading(period):
+        for score in range(1, 30):
+            setting.remembered("/boards/b/top")
+            modelrun.workers(stack)[0].kill()
+            stack.redis.flushall()
+            wait_until(lambda: here.get("/boards/b/top").headers["Ladder-Cache"] == "miss", 10, "Redis is not believed")
+            there.submit("b", "p0", score)
+            # Others, which are no more, come first.
+            stack.redis.zadd("ladder:wanted", {str(10**12 + i): 10**6 for i in range(1000)})
+            worker = stack.worker()
+            until = time.monotonic() + 10
+            while not stack.redis.exists("ladder:ready"):
+                assert time.monotonic() < until, "Redis is ready"
+            worker.send(signal.SIGSTOP)
+            # As a loader does, which is then at it for two seconds; if the worker has not been quicker.
+            is_ours = not stack.redis.exists(meta) and stack.redis.fcall(*lease) == b"OK"
+            worker.send(signal.SIGCONT)
+            if not is_ours:
+                continue
+            until = time.monotonic() + 1.5
+            while time.monotonic() < until:
+                if here.read("/boards/b/top")["entries"][0]["score"] != score:
+                    return False
+            return True
     raise AssertionError("the worker was always quicker")
 
 

@@ -181,7 +181,7 @@ def test_a_cursor_outlives_its_period(client, stack):
               "where b.id = p.board_id and g.name = %s and p.window_kind = 'daily'", client.game)
 
     def is_closed():
-        stack.cli("roll")
+        stack.roll()
         return "closed" in [p["state"] for p in client.read("/boards/b/periods", window="daily")["periods"]]
     wait_until(is_closed, 10, "the old period is closed")
     page = client.read("/boards/b/top", cursor=first["next"], limit=100)

@@ -17,7 +17,7 @@ def close(stack, client):
               "where b.id = p.board_id and g.name = %s and p.starts_at > '-infinity' and p.ends_at < now()", client.game)
 
     def are_closed():
-        stack.cli("roll")
+        stack.roll()
         return stack.sql("select bool_and(p.state = 'closed') from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g "
                          "on g.id = b.game_id where g.name = %s and p.ends_at < now()", client.game)[0][0]
     wait_until(are_closed, 20, "the periods are closed")
@@ -109,7 +109,7 @@ def test_erasing_while_it_closes(stack, client):
         one.close()
         two.close()
         if period(stack, client, name)[1] != "closed":
-            stack.cli("roll")
+            stack.roll()
         assert stack.sql("select player, ladder.final_rank_of(period_id, player) from ladder.final_rank where period_id = %s order by 2", number) == [
             (f"{first}{i}", rank) for rank, i in enumerate((4, 2, 1, 0), 1)]
 
@@ -136,7 +136,7 @@ def test_a_worker_killed_while_it_closes(stack, client):
             wait_until(lambda: not waits(), 10, "its session has ended")
             assert period(stack, client)[1:] == ("closing", None)
         holder.rollback()
-    stack.cli("roll")
+    stack.roll()
     wait_until(lambda: period(stack, client)[1:] == ("closed", 2000), 20, "closed")
     assert stack.sql("select count(*), count(distinct rank), min(rank), max(rank) from ladder.final_rank where period_id = %s", number) == [(2000, 2000, 1, 2000)]
 
@@ -161,7 +161,7 @@ def test_periods_of_an_earlier_program_get_their_ranks(stack, season):
     stack.sql("update ladder.period set final_count = null where id = %s", number)
     closed_at = stack.sql("select closed_at from ladder.period where id = %s", number)
     one = season.read("/boards/b/players/p123", window="daily", period=DAY)
-    stack.cli("roll")
+    stack.roll()
     wait_until(lambda: period(stack, season)[2] == 500, 20, "ranked")
     assert season.read("/boards/b/players/p123", window="daily", period=DAY)["rank"] == one["rank"]
     assert stack.sql("select closed_at from ladder.period where id = %s", number) == closed_at

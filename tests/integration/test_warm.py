@@ -2,6 +2,7 @@
 import json
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_a_load_passes_the_gate(stack, call, comes):
             call("apply", meta, epoch, "0", player, b"" if score is None else sort_key(score), str(~(score or 0)), revision.to_bytes(6, "big"),
                  b'{"of": "%d"}' % revision)
     try:
-        assert call("build", meta, epoch, "gen", "test", "30") == b"OK"
+        assert call("build", meta, epoch, "gen", "1", "30") == b"OK"
         if comes == "before":
             apply()
         assert call("load", meta, epoch, "gen", "30", *rows_of(first)) == b"OK"
@@ -159,7 +160,7 @@ def test_a_load_whose_hash_went_becomes_no_standing(stack, call):
     epoch, meta = "77", "ladder:{5}:256000005:meta"  # nobody's: a worker that has just begun loads those that are
     base = meta[:-4] + "gen"
     try:
-        assert call("build", meta, epoch, "gen", "test", "30") == b"OK"
+        assert call("build", meta, epoch, "gen", "1", "30") == b"OK"
         assert call("load", meta, epoch, "gen", "30", *rows_of([("ann", 10, 5), ("bob", 9, 6)])) == b"OK"
         stack.redis.delete(base + ":entry")
         call("apply", meta, epoch, "0", "ann", sort_key(11), str(~11), (7).to_bytes(6, "big"), b"")
@@ -167,6 +168,27 @@ def test_a_load_whose_hash_went_becomes_no_standing(stack, call):
         assert call("flip", meta, epoch, "gen") == b"ABORTED"
     finally:
         stack.redis.delete(meta, base + ":order", base + ":entry")
+
+
+def test_what_a_dead_loader_left_half_done_is_begun_anew_at_once(stack, ladder, client, call):
+    """Whoever loads a standing has its lock in PostgreSQL. While he lives he is not disturbed; his end frees what he was at."""
+    client.put_board("b")
+    client.submit("b", "ann", 1)
+    wait_until(lambda: client.read("/boards/b/top", source="true")["source"] == "redis", what="Redis has the standing")
+    period, = compare.periods(stack, client.game)
+    meta = f"ladder:{{{period % 256}}}:{period}:meta"
+    epoch = stack.sql("select max(epoch) from ladder.epoch")[0][0]
+    with stack.loading(period):
+        assert call("build", meta, epoch, "gen", "1", "600") == b"OK"
+        # Its other generation goes, as when somebody removed a key: it is cold, and being loaded for ten minutes yet.
+        generation = stack.redis.hget(meta, "gen").decode()
+        stack.redis.delete(f"{meta[:-4]}{generation}:order", f"{meta[:-4]}{generation}:entry")
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            page = client.read("/boards/b/top", source="true")
+            assert [e["player"] for e in page["entries"]] == ["ann"]
+            assert stack.redis.hget(meta, "bld") == b"gen"
+    wait_until(lambda: stack.redis.hget(meta, "bld") is None and client.read("/boards/b/top", source="true")["source"] == "redis", 5, "it is loaded")
 
 
 @pytest.mark.parametrize("name", ("meta", "order", "entry", "cursor"))
@@ -197,5 +219,6 @@ def test_a_strange_value_under_its_names_costs_a_load(stack, ladder, client, nam
                 return False
         return client.submit("other", "ann", 1)["entry"]["rank"] == 1 and client.read("/boards/other/top", source="true")["source"] == "redis"
     wait_until(is_mended, 20, "Redis has the standing again")
+    wait_until(lambda: redis.type(key) in (b"none", {"meta": b"hash", "order": b"zset", "entry": b"hash", "cursor": b"string"}[name]), 5, "the strange value is gone")
     client.submit("b", "bob", 9)
     wait_until(lambda: compare.same(stack, client.game, "all"), 20, "Redis equals PostgreSQL")

@@ -132,7 +132,7 @@ def test_a_coming_period_is_ready_when_it_opens(stack):
     stack.sql("update ladder.board b set time_zone = %s from ladder.game g where g.id = b.game_id and g.name = %s", zone, game)
     time.sleep(1.1)  # cache.board_ttl_ms
     here.submit("used", "ann", 5)
-    stack.cli("roll")
+    stack.roll()
     coming = stack.sql("select p.id from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id "
                        "where g.name = %s and p.starts_at = ladder.time_of(%s)", game, begins * 1000000)
     assert len(coming) == 2

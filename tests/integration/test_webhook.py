@@ -125,7 +125,7 @@ def test_a_closed_period_is_told(stack, game, receiver, worker):
         "game": game.game, "board": "b", "window": "daily", "period": DAY, "starts_at": DAY, "ends_at": "2026-01-02T00:00:00Z",
         "closed_at": listed["closed_at"], "entries": 20, "top": page["entries"]}}
     assert page["entries"][0]["metadata"] == {"table": "é\"x"} and len(page["entries"]) == 3
-    stack.cli("roll")
+    stack.roll()
     time.sleep(1)
     assert len(receiver.got) == 1
 

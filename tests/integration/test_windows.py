@@ -55,7 +55,7 @@ def close(stack, client, board, period):
               "where b.id = p.board_id and g.name = %s and p.starts_at > '-infinity'", client.game)
 
     def is_closed():
-        stack.cli("roll")
+        stack.roll()
         periods = client.read(f"/boards/{board}/periods", window="daily")["periods"]
         return [p["state"] for p in periods if p["id"] == period] == ["closed"]
     wait_until(is_closed, 10, "the period is closed")
