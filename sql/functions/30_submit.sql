@@ -63,8 +63,7 @@ declare
     v_has_raced boolean; v_is_refused boolean;
     v_results ladder.facet_row[] := '{}';
 begin
-    -- Before any look at a period's state: closing one waits for the transactions that have an id (work/roll.c).
-    perform pg_current_xact_id();
+    perform ladder.write_begin(); -- before any look at a period's state
 
     if array_position(p_achieved_us, null) is not null then
         -- Not one later than now: a microsecond apart, so that among equals the first is the first.

@@ -36,7 +36,7 @@ declare
     v_refused integer[] := '{}';
     v_facet_rows ladder.facet_row[];
 begin
-    perform pg_current_xact_id(); -- as in submit
+    perform ladder.write_begin();
     select * into b from ladder.board q where q.id = p_board and q.deleted_at is null
         and not exists (select from ladder.combination c where c.board_id = q.id);
     if not found then

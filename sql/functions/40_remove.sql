@@ -94,7 +94,7 @@ declare
     v_board bigint[];
     v_facet text[];
 begin
-    perform pg_current_xact_id(); -- as in submit
+    perform ladder.write_begin();
     return query select t.period_id, t.revision from ladder.player_tombstone(array[p_board], array[''], p_player, false) t;
     if exists (select from ladder.board b where b.id = p_board and b.facet_ids <> '{}') then
         select array_agg(l.board_id), array_agg(l.facet) into v_board, v_facet from ladder.player_leave(array[p_board], p_player) l;
@@ -120,7 +120,7 @@ declare
     v_board bigint[];
     v_facet text[];
 begin
-    perform pg_current_xact_id(); -- what is open now is not closed before we end
+    perform ladder.write_begin(); -- what is open now is not closed before we end
     -- What closes now gets its final ranks from a transaction that sees either him, and we see them, or neither.
     perform pg_advisory_xact_lock_shared(hashtextextended('ladder.close', x.id))
     from (select p.id from ladder.period p where p.board_id = any (v_boards) and p.state = 'closing' order by p.id) x;

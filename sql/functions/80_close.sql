@@ -33,7 +33,7 @@ begin
     update ladder.period q
     set state = 'closed', closed_at = coalesce(q.closed_at, now()), settle_xid = null
     where q.id = p_period
-      and (q.state = 'closing' and q.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
+      and (q.state = 'closing' and q.settle_xid <= (select ladder.writers_xmin())
            or q.state = 'closed' and q.final_count is null)
     returning * into p;
     if not found then

@@ -74,7 +74,7 @@ declare
     v_lost integer;
     v_changed bigint;
 begin
-    perform pg_current_xact_id();
+    perform ladder.write_begin();
     perform pg_advisory_xact_lock(hashtextextended('ladder.combine', p_board));
     select * into c from ladder.combination q where q.board_id = p_board;
     select * into b from ladder.board q where q.id = p_board and q.deleted_at is null;

@@ -3,7 +3,7 @@
 select p.id, (select b.game_id from ladder.board b where b.id = p.board_id) as game_id
 from ladder.period p
 where p.state = 'closing'
-  and p.settle_xid <= pg_snapshot_xmin(pg_current_snapshot())
+  and p.settle_xid <= (select ladder.writers_xmin())
 union all
 select p.id, (select b.game_id from ladder.board b where b.id = p.board_id)
 from ladder.period p

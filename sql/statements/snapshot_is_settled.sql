@@ -1,3 +1,3 @@
 -- Have all of them ended?
 -- $1 transaction id
-select pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8 as is_settled
+select ladder.writers_xmin() >= $1::xid8 as is_settled

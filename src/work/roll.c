@@ -6,7 +6,8 @@
  * commits:
  *
  *   open -> closing   from here no transaction that begins takes more
- *   settle_xid        whoever may have seen it open has a smaller transaction id: submit and player_remove take theirs first
+ *   settle_xid        whoever may have seen it open and writes entries has a smaller transaction id: he took it, and the
+ *                     lock by which we know him, before he looked (sql/functions/15_write.sql)
  *   closing -> closed when all of those have ended: now it is final. One transaction a period writes its state, its final
  *                     ranks and the message for the game's webhook (sql/functions/80_close.sql)
  *
@@ -122,7 +123,7 @@ static bool periods_close(struct link *link, int64_t *rows, struct error *error)
             return true;
         usleep(SETTLE_STEP_US);
     }
-    /* A transaction runs long, anywhere in the cluster: the next run looks again. */
+    /* A transaction that writes entries runs long: the next run looks again. */
     log_info("periods-not-settled", LOG_INT("periods", pending));
     return true;
 }

@@ -4,7 +4,8 @@
  * At ten million entries a whole copy a day would be a gigabyte that says again what yesterday's said. So a snapshot
  * has who moved since the last one, and the best worker.snapshot_top: whoever is not in it has the score that he had.
  * What moved is told by the revisions, which every change draws. One that is drawn may not be committed: so first a
- * revision is noted, then we wait until all transactions that may have drawn a smaller one have ended, then we look.
+ * revision is noted, then we wait until all transactions that may have drawn a smaller one (sql/functions/15_write.sql)
+ * have ended, then we look.
  */
 #include <stdio.h>
 #include <unistd.h>

@@ -162,18 +162,48 @@ def test_closing_waits_for_whoever_saw_it_open(stack, ended, statement):
     assert changed == [(True,)]
 
 
+@pytest.mark.parametrize("login, statement", [
+    ("serve", "select * from ladder.submit(array[%(board)s::bigint], array['x'], array[0::bigint], array[0::bigint], array[null::bigint], array[null::text], "
+              "array[0], array[0], '{}', '{}', '{}')"),
+    ("serve", "select * from ladder.player_remove(%(board)s, 'nobody')"),
+    ("serve", "select * from ladder.player_erase(0, 'nobody')"),
+    ("work", "select * from ladder.submit_history(%(board)s, '{}', '{}', '{}', '{}', false)"),
+    ("work", "select ladder.combine(%(board)s)"),
+], ids=["submit", "remove", "erase", "history", "combine"])
+def test_who_writes_entries_is_known(stack, ended, login, statement):
+    """From the beginning, whether or not he comes to write any."""
+    board, _, _ = ended
+    with contextlib.closing(psycopg2.connect(stack.primary_as(f"ladder_{login}"))) as writer, writer.cursor() as cursor:
+        cursor.execute(statement, dict(board=board))
+        cursor.execute("select pg_current_xact_id()::text")
+        (xid,), = cursor.fetchall()
+        assert stack.sql("select ladder.writers_xmin()::text") == [(xid,)]
+    assert stack.sql("select ladder.writers_xmin() > %s::xid8", xid) == [(True,)]
+
+
 def test_long_transactions_one_after_the_other_do_not_put_it_off_for_good(stack, ended):
-    _, period, _ = ended
-    first, second = psycopg2.connect(stack.primary_url), psycopg2.connect(stack.primary_url)
+    board, period, _ = ended
+    first, second = psycopg2.connect(stack.primary_as("ladder_serve")), psycopg2.connect(stack.primary_as("ladder_serve"))
+    statement = "select * from ladder.player_remove(%(board)s, 'nobody')"
     with first.cursor() as cursor:
-        cursor.execute("select pg_current_xact_id()")
+        cursor.execute(statement, dict(board=board))
     assert "periods-not-settled" in stack.cli("roll") and state(stack, period) == "closing"
+    assert stack.sql("select pid from pg_stat_activity where backend_xid = ladder.writers_xmin()::xid") == [(first.info.backend_pid,)]
     with second.cursor() as cursor:
-        cursor.execute("select pg_current_xact_id()")
+        cursor.execute(statement, dict(board=board))
     first.close()
     stack.cli("roll")
     assert state(stack, period) == "closed"
     second.close()
+
+
+def test_whoever_writes_no_entries_puts_nothing_off(stack, ended):
+    """A refresh runs for minutes; somebody's load of another table for hours."""
+    _, period, _ = ended
+    with contextlib.closing(psycopg2.connect(stack.primary_url)) as other, other.cursor() as cursor:
+        cursor.execute("create temporary table x as select count(*) from ladder.entry; select ladder.refresh_view('standing_statistics')")
+        stack.cli("roll")
+        assert state(stack, period) == "closed"
 
 
 def test_a_mark_from_another_history_is_not_waited_for(stack, ended):
