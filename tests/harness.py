@@ -48,6 +48,8 @@ def free_port():
 
 
 def wait_until(condition, timeout=10.0, what="the condition"):
+    """A bound below ten seconds is a promise. Any other only ends a test that hangs: a busy machine has three times as long."""
+    timeout *= 1 if timeout < 10 else 3
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
