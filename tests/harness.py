@@ -34,7 +34,8 @@ LOGINS = {"ladder_serve": "ladder_app", "ladder_work": "ladder_worker", "ladder_
 POSTGRES_USER = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
 # What a log says only when something broke that no test may break.
 BROKEN = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:|ThreadSanitizer|event=assertion-failed"
-                    r"|was terminated by signal (6|11)\b|UTC \[\d+\] PANIC: |REDIS BUG REPORT START")
+                    r"|was terminated by signal (6|11)\b|UTC \[\d+\] PANIC: |REDIS BUG REPORT START"
+                    r"|^==\d+== \S", re.MULTILINE)  # valgrind
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
 
 

@@ -131,6 +131,7 @@ static bool command_send(struct kv *kv, size_t count, const struct slice *argume
         at = put_literal(put_uint64(put_byte(at, '$'), arguments[i].size), "\r\n");
         at = put_literal(put_bytes(at, arguments[i].size ? arguments[i].data : "", arguments[i].size), "\r\n");
     }
+    *at = '\0'; /* hiredis looks at the byte behind a command's first argument */
     bool is_sent = redisAsyncFormattedCommand(kv->context, done, context, text, (size_t)(at - text)) == REDIS_OK;
     if (text != small)
         free(text);

@@ -86,7 +86,7 @@ def test_a_crash_is_told_from_a_kill(tmp_path):
 
 @pytest.mark.parametrize("line", [
     "==7==ERROR: AddressSanitizer: heap-use-after-free", "store.c:7:9: runtime error: signed integer overflow",
-    "WARNING: ThreadSanitizer: data race", "level=error event=assertion-failed",
+    "WARNING: ThreadSanitizer: data race", "==7== Conditional jump or move depends on uninitialised value(s)", "level=error event=assertion-failed",
     "LOG:  server process (PID 7) was terminated by signal 11: Segmentation fault", "2026-01-01 00:00:00.000 UTC [7] PANIC:  could not write"])
 def test_a_report_in_the_log_is_a_failure(tmp_path, line):
     process = Process(["echo", line], tmp_path / "log")
