@@ -128,6 +128,9 @@ class Lab(Stack):
     def cpu(self):
         return {name: sum(process_cpu(pid) for pid in pids) for name, pids in self.processes().items()}
 
+    def primary_cpu(self):
+        return sum(process_cpu(pid) for pid in [self.primary.pid, *children_of(self.primary.pid)])
+
     def metrics(self):
         text = requests.get(self.url + "/metrics", timeout=10).text
         return {name: float(value) for name, value in re.findall(r"^(\w\S*) ([\d.e+]+)$", text, re.M)}

@@ -64,7 +64,8 @@ def markdown(report, names):
         lines += ["| " + " | ".join(ROWS) + " |", "|" + "---|" * len(ROWS), *("| " + " | ".join(row) + " |" for row in some), ""]
     for name in names:
         result = report["scenarios"][name]
-        lines += [result["text"], ""] if result.get("text") else []
+        text = result.get("docs") or result.get("text")
+        lines += [text, ""] if text else []
         lines += [f"- {name}: {x['promise']}: {x['seen']}{'' if x['held'] else ' (**not held**)'}" for x in result["checks"]]
     return "\n".join(lines) + "\n"
 
@@ -73,12 +74,13 @@ PICTURED = "mixed"
 
 
 def write(path, report):
-    """Between the marks of docs/performance.md: the ablation has its own, the rest share one; peers has that of loadtest/caches. And the
-    charts of one scenario, beside it."""
+    """Between the marks of docs/performance.md: peers, beyond what loadtest/caches writes, and the ablation have their own, the rest share one.
+    And the charts of one scenario, beside it."""
     if PICTURED in report["scenarios"]:
         (path.parent / "loadtest.svg").write_text(picture(report["scenarios"][PICTURED]))
     text = path.read_text()
-    for mark, names in (("run", [n for n in report["scenarios"] if n not in ("ablation", "peers")]), ("ablation", [n for n in report["scenarios"] if n == "ablation"])):
+    own = ("ablation", "peers")
+    for mark, names in (("run", [n for n in report["scenarios"] if n not in own]), *((mark, [n for n in report["scenarios"] if n == mark]) for mark in own)):
         begin, end = f"<!-- begin loadtest/{mark} -->\n", f"<!-- end loadtest/{mark} -->\n"
         head, found, rest = text.partition(begin)
         _, closed, tail = rest.partition(end)

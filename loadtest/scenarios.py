@@ -13,6 +13,7 @@ import time
 
 import lab as lab_module
 from lab import Lab, Watch, paced, requests_write, wrk
+from fault.proxy import Proxy
 
 GENERATOR_MOST = 4000  # requests/s that one paced.mjs sends on time beside the servers
 SCENARIOS = {}
@@ -355,9 +356,43 @@ def soak(options):
         lab.close()
 
 
+# A page as a service that makes SQL of requests asks for it (PostgREST's form): rows in order, made JSON by PostgreSQL.
+PAGE = r"""with source as (select e.player, ~e.k1 as score, ~e.k2 as subscore, e.metadata from ladder.entry e
+    where e.window_kind = 'all' and e.period_start = '-infinity' and e.period_id = :period and not e.removed
+    order by e.k1, e.k2, e.k3, e.player limit 100)
+select null as total, count(*), coalesce(json_agg(source), '[]')::text as body from source;
+"""
+
+
+def beside_sql(options, clients=32):
+    """A page of 100, remembered and from Redis, beside the same page by SQL: [(name, requests/s, µs of processor)], medians of turns."""
+    lab, found = Lab(replica=False), {}
+    try:
+        lab.open()
+        boards_fill(lab, 1, 2000)
+        period, = lab.sql("select p.id from ladder.period p join ladder.board b on b.id = p.board_id where b.name = 'b0'")[0]
+        file = requests_write(lab.directory / "requests", [("GET", f"{lab.path}/boards/b0/top?limit=100", "")])
+        remembering, forgetful = lab.server, lab.serve(server_loops=1, cache_l1_bytes=0)
+
+        for _ in range(options.rounds):
+            for name, server in (("remembered", remembering), ("from Redis", forgetful)):
+                lab.server = server
+                lab.trusted(server)
+                wrk(lab, file, 1, clients)
+                with Watch(lab) as watch:
+                    rate = wrk(lab, file, max(1, options.seconds // 4), clients)["rate"]
+                found.setdefault(name, []).append((rate, sum(watch.sum["cpu_us"].values())))
+            before, seconds = lab.cpu()["postgres"], max(1, options.seconds // 4)
+            rate = pgbench(lab, PAGE, clients, seconds, 0, period)
+            found.setdefault("by SQL", []).append((rate, 1e6 * (lab.cpu()["postgres"] - before) / max(1, rate * seconds)))
+        return {name: tuple(sorted(column)[len(column) // 2] for column in zip(*turns)) for name, turns in found.items()}
+    finally:
+        lab.close()
+
+
 @scenario("peers")
 def peers(options):
-    """Beside nginx, webdis and no caches at all: what loadtest/caches measures, by the same command."""
+    """Beside nginx, webdis and no caches at all: what loadtest/caches measures, by the same command; and beside SQL."""
     done = subprocess.run([str(lab_module.HERE / "caches")], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stdout[-3000:] + done.stderr[-3000:])
@@ -366,29 +401,54 @@ def peers(options):
     of_webdis = float(re.search(r"^\| against webdis, `top\?limit=100`.*? \| \| ([\d.]+) \(", text, re.M)[1])
     hits = [float(x) for x in re.findall(r"^\| [\d,]+ \| [\d,]+ \| ([\d.]+) \|", text, re.M)]
     slower, fewer = [float(x) for x in re.search(r"^\| less by \| \| (-?[\d.]+) % \| (-?[\d.]+) %", text, re.M).groups()]
-    return {"title": "Peers", "about": "Each beside something known, in the same run.", "text": text,
-            "checks": [check("a remembered page costs at most 1.15 times nginx's", of_nginx <= 1.15, f"{of_nginx} times"),
+    sql = beside_sql(options)
+    table = "| a page of 100, 32 connections | requests/s | CPU a request |\n|---|---|---|\n" + "".join(
+        f"| {name} | {rate:,.0f} | {us:,.0f} µs |\n" for name, (rate, us) in sql.items())
+    return {"title": "Peers", "about": "Each beside something known, in the same run.", "text": f"{text}\n{table}", "docs": table,
+            "checks": [check("a page at least 5 times as often as by SQL", sql["remembered"][0] >= 5 * sql["by SQL"][0],
+                             f"{sql['remembered'][0] / sql['by SQL'][0]:.1f} times remembered, {sql['from Redis'][0] / sql['by SQL'][0]:.1f} times from Redis"),
+                       check("a remembered page costs at most 1.15 times nginx's", of_nginx <= 1.15, f"{of_nginx} times"),
                        check("at least 0.95 from memory while 5,000 scores a second land", min(hits) >= 0.95, f"{min(hits)}"),
                        check("a page from Redis at least 3 times as often as webdis", of_webdis >= 3, f"{of_webdis} times"),
                        check("caches take at least 95 % off the database's queries", fewer >= 95, f"{fewer} %"),
                        check("and at least 50 % off p99", slower >= 50, f"{slower} %")]}
 
 
-# What is switched off, and the settings or faults (builds with -Dfaults=true) that do it.
+AWAY_MS = 2
+NO_REDIS = {"redis_url": "redis://127.0.0.1:1/0"}
+# What is switched off: the settings or faults (builds with -Dfaults=true) that do it, and what it is compared with. "far": PostgreSQL is
+# reached by links that are AWAY_MS late each way, so that a round trip is what it is between machines.
 SWITCHES = {
-    "all of it": {},
-    "no memory of answers": {"cache_l1_bytes": 0},
-    "no sharing of fetches": {"cache_l1_bytes": 0, "faults": "alone"},
-    "no batches": {"database_batch_max": 1},
-    "no replica": {"database_replicas": "", "redis_url": "redis://127.0.0.1:1/0"},
-    "no Redis": {"redis_url": "redis://127.0.0.1:1/0"},
+    "all of it": ({}, None),
+    "no memory of answers": ({"cache_l1_bytes": 0}, "all of it"),
+    "no sharing of fetches": ({"cache_l1_bytes": 0, "faults": "alone"}, "no memory of answers"),
+    "no batches": ({"database_batch_max": 1}, "all of it"),
+    "no Redis": (NO_REDIS, "all of it"),
+    "no Redis, no replica": ({**NO_REDIS, "database_replicas": ""}, "no Redis"),
+    f"no Redis, PostgreSQL {2 * AWAY_MS} ms away": ({**NO_REDIS, "far": True}, None),
+    "the same, one read at a time on a connection": ({**NO_REDIS, "far": True, "database_pipeline_max": 1}, f"no Redis, PostgreSQL {2 * AWAY_MS} ms away"),
 }
+
+
+def worse(of, base):
+    """In which loads, and how: what is less than 0.9 of the rate, or more than 1.1 of the cost, of all or of the primary."""
+    found = []
+    for load, x in of.items():
+        rate, cost, primary = x["rate"] / base[load]["rate"], sum(x["cpu_us"].values()) / sum(base[load]["cpu_us"].values()), x["primary_us"] - base[load]["primary_us"]
+        if rate < 0.9:
+            found.append(f"{load}: {rate:.2f} of the rate")
+        elif cost > 1.1:
+            found.append(f"{load}: {cost:.2f} times the processor time")
+        elif primary > max(10, 0.1 * base[load]["primary_us"]):
+            found.append(f"{load}: {primary:.0f} µs more at the primary")
+    return found
 
 
 @scenario("ablation")
 def ablation(options):
     """Each optimisation switched off in turn: what it was worth."""
     lab = Lab()
+    links = {}
     try:
         lab.open()
         boards_fill(lab, 20, 2000)
@@ -398,27 +458,35 @@ def ablation(options):
                  "submit": ([submit_one(lab, dice, "b19", 100000) for _ in range(100000)], 64)}
         files = {name: requests_write(lab.directory / name.replace(" ", "-"), lines) for name, (lines, _) in loads.items()}
         lab.server.stop()
+        links = {name: Proxy(port, up_ms=(AWAY_MS, AWAY_MS), down_ms=(AWAY_MS, AWAY_MS)) for name, port in (("url", lab.primary_port), ("replicas", lab.replica_port))}
         results = {}
-        for name, settings in SWITCHES.items():
+        for name, (settings, _) in SWITCHES.items():
+            settings = dict(settings)
+            if settings.pop("far", False):
+                settings |= {f"database_{which}": f"postgresql://ladder_serve@127.0.0.1:{link.port}/ladder" for which, link in links.items()}
             lab.server = lab.serve(binary=str(lab_module.ROOT / "build/loadtest/faults/ladder"), server_loops=1, **settings)
             if "redis_url" not in settings:
                 lab.trusted(lab.server)
             results[name] = {}
             for load, (_, connections) in loads.items():
                 wrk(lab, files[load], 1, connections)
+                primary_s = lab.primary_cpu()
                 with Watch(lab) as watch:
                     done = wrk(lab, files[load], max(3, options.seconds // 2), connections)
-                results[name][load] = {**done, **watch.sum}
+                results[name][load] = {**done, **watch.sum, "primary_us": 1e6 * (lab.primary_cpu() - primary_s) / max(1, done["requests"])}
             lab.server.stop()
-        head = ["", *(f"{load}: requests/s, µs in serve + Redis + PostgreSQL" for load in loads)]
+        head = ["", *(f"{load}: requests/s, µs in serve + Redis + PostgreSQL (the primary)" for load in loads)]
         rows = [head, ["---"] * len(head)]
         for name, of in results.items():
-            rows.append([name, *(f"{x['rate']:,.0f}, {x['cpu_us']['serve']:.0f} + {x['cpu_us']['redis']:.0f} + {x['cpu_us']['postgres']:.0f}" for x in of.values())])
-        base = results["all of it"]
-        checks = [check(f"{name} is worse somewhere", any(x["rate"] < 0.9 * base[load]["rate"] or sum(x["cpu_us"].values()) > 1.1 * sum(base[load]["cpu_us"].values())
-                                                          for load, x in of.items()), ", ".join(f"{load} {x['rate'] / base[load]['rate']:.2f}" for load, x in of.items()))
-                  for name, of in results.items() if name != "all of it"]
+            rows.append([name, *("{:,.0f}, {serve:.0f} + {redis:.0f} + {postgres:.0f} ({:.0f})".format(x["rate"], x["primary_us"], **x["cpu_us"]) for x in of.values())])
+        checks = []
+        for name, (_, base) in SWITCHES.items():
+            if base:
+                found = worse(results[name], results[base])
+                checks.append(check(f"{name}: worse somewhere than {base}", found, "; ".join(found) or "nowhere"))
         return {"title": "Each optimisation switched off", "about": "What each is worth: the same loads without it.",
                 "text": "\n".join("| " + " | ".join(row) + " |" for row in rows), "checks": checks}
     finally:
+        for link in links.values():
+            link.close()
         lab.close()
