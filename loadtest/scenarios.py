@@ -402,8 +402,8 @@ def peers(options):
     hits = [float(x) for x in re.findall(r"^\| [\d,]+ \| [\d,]+ \| ([\d.]+) \|", text, re.M)]
     slower, fewer = [float(x) for x in re.search(r"^\| less by \| \| (-?[\d.]+) % \| (-?[\d.]+) %", text, re.M).groups()]
     sql = beside_sql(options)
-    table = "| a page of 100, 32 connections | requests/s | CPU a request |\n|---|---|---|\n" + "".join(
-        f"| {name} | {rate:,.0f} | {us:,.0f} µs |\n" for name, (rate, us) in sql.items())
+    table = "\n".join(["| a page of 100, 32 connections | requests/s | CPU a request |", "|---|---|---|",
+                       *(f"| {name} | {rate:,.0f} | {us:,.0f} µs |" for name, (rate, us) in sql.items())])
     return {"title": "Peers", "about": "Each beside something known, in the same run.", "text": f"{text}\n{table}", "docs": table,
             "checks": [check("a page at least 5 times as often as by SQL", sql["remembered"][0] >= 5 * sql["by SQL"][0],
                              f"{sql['remembered'][0] / sql['by SQL'][0]:.1f} times remembered, {sql['from Redis'][0] / sql['by SQL'][0]:.1f} times from Redis"),
