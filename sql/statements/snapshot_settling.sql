@@ -1,2 +1,2 @@
 -- After snapshot_due, so that whoever drew one of its revisions has a transaction id below this one.
-select pg_snapshot_xmax(pg_current_snapshot()) as xmax
+select pg_current_xact_id() as xmax

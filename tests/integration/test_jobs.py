@@ -177,6 +177,7 @@ def test_who_writes_entries_is_known(stack, ended, login, statement):
         cursor.execute(statement, dict(board=board))
         cursor.execute("select pg_current_xact_id()::text")
         (xid,), = cursor.fetchall()
+        stack.sql("select pg_current_xact_id()")  # a later one ends: up to there a snapshot knows who is at work
         assert stack.sql("select ladder.writers_xmin()::text") == [(xid,)]
     assert stack.sql("select ladder.writers_xmin() > %s::xid8", xid) == [(True,)]
 
