@@ -104,6 +104,7 @@ comment on function ladder.facet_admit(bigint[], text[]) is 'Notes the facets'' 
 --
 -- Returns the entries of those standings as submit does: outcome 0, it was so already; 1, changed. Without k1: he left it, where he was at
 -- the old one.
+drop function if exists ladder.facet_mirror(integer[], bigint[], text[], text[], integer[], integer[], bigint[]); -- it returned another type
 create or replace function ladder.facet_mirror(
     p_item integer[], p_board bigint[], p_player text[], p_facets text[],
     m_item integer[], m_window integer[], m_period bigint[])
