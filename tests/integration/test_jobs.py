@@ -133,11 +133,11 @@ def test_an_imports_period_gets_ten_minutes(stack, admin):
     assert stack.sql("select state::text from ladder.period where board_id = %s and ends_at < now()", board_id(stack, admin, "b")) == [("open",)]
 
 
-@pytest.mark.parametrize("statement", [
-    "select * from ladder.submit(array[%(board)s::bigint], array['ann'], array[99::bigint], array[0::bigint], array[ladder.us_of(%(then)s)], "
-    "array[null::text], array[0], array[0], '{}', '{}', '{}')",
-    "select * from ladder.player_remove(%(board)s, 'ann')",
-], ids=["submit", "remove"])
+SUBMIT = ("select * from ladder.submit(array[%(board)s::bigint], array['ann'], array[99::bigint], array[0::bigint], "
+          "array[ladder.us_of(%(then)s)], array[null::text], array[0], array[0], '{}', '{}', '{}')")
+
+
+@pytest.mark.parametrize("statement", [SUBMIT, "select * from ladder.player_remove(%(board)s, 'ann')"], ids=["submit", "remove"])
 def test_closing_waits_for_whoever_saw_it_open(stack, ended, statement):
     """It has read the state, and waits for the entry's lock when the period begins to close: final is only what comes after it."""
     board, period, then = ended
@@ -160,6 +160,31 @@ def test_closing_waits_for_whoever_saw_it_open(stack, ended, statement):
     assert state(stack, period) == "closed"
     changed = stack.sql("select removed or ~k1 = 99 from ladder.entry where period_id = %s and player = 'ann'", period)
     assert changed == [(True,)]
+
+
+def test_closing_waits_for_whoever_began_while_its_first_step_ended(stack, ended):
+    """His transaction is newer than the step's, and than all that have ended when the mark is noted: a snapshot's xmax is not beyond him."""
+    board, period, then = ended
+    with contextlib.ExitStack() as sessions:
+        def session(name):
+            return sessions.enter_context(contextlib.closing(psycopg2.connect(stack.primary_url, application_name=name))).cursor()
+        holder, writer = session("holder"), session("writer")
+        holder.execute("select 1 from ladder.period where id = %(period)s for no key update; "
+                       "select 1 from ladder.entry where period_id = %(period)s and player = 'ann' for update", dict(period=period))
+        roller = job(stack, "roll")
+        wait_until(lambda: stack.sql("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'set state = .closing.'")
+                   == [(1,)], 10, "the first step waits for the period's row")
+        thread = threading.Thread(target=writer.execute, args=(SUBMIT, dict(board=board, then=then)))
+        thread.start()
+        wait_until(lambda: waits(stack, "writer"), 10, "the writer waits")
+        holder.connection.rollback()
+        thread.join()
+        assert roller.wait(timeout=30) == 0
+        assert state(stack, period) == "closing", "the writer has not committed yet"
+        writer.connection.commit()
+    stack.cli("roll")
+    assert state(stack, period) == "closed"
+    assert stack.sql("select ~k1 from ladder.entry where period_id = %s and player = 'ann'", period) == [(99,)]
 
 
 @pytest.mark.parametrize("login, statement", [
