@@ -11,7 +11,7 @@ import pytest
 import requests
 
 import compare
-from harness import BINARY, Client, wait_until
+from harness import BINARY, ROOT, Client, wait_until
 
 HOUR = datetime.timedelta(hours=1)
 
@@ -205,6 +205,17 @@ def test_who_writes_entries_is_known(stack, ended, login, statement):
         stack.sql("select pg_current_xact_id()")  # a later one ends: up to there a snapshot knows who is at work
         assert stack.sql("select ladder.writers_xmin()::text") == [(xid,)]
     assert stack.sql("select ladder.writers_xmin() > %s::xid8", xid) == [(True,)]
+
+
+def test_a_snapshots_mark_is_beyond_whoever_is_at_work(stack, ended):
+    """However new he is: no later transaction has ended."""
+    board, _, _ = ended
+    settling, is_settled = (re.sub("--.*", "", (ROOT / f"sql/statements/{name}.sql").read_text()) for name in ("snapshot_settling", "snapshot_is_settled"))
+    with contextlib.closing(psycopg2.connect(stack.primary_url)) as writer, writer.cursor() as cursor:
+        cursor.execute(SUBMIT, dict(board=board, then=datetime.datetime.now(datetime.timezone.utc)))
+        (mark,), = stack.sql(settling)
+        assert stack.sql(is_settled.replace("$1", "%s"), mark) == [(False,)]
+    assert stack.sql(is_settled.replace("$1", "%s"), mark) == [(True,)]
 
 
 def test_long_transactions_one_after_the_other_do_not_put_it_off_for_good(stack, ended):
