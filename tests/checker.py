@@ -12,6 +12,7 @@ Where its period ends, the answer says which one it is of: one that was current 
 
 One process has one event loop, many connections to every server, and boards of its own: so before and after are certain.
 """
+import base64
 import collections
 import ctypes
 import ctypes.util
@@ -38,6 +39,12 @@ def brotli(data, size_max=1 << 20):
     out, size = ctypes.create_string_buffer(size_max), ctypes.c_size_t(size_max)
     assert library.BrotliDecoderDecompress(ctypes.c_size_t(len(data)), data, ctypes.byref(size), out) == 1
     return out.raw[:size.value]
+
+
+def is_applied(token):
+    """Did Redis have the whole write when it was answered (board/token.h)? That an answer's ranks came from Redis says nothing of the
+    standing that a player has left."""
+    return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))[1] != 0
 
 
 class Violation(Exception):
@@ -426,7 +433,7 @@ class Checker:
         def done(answer):
             result = self.result_of(answer)
             self.took(watched, wanted, result, True)
-            self.acknowledge(watched, connection.server, result["token"], answer)
+            self.acknowledge(watched, connection.server, result["token"])
         self.post(connection, f"/boards/{watched.board.name}/scores", wanted, done)
 
     def submit_many(self, connection, items):
@@ -440,7 +447,7 @@ class Checker:
                     raise Violation(f"{wanted}: {one}")
                 self.took(watched, wanted, one, False)
             for watched in {w.board.name: w for w, _ in items}.values():
-                self.acknowledge(watched, connection.server, result["token"], answer)
+                self.acknowledge(watched, connection.server, result["token"])
         self.post(connection, "/scores", {"scores": [dict(wanted, board=w.board.name) for w, wanted in items]}, done)
 
     def remove(self, connection, watched, player):
@@ -452,7 +459,7 @@ class Checker:
             if result["removed"] != (old is not None):
                 raise Violation(f"{watched.board.name}: removing {player}: {result}, the model has {old and old.key}")
             watched.push(state)
-            self.acknowledge(watched, connection.server, result["token"], answer)
+            self.acknowledge(watched, connection.server, result["token"])
         self.post(connection, f"/boards/{watched.board.name}/players/{model.urllib.parse.quote(player)}", None, done, "DELETE")
 
     def result_of(self, answer):
@@ -495,12 +502,12 @@ class Checker:
         return {name: values.get(name) and {"value": values[name], "rank": state.of(f"{name}:{values[name]}").index(entry) + 1}
                 for name in board.facets} if board.facets else None
 
-    def settle(self, watched, first, answer):
+    def settle(self, watched, first, token):
         """
         A change that the server could not bring to Redis is brought by the worker; a later one of another server may be
         there before it. So that what Redis holds is always one of the states, the next waits until this one is seen there.
         """
-        if not self.is_disturbed or answer.field(b"Server-Timing").startswith("redis"):
+        if not self.is_disturbed or is_applied(token):
             return
         facets = [f"{name}:{value}" for name, values in watched.board.facets.items() for value in values]
         for facet in [None, *facets]:
@@ -509,8 +516,8 @@ class Checker:
             if changed:
                 watched.unsettled.append(model.Player(watched.board, changed[0], facet=facet))
 
-    def acknowledge(self, watched, server, token, answer):
-        self.settle(watched, max(watched.acknowledged), answer)
+    def acknowledge(self, watched, server, token):
+        self.settle(watched, max(watched.acknowledged), token)
         watched.acknowledged[server] = watched.last
         watched.history[server].append((time.time(), watched.last))
         while len(watched.history[server]) > STATES_KEPT:
