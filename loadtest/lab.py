@@ -271,6 +271,17 @@ def build(name):
     return {"name": name, "commit": git("rev-parse", "--short", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
 
 
+def document_write(name, text, page="performance.md"):
+    """Puts the text between the marks of this name in a page of docs/."""
+    path = ROOT / "docs" / page
+    begin, end = f"<!-- begin loadtest/{name} -->\n", f"<!-- end loadtest/{name} -->\n"
+    head, found, rest = path.read_text().partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not (found and closed):
+        sys.exit(f"{path} has no marks for {name}")
+    path.write_text(head + begin + text.rstrip("\n") + "\n" + end + tail)
+
+
 def dump(value, path):
     pathlib.Path(path).write_text(json.dumps(value, indent=1) + "\n")
 

@@ -71,22 +71,19 @@ def markdown(report, names):
 
 
 PICTURED = "mixed"
+BY_NAME_ONLY = ("soak", "peers", "ablation")
 
 
-def write(path, report):
-    """Between the marks of docs/performance.md: peers, beyond what loadtest/caches writes, and the ablation have their own, the rest share one.
-    And the charts of one scenario, beside it."""
+def write(document_write, folder, report):
+    """Those that run only by name (peers: beyond what loadtest/caches writes) have marks of their own, the rest share one. And the charts of
+    one scenario."""
     if PICTURED in report["scenarios"]:
-        (path.parent / "loadtest.svg").write_text(picture(report["scenarios"][PICTURED]))
-    text = path.read_text()
-    own = ("ablation", "peers")
-    for mark, names in (("run", [n for n in report["scenarios"] if n not in own]), *((mark, [n for n in report["scenarios"] if n == mark]) for mark in own)):
-        begin, end = f"<!-- begin loadtest/{mark} -->\n", f"<!-- end loadtest/{mark} -->\n"
-        head, found, rest = text.partition(begin)
-        _, closed, tail = rest.partition(end)
-        if names and found and closed:
-            text = head + begin + markdown(report, names) + end + tail
-    path.write_text(text)
+        (folder / "loadtest.svg").write_text(picture(report["scenarios"][PICTURED]))
+    marks = {}
+    for name in report["scenarios"]:
+        marks.setdefault(name if name in BY_NAME_ONLY else "run", []).append(name)
+    for mark, names in marks.items():
+        document_write(mark, markdown(report, names))
 
 
 # ---- charts ----

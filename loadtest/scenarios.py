@@ -15,9 +15,8 @@ import lab as lab_module
 from lab import Lab, Watch, paced, requests_write, wrk
 from fault.proxy import Proxy
 
-GENERATOR_MOST = 4000  # requests/s that one paced.mjs sends on time beside the servers
+GENERATOR_MOST = 7000  # requests/s that one paced.mjs sends on time beside the servers
 SCENARIOS = {}
-BY_NAME_ONLY = ("soak", "peers", "ablation")
 
 
 def scenario(name):

@@ -31,34 +31,34 @@ as $$
 $$;
 comment on function ladder.tally_step(bigint) is 'Entries from rung to rung of a standing of this size; null: it needs no ladder.';
 
--- tally_raise: puts rungs into one stretch of a standing, from a key (included) to another (excluded; null: to the end).
+-- tally_raise: puts rungs into one stretch of a standing, from a key (included) to another (excluded; null: to the end). Reads that
+-- stretch and no more, as entry_count does (72_tally_read.sql).
 create or replace function ladder.tally_raise(p_period ladder.period, p_step bigint, p_from ladder.tally_rung, p_to ladder.tally_rung)
     returns void
-    language sql
+    language plpgsql
     set search_path = pg_catalog
-    set plan_cache_mode = force_custom_plan
+    set enable_bitmapscan = off
+    set enable_seqscan = off
+    set enable_sort = off
+    set max_parallel_workers_per_gather = 0
     set jit = off
 as $$
+begin
     delete from ladder.tally_rung r
     where r.period_id = p_period.id
       and (r.k1, r.k2, r.k3, r.player) >= (p_from.k1, p_from.k2, p_from.k3, p_from.player)
       and (p_to is null or (r.k1, r.k2, r.k3, r.player) < (p_to.k1, p_to.k2, p_to.k3, p_to.player));
-    insert into ladder.tally_rung (period_id, k1, k2, k3, player, entries)
-    select p_period.id,
-           case when x.nth = 0 then p_from.k1 else x.k1 end, case when x.nth = 0 then p_from.k2 else x.k2 end,
-           case when x.nth = 0 then p_from.k3 else x.k3 end, case when x.nth = 0 then p_from.player else x.player end,
-           least(p_step, x.last_nth + 1 - x.nth)
-    from (select n.*, max(n.nth) over () as last_nth
-          from (select e.k1, e.k2, e.k3, e.player,
-                       row_number() over (order by e.k1, e.k2, e.k3, e.player) - 1 as nth
-                from ladder.entry e
-                where e.period_id = p_period.id
-                  and e.window_kind = p_period.window_kind
-                  and e.period_start = p_period.starts_at
-                  and not e.removed
-                  and (e.k1, e.k2, e.k3, e.player) >= (p_from.k1, p_from.k2, p_from.k3, p_from.player)
-                  and (p_to is null or (e.k1, e.k2, e.k3, e.player) < (p_to.k1, p_to.k2, p_to.k3, p_to.player))) n) x
-    where x.nth % p_step = 0
+    execute 'insert into ladder.tally_rung (period_id, k1, k2, k3, player, entries) '
+            'select $1, case when x.nth = 0 then $4 else x.k1 end, case when x.nth = 0 then $5 else x.k2 end, '
+            'case when x.nth = 0 then $6 else x.k3 end, case when x.nth = 0 then $7 else x.player end, least($12, x.last_nth + 1 - x.nth) '
+            'from (select n.*, max(n.nth) over () as last_nth '
+            'from (select e.k1, e.k2, e.k3, e.player, row_number() over (order by e.k1, e.k2, e.k3, e.player) - 1 as nth '
+            || ladder.entry_from(p_period.window_kind) || ' and (e.k1, e.k2, e.k3, e.player) >= ($4, $5, $6, $7 collate "C")'
+            || case when p_to is null then '' else ' and (e.k1, e.k2, e.k3, e.player) < ($8, $9, $10, $11 collate "C")' end
+            || ') n) x where x.nth % $12 = 0'
+        using p_period.id, p_period.window_kind, p_period.starts_at, p_from.k1, p_from.k2, p_from.k3, p_from.player,
+              p_to.k1, p_to.k2, p_to.k3, p_to.player, p_step;
+end
 $$;
 comment on function ladder.tally_raise(ladder.period, bigint, ladder.tally_rung, ladder.tally_rung) is 'Puts rungs into a stretch of a standing''s ladder, in place of those that are there.';
 

@@ -196,12 +196,17 @@ begin
     perform ladder.tally_count(x) from unnest(v_recount) x;
     counted := cardinality(v_recount);
     delete from ladder.tally_recount r;
+    -- Where scores are spread evenly, all stretches from rung to rung become too long at once: what is beyond so many entries is left to
+    -- the calls in which it grows on.
     for v_rung in
-        select p as period, w as rung, ladder.tally_step(greatest(10000, t.entries)) as step
-        from unnest(s.wide) w
-        join ladder.period p on p.id = w.period_id
-        join ladder.tally t on t.period_id = w.period_id
-        where w.period_id <> all (v_recount)
+        select x.period, x.rung, x.step
+        from (select p as period, w as rung, ladder.tally_step(greatest(10000, t.entries)) as step,
+                     sum(w.entries) over (order by w.entries desc, w.k1, w.k2, w.k3, w.player) - w.entries as before
+              from unnest(s.wide) w
+              join ladder.period p on p.id = w.period_id
+              join ladder.tally t on t.period_id = w.period_id
+              where w.period_id <> all (v_recount)) x
+        where x.before < 100000
     loop
         perform ladder.tally_raise(v_rung.period, v_rung.step, v_rung.rung,
                                    (select r from ladder.tally_rung r

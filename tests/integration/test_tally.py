@@ -157,6 +157,76 @@ def test_what_was_restored_is_counted_again(stack, client, board):
     check_tally(stack, board)
 
 
+# ---- ladders ----
+
+def period_id(stack, board, kind):
+    return stack.sql("select id from ladder.period where board_id = %s and window_kind = %s and facet = ''", board, kind)[0][0]
+
+
+def rungs(stack, period):
+    """(key, score, entries)"""
+    return stack.sql("select (r.k1, r.k2, r.k3, r.player)::text, ~r.k1, r.entries from ladder.tally_rung r where r.period_id = %s "
+                     "order by r.k1, r.k2, r.k3, r.player", period)
+
+
+@pytest.fixture(scope="module")
+def tall(stack, ladder):
+    """A board of 20,000, straight into the tables, as submissions would have left it. Returns (client, board)."""
+    game = stack.new_game()
+    client = Client(ladder, game, stack.key(game))
+    client.put_board("tall", windows=["all", "daily"])
+    client.submit("tall", "first", 1)
+    board = board_id(stack, client, "tall")
+    stack.sql("insert into ladder.entry (period_id, player, window_kind, period_start, k1, k2, k3, revision) "
+              "select p.id, 'p' || n, p.window_kind, p.starts_at, ~n::bigint, ~0::bigint, n, nextval('ladder.revision') "
+              "from ladder.period p cross join generate_series(2, 20000) n where p.board_id = %s", board)
+    stack.sql("insert into ladder.tally_recount (period_id) select p.id from ladder.period p where p.board_id = %s", board)
+    fold(stack)
+    return client, board
+
+
+@pytest.mark.parametrize("is_analyzed", [False, True], ids=["as filled", "analyzed"])
+@pytest.mark.parametrize("kind", ["all", "daily"])
+def test_raising_a_stretch_reads_that_stretch(stack, tall, kind, is_analyzed):
+    """And not the standing: all of it for each of two thousand stretches would keep a core busy for minutes."""
+    _, board = tall
+    period = period_id(stack, board, kind)
+    assert len(rungs(stack, period)) == 40
+    if is_analyzed:
+        stack.sql("analyze ladder.entry")
+    read = "select sum(pg_stat_get_xact_tuples_returned(c.oid))::int from pg_class c where c.relname ~ '^entry_'"
+    with contextlib.closing(psycopg2.connect(stack.primary_url)) as session, session.cursor() as cursor:
+        for nth in (39, 20, 0):  # to the end, in between, from the lowest key on
+            cursor.execute(read)
+            (before,), = cursor.fetchall()
+            cursor.execute("select ladder.tally_raise(p, 100, x.rung, x.next) from ladder.period p, "
+                           "(select r as rung, lead(r) over (order by r.k1, r.k2, r.k3, r.player) as next from ladder.tally_rung r where r.period_id = %s "
+                           "order by r.k1, r.k2, r.k3, r.player offset %s limit 1) x where p.id = %s", (period, nth, period))
+            cursor.execute(read)
+            (after,), = cursor.fetchall()
+            assert 500 <= after - before <= 1500, nth
+        cursor.execute("select count(*), sum(r.entries)::int, count(*) filter (where r.entries = 100) from ladder.tally_rung r where r.period_id = %s", (period,))
+        assert cursor.fetchall() == [(40 + 3 * 4, 20000, 3 * 5)]
+        session.rollback()
+
+
+def test_of_stretches_that_grew_at_once_some_wait(stack, tall):
+    """So that a call of the tally never takes long; who waits is raised when it has grown on."""
+    client, board = tall
+    period = period_id(stack, board, "all")
+    chosen = rungs(stack, period)[10:40:10]
+    stack.sql("update ladder.tally_rung r set entries = 60000 where r.period_id = %s and (r.k1, r.k2, r.k3, r.player)::text = any (%s)", period,
+              [key for key, _, _ in chosen])
+
+    def grow(turn):
+        client.submit_many([dict(board="tall", player=f"new{score}-{turn}", score=score - 1) for _, score, _ in chosen])
+        fold(stack)
+        return [entries for _, _, entries in rungs(stack, period) if entries > 2000]
+    assert grow(0) == [60001], "two were raised"
+    assert grow(1) == []
+    assert {entries for _, _, entries in rungs(stack, period)} <= {500, 501, 502, 2, 1}
+
+
 # ---- the views ----
 
 def refreshes(stack, view):
