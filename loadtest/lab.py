@@ -22,7 +22,7 @@ os.environ.setdefault("LADDER_BIN", str(ROOT / "build" / "ladder"))
 sys.path.insert(0, str(ROOT / "tests"))
 import psycopg2  # noqa: E402
 import requests  # noqa: E402
-from harness import PG, Client, Stack, free_port, wait_until  # noqa: E402,F401
+from harness import PG, Client, Database, Stack, free_port, wait_until  # noqa: E402,F401
 
 HERE = ROOT / "loadtest"
 NODE = ROOT / "build" / "loadtest" / "node"

@@ -12,10 +12,11 @@ import threading
 import time
 
 import lab as lab_module
-from lab import Lab, Watch, paced, requests_write, wrk
+from lab import Database, Lab, Watch, paced, requests_write, wrk
 from fault.proxy import Proxy
 
-GENERATOR_MOST = 7000  # requests/s that one paced.mjs sends on time beside the servers
+CALM_RATE = 4000       # requests/s of paced.mjs beside which two cores have time left
+GENERATOR_MOST = 7000  # requests/s that it sends on time
 SCENARIOS = {}
 
 
@@ -88,7 +89,7 @@ def measure(lab, file, options, connections=32, share=0.5):
     with Watch(lab) as watch:
         full = wrk(lab, file, options.seconds, connections)
     full.update(watch.sum)
-    rate = min(GENERATOR_MOST, round(full["rate"] * share / 10) * 10 or 10)
+    rate = min(CALM_RATE, round(full["rate"] * share / 10) * 10 or 10)
     with Watch(lab) as watch:
         latency = paced(lab, file, rate, options.seconds)
     latency.update(watch.sum)
@@ -152,46 +153,66 @@ on conflict (period_id, player, window_kind, period_start) do update
 """
 
 
-def pgbench(lab, text, clients, seconds, board, period):
+def pgbench(lab, text, clients, seconds, board, period, database="ladder"):
     """Transactions a second of a script; 0 if it failed."""
     script = lab.directory / "script.sql"
     script.write_text(text)
     out = subprocess.run([lab_module.PG + "pgbench", "-h", "127.0.0.1", "-p", str(lab.primary_port), "-U", "ladder", "-n", "-M", "prepared",
-                          "-c", str(clients), "-j", "1", "-T", str(seconds), "-D", f"board={board}", "-D", f"period={period}", "-f", str(script), "ladder"],
+                          "-c", str(clients), "-j", "1", "-T", str(seconds), "-D", f"board={board}", "-D", f"period={period}", "-f", str(script), database],
                          capture_output=True, text=True)
     return float(re.search(r"tps = ([\d.]+)", out.stdout)[1]) if out.returncode == 0 else 0.0
 
 
+def tables_beside(lab, name):
+    """The same tables in another database of the same PostgreSQL, without a worker, and a board with a period there: (board, period)."""
+    folder = lab.directory / name
+    folder.mkdir()
+    database = Database(lab, name, folder)
+    database.migrate("up")
+    board, = database.sql("with g as (insert into ladder.game (name) values ('peer') returning id) "
+                          "insert into ladder.board (game_id, name, windows) select g.id, 'peer', '{all}' from g returning id")[0]
+    period, = database.sql("select * from ladder.period_ensure(array[%s::bigint], array[now()])", board)[0]
+    return board, period
+
+
 @scenario("submit")
 def submit(options):
-    """Beside pgbench: one-row transactions into the same tables, by as many clients, in turn; and the rows that the database alone takes."""
+    """Beside pgbench: one-row transactions into the same tables, by as many clients, in turn; and the rows that the database alone takes.
+    Those tables are in a database of their own: what rows that were not submitted mean for the worker is not theirs to pay, nor ours."""
     lab, clients, players = Lab(replica=False), 64, 1000000
     try:
         lab.open()
         lab.client.put_board("b0", operator="best")
-        lab.client.put_board("peer", operator="best")
-        lab.client.submit("peer", "first", 1)
-        board, period = lab.sql("select p.board_id, p.id from ladder.period p join ladder.board b on b.id = p.board_id where b.name = 'peer'")[0]
+        board, period = tables_beside(lab, "peer")
         dice = random.Random(1)
 
         def fresh():
             """Never the same again: what was submitted before changes nothing."""
             return requests_write(lab.directory / "requests", (submit_one(lab, dice, "b0", players) for _ in range(20000 * options.seconds)))
+
+        def settle():
+            """What one side left for autovacuum to do is not done while the other is measured."""
+            for url in (lab.primary_url, lab.primary_url.rpartition("/")[0] + "/peer"):
+                lab.sql("vacuum analyze", url=url)
+            lab.sql("checkpoint")
         ours, theirs, rows, costs = [], [], [], []
         wrk(lab, fresh(), 2, clients)
         for _ in range(options.rounds):
             file = fresh()
+            settle()
             with Watch(lab) as watch:
                 done = wrk(lab, file, options.seconds, clients)
             ours.append(done)
             costs.append(watch.sum)
-            theirs.append(pgbench(lab, UPSERT, clients, options.seconds, board, period))
-            rows.append(32 * pgbench(lab, UPSERT_MANY, 2, options.seconds, board, period))
+            settle()
+            theirs.append(pgbench(lab, UPSERT, clients, options.seconds, board, period, "peer"))
+            rows.append(32 * pgbench(lab, UPSERT_MANY, 2, options.seconds, board, period, "peer"))
         ratios = sorted(a["rate"] / b for a, b in zip(ours, theirs) if b)
         middle = sorted(range(len(ours)), key=lambda i: ours[i]["rate"])[len(ours) // 2]
         ratio = ratios[len(ratios) // 2] if ratios else 0.0
         rate = min(GENERATOR_MOST, round(ours[middle]["rate"] * 0.7 / 10) * 10)
         file = fresh()
+        settle()
         with Watch(lab) as watch:
             latency = paced(lab, file, rate, options.seconds)
         latency.update(watch.sum)
