@@ -299,7 +299,7 @@ def forgotten(setting):
                     return False
             if is_believed:  # otherwise nothing was asked of what it remembers
                 return True
-    raise AssertionError("the worker was always quicker")
+    raise AssertionError("the worker was always quicker, or Redis not believed in time")
 
 
 def late_date(setting):

@@ -185,8 +185,8 @@ def tall(stack, ladder):
     return client, board
 
 
-@pytest.mark.parametrize("is_analyzed", [False, True], ids=["as filled", "analyzed"])
 @pytest.mark.parametrize("kind", ["all", "daily"])
+@pytest.mark.parametrize("is_analyzed", [False, True], ids=["as filled", "analyzed"])  # both kinds as they were filled, then both analyzed
 def test_raising_a_stretch_reads_that_stretch(stack, tall, kind, is_analyzed):
     """And not the standing: all of it for each of two thousand stretches would keep a core busy for minutes."""
     _, board = tall
