@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import checker
 import compare
 from harness import Client, wait_until
 
@@ -302,3 +303,20 @@ def test_redis_comes_back_empty(stack, played):
         played.read("/boards/b/top"), played.read("/boards/b/top", window="daily")
         return compare.same(stack, played.game)
     wait_until(is_same, 20, "Redis equals PostgreSQL")
+
+
+def test_the_token_tells_that_redis_lacks_a_part(stack, client):
+    """The ranks are Redis's, but the standing that the player left could not be told: who reads with the token does not get it."""
+    client.put_board("b", facets=["clan"])
+    for player, clan in (("ann", "x"), ("bob", "x"), ("cat", "y")):
+        client.submit("b", player, 5, facets={"clan": clan})
+    for facet in ({}, {"facet": "clan:x"}, {"facet": "clan:y"}):
+        wait_until(lambda: client.get("/boards/b/top", **facet).headers["Server-Timing"].startswith(("redis", "memory")), 10, "Redis has it")
+    assert checker.is_applied(client.submit("b", "bob", 6)["token"])
+    period, = stack.sql("select p.id from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id "
+                        "where g.name = %s and p.facet = '1:x'", client.game)[0]
+    assert stack.redis.delete(f"ladder:{{{period % 256}}}:{period}:meta") == 1
+    moved = client.request("POST", "/boards/b/scores", {"player": "ann", "score": 7, "facets": {"clan": "y"}})
+    assert moved.headers["Server-Timing"].startswith("redis") and not checker.is_applied(moved.json()["token"])
+    answer = client.get("/boards/b/top", facet="clan:x", headers={"Ladder-Token": moved.json()["token"]})
+    assert not answer.headers["Server-Timing"].startswith(("redis", "memory")) and [e["player"] for e in answer.json()["entries"]] == ["bob"]
