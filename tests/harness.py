@@ -127,6 +127,10 @@ class Process:
             self.wait()
             raise AssertionError(f"{self.command[0:2]} did not stop:\n{self.log()[-2000:]}")
 
+    def is_stopped(self):
+        """By SIGSTOP, as where it has come to a fault_point; or it has ended."""
+        return not self.is_alive() or pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+
     def check_clean(self):
         """No sanitizer report, no failed assertion, no crash that the test did not order."""
         if self.is_excused:

@@ -187,7 +187,10 @@ class Setting:
             for board in self.boards:
                 self.here.get(f"/boards/{board}/top", offset=100, limit=1)
             return compare.same(self.stack, self.game, "all")
-        wait_until(is_same, 60, "Redis equals PostgreSQL")
+        try:
+            wait_until(is_same, 60, "Redis equals PostgreSQL")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {compare.differences(self.stack, self.game)}") from None
 
 
 def under_load(stack, what, **settings):

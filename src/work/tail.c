@@ -21,8 +21,10 @@
  * In a cluster the same holds of each shard by itself (ready.h), because what a node loses are its shards and their
  * cursors; and everything between two reads of the cursors goes by the same connections (kv/blocking.h).
  *
- * A shard without a cursor of this epoch starts empty: the snapshot is taken first, then its standings are dropped,
- * then the cursor is set. A standing that is rebuilt later takes its own snapshot after that, so nothing falls between.
+ * A shard without a cursor of this epoch starts empty: the snapshot is taken first, then a mark put in the cursor's
+ * place, then its standings are dropped, then the cursor is set, if the mark is there still: what was told and wanted
+ * meanwhile lies in the same Redis, and would be lost with it. A standing that is rebuilt later takes its own snapshot
+ * after that, so nothing falls between.
  * What was changed before the snapshot and never came to Redis is not replayed: so whoever remembers answers is told to
  * forget them.
  */
@@ -143,18 +145,15 @@ static bool cursor_send(struct tail *tail, int shard, const char *text, struct e
     return is_ok;
 }
 
-static bool cursors_move(struct tail *tail, bool all, struct error *error)
+/* Each shard's cursor to this text, if it still is what it was, where it is wanted. */
+static bool cursors_write(struct tail *tail, const char *text, const bool is_wanted[static KV_SHARDS],
+                          struct error *error)
 {
-    size_t size = strlen(tail->snapshot) + 64 + ACTIVITY_NAME_MAX;
-    char *text = malloc(size);
     bool is_sent[KV_SHARDS] = {false};
     bool is_ok = true;
 
-    ASSERT(text != NULL);
-    snprintf(text, size, "%s %lld %s %s", tail->link.epoch_text, (long long)tail->at_us, tail->snapshot,
-             tail->activity.name);
     for (int i = 0; i < KV_SHARDS && is_ok; i++)
-        if (all || tail->shards[i].is_touched || activity_tail_size(&tail->activity, i) > 0)
+        if (is_wanted[i])
             is_ok = is_sent[i] = cursor_send(tail, i, text, error);
     for (int i = 0; i < KV_SHARDS; i++) {
         struct kvb_reply *reply;
@@ -172,12 +171,37 @@ static bool cursors_move(struct tail *tail, bool all, struct error *error)
         tail->shards[i].cursor = strdup(text);
         tail->shards[i].is_touched = false;
     }
+    if (!is_ok)
+        kvb_close(&tail->link.kv); /* replies may be left */
+    return is_ok;
+}
+
+static bool cursors_move(struct tail *tail, bool all, struct error *error)
+{
+    size_t size = strlen(tail->snapshot) + 64 + ACTIVITY_NAME_MAX;
+    char *text = malloc(size);
+    bool is_wanted[KV_SHARDS];
+
+    ASSERT(text != NULL);
+    snprintf(text, size, "%s %lld %s %s", tail->link.epoch_text, (long long)tail->at_us, tail->snapshot,
+             tail->activity.name);
+    for (int i = 0; i < KV_SHARDS; i++)
+        is_wanted[i] = all || tail->shards[i].is_touched || activity_tail_size(&tail->activity, i) > 0;
+    bool is_ok = cursors_write(tail, text, is_wanted, error);
     free(text);
     if (is_ok)
         activity_tail_sent(&tail->activity);
-    else
-        kvb_close(&tail->link.kv); /* replies may be left */
     return is_ok;
+}
+
+/* Where there is no cursor, a mark that is none, another one each time: who loses it loses what we begin with, and the
+ * cursors that are to take its place find that. */
+static bool cursors_begin(struct tail *tail, const bool is_missing[static KV_SHARDS], struct error *error)
+{
+    char text[48];
+
+    snprintf(text, sizeof(text), "0 0 %lld", (long long)tail->ready.beat);
+    return cursors_write(tail, text, is_missing, error);
 }
 
 /* ---- T1 ---- */
@@ -315,7 +339,7 @@ static bool tail_sync(struct tail *tail, struct error *error)
     activity_tail_begin(&tail->activity);
     if (!ready_begin(&tail->ready, &tail->link, is_stranger, error) || !snapshot_read(tail, &snapshot, &at_us, error))
         return false;
-    bool is_ok = cursors_read(tail, is_missing, &any_missing, error);
+    bool is_ok = cursors_read(tail, is_missing, &any_missing, error) && cursors_begin(tail, is_missing, error);
     for (int i = 0; i < KV_SHARDS; i++)
         any_stranger = any_stranger || is_stranger[i];
     if (is_ok && (any_missing || any_stranger))
@@ -327,6 +351,8 @@ static bool tail_sync(struct tail *tail, struct error *error)
     }
     /* This Redis may have come back without some that it had. */
     is_ok = is_ok && standings_want(tail, error) && edge_queue_sync(&tail->link, tail->edges.edges, any_missing, error);
+    if (is_ok)
+        fault_point("synced");
     if (is_ok && !tail->snapshot) {
         /* None has one: all start at the snapshot that was taken before the drop. */
         tail->snapshot = snapshot;

@@ -9,17 +9,12 @@ import subprocess
 import threading
 import time
 
-
 from fault.acknowledged import Wire
 from fault.faults import Fault
 from harness import wait_until
 from trio import send_all
 
 FAKETIME = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-
-
-def is_stopped(process):
-    return not process.is_alive() or pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
 
 
 class KillServe(Fault):
@@ -44,7 +39,7 @@ class KillServeAt(Fault):
     def inject(self, field, dice):
         field.servers["here"].kill()
         server = field.server_start("here", faults="stop-" + self.point, is_awaited=False)
-        wait_until(lambda: is_stopped(server), 10, f"the server comes to {self.point}")
+        wait_until(server.is_stopped, 10, f"the server comes to {self.point}")
         assert server.is_alive(), server.log()[-2000:]
         server.kill()
 
@@ -79,7 +74,7 @@ class WorkerAt(Fault):
         field.worker_start(faults="stop-" + self.point)
         if self.point == "before-flip":
             field.redis.flushall()
-        wait_until(lambda: is_stopped(field.work), 20, f"the worker comes to {self.point}")
+        wait_until(field.work.is_stopped, 20, f"the worker comes to {self.point}")
         assert field.work.is_alive(), field.work.log()[-2000:]
 
     def heal(self, field):

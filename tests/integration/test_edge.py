@@ -88,8 +88,8 @@ class Workers:
         self.started = []
         self.again()
 
-    def again(self):
-        self.process = self.stack.worker(**self.settings)
+    def again(self, **settings):
+        self.process = self.stack.worker(**self.settings, **settings)
         self.started.append(self.process)
         wait_until(lambda: self.process.log() or not self.process.is_alive(), 10, "the worker has begun: it may be ended at once")
 
@@ -321,6 +321,23 @@ def test_a_redis_that_lost_its_cursors_makes_the_edge_forget_everything(stack, v
     varnish.workers.again()
     wait_until(lambda: edge.top(admin)[0] == ["bob", "ann"], 5, "fresh")
     assert "event=edge-purge-all" in varnish.workers.process.log()
+
+
+def test_and_so_does_one_that_lost_them_again_while_the_worker_began(stack, varnish, admin, edge):
+    """What was to be told of the first loss was lost by the second."""
+    admin.put_board("b", **EDGE_BOARD)
+    admin.submit("b", "ann", 10)
+    time.sleep(0.2)
+    quiet(stack, varnish.port)
+    wait_until(lambda: is_hit(edge, admin, ["ann"]), 5, "a hit")
+    varnish.workers.process.kill()
+    admin.submit("b", "bob", 20)
+    stack.redis.flushall()
+    varnish.workers.again(faults="stop-synced")
+    wait_until(varnish.workers.process.is_stopped, 20, "the worker has told of the loss, but moved no cursor")
+    stack.redis.flushall()
+    varnish.workers.process.send(signal.SIGCONT)
+    wait_until(lambda: edge.top(admin)[0] == ["bob", "ann"], 5, "fresh")
 
 
 def test_a_period_that_begins_is_a_change(stack, varnish, admin, edge):

@@ -1,4 +1,5 @@
 """What is made ready before anybody asks for it."""
+import signal
 import time
 
 import psycopg2
@@ -88,6 +89,27 @@ def test_what_is_read_most_is_loaded_first(busy):
     # Several are loaded at a time, so not just before the next.
     assert sum(order.index(standing[hot]) < order.index(standing[name]) for name in rare) > 20
     assert after.stop() == 0
+
+
+def test_a_flush_while_the_worker_begins_is_noticed(stack):
+    """Between its look at an empty Redis and the first cursors that it writes. Nobody asks for these standings, and they are loaded."""
+    server, worker = stack.serve(server_loops=1), stack.worker()
+    stack.trusted(server)
+    game = stack.new_game()
+    client = Client(server, game, stack.key(game))
+    for board in range(12):
+        client.put_board(f"b{board}", windows=["all"])
+    client.submit_many([dict(board=f"b{board}", player="ann", score=10) for board in range(12)])
+    worker.stop()
+    stack.redis.flushall()
+    worker = stack.worker(faults="stop-synced")
+    wait_until(worker.is_stopped, 20, "the worker has looked")
+    stack.redis.flushall()
+    worker.send(signal.SIGCONT)
+    wait_until(lambda: compare.same(stack, game), 20, "Redis equals PostgreSQL")
+    for process in (server, worker):
+        assert process.stop() == 0
+        process.check_clean()
 
 
 def test_a_standing_that_takes_long_keeps_no_other_waiting(stack):
