@@ -190,7 +190,7 @@ class Setting:
         try:
             wait_until(is_same, 60, "Redis equals PostgreSQL")
         except AssertionError as error:
-            raise AssertionError(f"{error}: {compare.differences(self.stack, self.game)}") from None
+            raise AssertionError(f"{error}: {compare.differences(self.stack, self.game)[:2000]}") from None
 
 
 def under_load(stack, what, **settings):
