@@ -539,8 +539,8 @@ def test_one_refreshes_for_all(stack, make_pair):
 
 
 def test_a_refresh_that_fails_costs_nothing(stack, make_pair):
-    pair = make_pair(cache_l2_ttl_s=3, database_replicas="", database_statement_timeout_ms=300)
-    slow_page(pair, 0.25)
+    pair = make_pair(cache_l2_ttl_s=10, database_replicas="", database_statement_timeout_ms=1000)
+    slow_page(pair, 0.8)  # so that it is refreshed seconds before it expires
     with database_is_stuck(stack):
         while pair.count("refresh", 1) == 0:
             answer = pair.page(1)
