@@ -6,7 +6,7 @@
  *     ladder:{shard}:<standing>:<gen>:entry      value: revision (6 bytes) [, length (1), sort key, metadata]
  *     ladder:{shard}:<standing>:activity
  *     ladder:{shard}:cursor                      "<epoch> <at_us> <pg_snapshot> <tail>": what the shard's data includes, and
- *                                                who says so
+ *                                                who says so; "0 0 <number>": nothing, and one begins (work/tail.c)
  *     ladder:ready                               "<epoch> <run_id>": this Redis process holds what PostgreSQL has
  *     ladder:{shard}:ready                       in a cluster instead: the same of one shard, by the process that has it
  *     ladder:version                             "<run_id> <version>": the newest change of this Redis process; not in a cluster

@@ -96,22 +96,6 @@ class WorkerAt(Fault):
             self.asleep.stop()
 
 
-class LostAgain(WorkerAt):
-    """The worker has found Redis empty, and put there what is to be told and loaded, but no cursor yet."""
-
-    def __init__(self):
-        super().__init__("synced", "")
-        self.number, self.name, self.sentence = "F9", "flushall-again", "`FLUSHALL`, and another one while the worker begins anew"
-
-    def inject(self, field, dice):
-        field.redis.flushall()
-        super().inject(field, dice)
-        field.redis.flushall()
-
-    def heal(self, field):
-        field.work.send(signal.SIGCONT)
-
-
 class KillPrimary(Fault):
     number, name, sentence, cycles = "F3", "kill-primary", "`kill -9` of the primary", 3
 
@@ -339,7 +323,7 @@ FAULTS = [
     KillServe(), KillServeAt("submitted", "whose submission PostgreSQL has but has not answered"),
     KillServeAt("committed", "after the commit, before Redis has it"), KillServeAt("applied", "after Redis has it, before its client knows"),
     KillWorker(), WorkerAt("changes-read", "between its read of PostgreSQL and Redis"), WorkerAt("changes-applied", "before it notes how far it came"),
-    WorkerAt("before-flip", "at the end of a rebuild"), LostAgain(),
+    WorkerAt("before-flip", "at the end of a rebuild"),
     KillPrimary(), QuitPrimary(), KillBackend(), EndSessions(), PowerCut(), KillReplica(), Promotion(),
     Stop("F21", "here"), Stop("F21", "work"), Stop("F21", "primary"), Stop("F6", "replica"), Stop("F8", "redis_process"),
     Stop("F21", "primary", is_long=True), Stop("F8", "redis_process", is_long=True),

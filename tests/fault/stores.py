@@ -1,5 +1,6 @@
 """What happens to the data and the room for it: replicas that are late, a Redis that forgot or can't, disks that are full."""
 import shutil
+import signal
 import threading
 import time
 
@@ -116,6 +117,24 @@ class RedisCommand(Fault):
             return False
 
 
+class LostAgain(Fault):
+    """The second time, the worker has found Redis empty and put there what is to be told and loaded, but no cursor yet."""
+    number, name, sentence = "F9", "flushall-again", "`FLUSHALL`, and another one while the worker begins anew"
+
+    def inject(self, field, dice):
+        field.work.kill()
+        field.redis.flushall()
+        field.worker_start(faults="stop-synced")
+        wait_until(field.work.is_stopped, 20, "the worker has looked")
+        field.redis.flushall()
+
+    def heal(self, field):
+        field.work.send(signal.SIGCONT)
+
+    def settle(self, field):
+        assert "Redis lost data" in field.work.log(), "the worker noticed"
+
+
 class Sleep(Fault):
     number, name, sentence, during_s = "F8", "redis-sleeps", "Redis is busy for half a second with one command", (0.0, 0.1)
 
@@ -205,5 +224,5 @@ FAULTS = [
     RedisCommand("F8", "redis-functions", "Redis's functions are gone", ["FUNCTION FLUSH"]),
     MaxClients(),
     RedisCommand("F9", "flushall", "`FLUSHALL`", ["FLUSHALL"], cycles=5, during_s=(0.0, 0.1)),
-    OldFile(), Damage(), DiskFull(),
+    LostAgain(), OldFile(), Damage(), DiskFull(),
 ]

@@ -136,6 +136,16 @@ def edge(ports):
     return Edge(ports)
 
 
+@pytest.fixture
+def kept(stack, varnish, admin, edge):
+    """The edge keeps the page of a board on which ann has an entry."""
+    admin.put_board("b", **EDGE_BOARD)
+    admin.submit("b", "ann", 10)
+    time.sleep(0.2)
+    quiet(stack, varnish.port)
+    wait_until(lambda: is_hit(edge, admin, ["ann"]), 5, "a hit")
+
+
 def test_a_hit_a_change_a_fresh_page(stack, varnish, admin, edge):
     admin.put_board("b", **EDGE_BOARD)
     admin.put_board("other", **EDGE_BOARD)
@@ -155,13 +165,8 @@ def test_a_hit_a_change_a_fresh_page(stack, varnish, admin, edge):
     assert edge.top(admin, "other")[1] == "hit"
 
 
-def test_without_a_purge_it_stays_old(stack, server, varnish, admin, edge):
+def test_without_a_purge_it_stays_old(stack, server, varnish, admin, edge, kept):
     """The test above can fail: a cache that nobody tells keeps what it has."""
-    admin.put_board("b", **EDGE_BOARD)
-    admin.submit("b", "ann", 10)
-    time.sleep(0.2)
-    quiet(stack, varnish.port)
-    wait_until(lambda: is_hit(edge, admin, ["ann"]), 5, "a hit")
     varnish.workers.process.kill()
     admin.submit("b", "bob", 20)
     time.sleep(0.8)
@@ -244,13 +249,8 @@ def test_definitions_removals_and_erasures_are_told(stack, varnish, admin, edge)
     wait_until(lambda: edge.get(admin, "/boards/b/top").status_code == 401, 3, "it is gone")
 
 
-def test_the_edge_is_down_for_a_moment(stack, varnish, admin, edge):
+def test_the_edge_is_down_for_a_moment(stack, varnish, admin, edge, kept):
     """What was due meanwhile is sent when it is back, and one that lost its memory serves what is."""
-    admin.put_board("b", **EDGE_BOARD)
-    admin.submit("b", "ann", 10)
-    time.sleep(0.2)
-    quiet(stack, varnish.port)
-    wait_until(lambda: is_hit(edge, admin, ["ann"]), 5, "a hit")
     varnish.process.send(signal.SIGSTOP)  # it keeps its memory and does not answer
     child = [int(p) for p in open(f"/proc/{varnish.process.pid}/task/{varnish.process.pid}/children").read().split()]
     for pid in child:
@@ -304,40 +304,24 @@ def test_grace_and_outage(stack, server, varnish, admin, edge):
     wait_until(lambda: edge.get(admin, "/boards/strict/top").status_code == 200, 10, "ladder is back")
 
 
-@pytest.mark.parametrize("is_whole", [True, False])
-def test_a_redis_that_lost_its_cursors_makes_the_edge_forget_everything(stack, varnish, admin, edge, is_whole):
-    admin.put_board("b", **EDGE_BOARD)
-    admin.submit("b", "ann", 10)
-    time.sleep(0.2)
-    quiet(stack, varnish.port)
-    wait_until(lambda: is_hit(edge, admin, ["ann"]), 5, "a hit")
+@pytest.mark.parametrize("loss", ["cursors", "everything", "everything, twice"])
+def test_a_redis_that_lost_its_cursors_makes_the_edge_forget_everything(stack, varnish, admin, edge, kept, loss):
     varnish.workers.process.kill()
     admin.submit("b", "bob", 20)
     # With them what would have found the change.
-    if is_whole:
-        stack.redis.flushall()
-    else:
+    if loss == "cursors":
         stack.redis.delete(*stack.redis.keys("ladder:{*}:cursor"))
-    varnish.workers.again()
+    else:
+        stack.redis.flushall()
+    if loss == "everything, twice":  # and with it what the worker was to tell of the first loss
+        varnish.workers.again(faults="stop-synced")
+        wait_until(varnish.workers.process.is_stopped, 20, "the worker has looked")
+        stack.redis.flushall()
+        varnish.workers.process.send(signal.SIGCONT)
+    else:
+        varnish.workers.again()
     wait_until(lambda: edge.top(admin)[0] == ["bob", "ann"], 5, "fresh")
     assert "event=edge-purge-all" in varnish.workers.process.log()
-
-
-def test_and_so_does_one_that_lost_them_again_while_the_worker_began(stack, varnish, admin, edge):
-    """What was to be told of the first loss was lost by the second."""
-    admin.put_board("b", **EDGE_BOARD)
-    admin.submit("b", "ann", 10)
-    time.sleep(0.2)
-    quiet(stack, varnish.port)
-    wait_until(lambda: is_hit(edge, admin, ["ann"]), 5, "a hit")
-    varnish.workers.process.kill()
-    admin.submit("b", "bob", 20)
-    stack.redis.flushall()
-    varnish.workers.again(faults="stop-synced")
-    wait_until(varnish.workers.process.is_stopped, 20, "the worker has told of the loss, but moved no cursor")
-    stack.redis.flushall()
-    varnish.workers.process.send(signal.SIGCONT)
-    wait_until(lambda: edge.top(admin)[0] == ["bob", "ann"], 5, "fresh")
 
 
 def test_a_period_that_begins_is_a_change(stack, varnish, admin, edge):
