@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "api/caching.h"
+#include "api/link.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/fault.h"
@@ -50,6 +51,7 @@ struct page {
     char edge_control[CACHE_CONTROL_MAX];
     char surrogate_key[CACHE_TAGS_MAX];
     char cache_tag[CACHE_TAGS_MAX];
+    char *link; /* to the next page; NULL: none */
     struct form forms[HTTP_CODING_COUNT];
     size_t bytes;
     uint64_t reads;
@@ -69,6 +71,24 @@ void page_tag(struct slice body, char tag[static PAGE_TAG_MAX])
 int64_t page_valid_since(int64_t changed_us)
 {
     return (changed_us + (fault_is("date") ? 0 : SECOND_US - 1)) / SECOND_US * SECOND_US;
+}
+
+static void page_link(struct page *page, const struct api_call *call)
+{
+    char link[LINK_TEXT_MAX];
+
+    link_next(call, http_body_slice(page->body), link);
+    if (link[0]) {
+        page->link = strdup(link);
+        ASSERT(page->link != NULL);
+    }
+}
+
+/* Without its forms. */
+static size_t bytes_alone(const struct page *page)
+{
+    return sizeof(*page) + strlen(page->name) + (page->link ? strlen(page->link) : 0) +
+           http_body_slice(page->body).size;
 }
 
 struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us,
@@ -100,9 +120,10 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     }
     cache_control_texts(call, status, page->cache_control, page->edge_control);
     cache_tags_texts(call, page->surrogate_key, page->cache_tag);
+    page_link(page, call);
     page->name[0] = call->key.scope == SCOPE_NONE ? '+' : '-';
     memcpy(page->name + 1, target.data, target.size);
-    page->bytes = sizeof(*page) + target.size + http_body_slice(page->body).size;
+    page->bytes = bytes_alone(page);
     return page;
 }
 
@@ -121,6 +142,7 @@ void page_free(void *value)
     forms_free(page);
     http_body_free(&page->body);
     http_body_free(&page->brotli);
+    free(page->link);
     free(page);
 }
 
@@ -177,6 +199,8 @@ static void fields_make(const struct page *page, enum http_coding coding, bool i
         field_add(fields, "Content-Type", page->status >= 400 ? "application/problem+json" : "application/json");
         field_add(fields, "Content-Encoding", coding == HTTP_IDENTITY ? "" : http_coding_name(coding));
     }
+    if (page->link)
+        field_add(fields, "Link", page->link);
     if (page->status == 200) {
         field_add(fields, "ETag", fields->tag);
         field_add(fields, "Last-Modified", page->last_modified);
@@ -310,7 +334,7 @@ static void page_age(const struct api_call *call, struct page *page)
     page->is_young = false;
     clock_format_http(page->valid_since_us, page->last_modified);
     forms_free(page);
-    page->bytes = sizeof(*page) + strlen(page->name) + http_body_slice(page->body).size;
+    page->bytes = bytes_alone(page);
 }
 
 void page_send(struct api_call *call, struct page *page, enum api_cache outcome)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/link.h"
 
 enum { BOARDS_MAX = 100 };
 
@@ -86,6 +87,10 @@ static void gathering_end(struct gathering *gathering)
     else
         jsonw_null(&json);
     jsonw_object_close(&json);
+    char link[LINK_TEXT_MAX];
+    link_next(call, buf_slice(&body), link);
+    if (link[0])
+        http_reply_header(call->http, "Link", link);
     api_answer(call, 200, &body, "");
     http_release(http);
 }

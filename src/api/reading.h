@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "api/page.h"
+#include "board/cursor.h"
 #include "store/answers.h"
 #include "store/l2.h"
 
@@ -44,6 +45,9 @@ struct reading *reading_new(struct api_call *call, enum view view); /* NULL: the
 void reading_head(struct reading *reading, struct jsonw *json);
 /* statistics.c */
 void statistics_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer);
+
+/* How the page shows its entries: what its cursor holds. standings.c */
+struct cursor_view reading_view(const struct reading *reading);
 
 /* The answer's JSON. The status: 200, or 404 with a problem. */
 int reading_render(struct reading *reading, const struct standing_answer *answer, struct buf *body);

@@ -30,6 +30,8 @@ static void cursor_render(struct reading *reading, struct jsonw *json, const str
         .key = last->key,
         .k1_max = reading->query.kind == STANDING_AFTER ? reading->query.k1_max : INT64_MAX,
         .player_size = last->player.size,
+        .has_view = true,
+        .view = reading_view(reading),
     };
     memcpy(cursor.facet, reading->facet.data, reading->facet.size);
     memcpy(cursor.player, last->player.data, last->player.size);

@@ -58,7 +58,66 @@ bool reading_common(struct reading *reading, struct error *error)
     return fields_check(call, error);
 }
 
-static bool cursor_read(struct reading *reading, struct error *error)
+struct cursor_view reading_view(const struct reading *reading)
+{
+    return (struct cursor_view){.ranking = reading->query.ranking,
+                                .limit = reading->query.limit,
+                                .subscore = reading->fields.subscore,
+                                .achieved_at = reading->fields.achieved_at,
+                                .metadata = reading->fields.metadata,
+                                .percentile = reading->shows_percentile,
+                                .total = reading->shows_total,
+                                .integers_as_strings = reading->call->integers_as_strings,
+                                .source = reading->call->shows_source};
+}
+
+static void view_apply(struct reading *reading, const struct cursor_view *view)
+{
+    reading->query.ranking = view->ranking;
+    reading->fields = (struct api_entry_view){view->subscore, view->achieved_at, view->metadata};
+    reading->query.with_metadata = view->metadata;
+    reading->shows_percentile = view->percentile;
+    reading->shows_total = view->total;
+    reading->query.with_total = view->total || view->percentile;
+    reading->call->integers_as_strings = view->integers_as_strings;
+    reading->call->shows_source = view->source;
+}
+
+static bool view_refuse(const char *name, struct error *error)
+{
+    return error_set_field(error, ERROR_INVALID_CURSOR, name,
+                           "differs from the request that the cursor is of: send the same, or the cursor alone");
+}
+
+/*
+ * What the first page was asked with holds for the next one. A parameter that says something else is refused, because
+ * the page would not fit the one before; limit alone may change. An old cursor holds no view: the request says all.
+ */
+static bool view_read(struct reading *reading, const struct cursor *cursor, int64_t *limit, struct error *error)
+{
+    const struct api_call *call = reading->call;
+    const struct cursor_view mine = reading_view(reading), *view = &cursor->view;
+
+    if (!cursor->has_view)
+        return true;
+    if (api_text(call, "ranking").data && mine.ranking != view->ranking)
+        return view_refuse("ranking", error);
+    if (api_text(call, "fields").data &&
+        (mine.subscore != view->subscore || mine.achieved_at != view->achieved_at || mine.metadata != view->metadata ||
+         mine.percentile != view->percentile || mine.total != view->total))
+        return view_refuse("fields", error);
+    if (api_text(call, "integers").data && mine.integers_as_strings != view->integers_as_strings)
+        return view_refuse("integers", error);
+    if (api_text(call, "source").data && mine.source != view->source)
+        return view_refuse("source", error);
+    if (!api_text(call, "limit").data)
+        *limit = view->limit;
+    view_apply(reading, view);
+    return true;
+}
+
+/* limit: the request's; the cursor's where the request has none. */
+static bool cursor_read(struct reading *reading, int64_t *limit, struct error *error)
 {
     struct api_call *call = reading->call;
     struct slice text = api_text(call, "cursor");
@@ -86,6 +145,8 @@ static bool cursor_read(struct reading *reading, struct error *error)
         if (api_text(call, places[i]).data)
             return error_set_field(error, ERROR_INVALID_PARAMETER, places[i],
                                    "a cursor says where to go on: without %s", places[i]);
+    if (!view_read(reading, &cursor, limit, error))
+        return false;
     query->kind = STANDING_AFTER;
     query->period = (struct period){.id = cursor.period_id,
                                     .board_id = cursor.board_id,
@@ -131,7 +192,7 @@ void api_top(struct api_call *call)
         return;
     reading->query.kind = STANDING_PAGE;
     bool is_ok = reading_common(reading, &error) && api_int(call, "limit", 1, STANDING_ROWS_MAX, &limit, &error) &&
-                 api_int(call, "offset", 0, OFFSET_MAX, &offset, &error) && cursor_read(reading, &error);
+                 api_int(call, "offset", 0, OFFSET_MAX, &offset, &error) && cursor_read(reading, &limit, &error);
     reading->query.limit = (int)limit;
     reading->query.offset = offset;
     reading_start(reading, is_ok ? NULL : &error);
@@ -155,8 +216,8 @@ void api_range(struct api_call *call)
     reading->query.kind = STANDING_AFTER;
     reading->query.key = (struct sort_key){is_desc ? ~max : min, INT64_MIN, INT64_MIN};
     reading->query.k1_max = is_desc ? ~min : max;
+    is_ok = is_ok && cursor_read(reading, &limit, &error);
     reading->query.limit = (int)limit;
-    is_ok = is_ok && cursor_read(reading, &error);
     reading_start(reading, is_ok ? NULL : &error);
 }
 

@@ -37,6 +37,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(cursor.player, fields + HEAD_SIZE + sizeof(numbers), cursor.player_size);
     for (size_t i = 0; size % 2 && i < size % FACET_TEXT_MAX; i++)
         cursor.facet[i] = data[i] ? (char)data[i] : ':';
+    cursor.has_view = true;
+    cursor.view = (struct cursor_view){.ranking = (enum ranking)(fields[0] % (RANKING_DENSE + 1)),
+                                       .limit = 1 + fields[1],
+                                       .metadata = fields[2] & 1,
+                                       .total = fields[2] & 2,
+                                       .source = fields[2] & 4};
     size_t length = cursor_encode(&cursor, &key, text);
     ASSERT(length < sizeof(text) && strlen(text) == length);
     ASSERT(cursor_decode((struct slice){text, length}, &key, &back, &error));
@@ -46,6 +52,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ASSERT(back.window == cursor.window && back.player_size == cursor.player_size);
     ASSERT(memcmp(back.player, cursor.player, cursor.player_size) == 0);
     ASSERT(strcmp(back.facet, cursor.facet) == 0);
+    ASSERT(back.has_view && back.view.ranking == cursor.view.ranking && back.view.limit == cursor.view.limit);
+    ASSERT(back.view.metadata == cursor.view.metadata && back.view.total == cursor.view.total);
+    ASSERT(back.view.source == cursor.view.source && !back.view.subscore && !back.view.percentile);
     char *changed = &text[fields[0] % length];
     char was = *changed;
     *changed = (char)fields[1];

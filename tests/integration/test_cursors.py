@@ -2,9 +2,11 @@
 import base64
 import random
 import threading
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
+from urllib.parse import quote, urljoin
 
 import pytest
+import requests
 
 from checks import refused
 from harness import Client, wait_until
@@ -260,3 +262,95 @@ def test_the_pages_above_came_from_where_they_claim(client, read, without_redis)
     fill(client, read, count=5)
     source = read.read("/boards/b/top", source="true")["source"]
     assert source in ("replica", "primary") if read is not client else source == "redis"
+
+
+# ---- what a cursor holds besides its place ----
+
+def tied(client, read):
+    """Six players in ties of two: dense ranks 1, 1, 2, 2, 3, 3."""
+    client.put_board("b")
+    submit(client, [dict(board="b", player=f"p{i}", score=100 - i // 2, subscore=0, metadata={"at": i}) for i in range(6)], read)
+
+
+def test_a_cursor_alone_goes_on_with_the_view_of_its_page(client, read):
+    tied(client, read)
+    asked = dict(ranking="competition", fields="metadata,total", integers="string", source="true")
+    whole = read.read("/boards/b/top", limit=6, **asked)
+    for path, more in (("/boards/b/top", {}), ("/boards/b/range", dict(min=0, max=1000))):
+        page, entries = read.read(path, limit=2, **asked, **more), []
+        while True:
+            assert page["total"] == 6 and page["source"] and len(page["entries"]) == 2
+            entries += page["entries"]
+            if not page["next"]:
+                break
+            page = read.read(path, cursor=page["next"])
+        assert entries == whole["entries"], path
+    assert [e["rank"] for e in entries] == [1, 1, 3, 3, 5, 5]
+    assert set(entries[0]) == {"rank", "player", "score", "metadata"} and entries[0]["score"] == "100"
+
+
+def test_what_differs_from_the_cursor_is_refused(client, read):
+    tied(client, read)
+    cursor = read.read("/boards/b/top", limit=2, ranking="dense", fields="metadata")["next"]
+    same = read.read("/boards/b/top", cursor=cursor)
+    assert read.read("/boards/b/top", cursor=cursor, ranking="dense", fields="metadata", integers="number", source="false") == same
+    assert len(read.read("/boards/b/top", cursor=cursor, limit=1)["entries"]) == 1
+    for name, value in (("ranking", "ordinal"), ("fields", "subscore"), ("fields", "metadata,total"), ("integers", "string"), ("source", "true")):
+        problem = read.request("GET", "/boards/b/top", cursor=cursor, **{name: value})
+        assert problem.status_code == 400 and problem.json()["type"] == "urn:ladder:problem:invalid-cursor", (name, value)
+        assert problem.json()["errors"][0]["parameter"] == name
+
+
+def next_link(answer):
+    """The URL of the Link header's rel="next"; None without one."""
+    links = requests.utils.parse_header_links(answer.headers.get("Link", ""))
+    return next((urljoin(answer.url, link["url"]) for link in links if link.get("rel") == "next"), None)
+
+
+def walk_links(read, path, item, **parameters):
+    """What a client sees that follows nothing but Link: one list of items a page."""
+    answer, pages = read.request("GET", path, **parameters), []
+    while True:
+        assert answer.status_code == 200, answer.text
+        pages.append(answer.json()[item])
+        url = next_link(answer)
+        assert (url is None) == (answer.json()["next"] is None)
+        if url is None:
+            return pages
+        answer = read.request("GET", url)
+
+
+def test_link_names_the_next_page(client, read):
+    tied(client, read)
+    asked = dict(limit=2, ranking="competition", fields="metadata")
+    for path, more in (("/boards/b/top", {}), ("/boards/b/top", dict(offset=1)), ("/boards/b/range", dict(min=0, max=1000))):
+        pages = walk_links(read, path, "entries", **asked, **more)
+        assert sum(pages, []) == read.read(path, **asked | more | dict(limit=6))["entries"]
+    for _ in range(3):  # made, remembered and compressed alike; HEAD as GET; a 304 has what the 200 has
+        answer = read.request("GET", "/boards/b/top", **asked)
+        head = read.request("HEAD", "/boards/b/top", **asked)
+        unchanged = read.request("GET", "/boards/b/top", headers={"If-None-Match": answer.headers["ETag"]}, **asked)
+        assert unchanged.status_code == 304
+        assert answer.headers["Link"] == head.headers["Link"] == unchanged.headers["Link"]
+
+
+def test_link_of_lists_keeps_the_parameters(client):
+    for i in range(5):
+        client.put_board(f"b{i}", windows=["all", "daily"])
+        client.submit(f"b{i}", "ann", 5)
+    assert [b["name"] for page in walk_links(client, "/boards", "boards", limit=2) for b in page] == [f"b{i}" for i in range(5)]
+    pages = walk_links(client, "/players/ann/boards", "boards", limit=2, window="daily")
+    assert [len(page) for page in pages] == [2, 2, 1] and {b["window"] for page in pages for b in page} == {"daily"}
+    awkward = 'a"<b>\\c'
+    for i in range(3):
+        client.submit(f"b{i}", awkward, 5)
+    assert [len(page) for page in walk_links(client, f"/players/{quote(awkward, safe='<>')}/boards", "boards", limit=2, window="all")] == [2, 1]
+
+
+def test_link_of_periods_keeps_the_window(client):
+    client.put_board("b", windows=["all", "hourly"])
+    hour = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    for back in range(1, 4):
+        client.submit("b", "ann", back, at=(hour - timedelta(hours=back)).isoformat().replace("+00:00", "Z"))
+    pages = walk_links(client, "/boards/b/periods", "periods", limit=1, window="hourly")
+    assert len(pages) == len(client.read("/boards/b/periods", window="hourly")["periods"]) > 1

@@ -221,7 +221,38 @@ static struct cursor sample_cursor(uint64_t *state)
     size_t facet_size = unit_random(state) % 3 ? 0 : unit_random(state) % FACET_TEXT_MAX;
     for (size_t i = 0; i < facet_size; i++)
         cursor.facet[i] = (char)(1 + unit_random(state) % 255);
+    cursor.has_view = true;
+    cursor.view = (struct cursor_view){.ranking = (enum ranking)(unit_random(state) % (RANKING_DENSE + 1)),
+                                       .limit = 1 + (int)(unit_random(state) % CURSOR_LIMIT_MAX),
+                                       .subscore = unit_random(state) % 2,
+                                       .achieved_at = unit_random(state) % 2,
+                                       .metadata = unit_random(state) % 2,
+                                       .percentile = unit_random(state) % 2,
+                                       .total = unit_random(state) % 2,
+                                       .integers_as_strings = unit_random(state) % 2,
+                                       .source = unit_random(state) % 2};
     return cursor;
+}
+
+/* Texts of versions 1 and 2, made when those were current: clients and bookmarks keep cursors. */
+static void test_cursors_of_older_versions_are_read(void **context)
+{
+    static const char *const texts[] = {
+        "AQMAAAAAAAAABwAAAAAAAAAIAAAAAAAPQkAAAAAAAB6EgP_________7AAAAAAAAAAAAAAAAAAAAA3__________YW5uzjWgkHeor8apV--Rd3V6eQ",
+        "AgMAAAAAAAAABwAAAAAAAAAIAAAAAAAPQkAAAAAAAB6EgP_________7AAAAAAAAAAAAAAAAAAAAA3__________CmNvdW50cnk6QlJhbm4cWArjx0_eCwl922SWsJs_"};
+    struct crypto_key key;
+    struct error error;
+
+    (void)context;
+    crypto_derive(&key, SLICE("a secret of ours"), "cursor");
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        struct cursor cursor;
+        assert_true(cursor_decode(slice_of(texts[i]), &key, &cursor, &error));
+        assert_true(!cursor.has_view && cursor.board_id == 7 && cursor.period_id == 8 && cursor.k1_max == INT64_MAX);
+        assert_true(cursor.window == WINDOW_DAILY && cursor.key.k1 == -5);
+        assert_true(cursor.player_size == 3 && memcmp(cursor.player, "ann", 3) == 0);
+        assert_string_equal(cursor.facet, i == 0 ? "" : "country:BR");
+    }
 }
 
 static void test_cursors_come_back_and_can_not_be_forged(void **context)
@@ -245,6 +276,12 @@ static void test_cursors_come_back_and_can_not_be_forged(void **context)
         assert_int_equal(back.player_size, cursor.player_size);
         assert_memory_equal(back.player, cursor.player, cursor.player_size);
         assert_string_equal(back.facet, cursor.facet);
+        assert_true(back.has_view);
+        assert_true(back.view.ranking == cursor.view.ranking && back.view.limit == cursor.view.limit);
+        assert_true(back.view.subscore == cursor.view.subscore && back.view.achieved_at == cursor.view.achieved_at);
+        assert_true(back.view.metadata == cursor.view.metadata && back.view.percentile == cursor.view.percentile);
+        assert_true(back.view.total == cursor.view.total && back.view.source == cursor.view.source);
+        assert_true(back.view.integers_as_strings == cursor.view.integers_as_strings);
         assert_false(cursor_decode((struct slice){text, size}, &other, &back, &error));
         assert_int_equal(error.code, ERROR_INVALID_CURSOR);
         size_t at = unit_random(&state) % size;
@@ -350,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_percentiles),
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_facets),
+        cmocka_unit_test(test_cursors_of_older_versions_are_read),
         cmocka_unit_test(test_cursors_come_back_and_can_not_be_forged),
         cmocka_unit_test(test_tokens_come_back_and_can_not_be_forged),
     };

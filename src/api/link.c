@@ -1,0 +1,100 @@
+#include "api/link.h"
+
+#include <string.h>
+
+static const char member[] = "\"next\":\"";
+
+static bool is_plain(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("-._~:", c));
+}
+
+/* The text of the last member of the root object, where that is `next`; data NULL: it is not, or it is null. Every
+ * cursor consists of characters that a query may have as they are. */
+static struct slice next_of(struct slice body)
+{
+    const size_t member_size = sizeof(member) - 1;
+
+    if (body.size < 2 || memcmp(body.data + body.size - 2, "\"}", 2) != 0)
+        return (struct slice){NULL, 0};
+    const char *end = body.data + body.size - 2, *start = end;
+    while (start > body.data && is_plain(start[-1]))
+        start--;
+    if (start == end || (size_t)(start - body.data) < member_size ||
+        memcmp(start - member_size, member, member_size) != 0)
+        return (struct slice){NULL, 0};
+    return (struct slice){start, (size_t)(end - start)};
+}
+
+struct text {
+    char *at, *end;
+    bool is_cut;
+};
+
+static void text_add(struct text *text, char c)
+{
+    if (text->at == text->end)
+        text->is_cut = true;
+    else
+        *text->at++ = c;
+}
+
+static void text_add_all(struct text *text, struct slice part)
+{
+    for (size_t i = 0; i < part.size; i++)
+        text_add(text, part.data[i]);
+}
+
+/* `kept`: characters that stay as they are, besides the plain ones. */
+static void text_add_escaped(struct text *text, struct slice part, const char *kept)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < part.size; i++) {
+        char c = part.data[i];
+        if (is_plain(c) || (c && strchr(kept, c))) {
+            text_add(text, c);
+            continue;
+        }
+        text_add(text, '%');
+        text_add(text, digits[(uint8_t)c >> 4]);
+        text_add(text, digits[(uint8_t)c & 15]);
+    }
+}
+
+static bool holds_view(const struct api_call *call)
+{
+    return call->route->handle == api_top || call->route->handle == api_range;
+}
+
+void link_next(const struct api_call *call, struct slice body, char out[static LINK_TEXT_MAX])
+{
+    /* What a list calls its cursor: the history of statistics goes on with `from`. */
+    const struct slice name = call->route->handle == api_stats_history ? SLICE("from") : SLICE("cursor");
+    const struct http_request *http = call->http;
+    struct text text = {out, out + LINK_TEXT_MAX - 1, false};
+    struct slice next = next_of(body);
+
+    out[0] = 0;
+    if (!next.data)
+        return;
+    text_add(&text, '<');
+    text_add_escaped(&text, http->path, "/%!$&'()*+,;=@"); /* as it came, escaped already */
+    text_add(&text, '?');
+    for (int i = 0; i < http->parameter_count && !holds_view(call); i++) {
+        const struct http_parameter *parameter = &http->parameters[i];
+        if (slice_equal(parameter->name, name))
+            continue;
+        text_add_escaped(&text, parameter->name, "");
+        text_add(&text, '=');
+        text_add_escaped(&text, parameter->value, "");
+        text_add(&text, '&');
+    }
+    text_add_all(&text, name);
+    text_add(&text, '=');
+    text_add_all(&text, next);
+    text_add_all(&text, SLICE(">; rel=\"next\""));
+    *text.at = 0;
+    if (text.is_cut)
+        out[0] = 0;
+}
