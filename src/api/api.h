@@ -22,6 +22,7 @@ enum {
     API_NEEDS_BOARD = 1,
     API_OPEN = 2 /* no key */,
     API_CONDITIONAL = 4 /* a write that knows If-Match and If-None-Match */,
+    API_FIXED_FORM = 8 /* its answer is a document or text: there is no `pretty` */,
     API_ANSWER_BYTES_MAX = 4 << 20
 };
 

@@ -56,6 +56,7 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
     jsonw_init(&json, &body);
     json.integers_as_strings = call->integers_as_strings;
     ask->render(ask, outcome->rows[0], &json);
+    buf_append_byte(&body, '\n');
     if (body.is_overflown) {
         buf_done(&body);
         error_set(&error, ERROR_INTERNAL, "the answer is too large");

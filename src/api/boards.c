@@ -22,6 +22,7 @@
 #include "api/definition.h"
 #include "api/page.h"
 #include "base/assert.h"
+#include "base/json_fold.h"
 #include "http/condition.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
@@ -69,6 +70,7 @@ static void board_render(const struct board *board, struct buf *body)
     buf_init(body, API_ANSWER_BYTES_MAX);
     jsonw_init(&json, body);
     api_render_board(&json, board);
+    buf_append_byte(body, '\n'); /* part of what the tag names */
 }
 
 static void board_answer(struct api_call *call, int status, const struct board *board)
@@ -179,15 +181,29 @@ static struct change *change_new(struct api_call *call, void (*send)(struct chan
     return change;
 }
 
+/* Of a board's two representations, plain and `pretty`: a condition may name either. */
+static void board_tags(const struct board *board, char tag[static PAGE_TAG_MAX], char folded_tag[static PAGE_TAG_MAX])
+{
+    struct buf body, folded;
+
+    board_render(board, &body);
+    page_tag(buf_slice(&body), tag);
+    buf_init(&folded, HTTP_FOLDED_BYTES_MAX);
+    json_fold(buf_slice(&body), &folded);
+    buf_append_byte(&folded, '\n');
+    page_tag(buf_slice(&folded), folded_tag);
+    buf_done(&body);
+    buf_done(&folded);
+}
+
 static void on_current(void *context, const struct board *board, const struct error *error)
 {
     struct change *change = context;
     struct api_call *call = change->call;
-    char tag[PAGE_TAG_MAX];
-    const char *const tags[] = {tag};
-    struct http_state state = {.exists = board != NULL, .tags = tags, .tag_count = 1};
+    char tag[PAGE_TAG_MAX], folded_tag[PAGE_TAG_MAX];
+    const char *const tags[] = {tag, folded_tag};
+    struct http_state state = {.exists = board != NULL, .tags = tags, .tag_count = ARRAY_SIZE(tags)};
     struct error conflict;
-    struct buf body;
     int form;
 
     if (!board && (error->code != ERROR_BOARD_NOT_FOUND || call->route->method != HTTP_PUT)) {
@@ -199,9 +215,7 @@ static void on_current(void *context, const struct board *board, const struct er
         return;
     }
     if (board) {
-        board_render(board, &body);
-        page_tag(buf_slice(&body), tag);
-        buf_done(&body);
+        board_tags(board, tag, folded_tag);
         state.valid_since_us = page_valid_since(board->updated_us);
         change->board_id = board->id;
     }

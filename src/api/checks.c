@@ -30,12 +30,19 @@ static void parameters_list(const char *known, char *out, size_t size)
     out[at] = 0;
 }
 
+/* What every JSON answer knows. */
+static bool is_pretty(const struct api_call *call, struct slice name)
+{
+    return slice_is(name, "pretty") && !(call->route->flags & API_FIXED_FORM);
+}
+
 bool parameters_check(struct api_call *call, struct error *error)
 {
     const struct http_request *http = call->http;
 
     for (int i = 0; i < http->parameter_count; i++)
-        if (!parameter_is_known(call->route->parameters, http->parameters[i].name)) {
+        if (!is_pretty(call, http->parameters[i].name) &&
+            !parameter_is_known(call->route->parameters, http->parameters[i].name)) {
             char field[ERROR_FIELD_MAX], known[ERROR_MESSAGE_MAX];
             snprintf(field, sizeof(field), "%.60s", http->parameters[i].name.data);
             parameters_list(call->route->parameters, known, sizeof(known));
@@ -50,6 +57,9 @@ bool parameters_check(struct api_call *call, struct error *error)
     if (source.data && !slice_is(source, "true") && !slice_is(source, "false"))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "source", "must be true or false");
     call->shows_source = slice_is(source, "true");
+    struct slice pretty = api_text(call, "pretty");
+    if (pretty.size && !slice_is(pretty, "true") && !slice_is(pretty, "false"))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "pretty", "must be true or false");
     return true;
 }
 

@@ -9,7 +9,7 @@
 
 #include "api/api.h"
 
-/* Query parameters that the route knows; integers= and source= have one of their values. */
+/* Query parameters that the route knows; integers=, source= and pretty= have one of their values. */
 bool parameters_check(struct api_call *call, struct error *error);
 /* Ladder-Token, if there is one: ours, and whole. Else the cookie, if it is. */
 bool token_check(struct api_call *call, struct error *error);

@@ -43,6 +43,7 @@ struct page {
     int status;
     struct http_body *body;
     struct http_body *brotli; /* compressed already; NULL: not */
+    bool is_folded;           /* `pretty`: no other copy of the answer has these bytes */
     int64_t valid_since_us;   /* the change, rounded up to a second */
     int64_t until_us;         /* no date from here on */
     bool is_young;            /* that second is not over: last_modified is still short of it */
@@ -108,6 +109,7 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     page->status = status;
     page->made_us = clock_monotonic_us();
     page->source = call->source;
+    page->is_folded = http_json_finish(call->http, body);
     page->body = http_body_new(body);
     page_tag(http_body_slice(page->body), tag);
     for (int i = 0; i < HTTP_CODING_COUNT; i++)
@@ -154,8 +156,10 @@ size_t page_bytes(const struct page *page)
 void page_set_kept(struct page *page, int64_t age_us, struct buf *brotli)
 {
     page->made_us -= age_us;
-    if (brotli->size > 0)
+    if (brotli->size > 0 && !page->is_folded)
         page->brotli = http_body_new(brotli);
+    else
+        buf_done(brotli);
 }
 
 enum source page_source(const struct page *page)

@@ -28,7 +28,7 @@ struct key_head {
     int32_t limit, above, below, player_size, bins;
     uint8_t view, kind, ranking, absent, at_kind, is_public;
     uint8_t bin_kind;
-    uint8_t subscore, achieved_at, metadata, total, of_percentile, texts, names_period;
+    uint8_t subscore, achieved_at, metadata, total, of_percentile, texts, names_period, is_pretty;
 };
 
 /* Returns its size, or 0: too long to be remembered. */
@@ -68,6 +68,7 @@ static size_t key_make(const struct reading *reading, char out[static L1_KEY_MAX
     head.of_percentile = reading->shows_percentile;
     head.texts = call->integers_as_strings;
     head.names_period = reading->names_period; /* what it tells the caches differs */
+    head.is_pretty = http_is_pretty(call->http);
     memcpy(out, &head, sizeof(head));
     if (query->player.size) {
         memcpy(out + size, query->player.data, query->player.size);

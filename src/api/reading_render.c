@@ -161,7 +161,7 @@ static void at_render(struct reading *reading, struct jsonw *json, const struct 
     total_render(reading, json, answer);
 }
 
-int reading_render(struct reading *reading, const struct standing_answer *answer, struct buf *body)
+static int answer_render(struct reading *reading, const struct standing_answer *answer, struct buf *body)
 {
     bool is_absent = answer->error.code != ERROR_NONE || (reading->view == VIEW_PLAYER && answer->count == 0);
     struct jsonw json;
@@ -187,4 +187,12 @@ int reading_render(struct reading *reading, const struct standing_answer *answer
         page_render(reading, &json, answer);
     jsonw_object_close(&json);
     return 200;
+}
+
+int reading_render(struct reading *reading, const struct standing_answer *answer, struct buf *body)
+{
+    int status = answer_render(reading, answer, body);
+
+    buf_append_byte(body, '\n');
+    return status;
 }

@@ -18,8 +18,9 @@ int cmd_routes(int argc, char **argv)
     }
     for (size_t i = 0; i < count; i++) {
         bool is_public = routes[i].scope == SCOPE_READ && routes[i].flags & API_NEEDS_BOARD;
-        printf("%s %s %s%s %s\n", http_method_name(routes[i].method), routes[i].path, scope_name(routes[i].scope),
-               is_public ? "|public" : "", routes[i].parameters);
+        bool has_pretty = !(routes[i].flags & API_FIXED_FORM);
+        printf("%s %s %s%s %s%s\n", http_method_name(routes[i].method), routes[i].path, scope_name(routes[i].scope),
+               is_public ? "|public" : "", has_pretty ? "pretty " : "", routes[i].parameters);
     }
     return EXIT_DONE;
 }

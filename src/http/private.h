@@ -102,6 +102,9 @@ void exchange_resume(struct http_exchange *exchange);
 bool request_parameters(struct http_request *request, struct slice query, struct error *error);
 bool method_parse(const char *text, enum http_method *ret_method);
 
+/* finish.c */
+bool http_is_json(const char *content_type); /* NULL: no */
+
 /* deadline.c */
 int64_t peer_bytes_received(const struct peer *peer);
 void peer_check(struct peer *peer, int64_t now_us);

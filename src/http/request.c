@@ -174,6 +174,8 @@ void http_reply(struct http_request *request, int status, const char *content_ty
         buf_done(&own);
         return;
     }
+    if (http_is_json(content_type))
+        http_json_finish(request, body);
     size_t size = body->size;
     char *data = buf_take(body);
     struct MHD_Response *response = data ? MHD_create_response_from_buffer(size, data, MHD_RESPMEM_MUST_FREE)

@@ -18,7 +18,13 @@
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PUT, HTTP_POST, HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS, HTTP_METHOD_COUNT };
 
-enum { HTTP_PARAMETERS_MAX = 32, HTTP_HEADERS_MAX = 64, HTTP_REPLY_HEADERS_MAX = 12, HTTP_ARENA_BYTES_MAX = 8 << 20 };
+enum {
+    HTTP_PARAMETERS_MAX = 32,
+    HTTP_HEADERS_MAX = 64,
+    HTTP_REPLY_HEADERS_MAX = 12,
+    HTTP_ARENA_BYTES_MAX = 8 << 20,
+    HTTP_FOLDED_BYTES_MAX = 8 << 20
+};
 
 struct http_parameter {
     struct slice name;  /* percent-decoded, UTF-8 */
@@ -56,6 +62,16 @@ bool http_is_answered(const struct http_request *request);
 void http_reply_header(struct http_request *request, const char *name, const char *value);
 /* body's memory changes hands; it is empty afterwards. An overflown body becomes a 500. */
 void http_reply(struct http_request *request, int status, const char *content_type, struct buf *body);
+/* Whether the client asked for JSON laid out for people: the query parameter `pretty`, empty or `true`. Never within
+ * another request. */
+bool http_is_pretty(const struct http_request *request);
+/*
+ * Gives a JSON body the form in which clients get it: it ends with a newline, and where the request is pretty it is
+ * folded (base/json_fold.h) and the function returns true. A body that folded would exceed HTTP_FOLDED_BYTES_MAX is not
+ * folded. http_reply does this itself; whoever needs the final bytes earlier, for a tag, calls it first: a second call
+ * changes nothing. Results within another request are without the newline.
+ */
+bool http_json_finish(const struct http_request *request, struct buf *body);
 /* RFC 9457: type, title, status, detail, errors[] with pointer or parameter. */
 void http_reply_error(struct http_request *request, const struct error *error);
 /* The file's bytes from its start; the descriptor is taken and closed. */

@@ -14,6 +14,8 @@ void within_answer(struct http_exchange *exchange, int status, struct slice body
     struct http_request *parent = exchange->parent;
 
     exchange->status = status;
+    if (body.size > 0 && body.data[body.size - 1] == '\n')
+        body.size--; /* it is embedded in another answer */
     exchange->within_done(exchange->within_context, status, body);
     http_release(&exchange->request);
     if (parent)
