@@ -2,28 +2,46 @@
 
 #include <string.h>
 
-static const char member[] = "\"next\":\"";
-
 static bool is_plain(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("-._~:", c));
 }
 
-/* The text of the last member of the root object, where that is `next`; data NULL: it is not, or it is null. Every
- * cursor consists of characters that a query may have as they are. */
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n';
+}
+
+/* Takes `token`, and white space behind it, from the end of `text`. */
+static bool end_take(struct slice *text, struct slice token)
+{
+    struct slice rest = *text;
+
+    while (rest.size > 0 && is_space(rest.data[rest.size - 1]))
+        rest.size--;
+    if (rest.size < token.size || memcmp(rest.data + rest.size - token.size, token.data, token.size) != 0)
+        return false;
+    rest.size -= token.size;
+    *text = rest;
+    return true;
+}
+
+/* The text of the last member of the root object, compact or folded, where that is `next`; data NULL: it is not, or it
+ * is null. Every cursor consists of characters that a query may have as they are. */
 static struct slice next_of(struct slice body)
 {
-    const size_t member_size = sizeof(member) - 1;
+    const struct slice none = {NULL, 0};
 
-    if (body.size < 2 || memcmp(body.data + body.size - 2, "\"}", 2) != 0)
-        return (struct slice){NULL, 0};
-    const char *end = body.data + body.size - 2, *start = end;
-    while (start > body.data && is_plain(start[-1]))
-        start--;
-    if (start == end || (size_t)(start - body.data) < member_size ||
-        memcmp(start - member_size, member, member_size) != 0)
-        return (struct slice){NULL, 0};
-    return (struct slice){start, (size_t)(end - start)};
+    if (!end_take(&body, SLICE("}")) || !end_take(&body, SLICE("\"")))
+        return none;
+    struct slice next = {body.data + body.size, 0};
+    while (body.size > 0 && is_plain(body.data[body.size - 1])) {
+        body.size--;
+        next.data--;
+        next.size++;
+    }
+    bool is_member = end_take(&body, SLICE("\"")) && end_take(&body, SLICE(":")) && end_take(&body, SLICE("\"next\""));
+    return next.size > 0 && is_member ? next : none;
 }
 
 struct text {
@@ -90,6 +108,8 @@ void link_next(const struct api_call *call, struct slice body, char out[static L
         text_add_escaped(&text, parameter->value, "");
         text_add(&text, '&');
     }
+    if (holds_view(call) && http_is_pretty(http))
+        text_add_all(&text, SLICE("pretty=true&"));
     text_add_all(&text, name);
     text_add(&text, '=');
     text_add_all(&text, next);

@@ -11,7 +11,7 @@ enum { LINK_TEXT_MAX = 2048 };
 /*
  * Fills `out` with the field's value for a finished answer: its root object ends with "next". "" where that is null or
  * absent, or where the URL would be longer than the field may be. The cursor of a standing holds all parameters of its
- * page, so it stands alone; the parameters of other lists are repeated. body: borrowed.
+ * page, so it stands alone, except for `pretty`; the parameters of other lists are repeated. body: borrowed.
  */
 void link_next(const struct api_call *call, struct slice body, char out[static LINK_TEXT_MAX]);
 

@@ -119,3 +119,20 @@ def test_a_closed_period_from_the_second_cache(stack, filled):
             seen.add((query, answer.text))
             assert answer.text == folded(answer.text) if query else answer.text.count("\n") == 1
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("path, count", [("/boards/b/top?limit=7&fields=metadata", 5), ("/boards/b/range?min=0&limit=11", 3), ("/boards?limit=1", 2)])
+def test_the_next_page_is_folded_too(filled, path, count):
+    filled.put_board("c")
+    links = []
+    for query in ("", "&pretty"):
+        url, pages = filled.base + path + query, 0
+        while url:
+            answer = filled.get(url)
+            assert answer.status_code == 200 and (answer.text == folded(answer.text)) == bool(query)
+            pages += 1
+            url = answer.links.get("next", {}).get("url")
+            assert bool(url) == (answer.json()["next"] is not None)
+            url = url and f"http://127.0.0.1:{filled.server.port}" + url
+        links.append(pages)
+    assert links == [count, count]
