@@ -29,9 +29,10 @@ CASES = {
     "board_delete": (("{board}", None), 0, 0),
     "board_find": (("{game_name}", "b"), 0, 0),
     "board_list": (("{game}", "", "10"), 0, 0),
-    "board_patch": (("{board}", "{kinds}", "0", None, None, None, None, None, None, None, None, "{{country}}", None, None), 0, 0),
+    "board_loss": (("{board}", "{{all}}", "{{}}", "100000"), MANY, 0),
+    "board_patch": (("{board}", "{kinds}", "0", None, None, None, None, None, None, None, None, "{{country}}", None, None, "false"), MANY, 0),
     "board_periods": (("{board}",), 0, 0),
-    "board_put": (("{game}", "b", "desc", "best", "first", "{kinds}", "UTC", "0", "9", "false", "0", "0", "0", "0", "0", "false", "{{clan}}", "9", "on"), 0, 0),
+    "board_put": (("{game}", "b", "desc", "best", "first", "{kinds}", "UTC", "0", "9", "false", "0", "0", "0", "0", "0", "false", "{{clan}}", "9", "on", "false"), MANY, 0),
     "combination_delete": (("{board}",), 0, 0),
     "combination_find": (("{combined}",), 0, 0),
     # Has the board scores? Any day of them will do.

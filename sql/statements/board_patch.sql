@@ -1,7 +1,7 @@
 -- Changes what may change; null leaves it.
 -- $1 board id, $2 windows, $3 score_min, $4 score_max, $5 is_public, $6 max_staleness_ms, $7 max_age_s,
 -- $8 stale_while_revalidate_s, $9 stale_if_error_s, $10 edge_max_age_s, $11 only if it is of this version; null: whatever it is,
--- $12 facets, $13 facet_values_max, $14 synchronous_commit
+-- $12 facets, $13 facet_values_max, $14 synchronous_commit, $15 windows and facets that hold entries may go
 with before as materialized (
     select b.id, b.facets, b.facet_ids
     from ladder.board b
@@ -28,6 +28,9 @@ changed as (
     where b.id = before.id
       and b.deleted_at is null
       and ($11::bigint is null or ladder.us_of(b.updated_at) = $11::bigint)
+      and ($15::boolean or not exists (select
+                                       from ladder.board_loss(b.id, coalesce($2::ladder.window_kind[], b.windows),
+                                                              coalesce($12::text[], b.facets), 1)))
     returning b.*, before.facet_ids as old_facet_ids
 ),
 told as (

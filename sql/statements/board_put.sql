@@ -3,7 +3,7 @@
 -- $1 game id, $2 name, $3 ordering, $4 operator, $5 tie, $6 windows, $7 time zone, $8 score_min, $9 score_max, $10 is_public,
 -- $11 max_staleness_ms, $12 max_age_s, $13 stale_while_revalidate_s, $14 stale_if_error_s, $15 edge_max_age_s,
 -- $16 only if there is none, $17 facets, $18 facet_values_max,
--- $19 synchronous_commit
+-- $19 synchronous_commit, $20 windows and facets that hold entries may go
 with before as materialized (
     select b.facet_ids
     from ladder.board b
@@ -31,6 +31,7 @@ changed as (
             updated_at = greatest(now(), b.updated_at + interval '1 microsecond')
         where b.ordering = excluded.ordering and b.operator = excluded.operator and b.tie = excluded.tie
           and b.time_zone = excluded.time_zone and not $16::boolean
+          and ($20::boolean or not exists (select from ladder.board_loss(b.id, excluded.windows, excluded.facets, 1)))
     returning b.*, b.xmax = 0 as is_new
 ),
 told as (

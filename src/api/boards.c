@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/board_loss.h"
 #include "api/definition.h"
 #include "api/page.h"
 #include "base/assert.h"
@@ -265,16 +266,24 @@ static void not_changed(struct api_call *call)
 
 /* ---- PUT, PATCH ---- */
 
-/* The board is there and is another: what differs? */
+/* PUT: the board is there, and the statement did not change it. Another version, something fixed, or a loss? */
 static void on_conflict(void *context, const struct board *board, const struct error *error)
 {
     struct api_call *call = context;
     const struct change *change = call->state;
+    const struct board *wanted = &change->definition.board;
     struct error conflict;
 
-    if (error || definition_fixed_check(board, &change->definition.board, &conflict))
+    if (change->is_conditional && (error || strcmp(change->version, number(call, board->updated_us)) != 0)) {
+        not_changed(call);
+    } else if (error) {
         error_set(&conflict, ERROR_CONFLICT, "the board was there with another order, operator, tie or time_zone");
-    refusal_answer(call, &conflict);
+        refusal_answer(call, &conflict);
+    } else if (!definition_fixed_check(board, wanted, &conflict)) {
+        refusal_answer(call, &conflict);
+    } else {
+        board_loss_refuse(call, board->id, windows_literal(call, wanted), facets_literal(call, wanted));
+    }
     http_release(call->http);
 }
 
@@ -290,7 +299,7 @@ static void on_put(void *context, const struct db_outcome *outcome)
             struct board board;
             store_board_read(&board, *rows, 0, 0);
             board_answer(call, db_bool(*rows, 0, BOARD_COLUMNS) ? 201 : 200, &board);
-        } else if (change->is_conditional) {
+        } else if (change->must_be_new) {
             not_changed(call);
         } else {
             store_board_find(call->store, call->game, call->board_name, on_conflict, call);
@@ -307,7 +316,10 @@ static void on_patch(void *context, const struct db_outcome *outcome)
 
     if (rows) {
         store_board_forget_all(call->store, call->game, call->board_name);
-        if (db_row_count(*rows) == 0) {
+        if (db_row_count(*rows) == 0 && call->route->method == HTTP_PUT) {
+            store_board_find(call->store, call->game, call->board_name, on_conflict, call);
+            return; /* keeps the hold */
+        } else if (db_row_count(*rows) == 0) {
             not_changed(call);
         } else {
             struct board board;
@@ -336,6 +348,7 @@ static void patch_send(struct change *change)
     parameter(&write, definition->has_facets ? facets_literal(call, board) : NULL);
     parameter(&write, definition->has_facet_values ? number(call, board->facet_values_max) : NULL);
     parameter(&write, definition->has_commit_level ? commit_level_name(board->commit_level) : NULL);
+    parameter(&write, call->route->method == HTTP_PATCH || definition->is_forced ? "true" : "false");
     write_send(call, &write, on_patch);
 }
 
@@ -372,6 +385,7 @@ static void put_send(struct change *change)
     parameter(&write, facets_literal(call, board));
     parameter(&write, number(call, board->facet_values_max));
     parameter(&write, commit_level_name(board->commit_level));
+    parameter(&write, definition->is_forced ? "true" : "false");
     write_send(call, &write, on_put);
 }
 

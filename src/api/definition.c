@@ -167,6 +167,7 @@ bool definition_read(struct api_call *call, struct definition *definition, bool 
                                         "created_at",
                                         "updated_at",
                                         "synchronous_commit",
+                                        "force",
                                         CACHING,
                                         NULL};
     struct json_document document;
@@ -186,6 +187,7 @@ bool definition_read(struct api_call *call, struct definition *definition, bool 
                  json_read_int64(&object, "score_min", false, &board->score_min, error) &&
                  json_read_int64(&object, "score_max", false, &board->score_max, error) &&
                  json_read_bool(&object, "public", false, &board->is_public, error) &&
+                 json_read_bool(&object, "force", false, &definition->is_forced, error) &&
                  read_facets(&object, definition, error) && read_facet_values(&object, definition, error) &&
                  read_name(&object, "synchronous_commit", parse_commit_level, &board->commit_level,
                            "default, local, remote_write, on, remote_apply", &definition->has_commit_level, error) &&

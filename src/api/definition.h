@@ -9,6 +9,7 @@
 
 struct definition {
     struct board board; /* what was not said is as it was before */
+    bool is_forced;     /* PUT: windows and facets that it leaves out go, with the entries that they hold */
     bool has_windows, has_min, has_max, has_public, has_facets, has_facet_values, has_commit_level,
         has_caching[BOARD_CACHING_COUNT];
 };

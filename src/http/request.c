@@ -192,7 +192,7 @@ void http_reply_file(struct http_request *request, int status, const char *conte
     reply_finish(request->exchange, status, content_type, MHD_create_response_from_fd64(size, fd));
 }
 
-void http_problem(struct jsonw *json, const struct error *error)
+void http_problem_open(struct jsonw *json, const struct error *error)
 {
     jsonw_object_open(json);
     jsonw_key(json, "type");
@@ -205,6 +205,11 @@ void http_problem(struct jsonw *json, const struct error *error)
     jsonw_number(json, error_status(error->code));
     jsonw_key(json, "detail");
     jsonw_text(json, error->message);
+}
+
+void http_problem(struct jsonw *json, const struct error *error)
+{
+    http_problem_open(json, error);
     if (error->field[0]) {
         bool is_pointer = error->field[0] == '/';
         jsonw_key(json, "errors");

@@ -118,6 +118,8 @@ void http_request_within(struct http_request *parent, struct slice target, http_
 /* The problem's JSON by itself, for a result within an answer. */
 struct jsonw;
 void http_problem(struct jsonw *json, const struct error *error);
+/* The same without its errors, and without the closing brace: the caller adds members of its own. */
+void http_problem_open(struct jsonw *json, const struct error *error);
 
 /* A streamed body: ask for no more, for now; and for more again. */
 void http_stream_pause(struct http_request *request);
