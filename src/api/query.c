@@ -4,7 +4,8 @@
  *   {"queries": ["/boards/pinball/top?limit=3", "/boards/pinball/players/ann"]}
  *   -> {"results": [{"status": 200, "body": {…}}, {"status": 404, "body": {a problem}}]}
  *
- * Paths are relative to the game. Whether a key is needed is each query's own affair: public boards need none.
+ * Paths are relative to the game. Whether a key is needed is each query's own affair: public boards need none. So is
+ * what is wrong with a query: a text that is no path has a problem as its result, and the others are answered.
  */
 #include <stdio.h>
 
@@ -15,7 +16,7 @@ enum { QUERIES_MAX = 100 };
 
 struct query {
     struct queries *queries;
-    struct slice target;
+    struct slice target; /* data NULL: it is no path, and answered already */
     int status;
     struct slice body; /* in the arena */
 };
@@ -66,7 +67,38 @@ static void on_result(void *context, int status, struct slice body)
         queries_answer(queries);
 }
 
-/* The texts become targets; false after filling *error. */
+static void query_refuse(struct query *query, const struct error *error)
+{
+    struct buf body;
+    struct jsonw json;
+
+    buf_init(&body, API_ANSWER_BYTES_MAX);
+    jsonw_init(&json, &body);
+    http_problem(&json, error);
+    query->status = error_status(error->code);
+    query->body = arena_copy(query->queries->call->arena, buf_slice(&body));
+    buf_done(&body);
+}
+
+/* The text becomes a target, or a problem. */
+static void query_read(struct query *query, struct slice text, size_t index)
+{
+    const struct api_call *call = query->queries->call;
+    struct error error;
+    char pointer[32];
+
+    if (text.size == 0 || text.data[0] != '/') {
+        snprintf(pointer, sizeof(pointer), "/queries/%zu", index);
+        error_set_field(&error, ERROR_INVALID_BODY, pointer,
+                        "must be a path within the game, like /boards/pinball/top?limit=3");
+        query_refuse(query, &error);
+        return;
+    }
+    char *target = arena_printf(call->arena, "/v1/games/%s%.*s", call->game.data, (int)text.size, text.data);
+    query->target = slice_of(target); /* none: the arena is exhausted, which the answer says */
+}
+
+/* NULL after filling *error. */
 static struct queries *queries_read(struct api_call *call, const struct json_object *object, struct error *error)
 {
     size_t count;
@@ -84,19 +116,8 @@ static struct queries *queries_read(struct api_call *call, const struct json_obj
         struct slice text;
         if (!json_array_text(object, "queries", i, &text, error))
             return NULL;
-        char pointer[32];
-        snprintf(pointer, sizeof(pointer), "/queries/%zu", i);
-        if (text.size == 0 || text.data[0] != '/') {
-            error_set_field(error, ERROR_INVALID_BODY, pointer,
-                            "must be a path within the game, like /boards/pinball/top?limit=3");
-            return NULL;
-        }
-        char *target = arena_printf(call->arena, "/v1/games/%s%.*s", call->game.data, (int)text.size, text.data);
-        if (!target) {
-            error_set(error, ERROR_OVERLOADED, "out of memory");
-            return NULL;
-        }
-        queries->items[i] = (struct query){.queries = queries, .target = slice_of(target)};
+        queries->items[i].queries = queries;
+        query_read(&queries->items[i], text, i);
     }
     return queries;
 }
@@ -119,9 +140,13 @@ void api_query(struct api_call *call)
         return;
     }
     http_hold(call->http);
-    queries->left = queries->count + 1; /* one until all are asked */
-    for (size_t i = 0; i < queries->count; i++)
+    queries->left = 1; /* until all are asked */
+    for (size_t i = 0; i < queries->count; i++) {
+        if (!queries->items[i].target.data)
+            continue;
+        queries->left++;
         http_request_within(call->http, queries->items[i].target, on_result, &queries->items[i]);
+    }
     if (--queries->left == 0)
         queries_answer(queries);
 }

@@ -52,13 +52,23 @@ def test_its_answers_come_from_the_same_memory(game, ladder):
 
 
 @pytest.mark.parametrize("body, field", [
-    ({}, "/queries"), ({"queries": "x"}, "/queries"), ({"queries": ["boards"]}, "/queries/0"), ({"queries": [""]}, "/queries/0"),
-    ({"queries": ["/boards", 5]}, "/queries"), ({"queries": ["/boards"] * 101}, "/queries"), ({"queries": [], "more": 1}, "/more"),
+    ({}, "/queries"), ({"queries": "x"}, "/queries"), ({"queries": ["/boards", 5]}, "/queries"), ({"queries": ["/boards"] * 101}, "/queries"), ({"queries": [], "more": 1}, "/more"),
 ])
 def test_a_bad_body_names_its_fault(game, body, field):
     answer = game.request("POST", "/query", body)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"].startswith(field)
+
+
+def test_a_malformed_path_is_that_query_s_own_problem(game):
+    paths = ["/boards/open/top?limit=1", "boards", "/boards/open", "", "/boards/%zz", "?limit=1", "/boards/open/players/p7"]
+    answer = game.request("POST", "/query", {"queries": paths})
+    assert answer.status_code == 200, answer.text
+    results = answer.json()["results"]
+    assert [r["status"] for r in results] == [200, 400, 200, 400, 400, 400, 200]
+    for i in (1, 3, 5):
+        assert results[i]["body"]["errors"][0]["pointer"] == f"/queries/{i}"
+    assert [r["status"] for r in query(game, "boards", "").json()["results"]] == [400, 400]
 
 
 def test_none_and_many(game):
