@@ -315,7 +315,8 @@ class Checker:
         view = "/range" if "/range" in query.path else "/top"
         pair_max = query.pair_max if isinstance(query, model.After) else None
         watched.hot[self.random.randrange(len(watched.hot))] = model.After(
-            board, view, page["next"], key + (last["player"],), pair_max, self.random.choice((1, 3, 10)), ranking=query.ranking, facet=query.facet)
+            board, view, page["next"], key + (last["player"],), pair_max, self.random.choice((1, 3, 10)), ranking=query.ranking,
+            fields=query.fields, facet=query.facet)
 
     def periods_of(self, read, body):
         """The periods that an answer may be about: the one that it names, if that was current; or those that were. None: no periods."""

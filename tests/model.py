@@ -13,7 +13,7 @@ import urllib.parse
 MIN, MAX = -(1 << 63), (1 << 63) - 1
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 FIELDS = {  # parameter -> subscore, achieved_at, metadata, percentile, total
-    "": (True, True, False, True, False),
+    "": (True, True, False, False, False),
     "score": (False, False, False, False, False),
     "score,total": (False, False, False, False, True),
     "score,percentile": (False, False, False, True, False),
@@ -161,6 +161,7 @@ class Query:
     def __init__(self, board, path, ranking="ordinal", fields="", facet=None, **parameters):
         self.board, self.ranking, self.facet = board, ranking, facet
         self.board_head = board.head + (',"facet":%s' % text_of(facet) if facet else "")
+        self.fields = fields
         self.subscore, self.achieved_at, self.metadata, self.percentile, self.total = FIELDS[fields]
         words = {k.rstrip("_"): v for k, v in parameters.items() if v is not None}
         if ranking != "ordinal":
@@ -182,8 +183,13 @@ class Query:
     def rows(self, state, start, stop):
         ranks, entries = state.ranked(self.ranking), state.entries
         shown = self.subscore, self.achieved_at, self.metadata
-        return ",".join('{"rank":%d%s}' % (rank, entries[row[3]].text(*shown))
-                        for rank, row in zip(ranks[start:stop], state.rows[start:stop]))
+        return ",".join('{"rank":%d%s%s}' % (rank, entries[row[3]].text(*shown), self.percentile_text(start + i, len(state.rows)))
+                        for i, (rank, row) in enumerate(zip(ranks[start:stop], state.rows[start:stop])))
+
+    def percentile_text(self, at, total):
+        if not self.percentile:
+            return ""
+        return ',"percentile":' + number(100.0 if total <= 1 else 100.0 * (total - at - 1) / (total - 1))
 
     def head(self, state, has_total=True):
         return "{" + self.board_head + (',"total":%d' % len(state.rows) if self.total and has_total else "")
@@ -233,7 +239,7 @@ class Player(Query):
         super().__init__(board, "/players/" + urllib.parse.quote(player), **common)
         self.player = player
         if "fields" not in common:
-            self.metadata = self.total = True
+            self.metadata = self.percentile = self.total = True
 
     def answer(self, state):
         entry = state.entries.get(self.player)
@@ -241,8 +247,6 @@ class Player(Query):
             return self.absent()
         at, total = state.index(entry), len(state.rows)
         text = self.rows(state, at, at + 1)[:-1]
-        if self.percentile:
-            text += ',"percentile":' + number(100.0 if total <= 1 else 100.0 * (total - at - 1) / (total - 1))
         if self.total:
             text += ',"total":%d' % total
         return 200, text + "," + self.board_head, None
@@ -335,7 +339,7 @@ def draw(board, players, scores, random, rankings=RANKINGS):
         if random.random() < 0.5:
             return At(board, rank=random.choice((1, 2, 3, 10, 100)), **common)
         return At(board, percentile=random.choice((0, 10, 50, 90, 99.5, 100)), **common)
-    return AtScore(board, random.randint(low - 1, high + 1), fields=common["fields"], facet=common.get("facet"))
+    return AtScore(board, random.randint(low - 1, high + 1), fields=common["fields"].replace("percentile", "total"), facet=common.get("facet"))
 
 
 def facet_draw(board, random):

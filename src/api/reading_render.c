@@ -68,6 +68,17 @@ void reading_head(struct reading *reading, struct jsonw *json)
     }
 }
 
+/* An entry's members: the row's, and its percentile. */
+static void entry_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer,
+                         const struct standing_row *row)
+{
+    api_render_row(json, &reading->call->board, row, reading->fields);
+    if (answer->total >= 0 && reading->shows_percentile) {
+        jsonw_key(json, "percentile");
+        jsonw_double(json, percentile_of(row->ordinal, answer->total));
+    }
+}
+
 static void rows_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
 {
     jsonw_key(json, "entries");
@@ -78,7 +89,7 @@ static void rows_render(struct reading *reading, struct jsonw *json, const struc
             jsonw_key(json, "position");
             jsonw_number(json, (int64_t)i + 1);
         }
-        api_render_row(json, &reading->call->board, &answer->rows[i], reading->fields);
+        entry_render(reading, json, answer, &answer->rows[i]);
         jsonw_object_close(json);
     }
     jsonw_array_close(json);
@@ -130,11 +141,7 @@ static void page_render(struct reading *reading, struct jsonw *json, const struc
 
 static void player_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
 {
-    api_render_row(json, &reading->call->board, &answer->rows[0], reading->fields);
-    if (answer->total >= 0 && reading->shows_percentile) {
-        jsonw_key(json, "percentile");
-        jsonw_double(json, percentile_of(answer->rows[0].ordinal, answer->total));
-    }
+    entry_render(reading, json, answer, &answer->rows[0]);
     total_render(reading, json, answer);
     reading_head(reading, json);
 }
@@ -152,7 +159,7 @@ static void at_render(struct reading *reading, struct jsonw *json, const struct 
         jsonw_key(json, "entry");
         if (answer->count) {
             jsonw_object_open(json);
-            api_render_row(json, &reading->call->board, &answer->rows[0], reading->fields);
+            entry_render(reading, json, answer, &answer->rows[0]);
             jsonw_object_close(json);
         } else {
             jsonw_null(json);

@@ -175,7 +175,7 @@ struct reading *reading_new(struct api_call *call, enum view view)
     reading->query.with_metadata = reading->fields.metadata;
     /* What changes with every newcomer is in an answer about one player, elsewhere only where it is asked for. */
     reading->shows_total = api_fields_has(call, "total", view == VIEW_PLAYER);
-    reading->shows_percentile = view == VIEW_PLAYER && api_fields_has(call, "percentile", true);
+    reading->shows_percentile = api_fields_has(call, "percentile", view == VIEW_PLAYER);
     reading->query.with_total = reading->shows_total || reading->shows_percentile;
     return reading;
 }
@@ -257,6 +257,9 @@ void api_at(struct api_call *call)
         bool is_before = call->board.tie == TIE_LAST || reading->query.ranking != RANKING_ORDINAL;
         reading->query.key = board_key(&call->board, reading->at_score, subscore, 0);
         reading->query.key.k3 = is_before ? INT64_MIN : INT64_MAX;
+        if (is_ok && reading->shows_percentile)
+            is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "fields",
+                                    "percentile is of an entry, and with score there is none");
     }
     reading_start(reading, is_ok ? NULL : &error);
 }

@@ -5,7 +5,7 @@ import urllib.parse
 import pytest
 
 from checks import refused
-from harness import Client
+from harness import Client, wait_until
 
 ODD = ["a/b", "a//b", "/", "//", "%", "%2F", "%252F", "a?b", "a#b", "a&b=c", "a+b", "a b", " ", "  a ", ",", "a,b", '"', '"a"', 'a"b', "\\", "\\u0041", "'",
        "{player}", "...", "~", "*", "{1}", "NULL", "null", "true", "0", "-1", "é", "e\u0301", "日本語", "\U0001F600", "\u200b", "\ufeff", "\ufffd",
@@ -141,8 +141,8 @@ def test_the_total_is_in_the_answer_of_either_source(client, stack, kind):
     alone = Client(server, client.game, client.key)
     alone.session.headers["Ladder-Token"] = client.session.headers["Ladder-Token"] = client.submit("b", "now", -5)["token"]
     total = 10 if kind == "closed" else 11
-    cursor = client.read("/boards/b/top", limit=3, **period)["next"]
     for ranking in ("ordinal", "competition", "dense"):
+        cursor = client.read("/boards/b/top", limit=3, fields="total", ranking=ranking, **period)["next"]
         for path, asked in (("top", {}), ("top", {"offset": 4, "limit": 2}), ("top", {"offset": 100}), ("range", {"min": 2, "max": 3}), ("range", {"min": 100}),
                             ("top", {"cursor": cursor}), ("at", {"rank": 2}), ("at", {"rank": 99}), ("at", {"percentile": 50}), ("at", {"score": 3}),
                             ("players", {"ids": "p1,x"}), ("players", {"ids": "x"}), ("players/p3", {}), ("players/p3/around", {}),
@@ -297,3 +297,26 @@ def test_a_board_goes_round(client):
 def test_definitions_that_are_refused(shared, body, field):
     refused(shared.request("PUT", "/boards/undefined", body), "invalid-body", field)
     assert shared.get("/boards/undefined").status_code == 404
+
+
+def test_percentile_is_shown_wherever_it_is_asked_for(stack, client):
+    """Each entry's, as the player's own answer has it; from Redis and from PostgreSQL; from memory too."""
+    client.put_board("b")
+    client.submit_many([dict(board="b", player=f"p{i}", score=100 - i // 2) for i in range(11)])
+    alone = Client(stack.serve(redis_url="redis://127.0.0.1:1/0"), client.game, client.key)
+    right = {f"p{i}": 100 * (11 - i - 1) / 10 for i in range(11)}
+    for c in (client, alone):
+        wait_until(lambda c=c: c.read("/boards/b/top", fields="total")["total"] == 11, 10)
+        for path, asked in (("top", dict(limit=4)), ("top", dict(offset=3, limit=100)), ("range", dict(min=96, max=98)), ("players/p5/around", {}),
+                            ("players", dict(ids="p1,p10,p0")), ("at", dict(rank=3)), ("at", dict(percentile=50)), ("players/p4", {})):
+            for ranking in ("ordinal", "competition", "dense"):
+                for _ in range(2):
+                    answer = c.read(f"/boards/b/{path}", fields="percentile", ranking=ranking, **asked)
+                    entries = answer.get("entries") or [answer.get("entry") or answer]
+                    assert {e["player"]: e["percentile"] for e in entries} == {e["player"]: right[e["player"]] for e in entries}, (path, asked)
+                    assert "total" not in answer
+        assert "percentile" not in c.read("/boards/b/top")["entries"][0]
+        refused = c.get("/boards/b/at", score=99, fields="percentile")
+        assert refused.status_code == 400 and refused.json()["errors"][0]["parameter"] == "fields"
+    client.submit("b", "last", 1)  # a newcomer changes all of them
+    assert client.read("/boards/b/top", limit=4, fields="percentile")["entries"][1]["percentile"] == 100 * 10 / 11
