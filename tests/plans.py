@@ -68,7 +68,7 @@ CASES = {
     "import_lock": (("{board}", HASH), 0, 0),
     "import_mark": (("{board}", HASH, "1", "0"), 0, 0),
     # A place in each window, each of its own partition; and the board's two facets, of which one is `all`'s other quarter.
-    "import_submit": (("{board}", "{{ann,bob}}", "{{5,9}}", "{{0,0}}", "{{{now_us},{now_us}}}", "true", '{{"{{\\"country\\":\\"AR\\"}}",null}}'), 8, 0),
+    "import_submit": (("{board}", "{{ann,bob}}", "{{5,9}}", "{{0,0}}", "{{{now_us},{now_us}}}", "true", '{{"{{\\"country\\":\\"AR\\"}}",null}}', '{{"{{\\"car\\":1}}",null}}'), 8, 0),
     "job_due": (("purge", "1000"), 0, 0),
     "job_end": (("1", "0", None), 0, 0),
     "job_lock": (("purge",), 0, 0),

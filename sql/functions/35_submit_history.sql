@@ -1,5 +1,8 @@
--- submit_history: many submissions to one board at once, as an import has them: no metadata, no idempotency keys, and nobody
--- who waits for each one's result. Leaves behind exactly what ladder.submit would, had it taken them one after the other.
+-- submit_history: many submissions to one board at once, as an import has them: no idempotency keys, and of the results only the
+-- refusals. Leaves behind exactly what ladder.submit would, had it taken them one after the other.
+--
+-- p_metadata: a JSON text or null for each submission; empty: none has any. Returns how many submissions changed an entry, how many
+-- were refused, and of the refused ones the items (from 1) and their outcomes, as of ladder.submit.
 --
 -- ladder.submit applies a player's submissions round by round. Here one statement folds them, which is what makes a
 -- history of many submissions a player cheap: a window function tells of each row the state before it, so which rows
@@ -17,10 +20,11 @@
 -- What a fold can't say goes through ladder.submit: a sum that leaves its bounds on the way (a submission that is refused
 -- counts nothing for those behind it), a period that period_ensure did not foresee.
 drop function if exists ladder.submit_history(bigint, text[], bigint[], bigint[], bigint[], boolean);
+drop function if exists ladder.submit_history(bigint, text[], bigint[], bigint[], bigint[], boolean, text[]);
 create or replace function ladder.submit_history(
     p_board bigint, p_player text[], p_score bigint[], p_subscore bigint[], p_achieved_us bigint[], p_locks boolean,
-    p_facets text[] default '{}')
-    returns table (changed bigint, refused bigint)
+    p_facets text[] default '{}', p_metadata text[] default '{}')
+    returns table (changed bigint, refused bigint, refused_items integer[], refused_outcomes smallint[])
     language plpgsql
     set search_path = pg_catalog
     set plan_cache_mode = force_generic_plan
@@ -33,14 +37,17 @@ as $$
 declare
     b ladder.board;
     s record;
-    v_refused integer[] := '{}';
+    v_refused integer[] := '{}'; v_outcomes smallint[] := '{}'; -- for their facets
     v_facet_rows ladder.facet_row[];
 begin
     perform ladder.write_begin();
     select * into b from ladder.board q where q.id = p_board and q.deleted_at is null
         and not exists (select from ladder.combination c where c.board_id = q.id);
     if not found then
-        return query select 0::bigint, cardinality(p_player)::bigint;
+        return query
+        select 0::bigint, count(*), coalesce(array_agg(i.item::integer), '{}'), coalesce(array_agg(x.outcome), '{}')
+        from unnest(p_player) with ordinality as i (player, item)
+        cross join (select case when exists (select from ladder.combination c where c.board_id = p_board) then 7 else 5 end::smallint as outcome) x;
         return;
     end if;
 
@@ -48,7 +55,8 @@ begin
     from (select distinct on (us / 900000000) us from unnest(p_achieved_us) us) x;
 
     if cardinality(p_facets) > 0 then
-        v_refused := array(select a.item from ladder.facet_admit(array_fill(p_board, array[cardinality(p_player)]), p_facets) a);
+        select coalesce(array_agg(a.item), '{}'), coalesce(array_agg(a.outcome), '{}') into v_refused, v_outcomes
+        from ladder.facet_admit(array_fill(p_board, array[cardinality(p_player)]), p_facets) a;
     end if;
 
     if p_locks then
@@ -74,11 +82,11 @@ begin
         left join lateral ladder.period_of(p_board, w.kind, ladder.time_of(i.us)) p on true
     ),
     target as materialized (
-        select i.item, i.player collate "C" as player, i.score, i.subscore, m.period_id, m.window_kind, m.starts_at,
+        select i.item, i.player collate "C" as player, i.score, i.subscore, i.metadata, m.period_id, m.window_kind, m.starts_at,
                case b.ordering when 'desc' then ~i.score else i.score end as k1,
                case b.ordering when 'desc' then ~i.subscore else i.subscore end as k2,
                case b.tie when 'last' then ~i.us else i.us end as k3
-        from unnest(p_player, p_score, p_subscore, p_achieved_us) with ordinality as i (player, score, subscore, us, item)
+        from unnest(p_player, p_score, p_subscore, p_achieved_us, p_metadata) with ordinality as i (player, score, subscore, us, metadata, item)
         join moment m on m.us = i.us
         where not coalesce(m.is_refused, false)
           and i.item <> all (v_refused)
@@ -86,7 +94,7 @@ begin
     ),
     place as materialized (
         select t.period_id, t.player, t.window_kind, t.starts_at, e.k1, e.k2, e.k3, e.revision,
-               e.metadata is not null as has_metadata,
+               e.metadata::text as metadata,
                e.period_id is not null and not e.removed as is_old
         from (select distinct period_id, player, window_kind, starts_at from target) t
         left join lateral (select q.* from ladder.entry q
@@ -95,10 +103,11 @@ begin
                            offset 0) e on true
     ),
     step as (
-        select t.*, p.k1 as old_k1, p.k2 as old_k2, p.k3 as old_k3, p.revision as old_revision, p.has_metadata, p.is_old,
+        select t.*, p.k1 as old_k1, p.k2 as old_k2, p.k3 as old_k3, p.revision as old_revision, p.metadata as old_metadata, p.is_old,
                row_number() over so_far as nth,
                case b.operator when 'last' then lag(t.k1) over so_far end as last_k1,
                case b.operator when 'last' then lag(t.k2) over so_far end as last_k2,
+               case b.operator when 'last' then lag(t.metadata) over so_far end as last_metadata,
                min(case b.operator when 'best' then array[t.k1, t.k2] end) over before as best,
                sum(case b.operator when 'sum' then t.score end) over so_far
                    + case when p.is_old then case b.ordering when 'desc' then ~p.k1 else p.k1 end else 0 end as total,
@@ -115,9 +124,12 @@ begin
                     when b.operator = 'best' then (j.best is null or array[j.k1, j.k2] < j.best)
                                                   and (not j.is_old or (j.k1, j.k2) < (j.old_k1, j.old_k2))
                     when b.operator = 'sum' then j.score <> 0 or j.subscore <> 0
-                    when j.nth = 1 then (j.k1, j.k2) <> (j.old_k1, j.old_k2) or j.has_metadata
-                    else (j.k1, j.k2) <> (j.last_k1, j.last_k2)
-               end as has_changed
+                    when j.nth = 1 then (j.k1, j.k2) <> (j.old_k1, j.old_k2) or j.metadata is distinct from j.old_metadata
+                    else (j.k1, j.k2) <> (j.last_k1, j.last_k2) or j.metadata is distinct from j.last_metadata
+               end as has_changed,
+               b.operator = 'last' and case when j.nth > 1 then (j.k1, j.k2) <> (j.last_k1, j.last_k2)
+                                            when j.is_old then (j.k1, j.k2) <> (j.old_k1, j.old_k2)
+                                            else true end as has_new_pair
         from step j
     ),
     trouble as materialized (
@@ -127,21 +139,27 @@ begin
                    where j.total not between b.score_min and b.score_max
                       or j.subtotal not between -9223372036854775808 and 9223372036854775807) as is_there
     ),
+    -- The same pair again, with other metadata: reached when it first was.
+    reached as materialized (
+        select distinct on (j.period_id, j.player) j.period_id, j.player, j.k3
+        from judged j
+        where j.has_new_pair
+        order by j.period_id, j.player, j.item desc
+    ),
     final as materialized (
         select distinct on (j.period_id, j.player) j.*,
                case when b.operator <> 'sum' then j.k1 when b.ordering = 'desc' then ~j.total::bigint else j.total::bigint end as new_k1,
                case when b.operator <> 'sum' then j.k2 when b.ordering = 'desc' then ~j.subtotal::bigint else j.subtotal::bigint end as new_k2,
-               -- The same pair again, with other metadata: reached when it first was.
-               case when b.operator = 'last' and j.nth = 1 and j.is_old and (j.k1, j.k2) = (j.old_k1, j.old_k2)
-                    then j.old_k3 else j.k3 end as new_k3
+               case when b.operator = 'last' then coalesce(a.k3, j.old_k3) else j.k3 end as new_k3
         from judged j
+        left join reached a on a.period_id = j.period_id and a.player = j.player
         where j.has_changed and not (select is_there from trouble)
         order by j.period_id, j.player, j.item desc
     ),
     written as (
         insert into ladder.entry as e (period_id, player, window_kind, period_start, k1, k2, k3, revision, removed, metadata)
         select f.period_id, f.player, f.window_kind, f.starts_at, f.new_k1, f.new_k2, f.new_k3,
-               coalesce(f.old_revision, nextval('ladder.revision')), false, null
+               coalesce(f.old_revision, nextval('ladder.revision')), false, f.metadata::json
         from final f
         order by f.period_id, f.player
         on conflict (period_id, player, window_kind, period_start) do update
@@ -150,7 +168,7 @@ begin
                 k3 = excluded.k3,
                 revision = nextval('ladder.revision'),
                 removed = false,
-                metadata = null
+                metadata = excluded.metadata
             where e.revision = excluded.revision
         returning 1
     ),
@@ -166,6 +184,14 @@ begin
         where not (select is_there from trouble)
         group by j.item
     ),
+    refusal as (
+        select i.item, coalesce(f.outcome, case when m.is_refused then 4 else 2 end)::smallint as outcome
+        from unnest(p_achieved_us) with ordinality as i (us, item)
+        join (select distinct us, is_refused from moment) m on m.us = i.us
+        left join unnest(v_refused, v_outcomes) as f (item, outcome) on f.item = i.item
+        left join taken t on t.item = i.item
+        where t.item is null
+    ),
     told as (
         insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
         select p_board, p_player[j.item], p_score[j.item], p_subscore[j.item], ladder.time_of(p_achieved_us[j.item]), j.period_ids, j.moves
@@ -176,7 +202,8 @@ begin
     select (select is_there from trouble) as is_troubled,
            (select count(*) from final) as wanted,
            (select count(*) from written) as written,
-           (select count(*) from taken) as taken,
+           (select coalesce(array_agg(r.item::integer order by r.item), '{}') from refusal r) as refused_items,
+           (select coalesce(array_agg(r.outcome order by r.item), '{}') from refusal r) as refused_outcomes,
            (select count(*) from taken t where t.period_ids is not null) as changed,
            -- On a board with facets the events are inserted below, when the mirrored entries are known.
            case when b.facet_ids <> '{}' then (select array_agg(t.item) from taken t) end as items,
@@ -188,10 +215,13 @@ begin
 
     if s.is_troubled then
         return query
-        select count(*) filter (where r.has_changed), count(*) filter (where r.worst > 1)
+        select count(*) filter (where r.has_changed), count(*) filter (where r.worst > 1),
+               coalesce(array_agg(r.item order by r.item) filter (where r.worst > 1), '{}'),
+               coalesce(array_agg(r.worst order by r.item) filter (where r.worst > 1), '{}')
         from (select x.item, bool_or(x.outcome = 1) as has_changed, max(x.outcome) as worst
               from ladder.submit(array_fill(p_board, array[cardinality(p_player)]), p_player, p_score, p_subscore, p_achieved_us,
-                                 array_fill(null::text, array[cardinality(p_player)]),
+                                 (select array_agg(m.metadata order by m.item)
+                                  from unnest(p_player, p_metadata) with ordinality as m (player, metadata, item)),
                                  (select array_agg(i.round order by i.item)
                                   from (select n.item, (row_number() over (partition by n.player order by n.item) - 1)::integer as round
                                         from unnest(p_player) with ordinality as n (player, item)) i),
@@ -240,8 +270,8 @@ begin
         where f.k1 is null
         group by f.item;
     end if;
-    return query select s.changed, cardinality(p_player) - s.taken;
+    return query select s.changed, cardinality(s.refused_items)::bigint, s.refused_items, s.refused_outcomes;
 end
 $$;
-comment on function ladder.submit_history(bigint, text[], bigint[], bigint[], bigint[], boolean, text[])
+comment on function ladder.submit_history(bigint, text[], bigint[], bigint[], bigint[], boolean, text[], text[])
     is 'Takes a batch of an import in one transaction; returns how many submissions changed an entry and how many were refused.';

@@ -12,7 +12,7 @@
 #include "db/primary_clock.h"
 #include "http/json.h"
 
-enum { FUTURE_US_MAX = 60 * 1000000, FACETS_BYTES_MAX = 4096 };
+enum { FACETS_BYTES_MAX = 4096 };
 
 /* Whether there are such facets, the transaction says: it knows the board as it is. */
 static bool facets_read(const struct json_object *object, struct arena *arena, struct slice *ret_facets,
@@ -70,7 +70,7 @@ bool api_read_submission(struct api_call *call, const struct json_object *object
     if (call->key.scope != SCOPE_ADMIN)
         return error_set_field(error, ERROR_FORBIDDEN, field,
                                "only a key of scope admin may say when a score was reached");
-    if (!clock_parse(at, &s->at_us) || s->at_us > primary_clock_us() + FUTURE_US_MAX)
+    if (!clock_parse(at, &s->at_us) || s->at_us > primary_clock_us() + AT_FUTURE_US_MAX)
         return error_set_field(error, ERROR_INVALID_BODY, field, "must be an RFC 3339 time that is not in the future");
     return true;
 }

@@ -15,6 +15,8 @@
 #include "board/sort_key.h"
 
 enum { NAME_BYTES_MAX = 64, TIME_ZONE_BYTES_MAX = 63, METADATA_BYTES_MAX = 2048, WINDOW_COUNT = 5 };
+/* How far ahead of the database's clock the time of a submission may lie: clocks differ. */
+enum { AT_FUTURE_US_MAX = 60 * 1000000 };
 enum {
     FACETS_MAX = 4,
     FACET_NAME_BYTES_MAX = 32,

@@ -56,8 +56,6 @@ static enum csv_outcome read_field(struct csv *csv, int *ret_end, struct error *
 
     if (!field)
         return bad(csv, error, "out of memory");
-    if (!field)
-        return bad(csv, error, "out of memory");
     if (is_quoted)
         c = take(csv);
     for (;; c = take(csv)) {
@@ -129,4 +127,24 @@ enum csv_outcome csv_next(struct csv *csv, struct error *error)
             return bad(csv, error, "the file cannot be read");
     } while (end == '\n' && csv->count == 1 && csv->row.size == 0);
     return end == EOF && csv->count == 1 && csv->row.size == 0 ? CSV_END : CSV_ROW;
+}
+
+void csv_append(struct buf *buf, struct slice text)
+{
+    bool is_plain = !text.size || text.data[0] != ' ';
+
+    for (size_t i = 0; i < text.size; i++)
+        is_plain =
+            is_plain && text.data[i] != '"' && text.data[i] != ',' && text.data[i] != '\n' && text.data[i] != '\r';
+    if (is_plain) {
+        buf_append_slice(buf, text);
+        return;
+    }
+    buf_append_byte(buf, '"');
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == '"')
+            buf_append_byte(buf, '"');
+        buf_append_byte(buf, text.data[i]);
+    }
+    buf_append_byte(buf, '"');
 }

@@ -40,4 +40,7 @@ enum csv_outcome csv_next(struct csv *csv, struct error *error);
 /* Borrowed until the next csv_next. index < count. */
 struct slice csv_field(const struct csv *csv, size_t index);
 
+/* Appends one field, quoted where that is needed: csv_next reads the same text again. */
+void csv_append(struct buf *buf, struct slice text);
+
 #endif

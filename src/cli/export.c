@@ -10,6 +10,7 @@
 #include "base/jsonw.h"
 #include "board/board.h"
 #include "cli/command.h"
+#include "cli/csv.h"
 #include "db/statements.h"
 
 struct export
@@ -19,26 +20,6 @@ struct export
     int64_t rank;
     struct buf line;
 };
-
-static void csv_text(struct buf *buf, struct slice text)
-{
-    bool is_plain = !text.size || !(text.data[0] == ' ');
-
-    for (size_t i = 0; i < text.size; i++)
-        is_plain =
-            is_plain && text.data[i] != '"' && text.data[i] != ',' && text.data[i] != '\n' && text.data[i] != '\r';
-    if (is_plain) {
-        buf_append_slice(buf, text);
-        return;
-    }
-    buf_append_byte(buf, '"');
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == '"')
-            buf_append_byte(buf, '"');
-        buf_append_byte(buf, text.data[i]);
-    }
-    buf_append_byte(buf, '"');
-}
 
 /* Columns: player, k1, k2, k3, metadata. */
 static bool on_row(void *context, const struct dbb_field *fields, size_t count, struct error *error)
@@ -76,11 +57,11 @@ static bool on_row(void *context, const struct dbb_field *fields, size_t count, 
     } else {
         buf_append_int64(line, export->rank);
         buf_append_byte(line, ',');
-        csv_text(line, player);
+        csv_append(line, player);
         clock_format(board_achieved_us(&export->board, &key), at);
         buf_printf(line, ",%lld,%lld,%s,", (long long)board_score(&export->board, &key),
                    (long long)board_subscore(&export->board, &key), at);
-        csv_text(line, metadata);
+        csv_append(line, metadata);
     }
     buf_append_byte(line, '\n');
     if (line->is_overflown || fwrite(line->data, 1, line->size, stdout) != line->size)

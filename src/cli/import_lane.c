@@ -8,10 +8,19 @@
 #include "cli/command.h"
 #include "db/statements.h"
 
-enum { RETRIES_MAX = 10, ARRAY_BYTES_MAX = 64 << 20 };
+enum { RETRIES_MAX = 10, ARRAY_BYTES_MAX = 64 << 20, ARRAY_BYTES_FULL = 16 << 20 };
+
+/* PostgreSQL's array literals, not yet closed. Without --facet or metadata, those two stay empty. */
+enum { ARRAY_PLAYERS, ARRAY_SCORES, ARRAY_SUBSCORES, ARRAY_TIMES, ARRAY_FACETS, ARRAY_METADATA, ARRAYS };
+
+/* Where a row of a batch stands in the file. */
+struct place {
+    int64_t row, line;
+};
 
 struct batch {
-    struct buf arrays[5]; /* players, scores, subscores, times, facets: PostgreSQL's array literals, not yet closed */
+    struct buf arrays[ARRAYS];
+    struct place *places; /* owned; of each row */
     size_t rows;
     int64_t rows_until; /* of the file: this lane's rows up to there are in this batch or an earlier one */
 };
@@ -20,7 +29,7 @@ struct lane {
     struct dbb *db;
     char board[24];
     char hash[2 + SOURCE_HASH_TEXT];
-    size_t batch_rows;
+    struct lane_options options;
     int64_t rows_done;     /* at the start */
     struct batch *filling; /* the caller's */
     struct batch *sending; /* the thread's while is_sending */
@@ -66,45 +75,99 @@ static void append_text(struct buf *buf, struct slice text)
     buf_append_byte(buf, '"');
 }
 
-static void batch_add(struct batch *batch, const struct submission *row)
+/* An element of an array; data NULL: null. */
+static void append_element(struct buf *array, bool is_first, struct slice text)
 {
-    if (batch->rows++ > 0)
-        for (size_t i = 0; i < ARRAY_SIZE(batch->arrays) - !row->facets.data; i++)
-            buf_append_byte(&batch->arrays[i], ',');
-    append_text(&batch->arrays[0], row->player);
-    buf_append_int64(&batch->arrays[1], row->score);
-    buf_append_int64(&batch->arrays[2], row->subscore);
-    buf_append_int64(&batch->arrays[3], row->at_us);
+    if (!is_first)
+        buf_append_byte(array, ',');
+    if (text.data)
+        append_text(array, text);
+    else
+        buf_append_text(array, "null");
+}
+
+static void append_number(struct buf *array, bool is_first, int64_t number)
+{
+    if (!is_first)
+        buf_append_byte(array, ',');
+    buf_append_int64(array, number);
+}
+
+static void batch_add(struct batch *batch, const struct submission *row, int64_t row_number)
+{
+    bool is_first = batch->rows == 0;
+
+    batch->places[batch->rows++] = (struct place){row_number, row->line};
+    append_element(&batch->arrays[ARRAY_PLAYERS], is_first, row->player);
+    append_number(&batch->arrays[ARRAY_SCORES], is_first, row->score);
+    append_number(&batch->arrays[ARRAY_SUBSCORES], is_first, row->subscore);
+    append_number(&batch->arrays[ARRAY_TIMES], is_first, row->at_us);
     if (row->facets.data)
-        append_text(&batch->arrays[4], row->facets);
+        append_element(&batch->arrays[ARRAY_FACETS], is_first, row->facets);
+    if (row->takes_metadata)
+        append_element(&batch->arrays[ARRAY_METADATA], is_first, row->metadata);
 }
 
 /* ---- the lane's thread ---- */
 
-static bool batch_try(struct lane *lane, const struct batch *batch, bool locks, struct lane_totals *ret_totals,
-                      struct error *error)
+static bool batch_mark(struct lane *lane, const struct batch *batch, struct error *error)
 {
     char from[24], until[24];
     const char *mark[] = {lane->board, lane->hash, until, from};
-    const char *submit[] = {lane->board,           batch->arrays[0].data, batch->arrays[1].data,
-                            batch->arrays[2].data, batch->arrays[3].data, locks ? "true" : "false",
-                            batch->arrays[4].data};
-    struct dbb_result *result = NULL, *marked = NULL;
+    struct dbb_result *marked = NULL;
 
+    if (lane->options.is_dry)
+        return true;
     snprintf(from, sizeof(from), "%lld", (long long)lane->rows_marked);
     snprintf(until, sizeof(until), "%lld", (long long)batch->rows_until);
-    bool is_ok = dbb_begin(lane->db, false, error) &&
-                 dbb_query(lane->db, statement_text(STATEMENT_import_mark), 4, mark, &marked, error);
+    bool is_ok = dbb_query(lane->db, statement_text(STATEMENT_import_mark), 4, mark, &marked, error);
     if (is_ok && dbb_touched(marked) != 1)
         is_ok =
             error_set(error, ERROR_CONFLICT, "the rows behind %s went in from elsewhere: run the import again", from);
-    is_ok =
-        is_ok &&
-        (batch->rows == 0 || dbb_query(lane->db, statement_text(STATEMENT_import_submit), 7, submit, &result, error)) &&
-        dbb_commit(lane->db, error);
-    if (is_ok && result)
-        *ret_totals = (struct lane_totals){dbb_int64(result, 0, 0), dbb_int64(result, 0, 1)};
     dbb_result_free(&marked);
+    return is_ok;
+}
+
+/* items and outcomes: the same number of integers each, with commas between them. */
+static void refusals_note(struct lane *lane, const struct batch *batch, const char *items, const char *outcomes)
+{
+    while (*items) {
+        char *items_end, *outcomes_end;
+        size_t item = strtoul(items, &items_end, 10);
+        int outcome = (int)strtol(outcomes, &outcomes_end, 10);
+        ASSERT(item >= 1 && item <= batch->rows && items_end != items && outcomes_end != outcomes);
+        rejects_add(lane->options.rejects, reject_reason_of(outcome), batch->places[item - 1].row,
+                    batch->places[item - 1].line, NULL);
+        items = items_end + (*items_end == ',');
+        outcomes = outcomes_end + (*outcomes_end == ',');
+    }
+}
+
+static bool batch_try(struct lane *lane, const struct batch *batch, bool locks, struct lane_totals *ret_totals,
+                      struct error *error)
+{
+    const struct buf *arrays = batch->arrays;
+    const char *submit[] = {lane->board,
+                            arrays[ARRAY_PLAYERS].data,
+                            arrays[ARRAY_SCORES].data,
+                            arrays[ARRAY_SUBSCORES].data,
+                            arrays[ARRAY_TIMES].data,
+                            locks ? "true" : "false",
+                            arrays[ARRAY_FACETS].data,
+                            arrays[ARRAY_METADATA].data};
+    struct dbb_result *result = NULL;
+
+    bool is_ok = dbb_begin(lane->db, false, error) && batch_mark(lane, batch, error) &&
+                 (batch->rows == 0 || dbb_query(lane->db, statement_text(STATEMENT_import_submit), ARRAY_SIZE(submit),
+                                                submit, &result, error));
+    if (is_ok && lane->options.is_dry)
+        dbb_rollback(lane->db);
+    else
+        is_ok = is_ok && dbb_commit(lane->db, error);
+    if (is_ok && result) {
+        *ret_totals = (struct lane_totals){dbb_int64(result, 0, 0), dbb_int64(result, 0, 1)};
+        refusals_note(lane, batch, dbb_text(result, 0, 2), dbb_text(result, 0, 3));
+    }
     dbb_result_free(&result);
     return is_ok;
 }
@@ -185,9 +248,11 @@ static bool hand_over(struct lane *lane, struct error *error)
 
 bool lane_add(struct lane *lane, const struct submission *row, int64_t row_number, struct error *error)
 {
-    batch_add(lane->filling, row);
+    batch_add(lane->filling, row, row_number);
     lane->filling->rows_until = row_number;
-    return lane->filling->rows < lane->batch_rows || hand_over(lane, error);
+    bool is_full = lane->filling->rows == lane->options.batch_rows ||
+                   lane->filling->arrays[ARRAY_METADATA].size > ARRAY_BYTES_FULL;
+    return !is_full || hand_over(lane, error);
 }
 
 bool lane_finish(struct lane *lane, int64_t rows, struct error *error)
@@ -236,17 +301,17 @@ static bool mark_read(struct lane *lane, struct error *error)
     return true;
 }
 
-struct lane *lane_open(const struct settings *settings, int64_t board_id, const char *import_hash, int number,
-                       size_t batch_rows, struct error *error)
+struct lane *lane_open(const struct settings *settings, const struct lane_options *options, int number,
+                       struct error *error)
 {
     struct lane *lane = calloc(1, sizeof(*lane));
     uint8_t hash[CRYPTO_HASH_SIZE];
     char text[SOURCE_HASH_TEXT + 32];
 
     ASSERT(lane != NULL && number < LANES);
-    lane->batch_rows = batch_rows;
-    snprintf(lane->board, sizeof(lane->board), "%lld", (long long)board_id);
-    snprintf(text, sizeof(text), "%s lane %d of %d", import_hash, number, LANES);
+    lane->options = *options;
+    snprintf(lane->board, sizeof(lane->board), "%lld", (long long)options->board_id);
+    snprintf(text, sizeof(text), "%s lane %d of %d", options->import_hash, number, LANES);
     crypto_digest(slice_of(text), hash);
     strcpy(lane->hash, "\\x");
     text_hex_encode(hash, sizeof(hash), lane->hash + 2);
@@ -259,6 +324,8 @@ struct lane *lane_open(const struct settings *settings, int64_t board_id, const 
     for (size_t i = 0; i < ARRAY_SIZE(lane->batches); i++) {
         for (size_t j = 0; j < ARRAY_SIZE(lane->batches[i].arrays); j++)
             buf_init(&lane->batches[i].arrays[j], ARRAY_BYTES_MAX);
+        lane->batches[i].places = calloc(options->batch_rows, sizeof(struct place));
+        ASSERT(lane->batches[i].places != NULL);
         batch_reset(&lane->batches[i]);
     }
     lane->filling = &lane->batches[0];
@@ -281,9 +348,11 @@ void lane_close(struct lane **plane)
     pthread_join(lane->thread, NULL);
     pthread_cond_destroy(&lane->changed);
     pthread_mutex_destroy(&lane->mutex);
-    for (size_t i = 0; i < ARRAY_SIZE(lane->batches); i++)
+    for (size_t i = 0; i < ARRAY_SIZE(lane->batches); i++) {
+        free(lane->batches[i].places);
         for (size_t j = 0; j < ARRAY_SIZE(lane->batches[i].arrays); j++)
             buf_done(&lane->batches[i].arrays[j]);
+    }
     dbb_close(&lane->db);
     free(lane);
     *plane = NULL;

@@ -14,6 +14,7 @@
 #ifndef CLI_IMPORT_LANE_H
 #define CLI_IMPORT_LANE_H
 
+#include "cli/import_rejects.h"
 #include "cli/import_source.h"
 #include "conf/settings.h"
 
@@ -30,10 +31,18 @@ struct lane_totals {
 /* Which lane a player's rows go through: 0 … LANES - 1, the same in every run. */
 int lane_of(struct slice player);
 
-/* Connects, takes the lane's lock and reads its mark. import_hash is source.hash. ERROR_CONFLICT: the import is running
- * elsewhere. NULL on failure. */
-struct lane *lane_open(const struct settings *settings, int64_t board_id, const char *import_hash, int number,
-                       size_t batch_rows, struct error *error);
+struct lane_options {
+    int64_t board_id;
+    const char *import_hash; /* source.hash */
+    size_t batch_rows;
+    bool is_dry;             /* each batch is submitted and rolled back: no mark moves, no row is kept */
+    struct rejects *rejects; /* borrowed: where the rows that the database refuses go. Open before lane_add */
+};
+
+/* Connects, takes the lane's lock and reads its mark. ERROR_CONFLICT: the import is running elsewhere. NULL on failure.
+ */
+struct lane *lane_open(const struct settings *settings, const struct lane_options *options, int number,
+                       struct error *error);
 /* Rows of the file, counted from 1 behind the header, up to which this lane's were in when it was opened. */
 int64_t lane_rows_done(const struct lane *lane);
 /* A row of the file, in its order. Waits while both batches are full. false: an earlier batch failed. */

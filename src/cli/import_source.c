@@ -1,17 +1,14 @@
 #include "cli/import_source.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/jsonw.h"
 #include "base/text.h"
+#include "http/json.h"
 
-static bool file_fail(const struct source *source, const char *what, struct error *error)
-{
-    return error_set(error, ERROR_CONFIG, "%.200s: %s: %s", source->options.path, what, strerror(errno));
-}
+enum { ARENA_BYTES_MAX = 1 << 20 };
 
 /* ---- options ---- */
 
@@ -35,18 +32,21 @@ static bool time_parse(const struct source_options *options, const char *option,
         return true;
     if (!options->at)
         return error_set(error, ERROR_INVALID_PARAMETER, "--%s: which column is the time? (--at)", option);
-    return clock_parse(slice_of(text), ret_time_us) ||
+    return import_time_read(&(struct import_time_format){IMPORT_TIME_AUTO, NULL}, slice_of(text), ret_time_us) ||
            error_set(error, ERROR_INVALID_PARAMETER, "--%s: \"%.60s\" is no RFC 3339 time or date", option, text);
 }
 
-static bool facet_parse(const char *text, struct source_facet *facet, struct error *error)
+typedef bool name_check_fn(struct slice name);
+
+static bool member_parse(const char *option, name_check_fn *is_valid, const char *text, struct source_member *member,
+                         struct error *error)
 {
     const char *equals = strchr(text, '=');
 
-    if (!equals || !facet_name_is_valid((struct slice){text, (size_t)(equals - text)}))
-        return error_set(error, ERROR_INVALID_PARAMETER, "--facet: \"%.60s\" is not NAME=COLUMN", text);
-    snprintf(facet->name, sizeof(facet->name), "%.*s", (int)(equals - text), text);
-    facet->column_name = equals + 1;
+    if (!equals || !is_valid((struct slice){text, (size_t)(equals - text)}))
+        return error_set(error, ERROR_INVALID_PARAMETER, "--%s: \"%.60s\" is not NAME=COLUMN", option, text);
+    snprintf(member->name, sizeof(member->name), "%.*s", (int)(equals - text), text);
+    member->column_name = equals + 1;
     return true;
 }
 
@@ -60,9 +60,17 @@ static bool options_take(struct source *source, struct error *error)
         if (!condition_parse(options->where[i], &source->conditions[i], error))
             return false;
     for (size_t i = 0; i < options->facet_count; i++)
-        if (!facet_parse(options->facet[i], &source->facets[i], error))
+        if (!member_parse("facet", facet_name_is_valid, options->facet[i], &source->facets[i], error))
             return false;
-    return time_parse(options, "from", options->from, &source->from_us, error) &&
+    for (size_t i = 0; i < options->metadata_count; i++)
+        if (!member_parse("metadata", name_is_valid, options->metadata[i], &source->metadata[i], error))
+            return false;
+    if (options->metadata_count && options->metadata_json)
+        return error_set(error, ERROR_INVALID_PARAMETER, "--metadata and --metadata-json exclude each other");
+    if (options->at_format && !options->at)
+        return error_set(error, ERROR_INVALID_PARAMETER, "--at-format: which column is the time? (--at)");
+    return import_time_format_parse(options->at_format, &source->at_format, error) &&
+           time_parse(options, "from", options->from, &source->from_us, error) &&
            time_parse(options, "until", options->until, &source->until_us, error);
 }
 
@@ -94,6 +102,15 @@ static bool origin_find(const struct csv *header, const char *option, const char
                      option, text);
 }
 
+static bool members_find(const struct csv *header, const char *option, struct source_member *members, size_t count,
+                         struct error *error)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!column_need(header, option, slice_of(members[i].column_name), &members[i].column, error))
+            return false;
+    return true;
+}
+
 static bool header_read(struct source *source, struct error *error)
 {
     const struct source_options *options = &source->options;
@@ -109,44 +126,22 @@ static bool header_read(struct source *source, struct error *error)
         return error_set(error, ERROR_INVALID_BODY, "%.100s: %s", options->path, reason.message);
     }
     source->columns = csv->count;
-    source->at_column = -1;
+    source->at_column = source->metadata_json_column = -1;
     if (!column_need(csv, "player", slice_of(options->player), &source->player_column, error) ||
-        (options->at && !column_need(csv, "at", slice_of(options->at), &source->at_column, error)))
+        (options->at && !column_need(csv, "at", slice_of(options->at), &source->at_column, error)) ||
+        (options->metadata_json &&
+         !column_need(csv, "metadata-json", slice_of(options->metadata_json), &source->metadata_json_column, error)) ||
+        !members_find(csv, "facet", source->facets, options->facet_count, error) ||
+        !members_find(csv, "metadata", source->metadata, options->metadata_count, error))
         return false;
     for (size_t i = 0; i < options->where_count; i++)
         if (!column_need(csv, "where", source->conditions[i].column_name, &source->conditions[i].column, error))
-            return false;
-    for (size_t i = 0; i < options->facet_count; i++)
-        if (!column_need(csv, "facet", slice_of(source->facets[i].column_name), &source->facets[i].column, error))
             return false;
     return origin_find(csv, "score", options->score, &source->score, error) &&
            origin_find(csv, "subscore", options->subscore ? options->subscore : "0", &source->subscore, error);
 }
 
 /* ---- the file ---- */
-
-static bool file_open(struct source *source, struct error *error)
-{
-    char bytes[65536];
-    size_t size;
-
-    if (strcmp(source->options.path, "-") != 0) {
-        source->file = fopen(source->options.path, "r");
-        return source->file || file_fail(source, "cannot be read", error);
-    }
-    source->file = tmpfile();
-    if (!source->file)
-        return file_fail(source, "no temporary file", error);
-    while ((size = fread(bytes, 1, sizeof(bytes), stdin)) > 0)
-        if (fwrite(bytes, 1, size, source->file) != size)
-            return file_fail(source, "the temporary file cannot be written", error);
-    if (ferror(stdin))
-        return file_fail(source, "cannot be read", error);
-    if (fflush(source->file) != 0)
-        return file_fail(source, "the temporary file cannot be written", error);
-    rewind(source->file);
-    return true;
-}
 
 static bool hash_make(struct source *source, struct error *error)
 {
@@ -159,15 +154,15 @@ static bool hash_make(struct source *source, struct error *error)
 
     ASSERT(bytes != NULL);
     /* A chain of digests, block by block. */
-    while ((size = fread(bytes, 1, BLOCK, source->file)) > 0) {
+    while ((size = fread(bytes, 1, BLOCK, source->input.text)) > 0) {
         crypto_digest((struct slice){bytes, size}, digests + CRYPTO_HASH_SIZE);
         crypto_digest((struct slice){(char *)digests, sizeof(digests)}, hash);
         memcpy(digests, hash, sizeof(hash));
         source->size_bytes += (int64_t)size;
     }
     free(bytes);
-    if (ferror(source->file))
-        return file_fail(source, "cannot be read", error);
+    if (ferror(source->input.text))
+        return import_input_fault(&source->input, options->path, error);
     buf_init(&text, 65536);
     buf_append(&text, digests, CRYPTO_HASH_SIZE);
     buf_printf(&text, "%s|%s|%s|%s|%s|%s", options->player, options->score, options->subscore ? options->subscore : "",
@@ -177,6 +172,12 @@ static bool hash_make(struct source *source, struct error *error)
         buf_printf(&text, "|%s", options->where[i]);
     for (size_t i = 0; i < options->facet_count; i++)
         buf_printf(&text, "|facet %s", options->facet[i]);
+    for (size_t i = 0; i < options->metadata_count; i++)
+        buf_printf(&text, "|metadata %s", options->metadata[i]);
+    if (options->metadata_json)
+        buf_printf(&text, "|metadata-json %s", options->metadata_json);
+    if (options->at_format)
+        buf_printf(&text, "|at-format %s", options->at_format);
     crypto_digest(buf_slice(&text), hash);
     buf_done(&text);
     text_hex_encode(hash, sizeof(hash), source->hash);
@@ -185,26 +186,29 @@ static bool hash_make(struct source *source, struct error *error)
 
 bool source_open(struct source *source, const struct source_options *options, struct error *error)
 {
-    *source = (struct source){.options = *options, .now_us = clock_realtime_us()};
+    *source = (struct source){.options = *options, .input.file = -1, .now_us = clock_realtime_us()};
+    arena_init(&source->arena, ARENA_BYTES_MAX);
     buf_init(&source->facets_text, 65536);
-    return options_take(source, error) && file_open(source, error) && hash_make(source, error) &&
-           source_rewind(source, error);
+    buf_init(&source->metadata_text, 65536);
+    return options_take(source, error) && import_input_open(&source->input, options->path, error) &&
+           hash_make(source, error) && source_rewind(source, error);
 }
 
 void source_close(struct source *source)
 {
     csv_done(&source->csv);
     buf_done(&source->facets_text);
-    if (source->file)
-        fclose(source->file);
-    source->file = NULL;
+    buf_done(&source->metadata_text);
+    arena_done(&source->arena);
+    import_input_close(&source->input);
 }
 
 bool source_rewind(struct source *source, struct error *error)
 {
     csv_done(&source->csv);
-    rewind(source->file);
-    csv_init(&source->csv, source->file);
+    if (!import_input_rewind(&source->input, source->options.path, error))
+        return false;
+    csv_init(&source->csv, source->input.text);
     return header_read(source, error);
 }
 
@@ -217,25 +221,22 @@ double source_share(const struct source *source)
 
 /* ---- rows ---- */
 
-static enum source_outcome bad_value(const struct source *source, const char *column, struct slice value,
-                                     const char *what, struct error *error)
+static bool bad_value(struct source *source, enum reject_reason reason, const char *column, struct slice value,
+                      const char *what, struct error *error)
 {
-    error_set(error, ERROR_INVALID_BODY, "%.100s:%lld: column %.40s: \"%.*s\" %s", source->options.path,
-              (long long)source->csv.line, column, (int)(value.size < 40 ? value.size : 40), value.data, what);
-    return SOURCE_BAD_ROW;
+    source->reason = reason;
+    return error_set(error, ERROR_INVALID_BODY, "column %.40s: \"%.*s\" %s", column,
+                     (int)(value.size < 40 ? value.size : 40), value.data, what);
 }
 
-static bool number_read(const struct source *source, const struct source_origin *origin, const char *name,
-                        int64_t *ret_value, struct error *error)
+static bool number_read(struct source *source, const struct source_origin *origin, enum reject_reason reason,
+                        const char *name, int64_t *ret_value, struct error *error)
 {
     *ret_value = origin->constant;
     if (origin->column < 0)
         return true;
     struct slice text = csv_field(&source->csv, (size_t)origin->column);
-    if (text_parse_int64(text, ret_value))
-        return true;
-    bad_value(source, name, text, "is not a 64-bit integer", error);
-    return false;
+    return text_parse_int64(text, ret_value) || bad_value(source, reason, name, text, "is not a 64-bit integer", error);
 }
 
 /* The row's facets as POST scores has them. */
@@ -249,15 +250,13 @@ static bool facets_read(struct source *source, struct submission *ret_row, struc
     jsonw_init(&json, &source->facets_text);
     jsonw_object_open(&json);
     for (size_t i = 0; i < source->options.facet_count; i++) {
-        const struct source_facet *facet = &source->facets[i];
+        const struct source_member *facet = &source->facets[i];
         struct slice value = csv_field(&source->csv, (size_t)facet->column);
         struct error reason;
         if (value.size == 0)
             continue;
-        if (!facet_value_check(value, "facet", &reason)) {
-            bad_value(source, facet->column_name, value, reason.message, error);
-            return false;
-        }
+        if (!facet_value_check(value, "facet", &reason))
+            return bad_value(source, REJECT_FACET, facet->column_name, value, reason.message, error);
         jsonw_key(&json, facet->name);
         jsonw_string(&json, value);
     }
@@ -266,16 +265,107 @@ static bool facets_read(struct source *source, struct submission *ret_row, struc
     return true;
 }
 
+/* One column with all of it: read and kept as POST scores does. */
+static bool metadata_json_read(struct source *source, struct submission *ret_row, struct error *error)
+{
+    static const char *const names[] = {"metadata", NULL};
+    struct slice text = csv_field(&source->csv, (size_t)source->metadata_json_column);
+    struct buf *body = &source->metadata_text;
+    struct json_document document = {NULL};
+    struct json_object object;
+    struct error reason;
+
+    if (text.size == 0)
+        return true;
+    buf_reset(body);
+    buf_append_text(body, "{\"metadata\":");
+    buf_append_slice(body, text);
+    buf_append_byte(body, '}');
+    arena_reset(&source->arena);
+    bool is_ok =
+        json_document_parse(&document, buf_slice(body), &reason) && json_root_object(&document, &object, &reason) &&
+        json_object_only(&object, names, &reason) &&
+        json_read_raw_object(&object, "metadata", METADATA_BYTES_MAX, &source->arena, &ret_row->metadata, &reason);
+    json_document_free(&document);
+    return is_ok || bad_value(source, REJECT_METADATA, source->options.metadata_json, text, reason.message, error);
+}
+
+/* A column for each string of it. A row whose columns are all empty has none. */
+static bool metadata_read(struct source *source, struct submission *ret_row, struct error *error)
+{
+    struct jsonw json;
+    bool is_empty = true;
+
+    buf_reset(&source->metadata_text);
+    jsonw_init(&json, &source->metadata_text);
+    jsonw_object_open(&json);
+    for (size_t i = 0; i < source->options.metadata_count; i++) {
+        const struct source_member *member = &source->metadata[i];
+        struct slice value = csv_field(&source->csv, (size_t)member->column);
+        if (!text_is_utf8(value))
+            return bad_value(source, REJECT_METADATA, member->column_name, slice_of(""), "is not UTF-8", error);
+        if (value.size == 0)
+            continue;
+        is_empty = false;
+        jsonw_key(&json, member->name);
+        jsonw_string(&json, value);
+    }
+    jsonw_object_close(&json);
+    struct slice text = buf_slice(&source->metadata_text);
+    if (text.size > METADATA_BYTES_MAX) {
+        source->reason = REJECT_METADATA;
+        return error_set(error, ERROR_INVALID_BODY, "the metadata has %zu bytes, the limit is %d", text.size,
+                         METADATA_BYTES_MAX);
+    }
+    if (!is_empty)
+        ret_row->metadata = text;
+    return true;
+}
+
+static bool at_read(struct source *source, struct submission *ret_row, struct error *error)
+{
+    const struct source_options *options = &source->options;
+    char what[120];
+
+    if (source->at_column < 0)
+        return true;
+    struct slice text = csv_field(&source->csv, (size_t)source->at_column);
+    if (import_time_read(&source->at_format, text, &ret_row->at_us))
+        return true;
+    snprintf(what, sizeof(what), "is not a time of the format \"%.60s\"", options->at_format);
+    return bad_value(source, REJECT_TIME, options->at, text,
+                     options->at_format ? what : "is no RFC 3339 time, date or epoch (--at-format)", error);
+}
+
+/* What a wanted row says. */
+static bool values_read(struct source *source, struct submission *ret_row, struct error *error)
+{
+    const struct source_options *options = &source->options;
+    struct error reason;
+
+    ret_row->player = csv_field(&source->csv, (size_t)source->player_column);
+    if (!player_check(ret_row->player, "player", &reason)) {
+        source->reason = REJECT_PLAYER;
+        return error_set(error, ERROR_INVALID_BODY, "column %.40s: %s", options->player, reason.message);
+    }
+    ret_row->takes_metadata = options->metadata_count > 0 || options->metadata_json;
+    return number_read(source, &source->score, REJECT_SCORE, options->score, &ret_row->score, error) &&
+           number_read(source, &source->subscore, REJECT_SUBSCORE, options->subscore ? options->subscore : "",
+                       &ret_row->subscore, error) &&
+           at_read(source, ret_row, error) && facets_read(source, ret_row, error) &&
+           (options->metadata_count == 0 || metadata_read(source, ret_row, error)) &&
+           (!options->metadata_json || metadata_json_read(source, ret_row, error));
+}
+
 static enum source_outcome row_read(struct source *source, struct submission *ret_row, struct error *error)
 {
     const struct source_options *options = &source->options;
     const struct csv *csv = &source->csv;
-    struct error reason;
 
-    *ret_row = (struct submission){.at_us = source->now_us};
+    *ret_row = (struct submission){.at_us = source->now_us, .line = csv->line};
     if (csv->count != source->columns) {
-        error_set(error, ERROR_INVALID_BODY, "%.100s:%lld: %zu fields, the header has %zu", options->path,
-                  (long long)csv->line, csv->count, source->columns);
+        source->reason = REJECT_FIELDS;
+        error_set(error, ERROR_INVALID_BODY, "%zu fields, the header has %zu", csv->count, source->columns);
         return SOURCE_BAD_ROW;
     }
     for (size_t i = 0; i < options->where_count; i++) {
@@ -283,21 +373,7 @@ static enum source_outcome row_read(struct source *source, struct submission *re
         if (slice_equal(csv_field(csv, (size_t)condition->column), condition->value) != condition->is_equal)
             return SOURCE_UNWANTED;
     }
-    ret_row->player = csv_field(csv, (size_t)source->player_column);
-    if (!player_check(ret_row->player, "player", &reason)) {
-        error_set(error, ERROR_INVALID_BODY, "%.100s:%lld: column %.40s: %s", options->path, (long long)csv->line,
-                  options->player, reason.message);
-        return SOURCE_BAD_ROW;
-    }
-    if (!number_read(source, &source->score, options->score, &ret_row->score, error) ||
-        !number_read(source, &source->subscore, options->subscore ? options->subscore : "", &ret_row->subscore, error))
-        return SOURCE_BAD_ROW;
-    if (source->at_column >= 0) {
-        struct slice at = csv_field(csv, (size_t)source->at_column);
-        if (!clock_parse(at, &ret_row->at_us))
-            return bad_value(source, options->at, at, "is no RFC 3339 time or date", error);
-    }
-    if (!facets_read(source, ret_row, error))
+    if (!values_read(source, ret_row, error))
         return SOURCE_BAD_ROW;
     return ret_row->at_us >= source->from_us && ret_row->at_us < source->until_us ? SOURCE_ROW : SOURCE_UNWANTED;
 }

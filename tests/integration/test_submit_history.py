@@ -7,14 +7,18 @@ import psycopg2
 import psycopg2.errors
 import pytest
 
-from test_submit_sql import (ALL_KINDS, CHANGED, HIGH, LOW, NOW, Board, Model, connection, game_id,  # noqa: F401: fixtures
+from test_submit_sql import (ALL_KINDS, CHANGED, HIGH, LOW, NOW, NO_BOARD, Board, Model, connection, game_id,  # noqa: F401: fixtures
                              random_submission, run, stored, submit, us, window_start)
 
 
 def submit_history(connection, board, rows, locks=False):
-    """rows: [(player, score, subscore, at_us)] -> (changed, refused)"""
-    return run(connection, "select changed, refused from ladder.submit_history(%s, %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s)",
-               board.id, [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows], [r[3] for r in rows], locks)[0]
+    """rows: [(player, score, subscore, at_us, metadata, if there is any)] -> (changed, {item: outcome} of the refused)"""
+    changed, refused, items, outcomes = run(
+        connection, "select changed, refused, refused_items, refused_outcomes from ladder.submit_history(%s, %s::text[], %s::bigint[], "
+        "%s::bigint[], %s::bigint[], %s, '{}', %s::text[])",
+        board.id, *([r[i] for r in rows] for i in range(4)), locks, [r[4] for r in rows] if rows and len(rows[0]) > 4 else [])[0]
+    assert refused == len(items) == len(outcomes)
+    return changed, dict(zip(items, outcomes))
 
 
 def check(connection, model, board, rows, locks=False):
@@ -22,16 +26,19 @@ def check(connection, model, board, rows, locks=False):
     newest = run(connection, "select coalesce(max(id), 0) from ladder.score_event")[0][0]
     changed, refused = submit_history(connection, board, rows, locks)
     wanted = []
-    for player, score, subscore, at_us in rows:
-        answer = model.submit(board, player, score, subscore, at_us, None)
+    refusals = {}
+    for item, (player, score, subscore, at_us, *metadata) in enumerate(rows, 1):
+        answer = model.submit(board, player, score, subscore, at_us, metadata[0] if metadata else None)
+        if answer[0][1] > CHANGED:
+            refusals[item] = answer[0][1]
         wanted.append(None if answer[0][1] > CHANGED else {window for window, outcome, _, _ in answer if outcome == CHANGED})
-    assert refused == sum(w is None for w in wanted)
+    assert refused == refusals
     assert changed == sum(bool(w) for w in wanted)
     events = run(connection, "select v.player, v.score, v.subscore, ladder.us_of(v.achieved_at), v.period_ids is null, array_agg(p.window_kind::text), "
                  "array_agg(ladder.us_of(p.starts_at)) from ladder.score_event v left join ladder.period p on p.id = any (v.period_ids) "
                  "where v.id > %s and v.board_id = %s group by v.id, v.player, v.score, v.subscore, v.achieved_at, v.period_ids order by v.id",
                  newest, board.id)
-    assert [e[:4] for e in events] == [row for row, w in zip(rows, wanted) if w is not None]
+    assert [e[:4] for e in events] == [row[:4] for row, w in zip(rows, wanted) if w is not None]
     for event, row, windows in zip(events, *zip(*((r, w) for r, w in zip(rows, wanted) if w is not None))) if events else ():
         starts = {(window, LOW if window_start(window, row[3]) is None else us(window_start(window, row[3]))) for window in windows}
         assert (set() if event[4] else set(zip(event[5], event[6]))) == starts, row
@@ -46,13 +53,14 @@ def test_random_batches_equal_the_model(connection, game_id, seed):  # noqa: F81
     model, players = Model(), ["ann", "bob", "cy", "Zoë", "zoe", "ä\\\"'{},NULL"]
     for step in range(60):
         board = dice.choice([b for b in boards if not b.is_deleted])
-        rows = [random_submission(dice, [board], players)[1:5] for _ in range(dice.choice((1, 3, 40, 150)))]
+        rows = [random_submission(dice, [board], players)[1:6] for _ in range(dice.choice((1, 3, 40, 150)))]
+        if dice.random() < 0.4:
+            rows = [r[:4] for r in rows]
         if dice.random() < 0.7:  # no ends of int64: sums that stay within their bounds are folded
-            rows = [(p, max(-9, min(9, s)), max(-9, min(9, t)), at) for p, s, t, at in rows]
+            rows = [(p, max(-9, min(9, s)), max(-9, min(9, t)), *more) for p, s, t, *more in rows]
         check(connection, model, board, rows, locks=dice.random() < 0.5)
         what = dice.random()
         if what < 0.3:
-            # Entries with metadata, which an import's rows have not.
             batch = [random_submission(dice, boards, players) for _ in range(40)]
             submit(connection, batch)
             for submission in batch:
@@ -69,7 +77,7 @@ def test_random_batches_equal_the_model(connection, game_id, seed):  # noqa: F81
         elif what < 0.63:
             run(connection, "update ladder.board set deleted_at = now() where id = %s", board.id)
             board.is_deleted = True
-            assert submit_history(connection, board, rows) == (0, len(rows))
+            assert submit_history(connection, board, rows) == (0, {i + 1: NO_BOARD for i in range(len(rows))})
         assert stored(connection, boards) == model.entries
     assert run(connection, "select revision from ladder.entry e join ladder.period p on p.id = e.period_id where p.board_id = any (%s) "
                "group by revision having count(*) > 1", [b.id for b in boards]) == []
@@ -86,6 +94,8 @@ def test_every_kind_folds_a_long_history(connection, game_id):  # noqa: F811
         for at in (0, 400):
             check(connection, model, board, rows[at:at + 600])
         check(connection, model, board, [("p0", s, 0, us(NOW)) for s in (HIGH, 1, HIGH, LOW, LOW, LOW, HIGH)])
+        check(connection, model, board, [(f"p{dice.randrange(4)}", dice.randrange(2), 0, us(NOW) - n, dice.choice((None, '{"n":1}', '{"n":2}')))
+                                         for n in range(300)])
     assert stored(connection, boards) == model.entries
 
 
@@ -112,7 +122,7 @@ def test_batches_that_race(stack, connection, game_id, operator):  # noqa: F811
             for _ in range(60):
                 rows = [(dice.choice(players), 1 if operator == "sum" else dice.randrange(100000), 0, us(NOW)) for _ in range(100)]
                 given.extend(rows)
-                assert attempt(own, lambda locks: submit_history(own, board, rows, locks))[1] == 0
+                assert attempt(own, lambda locks: submit_history(own, board, rows, locks))[1] == {}
         except Exception as error:  # noqa: BLE001: told to the test
             failures.append(error)
         finally:

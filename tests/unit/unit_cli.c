@@ -200,6 +200,9 @@ static void test_a_source_is_known_by_its_bytes_and_options(void **context)
         {.player = "player", .score = "rating", .at = "at", .until = "2000-01-01"},
         {.player = "player", .score = "rating", .where = {"list=a"}, .where_count = 1},
         {.player = "player", .score = "rating", .where = {"list!=a"}, .where_count = 1},
+        {.player = "player", .score = "rating", .at = "at", .at_format = "rfc3339"},
+        {.player = "player", .score = "rating", .metadata = {"list=list"}, .metadata_count = 1},
+        {.player = "player", .score = "rating", .metadata_json = "list"},
     };
     enum { COUNT = sizeof(options) / sizeof(options[0]) };
     char path[] = "/tmp/unit_cli.XXXXXX", hashes[COUNT + 1][SOURCE_HASH_TEXT], again[SOURCE_HASH_TEXT];
@@ -223,10 +226,37 @@ static void test_a_source_is_known_by_its_bytes_and_options(void **context)
                 fail_msg("%zu and %zu are taken for one import", j, i);
 }
 
+static void test_csv_append_is_read_again(void **context)
+{
+    static const char *const fields[] = {"", "a", " a", "a,b", "say \"yes\"", "two\nlines", "a\r", "\"", "ü"};
+    struct csv csv;
+    struct error error;
+    struct buf text;
+
+    (void)context;
+    buf_init(&text, 4096);
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        if (i)
+            buf_append_byte(&text, ',');
+        csv_append(&text, slice_of(fields[i]));
+    }
+    FILE *file = file_of(text.data, text.size);
+    csv_init(&csv, file);
+    assert_int_equal(csv_next(&csv, &error), CSV_ROW);
+    assert_int_equal(csv.count, sizeof(fields) / sizeof(fields[0]));
+    for (size_t i = 0; i < csv.count; i++)
+        assert_true(slice_is(csv_field(&csv, i), fields[i]));
+    csv_done(&csv);
+    fclose(file);
+    buf_done(&text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_csv_of_every_shape), cmocka_unit_test(test_csv_limits),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_csv_of_every_shape),
+                                       cmocka_unit_test(test_csv_limits),
                                        cmocka_unit_test(test_csv_over_the_edge_of_a_block),
+                                       cmocka_unit_test(test_csv_append_is_read_again),
                                        cmocka_unit_test(test_a_source_takes_what_the_options_say),
                                        cmocka_unit_test(test_a_source_is_known_by_its_bytes_and_options)};
 

@@ -1,0 +1,280 @@
+"""ladder import: what it refuses and how it says so, the forms of files that it takes, and that a dry run keeps nothing."""
+import csv
+import datetime
+import gzip
+import json
+import os
+import subprocess
+
+import pytest
+
+from harness import BINARY, Client
+
+COLUMNS = ["--player", "p", "--score", "s", "--at", "d"]
+
+
+@pytest.fixture()
+def game(stack):
+    return stack.new_game()
+
+
+@pytest.fixture()
+def client(stack, ladder, game):
+    return Client(ladder, game, stack.key(game))
+
+
+def run(stack, game, path, *words, board="b", stdin=None):
+    """-> exit status, standard output, standard error"""
+    done = subprocess.run([BINARY, "import", str(path), "--game", game, "--board", board, *map(str, words or COLUMNS)],
+                          env=stack.environment("ladder_work"), input=stdin, capture_output=True, timeout=300)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def rejected(path):
+    with open(path, newline="") as f:
+        return [(int(r["row"]), int(r["line"]), r["reason"], r["message"]) for r in csv.DictReader(f)]
+
+
+def entries(stack, game, board="b", *words):
+    if stack.sql("select count(*) from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id "
+                 "where g.name = %s and b.name = %s", game, board) == [(0,)]:
+        return {}
+    lines = stack.cli("export", "--game", game, "--board", board, "--format", "ndjson", *words).splitlines()
+    return {e["player"]: e for e in map(json.loads, lines)}
+
+
+def close(stack, game, window, at):
+    """Closes the period of a board that holds an instant."""
+    assert stack.sql("update ladder.period p set state = 'closed' from ladder.board b, ladder.game g where g.name = %s and b.game_id = g.id "
+                           "and p.board_id = b.id and p.window_kind = %s and p.starts_at <= %s and p.ends_at > %s returning p.id",
+                           game, window, at, at)
+
+
+BAD = '''p,s,d
+ann,1,2020-01-01
+bob,x,2020-01-01
+,1,2020-01-01
+"two
+lines",1,2020-01-01
+cy,1
+dan,1,someday
+eve,1,2999-01-01
+fay,101,2020-01-01
+gus,-1,2020-01-01
+hal,100,2020-01-01
+'''
+REASONS = [(2, 3, "invalid-score"), (3, 4, "invalid-player"), (4, 5, "invalid-player"), (5, 7, "wrong-number-of-fields"), (6, 8, "invalid-time"),
+           (7, 9, "time-in-future"), (8, 10, "score-out-of-range"), (9, 11, "score-out-of-range")]
+
+
+def test_a_bad_row_refuses_the_file_and_every_one_is_listed(stack, client, game, tmp_path):
+    client.put_board("b", score_min=0, score_max=100)
+    path, rejects = tmp_path / "bad.csv", tmp_path / "bad.csv.rejects.csv"
+    path.write_text(BAD)
+    status, out, err = run(stack, game, path)
+    assert status == 1 and out == "" and entries(stack, game) == {}
+    assert "8 of 10 rows are bad, so none was submitted" in err
+    assert "8 rows are refused" in err and f"{rejects} lists each one." in err
+    assert f'1  invalid-score           {path}:3: column s: "x" is not a 64-bit integer' in err
+    assert "2  score-out-of-range" in err and "the score 101 is outside the board's bounds, 0 to 100 (the first)" in err
+    assert [r[:3] for r in rejected(rejects)] == REASONS
+    rejects.unlink()
+    # Left out, the others are in; a run that finds nothing to do lists nothing.
+    status, out, err = run(stack, game, path, *COLUMNS, "--skip-bad", "--rejects", tmp_path / "here.csv")
+    assert status == 0 and "2 changed an entry, 0 refused, 8 bad" in out and "8 rows are refused" in err and not rejects.exists()
+    assert [r[:3] for r in rejected(tmp_path / "here.csv")] == REASONS
+    assert set(entries(stack, game)) == {"ann", "hal"}
+    status, out, err = run(stack, game, path, *COLUMNS, "--skip-bad")
+    assert (status, out, err) == (0, "nothing to do: all 10 rows are in\n", "") and not rejects.exists()
+
+
+def test_a_reject_file_that_cannot_be_written(stack, client, game, tmp_path):
+    client.put_board("b")
+    path = tmp_path / "a.csv"
+    path.write_text("p,s,d\nann,1,2020-01-01\n")
+    status, _, err = run(stack, game, path, *COLUMNS, "--rejects", tmp_path / "nowhere" / "r.csv")
+    assert status == 1 and "nowhere/r.csv: cannot be written: No such file" in err and entries(stack, game) == {}
+
+
+@pytest.mark.parametrize("dry", (True, False))
+def test_what_the_database_refuses_is_listed_too(stack, client, game, tmp_path, dry):
+    client.put_board("b", operator="sum", windows=["daily"], score_min=0, score_max=10)
+    path = tmp_path / "days.csv"
+    path.write_text("p,s,d\nann,1,2020-01-01\n")
+    assert run(stack, game, path)[0] == 0
+    close(stack, game, "daily", "2020-01-01")
+    before = stack.sql("select max(id) from ladder.score_event")
+    rows = [("ann", 1, "2020-01-01T05:00:00Z"), ("ann", 3, "2020-01-02"), ("bob", 11, "2020-01-02"), ("ann", 8, "2020-01-02"), ("ann", 7, "2020-01-02"),
+            ("cy", 1, "2020-01-01"), ("cy", -1, "2020-01-03")]
+    path.write_text("p,s,d\n" + "".join(f"{p},{s},{d}\n" for p, s, d in rows))
+    status, out, err = run(stack, game, path, *COLUMNS, *(["--dry-run"] if dry else []))
+    assert status == 1, "refused rows are no success"
+    assert "2 changed an entry, 5 refused, 0 bad" in out
+    assert ("dry run, nothing was kept" in out) == dry
+    assert "2  period-closed" in err and f"{path}:2: the period is closed and final (the first)" in err and "3  score-out-of-range" in err
+    assert sorted(r[:3] for r in rejected(f"{path}.rejects.csv")) == [
+        (1, 2, "period-closed"), (3, 4, "score-out-of-range"), (4, 5, "score-out-of-range"), (6, 7, "period-closed"), (7, 8, "score-out-of-range")]
+    day = entries(stack, game, "b", "--window", "daily", "--period", "2020-01-02T00:00:00Z") if not dry else {}
+    assert {p: e["score"] for p, e in day.items()} == ({} if dry else {"ann": 10})
+    if dry:
+        assert stack.sql("select max(id) from ladder.score_event") == before
+        assert run(stack, game, path, *COLUMNS, "--skip-bad")[0] == 0, "a dry run moves no mark"
+    else:
+        assert run(stack, game, path, *COLUMNS)[:2] == (0, "nothing to do: all 7 rows are in\n")
+
+
+def test_a_dry_run_judges_as_post_scores_does(stack, client, game, tmp_path):
+    """Row by row, the same verdict as the API's."""
+    client.put_board("b", score_min=-5, score_max=5, facets=["country"], facet_values_max=1)
+    later = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    rows = [("ann", "5", "2020-01-01T00:00:00Z", "BR"), ("bob", "6", "2020-01-01T00:00:00Z", "BR"), ("c" * 65, "1", "2020-01-01T00:00:00Z", "BR"),
+            ("a\tb", "1", "2020-01-01T00:00:00Z", "BR"), ("dan", "1", "2030-01-01T00:00:00Z", "BR"), ("eve", "1", later, "BR"),
+            ("fay", "9223372036854775808", "2020-01-01T00:00:00Z", "BR"), ("gus", "1", "2020-02-30T00:00:00Z", "BR"), ("hal", "-5", "0001-01-01T00:00:00Z", "BR"),
+            ("ida", "1", "2020-01-01T00:00:00Z", "x" * 65), ("jo", "1", "2020-01-01T00:00:00Z", "B\x01"), ("kim", "1.0", "2020-01-01T00:00:00Z", "BR")]
+    path = tmp_path / "rows.csv"
+    with open(path, "w", newline="") as f:
+        csv.writer(f).writerows([("p", "s", "d", "c"), *rows])
+    status, out, err = run(stack, game, path, *COLUMNS, "--facet", "country=c", "--dry-run")
+    assert status == 1 and entries(stack, game) == {}
+    refused = {r[0] for r in rejected(f"{path}.rejects.csv")}
+    for number, (player, score, at, country) in enumerate(rows, 1):
+        body = '{"player": %s, "score": %s, "at": "%s", "facets": {"country": %s}}' % (json.dumps(player), score, at, json.dumps(country))
+        answer = client.request("POST", "/boards/b/scores", body.encode(), headers={"Content-Type": "application/json"})
+        assert (answer.status_code == 200) == (number not in refused), (number, answer.status_code, answer.text)
+    path.write_text("p,s,d,c\n" + "".join(f"x{i},1,2020-01-01,C{i}\n" for i in range(3)))
+    status, out, err = run(stack, game, path, *COLUMNS, "--facet", "country=c", "--dry-run")
+    assert status == 1 and "3  too-many-facet-values" in err
+
+
+FORMS = {"2024-01-31": "2024-01-31T00:00:00Z", "20240131": "2024-01-31T00:00:00Z", "2024-01-31 10:00:00": "2024-01-31T10:00:00Z",
+         "2024-01-31T10:00:00": "2024-01-31T10:00:00Z", "2024-01-31 10:00": "2024-01-31T10:00:00Z", "2024-01-31 10:00:00.25": "2024-01-31T10:00:00.25Z",
+         "2024-01-31 10:00:00 UTC": "2024-01-31T10:00:00Z", "2024-01-31 10:00:00+02": "2024-01-31T08:00:00Z",
+         "2024-01-31T10:00:00-0230": "2024-01-31T12:30:00Z", "2024-01-31 10:00:00.123456+05:30": "2024-01-31T04:30:00.123456Z",
+         "1706695200": "2024-01-31T10:00:00Z", "1706695200123": "2024-01-31T10:00:00.123Z"}
+
+
+def test_the_usual_forms_of_times(stack, client, game, tmp_path):
+    client.put_board("b")
+    path = tmp_path / "times.csv"
+    path.write_text("p,s,d\n" + "".join(f"{form},1,{form}\n" for form in FORMS))
+    assert run(stack, game, path)[0] == 0
+    assert {p: e["achieved_at"] for p, e in entries(stack, game).items()} == FORMS
+    path.write_text("p,s,d\n" + "".join(f"x,1,{form}\n" for form in ("20240230", "2024-01-31 25:00:00", "170669520", "17066952001", "31.01.2024", "")))
+    assert run(stack, game, path)[0] == 1
+    assert [r[2] for r in rejected(f"{path}.rejects.csv")] == ["invalid-time"] * 6
+
+
+@pytest.mark.parametrize("form,text,wanted", (
+    ("epoch", "1", "1970-01-01T00:00:01Z"), ("epoch", "-1.5", "1969-12-31T23:59:58.5Z"), ("epoch-ms", "1706695200123", "2024-01-31T10:00:00.123Z"),
+    ("epoch-us", "1706695200123456", "2024-01-31T10:00:00.123456Z"), ("rfc3339", "2024-01-31T10:00:00+01:00", "2024-01-31T09:00:00Z"),
+    ("rfc3339", "20240131", None), ("epoch", "99999999999999", None), ("epoch-ms", "9223372036854775807", None),
+    ("%d/%m/%Y %H:%M", "31/01/2024 10:00", "2024-01-31T10:00:00Z"), ("%d/%m/%Y", "30/02/2024", None), ("%d/%m/%Y", "31/01/2024 10:00", None),
+    ("%Y-%m-%d %H:%M:%S %z", "2024-01-31 10:00:00 +0200", "2024-01-31T08:00:00Z")))
+def test_a_time_has_the_format_that_is_named(stack, client, game, tmp_path, form, text, wanted):
+    client.put_board("b")
+    path = tmp_path / "t.csv"
+    path.write_text(f"p,s,d\nann,1,{text}\n")
+    status, _, err = run(stack, game, path, *COLUMNS, "--at-format", form)
+    assert status == (0 if wanted else 1), err
+    assert {p: e["achieved_at"] for p, e in entries(stack, game).items()} == ({"ann": wanted} if wanted else {})
+
+
+def test_a_format_that_is_none(stack, client, game, tmp_path):
+    client.put_board("b")
+    path = tmp_path / "t.csv"
+    path.write_text("p,s,d\nann,1,1\n")
+    assert '--at-format: "iso" is not auto, rfc3339, epoch' in run(stack, game, path, *COLUMNS, "--at-format", "iso")[2]
+    assert "--at-format: which column is the time?" in run(stack, game, path, *COLUMNS[:4], "--at-format", "epoch")[2]
+
+
+def test_metadata_and_facets_from_columns(stack, client, game, tmp_path):
+    client.put_board("b", facets=["country"])
+    path = tmp_path / "m.csv"
+    path.write_text('p,s,d,car,track,c,j\nann,1,2020-01-01,"a ""b"" \\ é",,BR,"{""n"": [1, 2.50], ""x"": null}"\nbob,2,2020-01-01,,,,\ncy,3,2020-01-01,v,w,AR,"{}"\n')
+    words = [*COLUMNS, "--facet", "country=c"]
+    status, out, err = run(stack, game, path, *words, "--metadata", "car=car", "--metadata", "track=track")
+    assert status == 0, err
+    assert {p: e["metadata"] for p, e in entries(stack, game).items()} == {"ann": {"car": 'a "b" \\ é'}, "bob": None, "cy": {"car": "v", "track": "w"}}
+    assert set(entries(stack, game, "b", "--facet", "country:BR")) == {"ann"}
+    client.put_board("j")
+    status, out, err = run(stack, game, path, *COLUMNS, "--metadata-json", "j", board="j")
+    assert status == 0, err
+    client.request("POST", "/boards/j/scores", b'{"player": "dan", "score": 1, "metadata": {"n": [1, 2.50], "x": null}}', headers={"Content-Type": "application/json"})
+    kept = stack.sql("select player, metadata::text from ladder.entry e join ladder.period p on p.id = e.period_id join ladder.board b on b.id = p.board_id "
+                     "join ladder.game g on g.id = b.game_id where g.name = %s and b.name = 'j'", game)
+    kept = dict(kept)
+    assert kept["ann"] == kept["dan"] and kept["bob"] is None and kept["cy"] == "{}", "as POST scores keeps it"
+
+
+def test_metadata_that_the_api_would_refuse(stack, client, game, tmp_path):
+    client.put_board("b")
+    path = tmp_path / "m.csv"
+    with open(path, "w", newline="") as f:
+        csv.writer(f).writerows([("p", "s", "d", "j"), *(("x", 1, "2020-01-01", j) for j in (
+            "{", '{}, "metadata": {}', '{}, "player": "y"', '{"a": "%s"}' % ("x" * 2048), '{"a": 1, "a": 2}'))])
+    status, _, err = run(stack, game, path, *COLUMNS, "--metadata-json", "j")
+    assert status == 1 and [r[2] for r in rejected(f"{path}.rejects.csv")] == ["invalid-metadata"] * 5
+    path.write_text("p,s,d,j\nx,1,2020-01-01," + "y" * 2048 + "\n")
+    status, _, err = run(stack, game, path, *COLUMNS, "--metadata", "j=j")
+    assert status == 1 and "the metadata has 2056 bytes, the limit is 2048" in err
+
+
+ROWS = 5000
+
+
+def text_of(rows=ROWS):
+    return ("p,s,d\n" + "".join(f"player {i},{i},2020-01-01\n" for i in range(rows))).encode()
+
+
+def compressed(kind, data):
+    if kind == "gzip":
+        return gzip.compress(data[:1000]) + gzip.compress(data[1000:])  # two members are one file
+    return subprocess.run(["zstd", "-q", "-c"], input=data, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("way", ("file", "stdin", "pipe"))
+@pytest.mark.parametrize("kind", ("plain", "gzip", "zstd"))
+def test_compressed_files_and_standard_input(stack, client, game, tmp_path, kind, way):
+    client.put_board("b")
+    data = text_of() if kind == "plain" else compressed(kind, text_of())
+    path = tmp_path / "rows.csv"  # the name says nothing
+    path.write_bytes(data)
+    if way == "file":
+        status, out, err = run(stack, game, path)
+    elif way == "stdin":
+        status, out, err = run(stack, game, "-", *COLUMNS, stdin=data)
+    else:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        with subprocess.Popen(["sh", "-c", f"cat '{path}' >'{pipe}'"]) as writer:
+            status, out, err = run(stack, game, pipe)
+        assert writer.returncode == 0
+    assert status == 0 and f"{ROWS} changed an entry" in out, err
+    # Packed another way, it is the same import.
+    (tmp_path / "again.csv").write_bytes(text_of())
+    assert "nothing to do" in run(stack, game, tmp_path / "again.csv")[1]
+
+
+@pytest.mark.parametrize("kind", ("gzip", "zstd"))
+def test_compressed_files_that_are_cut_or_damaged(stack, client, game, tmp_path, kind):
+    client.put_board("b")
+    data = compressed(kind, text_of())
+    path = tmp_path / "rows.csv.x"
+    path.write_bytes(data[:-20])
+    status, _, err = run(stack, game, path)
+    assert status == 1 and "data end too early" in err
+    end = -8 if kind == "gzip" else -4  # of the checksum
+    path.write_bytes(data[:end] + bytes([data[end] ^ 1]) + data[end + 1:])
+    status, _, err = run(stack, game, path)
+    assert status == 1 and "data are damaged" in err
+    assert entries(stack, game) == {}
+
+
+def test_a_combined_board_takes_no_import(stack, client, game, tmp_path):
+    client.put_board("a")
+    client.put_board("b")
+    assert client.request("PUT", "/boards/b/combination", {"by": "sum", "of": [{"board": "a", "weight": 1}]}).status_code in (200, 201)
+    path = tmp_path / "a.csv"
+    path.write_text("p,s,d\nann,1,2020-01-01\n")
+    status, _, err = run(stack, game, path)
+    assert status == 1 and "is made of other boards and takes no submissions" in err
