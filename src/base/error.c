@@ -86,3 +86,19 @@ const char *error_title(enum error_code code)
 {
     return rows[code].title;
 }
+
+enum error_cause error_cause(enum error_code code)
+{
+    if (error_status(code) != 503)
+        return ERROR_CAUSE_COUNT;
+    return code == ERROR_OVERLOADED ? ERROR_CAUSE_QUEUE
+           : code == ERROR_DEADLINE ? ERROR_CAUSE_DEADLINE
+                                    : ERROR_CAUSE_DEPENDENCY;
+}
+
+const char *error_cause_name(enum error_cause cause)
+{
+    static const char *const names[ERROR_CAUSE_COUNT] = {"queue", "deadline", "dependency"};
+
+    return names[cause];
+}

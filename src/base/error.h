@@ -34,8 +34,12 @@ bool error_set(struct error *error, enum error_code code, const char *format, ..
 bool error_set_field(struct error *error, enum error_code code, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-int error_status(enum error_code code);        /* HTTP status, 200 to 599 */
-const char *error_slug(enum error_code code);  /* static, never NULL */
-const char *error_title(enum error_code code); /* static, never NULL */
+int error_status(enum error_code code);       /* HTTP status, 200 to 599 */
+const char *error_slug(enum error_code code); /* static, never NULL */
+/* Why an answer is 503: the label of a counter, and the word of a log line. ERROR_CAUSE_COUNT: it is not 503. */
+enum error_cause { ERROR_CAUSE_QUEUE, ERROR_CAUSE_DEADLINE, ERROR_CAUSE_DEPENDENCY, ERROR_CAUSE_COUNT };
+enum error_cause error_cause(enum error_code code);
+const char *error_cause_name(enum error_cause cause); /* "queue", "deadline", "dependency" */
+const char *error_title(enum error_code code);        /* static, never NULL */
 
 #endif

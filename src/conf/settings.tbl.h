@@ -15,7 +15,8 @@ INT(server, port, 7000, 0, 65535, "", "TCP port; 0 takes a free one and prints i
 INT(server, loops, 0, 0, 256, "threads", "Event loops, one thread each; 0 is one per processor.")
 INT(server, connections_max, 4096, 16, 1000000, "connections", "Open client connections per loop; more are refused.")
 INT(server, uri_bytes_max, 8192, 256, 65536, "bytes", "Longest request target; longer gets 414.")
-INT(server, header_bytes_max, 8192, 4096, 1048576, "bytes", "Memory for one request's header fields; more gets 431.")
+INT(server, header_bytes_max, 8192, 4096, 1048576, "bytes",
+    "All header fields of one request with their names; more gets 431. There is no other limit on one field.")
 INT(server, body_bytes_max, 1048576, 1024, 67108864, "bytes",
     "Largest JSON body; larger gets 413. An NDJSON stream may be longer, its lines not.")
 INT(server, header_timeout_ms, 5000, 100, 600000, "ms", "From a request's first byte to the end of its header.")

@@ -503,7 +503,7 @@ static void on_attempt(void *context, const struct db_outcome *outcome)
         own.error = outcome->error;
         memcpy(own.sqlstate, outcome->sqlstate, sizeof(own.sqlstate));
         if (is_timeout)
-            error_set(&own.error, ERROR_UNAVAILABLE, "the database took too long");
+            error_set(&own.error, ERROR_DEADLINE, "the database took too long");
         read_end(read, &own, attempt.source);
     } else {
         if (attempt.is_checked)

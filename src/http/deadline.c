@@ -22,13 +22,37 @@ int64_t peer_bytes_received(const struct peer *peer)
     return (int64_t)info.tcpi_bytes_received;
 }
 
-static void peer_reap(struct peer *peer)
+/* because: what the client is told; NULL: nothing. */
+static void peer_reap(struct peer *peer, const struct error *because)
 {
     if (peer->is_reaped)
         return;
+    if (because)
+        peer_answer(peer, because);
     peer->is_reaped = true;
     http_count(&peer->server->counters->reaped);
     shutdown(peer->fd, SHUT_RDWR);
+}
+
+static void header_late(struct peer *peer)
+{
+    struct error error;
+
+    error_set(&error, ERROR_REQUEST_TIMEOUT, "the header did not arrive within %d ms",
+              peer->server->settings.header_timeout_ms);
+    peer_reap(peer, &error);
+}
+
+static void body_late(struct peer *peer)
+{
+    const struct http_exchange *exchange = peer->exchange;
+    struct error error;
+
+    error_set(&error, ERROR_REQUEST_TIMEOUT,
+              exchange->is_streamed ? "no more of the body arrived within %d ms"
+                                    : "the body did not arrive within %d ms",
+              peer->server->settings.body_timeout_ms);
+    peer_reap(peer, exchange->has_refusal ? &exchange->refusal : exchange->status == 0 ? &error : NULL);
 }
 
 void peer_check(struct peer *peer, int64_t now_us)
@@ -41,22 +65,25 @@ void peer_check(struct peer *peer, int64_t now_us)
             peer->header_since_us = now_us;
         bool is_late = peer->header_since_us ? now_us - peer->header_since_us > settings->header_timeout_ms * 1000LL
                                              : now_us - peer->quiet_since_us > settings->idle_timeout_ms * 1000LL;
-        if (is_late || (peer->server->is_draining && peer->header_since_us == 0))
-            peer_reap(peer);
+        if (is_late && peer->header_since_us)
+            header_late(peer);
+        else if (is_late || (peer->server->is_draining && peer->header_since_us == 0))
+            peer_reap(peer, NULL);
         return;
     }
     int64_t phase_us = now_us - exchange->phase_since_us;
     if (exchange->state == EXCHANGE_HEADER && phase_us > settings->header_timeout_ms * 1000LL) {
-        peer_reap(peer);
+        header_late(peer);
     } else if (exchange->state == EXCHANGE_BODY && !exchange->is_paused &&
                phase_us > settings->body_timeout_ms * 1000LL) {
-        peer_reap(peer);
+        body_late(peer);
     } else if (exchange->state == EXCHANGE_HANDLING && exchange->status == 0 &&
                phase_us > settings->answer_timeout_ms * 1000LL) {
         struct error error;
-        error_set(&error, ERROR_UNAVAILABLE, "the answer took too long; a write may or may not have happened");
+        error_set(&error, ERROR_DEADLINE,
+                  "the answer was not ready within server.answer_timeout_ms; a write may or may not have happened");
         http_reply_error(&exchange->request, &error);
     } else if (exchange->state == EXCHANGE_ANSWERING && phase_us > settings->idle_timeout_ms * 1000LL) {
-        peer_reap(peer);
+        peer_reap(peer, NULL);
     }
 }

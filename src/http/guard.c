@@ -8,8 +8,6 @@
 #include "base/text.h"
 #include "http/request.h"
 
-enum { FIELD_VALUE_MAX = 4096 };
-
 /* RFC 9110 section 5.6.2. */
 static bool is_token(const char *text, size_t size)
 {
@@ -71,6 +69,7 @@ struct scan {
     bool is_contiguous; /* so far */
     bool is_ok;
     int count;
+    size_t bytes, bytes_max;
     int hosts, content_lengths, transfer_encodings, singles[9];
     struct slice transfer_encoding, content_length, expect;
 };
@@ -95,9 +94,9 @@ static enum MHD_Result scan_field(void *context, enum MHD_ValueKind kind, const 
         error_set(scan->error, ERROR_BAD_REQUEST, "a header field's name is malformed");
         return MHD_NO;
     }
-    if (value_size > FIELD_VALUE_MAX) {
-        error_set(scan->error, ERROR_HEADERS_TOO_LARGE, "the header field %s is longer than %d bytes", name,
-                  FIELD_VALUE_MAX);
+    scan->bytes += name_size + value_size + 4; /* ": " and the line's end */
+    if (scan->bytes > scan->bytes_max) {
+        error_set(scan->error, ERROR_HEADERS_TOO_LARGE, "the header fields have more than %zu bytes", scan->bytes_max);
         return MHD_NO;
     }
     for (size_t i = 0; i < value_size; i++) {
@@ -204,11 +203,14 @@ bool guard_trailers(struct MHD_Connection *connection, struct error *error)
     return is_ok || error_set(error, ERROR_BAD_REQUEST, "a trailer field is malformed, or belongs into the header");
 }
 
-bool guard_header(struct MHD_Connection *connection, const struct guard_line *line, struct guard_result *ret_result,
-                  struct error *error)
+bool guard_header(struct MHD_Connection *connection, const struct guard_line *line, int header_bytes_max,
+                  struct guard_result *ret_result, struct error *error)
 {
-    struct scan scan = {
-        .error = error, .is_ok = true, .is_contiguous = true, .next = line->version + strlen(line->version) + 2};
+    struct scan scan = {.error = error,
+                        .is_ok = true,
+                        .is_contiguous = true,
+                        .bytes_max = (size_t)header_bytes_max,
+                        .next = line->version + strlen(line->version) + 2};
     bool is_1_1 = strcmp(line->version, "HTTP/1.1") == 0;
 
     *ret_result = (struct guard_result){.has_body = false};

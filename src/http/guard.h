@@ -11,13 +11,14 @@
  *     Transfer-Encoding; not 1 to 15 digits   NUL in the target or in a value             chunk's size; chunk extensions
  *   a coding other than one "chunked";        folded lines (obs-fold; the library       empty lines before the request
  *     any in HTTP/1.0                           would join them to the name)            NUL LF as a line's end
- *   two Hosts, none in 1.1; single fields     an empty header name                      what the library refuses itself: a
- *     twice; '_' or ' ' in a name             more than one space in the first line       bad Content-Length is answered
- *   bare CR and other controls                                                            twice, without a problem body
+ *   two Hosts, none in 1.1; single fields     an empty header name
+ *     twice; '_' or ' ' in a name             more than one space in the first line
+ *   bare CR and other controls
  *   targets that are no path; bad escapes
  *   trailers that would frame or route
  *
- * The right column does no harm to a server on its own; behind a proxy that shares connections between clients, let
+ * What the library refuses itself (a Content-Length that is no number, a header larger than its memory, a malformed
+ * chunk) is answered by own_answer.c. The right column does no harm to a server on its own; behind a proxy that shares connections between clients, let
  * that proxy be a strict one (config/haproxy.cfg).
  */
 #ifndef HTTP_GUARD_H
@@ -47,9 +48,9 @@ struct guard_result {
 
 /* The raw target: origin form, visible ASCII, whole escapes, no %00, no empty segments, no dot segments but escaped. */
 bool guard_target(struct slice target, int uri_bytes_max, struct error *error);
-/* Version and header fields. */
-bool guard_header(struct MHD_Connection *connection, const struct guard_line *line, struct guard_result *ret_result,
-                  struct error *error);
+/* Version and header fields; header_bytes_max: of all fields with their names and line ends. */
+bool guard_header(struct MHD_Connection *connection, const struct guard_line *line, int header_bytes_max,
+                  struct guard_result *ret_result, struct error *error);
 /* The fields behind a chunked body. */
 bool guard_trailers(struct MHD_Connection *connection, struct error *error);
 

@@ -29,6 +29,7 @@ struct peer {
     int64_t header_since_us;        /* 0: not begun */
     bool had_request;
     bool is_reaped;
+    bool is_answered; /* by peer_answer */
 };
 
 struct http_exchange {
@@ -45,6 +46,7 @@ struct http_exchange {
     bool is_first_call_done;
     bool must_close;
     bool has_target_error;
+    bool has_refusal; /* answered before the end of its body */
     bool has_body;
     int64_t phase_since_us; /* of the body, the answer, … */
     int64_t body_bytes;
@@ -57,9 +59,10 @@ struct http_exchange {
     bool is_trusted;
     void *within_context;
     int status;
-    struct reply_header headers[HTTP_REPLY_HEADERS_MAX];
-    int header_count;
+    struct reply_header *headers; /* header_room of them, in the request's arena */
+    int header_count, header_room;
     struct error target_error;
+    struct error refusal;
     const char *line_target; /* in the library's buffer, until the first call */
 };
 
@@ -104,6 +107,15 @@ bool method_parse(const char *text, enum http_method *ret_method);
 
 /* finish.c */
 bool http_is_json(const char *content_type); /* NULL: no */
+
+/*
+ * raw.c: an answer past the library, for what it can't answer or would answer by itself: a problem document, and
+ * nothing more is sent on the connection. Only while the library is not sending. Whatever the socket does not take at
+ * once is lost.
+ */
+void peer_answer(struct peer *peer, const struct error *error);
+/* own_answer.c: whether our answer is being queued (what the library queues by itself is replaced). */
+enum MHD_Result answer_queue(struct MHD_Connection *connection, int status, struct MHD_Response *response);
 
 /* deadline.c */
 int64_t peer_bytes_received(const struct peer *peer);

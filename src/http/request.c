@@ -101,6 +101,21 @@ void exchange_resume(struct http_exchange *exchange)
     exchange->server->must_run = true;
 }
 
+/* false: out of memory. */
+static bool headers_grow(struct http_exchange *exchange)
+{
+    int room = exchange->header_room ? 2 * exchange->header_room : 16;
+    struct reply_header *headers = arena_alloc(&exchange->request.arena, (size_t)room * sizeof(*headers));
+
+    if (!headers)
+        return false;
+    if (exchange->header_count)
+        memcpy(headers, exchange->headers, (size_t)exchange->header_count * sizeof(*headers));
+    exchange->headers = headers;
+    exchange->header_room = room;
+    return true;
+}
+
 void http_reply_header(struct http_request *request, const char *name, const char *value)
 {
     struct http_exchange *exchange = request->exchange;
@@ -110,7 +125,7 @@ void http_reply_header(struct http_request *request, const char *name, const cha
             exchange->headers[i].value = arena_strdup(&request->arena, value);
             return;
         }
-    if (exchange->header_count == HTTP_REPLY_HEADERS_MAX)
+    if (exchange->header_count == exchange->header_room && !headers_grow(exchange))
         return;
     struct reply_header header = {arena_strdup(&request->arena, name), arena_strdup(&request->arena, value)};
     if (header.name && header.value)
@@ -225,18 +240,36 @@ void http_problem(struct jsonw *json, const struct error *error)
     jsonw_object_close(json);
 }
 
+void http_unavailable(struct http_request *request, const struct error *error)
+{
+    struct http_server *server = request->exchange->server;
+    enum error_cause cause = error_cause(error->code);
+
+    if (cause == ERROR_CAUSE_COUNT)
+        return;
+    http_count(&server->counters->unavailable[cause]);
+    if (server->application.unavailable)
+        server->application.unavailable(server->application.context, request, error);
+}
+
 void http_reply_error(struct http_request *request, const struct error *error)
 {
+    struct http_exchange *exchange = request->exchange;
     struct buf body;
     struct jsonw json;
     int status = error_status(error->code);
 
     if (http_is_answered(request))
         return;
+    http_unavailable(request, error);
+    if (exchange->state == EXCHANGE_BODY) {
+        exchange->has_refusal = true;
+        exchange->refusal = *error;
+    }
     buf_init(&body, 4096);
     jsonw_init(&json, &body);
     http_problem(&json, error);
-    if (status == 503 || status == 429)
+    if (status == 503)
         http_reply_header(request, "Retry-After", "1");
     if (status == 401)
         http_reply_header(request, "WWW-Authenticate", "Bearer realm=\"ladder\"");

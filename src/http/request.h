@@ -21,7 +21,6 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PUT, HTTP_POST, HTTP_PATCH, HTTP_DE
 enum {
     HTTP_PARAMETERS_MAX = 32,
     HTTP_HEADERS_MAX = 64,
-    HTTP_REPLY_HEADERS_MAX = 12,
     HTTP_ARENA_BYTES_MAX = 8 << 20,
     HTTP_FOLDED_BYTES_MAX = 8 << 20
 };
@@ -114,6 +113,9 @@ bool http_is_trusted(const struct http_request *request);
  * then.
  */
 void http_request_within(struct http_request *parent, struct slice target, http_within_fn *done, void *context);
+
+/* Counts and logs that something is 503 because of *error; http_reply_error does so itself. Another status: nothing. */
+void http_unavailable(struct http_request *request, const struct error *error);
 
 /* The problem's JSON by itself, for a result within an answer. */
 struct jsonw;

@@ -74,7 +74,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 
 static enum MHD_Result exchange_answer(struct http_exchange *exchange)
 {
-    enum MHD_Result result = MHD_queue_response(exchange->connection, (unsigned)exchange->status, exchange->response);
+    enum MHD_Result result = answer_queue(exchange->connection, exchange->status, exchange->response);
 
     exchange_response_drop(exchange);
     exchange->state = EXCHANGE_ANSWERING;
@@ -106,7 +106,7 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
     }
     if (exchange->has_target_error)
         return exchange_refuse(exchange, &exchange->target_error);
-    if (!guard_header(exchange->connection, &line, &guard, &error))
+    if (!guard_header(exchange->connection, &line, server->settings.header_bytes_max, &guard, &error))
         return exchange_refuse(exchange, &error);
     if (!method_parse(method, &request->method)) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED,
@@ -358,6 +358,18 @@ bool http_listen(const char *address, int port, int *ret_fd, int *ret_port, stru
     return true;
 }
 
+/*
+ * The library's memory of a connection: the request line and the header as they come, a record for each field and
+ * parameter, and a copy of the cookies.
+ */
+static size_t connection_bytes(const struct http_settings *settings)
+{
+    enum { RECORD_BYTES = 72, SLACK_BYTES = 1024 };
+
+    return (size_t)settings->uri_bytes_max + 2 * (size_t)settings->header_bytes_max +
+           (HTTP_HEADERS_MAX + HTTP_PARAMETERS_MAX) * RECORD_BYTES + SLACK_BYTES;
+}
+
 struct http_server *http_server_new(struct ev_loop *loop, const struct http_settings *settings,
                                     const struct http_application *application)
 {
@@ -374,7 +386,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, server,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->connections_max,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(settings->header_bytes_max + settings->uri_bytes_max + 1024),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, connection_bytes(settings),
         MHD_OPTION_CONNECTION_TIMEOUT, 0u,
         MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,

@@ -29,6 +29,8 @@ struct http_application {
     void (*handle)(void *context, struct http_request *request);
     /* The client left in the middle of a streamed body: neither more data nor handle come. May be NULL. */
     void (*gone)(void *context, struct http_request *request);
+    /* A 503 is sent, or a result within an answer is one, because of *error: for a log line. May be NULL. */
+    void (*unavailable)(void *context, const struct http_request *request, const struct error *error);
     /* The exchange is over and nobody holds the request: let go of request->application. May be NULL. */
     void (*end)(void *context, struct http_request *request);
     /* What every answer says that does not say it itself; shared ones (http_shared_new) do. Borrowed for the server's
@@ -43,7 +45,8 @@ struct http_counters {
     _Atomic uint64_t refused; /* by the guard */
     _Atomic uint64_t reaped;  /* by a deadline */
     _Atomic uint64_t connections;
-    _Atomic uint64_t status[6]; /* answers by class: [2] is 2xx */
+    _Atomic uint64_t status[6];                      /* answers by class: [2] is 2xx */
+    _Atomic uint64_t unavailable[ERROR_CAUSE_COUNT]; /* answers of 503, by cause */
 };
 
 /* One writer: no locked instruction is needed. */

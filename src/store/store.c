@@ -113,7 +113,10 @@ void store_error_of(const struct db_outcome *outcome, struct error *error)
     log_error("database-refused", LOG_TEXT("sqlstate", outcome->sqlstate), LOG_TEXT("message", outcome->error.message));
     for (size_t i = 0; i < ARRAY_SIZE(passing); i++)
         if (strncmp(outcome->sqlstate, passing[i], strlen(passing[i])) == 0) {
-            error_set(error, ERROR_UNAVAILABLE, "the database cannot do this now; try again");
+            bool is_cancelled = strcmp(outcome->sqlstate, "57014") == 0;
+            error_set(error, is_cancelled ? ERROR_DEADLINE : ERROR_UNAVAILABLE,
+                      is_cancelled ? "the statement took longer than database.statement_timeout_ms and was undone"
+                                   : "the database cannot do this now; try again");
             return;
         }
     error_set(error, ERROR_INTERNAL, "the database refused a statement");

@@ -19,9 +19,9 @@ from checks import problems, refused
 from harness import BINARY, ROOT, Client
 from random_requests import Maker
 
-INSIDE = {"none", "cold", "stale", "write-uncertain", "config"}
+INSIDE = {"none", "write-uncertain", "config"}
 # Of no route: of paths that are none, and of methods that a path does not have.
-NOWHERE = {"method-not-allowed", "too-many-requests"}
+NOWHERE = {"method-not-allowed"}
 
 
 def routes():
