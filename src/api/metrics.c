@@ -41,6 +41,8 @@ static void counters_add(struct metrics *sum, const struct metrics *metrics)
     add(&sum->http.connections, &metrics->http.connections);
     for (size_t i = 0; i < ARRAY_SIZE(sum->http.status); i++)
         add(&sum->http.status[i], &metrics->http.status[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(sum->http.unavailable); i++)
+        add(&sum->http.unavailable[i], &metrics->http.unavailable[i]);
     for (int r = 0; r < METRICS_ROUTES_MAX; r++) {
         for (int i = 0; i < API_CACHE_COUNT; i++)
             add(&sum->routes[r].outcomes[i], &metrics->routes[r].outcomes[i]);
@@ -169,6 +171,12 @@ static void http_render(struct buf *body, const struct http_counters *http)
     head(body, "ladder_http_answers_total", "counter", "Answers by class of status.");
     for (int i = 2; i < 6; i++)
         buf_printf(body, "ladder_http_answers_total{class=\"%dxx\"} %llu\n", i, (unsigned long long)http->status[i]);
+    head(
+        body, "ladder_unavailable_total", "counter",
+        "Answers of 503, and results within an answer, by cause: a queue was full, a deadline passed, or a dependency failed.");
+    for (int i = 0; i < ERROR_CAUSE_COUNT; i++)
+        buf_printf(body, "ladder_unavailable_total{cause=\"%s\"} %llu\n", error_cause_name((enum error_cause)i),
+                   (unsigned long long)http->unavailable[i]);
 }
 
 static void durations_render(struct buf *body, const struct metrics *sum, const struct api_route *routes, size_t count)

@@ -247,7 +247,7 @@ static void on_board(void *context, const struct board *board, const struct erro
     if (error) {
         struct error claim_error;
         /* Without a key, a board that is not there looks like one that is not public. */
-        if (call->key.scope == SCOPE_NONE && error->code != ERROR_UNAVAILABLE)
+        if (call->key.scope == SCOPE_NONE && error_status(error->code) < 500)
             api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
         else if (!claim_check(call, &claim_error))
             api_fail(call, &claim_error);
@@ -439,6 +439,16 @@ static void on_handle(void *context, struct http_request *http)
     call_authorize(call);
 }
 
+static void on_unavailable(void *context, const struct http_request *http, const struct error *error)
+{
+    const struct api_call *call = http->application;
+
+    (void)context;
+    log_warn("unavailable", LOG_TEXT("cause", error_cause_name(error_cause(error->code))),
+             LOG_TEXT("method", http_method_name(http->method)),
+             LOG_TEXT("route", call && call->route ? call->route->path : ""), LOG_TEXT("because", error->message));
+}
+
 static void on_end(void *context, struct http_request *http)
 {
     struct api *api = context;
@@ -504,6 +514,7 @@ struct http_application api_application(struct api *api)
                                      .begin = on_begin,
                                      .data = on_data,
                                      .handle = on_handle,
+                                     .unavailable = on_unavailable,
                                      .end = on_end,
                                      .gone = on_gone,
                                      .fields = past_caches,
