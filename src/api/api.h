@@ -65,6 +65,7 @@ struct api_call {
     bool integers_as_strings;
     bool shows_source;
     bool is_final;  /* the answer is of a closed period, asked for by its id: nothing but an erasure changes it */
+    bool is_stored; /* one of ladder's caches keeps the answer: Cache-Status says so */
     bool is_untold; /* edges are not told when the answer changes */
     enum source source;
     /* Idempotency-Key: */

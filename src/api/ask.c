@@ -67,7 +67,7 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
     if (ask->ticket && outcome->is_behind)
         l2_drop(ask->ticket);
     else if (ask->ticket)
-        l2_keep(ask->ticket, 200, buf_slice(&body));
+        call->is_stored = l2_keep(ask->ticket, 200, buf_slice(&body));
     ask->ticket = NULL;
     ask_send(ask, page_new(call, 200, &body, 0, 0, INT64_MAX), outcome_of_cache);
 }

@@ -252,20 +252,27 @@ static enum http_coding coding_choose(const struct api_call *call, const struct 
 
 /* ---- sending ---- */
 
-/* Ladder-Cache; Cache-Status (RFC 9211); is it of a cache, so that Server-Timing says when it was made? */
+/* Ladder-Cache; Cache-Status (RFC 9211), and what it says of an answer that was stored; is it of a cache, so that
+ * Server-Timing says when it was made? */
 static const struct {
-    const char *name, *status;
+    const char *name, *status, *stored;
     bool is_kept;
 } outcomes[API_CACHE_COUNT] = {
-    [API_CACHE_HIT] = {"hit", "ladder; hit", true},
-    [API_CACHE_STALE] = {"stale", "ladder; hit; ttl=-1", true},
-    [API_CACHE_MISS] = {"miss", "ladder; fwd=miss; stored", false},
-    [API_CACHE_TOUCHED] = {"miss", "ladder; fwd=stale; stored; detail=interval", false},
-    [API_CACHE_JOINED] = {"miss", "ladder; fwd=miss; collapsed", false},
-    [API_CACHE_BYPASS] = {"bypass", "ladder; fwd=bypass", false},
-    [API_CACHE_L2] = {"hit", "ladder; hit; detail=l2", true},
-    [API_CACHE_JOINED_L2] = {"hit", "ladder; hit; detail=l2", true},
+    [API_CACHE_HIT] = {"hit", "ladder; hit", NULL, true},
+    [API_CACHE_STALE] = {"stale", "ladder; hit; ttl=-1", NULL, true},
+    [API_CACHE_MISS] = {"miss", "ladder; fwd=miss", "ladder; fwd=miss; stored", false},
+    [API_CACHE_TOUCHED] = {"miss", "ladder; fwd=stale; detail=interval", "ladder; fwd=stale; stored; detail=interval",
+                           false},
+    [API_CACHE_JOINED] = {"miss", "ladder; fwd=miss; collapsed", NULL, false},
+    [API_CACHE_BYPASS] = {"bypass", "ladder; fwd=bypass", NULL, false},
+    [API_CACHE_L2] = {"hit", "ladder; hit; detail=l2", NULL, true},
+    [API_CACHE_JOINED_L2] = {"hit", "ladder; hit; detail=l2", NULL, true},
 };
+
+static const char *status_text(const struct api_call *call, enum api_cache outcome)
+{
+    return call->is_stored && outcomes[outcome].stored ? outcomes[outcome].stored : outcomes[outcome].status;
+}
 
 /* Server-Timing: who has it, and since when; that, unlike its age, stays what it is. */
 static void timing_make(const struct api_call *call, const struct page *page, enum api_cache outcome,
@@ -296,8 +303,8 @@ static struct http_body *body_compress(const struct page *page, enum http_coding
 }
 
 /* timing: what only this answer's Server-Timing says. NULL: the form is of no use. */
-static struct http_shared *form_make(struct page *page, enum http_coding coding, bool is_whole, enum api_cache outcome,
-                                     const char *timing)
+static struct http_shared *form_make(const struct api_call *call, struct page *page, enum http_coding coding,
+                                     bool is_whole, enum api_cache outcome, const char *timing)
 {
     struct http_body *body = page->body, *smaller = NULL;
     struct http_shared *shared = NULL;
@@ -310,7 +317,7 @@ static struct http_shared *form_make(struct page *page, enum http_coding coding,
     if (body) {
         fields_make(page, coding, is_whole, &fields);
         field_add(&fields, "Ladder-Cache", outcomes[outcome].name);
-        field_add(&fields, "Cache-Status", outcomes[outcome].status);
+        field_add(&fields, "Cache-Status", status_text(call, outcome));
         field_add(&fields, "Server-Timing", timing);
         shared = http_shared_new(is_whole ? page->status : 304, fields.items, fields.count, body);
         if (outcome == API_CACHE_HIT)
@@ -365,7 +372,7 @@ void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
         shared = !is_hit ? &once : is_whole ? &form->whole : &form->not_modified;
         if (!*shared) {
             timing_make(call, page, outcome, timing);
-            *shared = form_make(page, coding, is_whole, outcome, timing);
+            *shared = form_make(call, page, coding, is_whole, outcome, timing);
         }
         if (*shared || coding == HTTP_IDENTITY)
             break;

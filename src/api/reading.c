@@ -120,6 +120,8 @@ static void reading_end(struct reading *reading, const struct standing_answer *a
     struct api_call *call = reading->call;
     struct http_request *http = call->http;
 
+    if (reading->flight && flight_keep(reading->flight, answer, page, page_bytes(page)))
+        call->is_stored = true;
     page_send(call, page, outcome);
     if (reading->flight)
         flight_land(reading->flight, answer, page, page_bytes(page));
@@ -159,7 +161,7 @@ static void reading_land(struct reading *reading, const struct standing_answer *
     if (reading->ticket && answer->lsn < reading->query.freshness.lsn)
         l2_drop(reading->ticket); /* it lacks what only a server that is gone had */
     else if (reading->ticket)
-        l2_keep(reading->ticket, status, buf_slice(&body));
+        reading->call->is_stored = l2_keep(reading->ticket, status, buf_slice(&body));
     enum api_cache outcome = !reading->flight && !reading->is_refresh ? API_CACHE_BYPASS
                              : reading->was_touched                   ? API_CACHE_TOUCHED
                                                                       : API_CACHE_MISS;

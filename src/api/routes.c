@@ -509,6 +509,7 @@ struct http_counters *api_http_counters(struct api *api)
 struct http_application api_application(struct api *api)
 {
     static const struct http_field past_caches[] = {{"Ladder-Cache", "bypass"}, {"Cache-Status", "ladder; fwd=bypass"}};
+    static const struct http_field no_reads[] = {{"Ladder-Cache", "bypass"}, {"Cache-Status", "ladder; fwd=method"}};
 
     return (struct http_application){.context = api,
                                      .begin = on_begin,
@@ -518,7 +519,9 @@ struct http_application api_application(struct api *api)
                                      .end = on_end,
                                      .gone = on_gone,
                                      .fields = past_caches,
-                                     .field_count = ARRAY_SIZE(past_caches)};
+                                     .field_count = ARRAY_SIZE(past_caches),
+                                     .write_fields = no_reads,
+                                     .write_field_count = ARRAY_SIZE(no_reads)};
 }
 
 const struct crypto_key *api_cursor_key(const struct api *api)

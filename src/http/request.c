@@ -148,6 +148,19 @@ static bool header_is_set(const struct http_exchange *exchange, const char *name
     return false;
 }
 
+/* What every answer says that does not say it itself. */
+static void fields_add(const struct http_exchange *exchange, struct MHD_Response *response)
+{
+    const struct http_application *application = &exchange->server->application;
+    bool is_read = exchange->request.method == HTTP_GET || exchange->request.method == HTTP_HEAD;
+    const struct http_field *fields = is_read ? application->fields : application->write_fields;
+    size_t count = is_read ? application->field_count : application->write_field_count;
+
+    for (size_t i = 0; i < count; i++)
+        if (!header_is_set(exchange, fields[i].name))
+            MHD_add_response_header(response, fields[i].name, fields[i].value);
+}
+
 static void reply_finish(struct http_exchange *exchange, int status, const char *content_type,
                          struct MHD_Response *response)
 {
@@ -158,10 +171,7 @@ static void reply_finish(struct http_exchange *exchange, int status, const char 
     for (int i = 0; i < exchange->header_count; i++)
         if (exchange->headers[i].value)
             MHD_add_response_header(response, exchange->headers[i].name, exchange->headers[i].value);
-    const struct http_application *application = &exchange->server->application;
-    for (size_t i = 0; i < application->field_count; i++)
-        if (!header_is_set(exchange, application->fields[i].name))
-            MHD_add_response_header(response, application->fields[i].name, application->fields[i].value);
+    fields_add(exchange, response);
     if (exchange->must_close || exchange->server->is_draining)
         MHD_add_response_header(response, "Connection", "close");
     reply_queue(exchange, status, response);

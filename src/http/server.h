@@ -37,6 +37,9 @@ struct http_application {
      * life. */
     const struct http_field *fields;
     size_t field_count;
+    /* The same for requests of other methods than GET and HEAD. */
+    const struct http_field *write_fields;
+    size_t write_field_count;
 };
 
 /* What a server has done. Its thread alone writes, any thread may read. */

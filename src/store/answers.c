@@ -41,6 +41,7 @@ struct flight {
     bool is_watched;
     bool is_listed; /* by its key, to be joined */
     struct waiter *first, **last;
+    struct l1_entry *kept; /* by flight_keep; valid until flight_land */
     UT_hash_handle hh;
     size_t label;
     size_t key_size;
@@ -322,17 +323,26 @@ static void flight_end(struct flight *flight, const struct standing_answer *answ
     }
 }
 
-void flight_land(struct flight *flight, const struct standing_answer *answer, void *value, size_t bytes)
+bool flight_keep(struct flight *flight, const struct standing_answer *answer, void *value, size_t bytes)
 {
     struct answers *answers = flight->store->answers;
-    bool is_kept = false;
 
     if (answers->l1 && answer->as_of > 0 && !answer->is_momentary && answers_are_trusted(flight->store)) {
         struct slice key = {flight->key, flight->key_size};
         int64_t as_of = answer->as_of > flight->heard ? answer->as_of : flight->heard;
-        is_kept = l1_put(answers->l1, &flight->watch, key, flight->label, answer->version, as_of, &answer->span, value,
-                         bytes, clock_monotonic_us()) != NULL;
+        flight->kept = l1_put(answers->l1, &flight->watch, key, flight->label, answer->version, as_of, &answer->span,
+                              value, bytes, clock_monotonic_us());
     }
+    return flight->kept != NULL;
+}
+
+void flight_land(struct flight *flight, const struct standing_answer *answer, void *value, size_t bytes)
+{
+    struct answers *answers = flight->store->answers;
+    bool is_kept = flight->kept != NULL;
+
+    if (is_kept)
+        l1_resize(answers->l1, flight->kept, bytes);
     flight_end(flight, answer, value, NULL);
     if (!is_kept)
         answers->value_free(value);

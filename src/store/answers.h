@@ -44,9 +44,15 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
                                  bool *ret_was_touched);
 
 /*
- * The fetch found `value` (taken; what it counts for in bytes), or failed with `error`. The leader itself is not called
- * back: it answers before this. answer says what of the past the value contains.
+ * A fetch that found `value` ends in two steps, between which the leader answers its own client:
+ *
+ *   flight_keep  remembers the value, if it may be; true: it did. Call it at most once. answer says what of the past the
+ *                value contains. Until flight_land the value stays valid either way
+ *   flight_land  hands the value to those who joined, and frees it unless it was kept. bytes: what it counts for now
+ *
+ * flight_fail ends a fetch that failed. The leader itself is not called back.
  */
+bool flight_keep(struct flight *flight, const struct standing_answer *answer, void *value, size_t bytes);
 void flight_land(struct flight *flight, const struct standing_answer *answer, void *value, size_t bytes);
 void flight_fail(struct flight *flight, const struct error *error);
 

@@ -382,16 +382,17 @@ static void on_kept(void *context, const struct redisReply *reply)
     (void)reply; /* where it was lost, the next one fetches */
 }
 
-void l2_keep(struct l2_ticket *ticket, int status, struct slice body)
+bool l2_keep(struct l2_ticket *ticket, int status, struct slice body)
 {
     struct l2 *l2 = ticket->store->l2;
     int64_t ttl_ms = l2 ? l2->ttl_ms : 0;
     char key[KV_L2_KEY_MAX], until_ms[24], live_ms[24];
     struct buf bytes;
+    bool is_sent = false;
 
     if (!l2) {
         ticket_free(ticket);
-        return;
+        return false;
     }
     if (ticket->is_open && ttl_ms > OPEN_MS)
         ttl_ms = OPEN_MS;
@@ -415,10 +416,11 @@ void l2_keep(struct l2_ticket *ticket, int status, struct slice body)
                                        ticket->tags[0].key, ticket->tags[1].key,
                                        ticket->tags[2].key, buf_slice(&bytes),
                                        slice_of(until_ms),  slice_of(live_ms)};
-        kv_call(l2->kv, ARRAY_SIZE(retain), retain, on_kept, NULL);
+        is_sent = kv_call(l2->kv, ARRAY_SIZE(retain), retain, on_kept, NULL);
     }
     buf_done(&bytes);
     ticket_free(ticket);
+    return is_sent;
 }
 
 void l2_drop(struct l2_ticket *ticket)

@@ -64,8 +64,8 @@ typedef void l2_done_fn(void *context, struct l2_found *found);
 /* false: not to be asked now; done is not called. */
 bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done, void *context);
 
-/* The ticket ends with either. body: copied. */
-void l2_keep(struct l2_ticket *ticket, int status, struct slice body);
+/* The ticket ends with either. body: copied. l2_keep returns whether it was sent to the cache. */
+bool l2_keep(struct l2_ticket *ticket, int status, struct slice body);
 void l2_drop(struct l2_ticket *ticket);
 /* The fetch of a refresh failed: the value that there is, instead, as a hit; its buffers are the caller's. The ticket
  * ends. false: there is none. */
