@@ -10,6 +10,7 @@
  *     ladder:ready                               "<epoch> <run_id>": this Redis process holds what PostgreSQL has
  *     ladder:{shard}:ready                       in a cluster instead: the same of one shard, by the process that has it
  *     ladder:version                             "<run_id> <version>": the newest change of this Redis process; not in a cluster
+ *     ladder:changed                             the version of the newest change in this Redis; not in a cluster
  *     ladder:wanted                              ZSET of standings (period ids) to load; "?id": only if it is cold then; the
  *                                                highest score first: how many readers found it cold
  *     ladder:activity:wanted                     SET of standings whose activity somebody asked for and nobody counts

@@ -522,6 +522,11 @@ unsigned kv_place(const struct kv *kv, const char **ret_host, int *ret_port)
     return kv->place;
 }
 
+struct slice kv_run_id(const struct kv *kv)
+{
+    return slice_of(kv->run_id);
+}
+
 bool kv_believes(const struct kv *kv, struct slice run_id, int64_t epoch)
 {
     return !kv->cluster && kv->is_trusted && epoch == kv->epoch && slice_is(run_id, kv->run_id);

@@ -48,6 +48,8 @@ bool kv_is_cluster(const struct kv *kv);
  * it. */
 unsigned kv_place(const struct kv *kv, const char **ret_host, int *ret_port);
 bool kv_is_trusted(const struct kv *kv); /* with every standing */
+/* Of the process that it is connected to, or was last; "": none yet, or a cluster. Borrowed until the next connect. */
+struct slice kv_run_id(const struct kv *kv);
 /* Is it that process that is trusted now, in that epoch? Not of a cluster. */
 bool kv_believes(const struct kv *kv, struct slice run_id, int64_t epoch);
 bool kv_trusts(const struct kv *kv, int64_t standing); /* a cluster's nodes are believed each for itself */

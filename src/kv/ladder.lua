@@ -13,6 +13,7 @@
 --     ladder:{shard}:<standing>:still          STRING  while it is cold: see look and settle
 --     ladder:{shard}:<standing>:activity       HASH  how much was submitted when: see activity_add
 --     ladder:version                           STRING  run id, version: see reach
+--     ladder:changed                           STRING  the version of the newest change: see tick
 --
 -- Only `meta` is passed in KEYS; the rest is derived from it, because which generation is the current one is read in
 -- the same call. `n` is how many members the order must have: a set that lost one says so itself. `s` has sums over the scores.
@@ -35,7 +36,8 @@
 --     standing (8 bytes), v (8), v before (8), then for each row: lowest rank (4), highest rank (4)
 --
 -- all big-endian, ranks from 0, ALL for "to the end". Without rows: anything may have changed. An empty message, from the tail: in
--- any standing.
+-- any standing. Whoever makes a change also gets its message as the answer, with the version of the change before it in any standing:
+-- a listener that has heard that one can take in the new one without waiting for its message (store/changes.h).
 
 local REVISION = 6 -- bytes, big-endian
 local MOVES = 'ladder:moves'
@@ -63,9 +65,13 @@ local function run_id()
     return run
 end
 
-local function reach(version, must)
+local function is_in_cluster()
     if is_cluster == nil then is_cluster = string.find(redis.call('INFO', 'cluster'), 'cluster_enabled:1', 1, true) ~= nil end
-    if is_cluster then return version end
+    return is_cluster
+end
+
+local function reach(version, must)
+    if is_in_cluster() then return version end
     if version >= look_at then
         is_followed = not string.find(redis.call('INFO', 'replication'), 'connected_slaves:0', 1, true)
         look_at = version + LOOK_US
@@ -74,11 +80,36 @@ local function reach(version, must)
     return version
 end
 
+-- The version of the newest change lies in a key and not in this library, because servers of two versions of ladder have two libraries
+-- with a clock each. What is no version, or too far ahead to be one, counts as not known. A cluster's node can't write it either.
+local CHANGED = 'ladder:changed'
+local AHEAD_US = 60000000
+
+-- Puts this version there. Returns the one before; 0: not known.
+local function change(version)
+    local text = redis.pcall('SET', CHANGED, text_of(version), 'GET')
+    if type(text) == 'table' then redis.call('SET', CHANGED, text_of(version)) end -- it was no string
+    local previous = type(text) == 'string' and tonumber(text) or 0
+    return previous > 0 and previous < version + AHEAD_US and previous or 0
+end
+
+-- A reading of the clock that is above every earlier one of this library.
+local function advance(at_least)
+    clock = math.max(now(), clock + 1, at_least or 0)
+    return clock
+end
+
 -- The version of a change: above every earlier version and `as_of`, and above `before`, which a standing that came from another
--- node of a cluster may have from a clock ahead of ours.
+-- node of a cluster may have from a clock ahead of ours. And the version of the change before it in any standing; 0: not known.
 local function tick(before)
-    clock = math.max(now(), clock + 1, (before or 0) + 1)
-    return reach(clock)
+    if is_in_cluster() then return advance((before or 0) + 1), 0 end
+    local version = advance((before or 0) + 1)
+    local previous = change(version)
+    if previous >= version then
+        version = advance(previous + 1)
+        change(version)
+    end
+    return reach(version), previous
 end
 
 -- When a read is made: not below any earlier version (as `version` is), below every later one.
@@ -89,14 +120,15 @@ end
 
 local function publish(meta, version, before, moves)
     local standing = tonumber(string.match(meta, ':(%d+):meta$'))
-    redis.call('PUBLISH', MOVES, struct.pack('>I8I8I8', standing, version, before) .. table.concat(moves))
+    local message = struct.pack('>I8I8I8', standing, version, before) .. table.concat(moves)
+    redis.call('PUBLISH', MOVES, message)
+    return message
 end
 
--- Anything may have changed in this standing. Returns the version.
+-- Anything may have changed in this standing. Returns the version, the one before it in any standing, and the message.
 local function publish_all(meta, before)
-    local version = tick(before)
-    publish(meta, version, before or 0, {})
-    return version
+    local version, previous = tick(before)
+    return version, previous, publish(meta, version, before or 0, {})
 end
 
 local function move(before, after)
@@ -110,10 +142,11 @@ local STIRRED_MS = 60000 -- longer than anybody needs to settle it
 local stirs = 0          -- in this process: one counts even if what it wrote was flushed at once
 
 local function still_key(meta) return string.sub(meta, 1, -5) .. 'still' end
-local function stir(meta, version)
+local function stir(meta, before)
+    local version, previous, message = publish_all(meta, before)
     stirs = stirs + 1
     redis.call('SET', still_key(meta), 'p' .. text_of(version), 'PX', STIRRED_MS)
-    return version
+    return version, previous, message
 end
 
 local function order_key(base, gen) return base .. gen .. ':order' end
@@ -298,8 +331,9 @@ end
 
 -- ladder_apply meta ; epoch, with_ranks, then for each row: player, sort key, score, revision, metadata
 --   an empty sort key removes, an empty revision only asks for the rank
--- -> status, version, then for each row: rank before, rank after (0-based, -1: none; before is -2 when the row was
---    in already, so that it can't be told)
+-- -> status, version, the version of the change before this one in any standing (0: not known), the message (empty: nothing has
+--    changed), then for each row: rank before, rank after (0-based, -1: none; before is -2 when the row was in already, so that it
+--    can't be told)
 local function apply(keys, args)
     local meta, epoch, with_ranks = keys[1], args[1], args[2] == '1'
     local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v', 'n', 's', 'bs')
@@ -308,10 +342,10 @@ local function apply(keys, args)
         drop(keys)
         m = {}
     end
-    if m[1] ~= epoch or not (m[2] or m[3]) then return { 'COLD', stir(meta, publish_all(meta)) } end
+    if m[1] ~= epoch or not (m[2] or m[3]) then return { 'COLD', stir(meta) } end
     local base = base_of(meta)
     local version = tonumber(m[4] or 0)
-    local result = { m[2] and 'OK' or 'COLD', version }
+    local result = { m[2] and 'OK' or 'COLD', version, 0, '' }
     local order = m[2] and order_key(base, m[2])
     local entry = m[2] and entry_key(base, m[2])
     local build_order = m[3] and order_key(base, m[3])
@@ -346,11 +380,11 @@ local function apply(keys, args)
     if build_grown ~= 0 then redis.call('HINCRBY', meta, 'bn', build_grown) end
     if build_order then redis.call('HSET', meta, 'bs', sums_add(m[7], build_sums, 0, 0)) end
     if #moves > 0 then
-        result[2] = tick(version)
+        result[2], result[3] = tick(version)
         redis.call('HSET', meta, 'v', text_of(result[2]), 's', sums_add(m[6], sums, version, result[2]))
-        publish(meta, result[2], version, moves)
+        result[4] = publish(meta, result[2], version, moves)
     elseif not m[2] then
-        result[2] = stir(meta, publish_all(meta, version))
+        result[2], result[3], result[4] = stir(meta, version)
     end
     return result
 end
@@ -784,7 +818,7 @@ end
 -- ladder_purge tags… -> how many
 local function purge(keys)
     purges = purges + 1
-    for i = 1, #keys do redis.call('SET', keys[i], 'p' .. text_of(tick()), 'PX', L2_PURGED_MS) end
+    for i = 1, #keys do redis.call('SET', keys[i], 'p' .. text_of(advance()), 'PX', L2_PURGED_MS) end
     return #keys
 end
 

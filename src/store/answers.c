@@ -7,13 +7,13 @@
  *   heard   the newest change that this loop's stream brought
  *   as_of   what an answer contains
  *
- * Redis sends the answer to an apply and the message about it in the same breath, but a loop may take in a client's
- * next request between the two. So when seen is ahead of heard, what has arrived on the stream is taken in first; if
- * that does not close the gap, only answers made after `seen` will do.
+ * Redis sends the answer to an apply and the message about it at the same time, on two connections. The message may come
+ * later than the client's next request. So when seen is ahead of heard, the loop first takes in what the process has
+ * recorded of its own changes (changes.h), then what has arrived on the stream. If seen is still ahead, only an answer
+ * made after `seen` counts.
  */
 #include "store/answers.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "kv/stream.h"
+#include "store/changes.h"
 #include "store/private.h"
 
 enum { MESSAGE_HEAD = 24, MESSAGE_ROW = 8, MESSAGE_ROWS_MAX = 128 };
@@ -55,17 +56,8 @@ struct answers {
     void (*value_free)(void *value);
     int64_t heard; /* the newest change that the stream brought, in any era of it */
     uint64_t era;  /* another one each time that changes may have been missed */
+    struct changes_reader own;
 };
-
-static _Atomic int64_t process_seen;
-
-void changes_seen(int64_t version)
-{
-    int64_t seen = process_seen;
-
-    while (version > seen && !atomic_compare_exchange_weak(&process_seen, &seen, version))
-        ;
-}
 
 /* ---- hearing ---- */
 
@@ -73,6 +65,7 @@ static void forget(struct answers *answers)
 {
     answers->era++;
     l1_forget(answers->l1);
+    changes_pass_all(&answers->own);
 }
 
 static int64_t get(const char *at, int size)
@@ -111,6 +104,24 @@ static void on_message(void *context, struct slice payload)
         answers->heard = l1_heard(answers->l1);
 }
 
+/* Takes in the changes that the process has recorded, as far as nothing before them is still to be heard. */
+static void own_hear(struct store *store)
+{
+    struct answers *answers = store->answers;
+    struct change change;
+
+    while (changes_peek(&answers->own, &change)) {
+        int64_t heard = l1_heard(answers->l1);
+        bool is_next = heard > 0 && (change.previous <= heard || fault_is("own-gap"));
+        if (change.version > heard && slice_is(kv_run_id(store->kv), change.run_id)) {
+            if (!is_next)
+                return; /* the stream brings what is missing, and this one with it */
+            on_message(answers, (struct slice){change.message, change.size});
+        }
+        changes_pass(&answers->own);
+    }
+}
+
 static void on_lost(void *context)
 {
     if (!fault_is("lost"))
@@ -122,7 +133,7 @@ static void on_lost(void *context)
 static int64_t on_mark(void *context)
 {
     (void)context;
-    return process_seen;
+    return changes_newest();
 }
 
 static void on_reached(void *context, int64_t mark)
@@ -182,7 +193,8 @@ bool answers_heard(const struct store *store, int64_t *ret_version, uint64_t *re
 
     if (!answers || !answers->l1 || !answers->stream || !kv_stream_is_current(answers->stream))
         return false;
-    *ret_version = answers->heard > process_seen ? answers->heard : process_seen;
+    int64_t seen = changes_newest();
+    *ret_version = answers->heard > seen ? answers->heard : seen;
     *ret_era = answers->era;
     return true;
 }
@@ -205,7 +217,31 @@ void answers_resize(struct store *store, struct l1_entry *entry, size_t bytes)
     l1_resize(store->answers->l1, entry, bytes);
 }
 
+int64_t answers_changed(struct store *store, const struct redisReply *reply)
+{
+    int64_t version = kv_reply_int(kv_reply_item(reply, 1));
+
+    if (store->answers && store->answers->l1 && !fault_is("own"))
+        changes_record(kv_run_id(store->kv), version, kv_reply_int(kv_reply_item(reply, 2)),
+                       kv_reply_text(kv_reply_item(reply, 3)));
+    changes_seen(version);
+    return version;
+}
+
 /* ---- asking ---- */
+
+/* Up to this version, if what has arrived says so. */
+static void hear(struct store *store, int64_t need)
+{
+    struct answers *answers = store->answers;
+
+    if (l1_heard(answers->l1) < need)
+        own_hear(store);
+    if (l1_heard(answers->l1) >= need)
+        return;
+    kv_stream_catch_up(answers->stream);
+    own_hear(store);
+}
 
 static struct flight *flight_new(struct store *store, const struct answers_query *query, int64_t begun)
 {
@@ -255,13 +291,12 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
     struct l1_entry *entry = NULL;
     struct flight *flight;
     int64_t heard = 0, changed = 0;
-    int64_t seen = fault_is("seen") ? 0 : process_seen, shown = fault_is("token") ? 0 : query->freshness->version;
+    int64_t seen = fault_is("seen") ? 0 : changes_newest(), shown = fault_is("token") ? 0 : query->freshness->version;
     int64_t need = shown > seen ? shown : seen;
 
     *ret_was_touched = false;
     if (answers->l1) {
-        if (l1_heard(answers->l1) < need)
-            kv_stream_catch_up(answers->stream);
+        hear(store, need);
         heard = l1_heard(answers->l1);
         changed = l1_changed(answers->l1, query->standing);
         entry = l1_find(answers->l1, query->key);

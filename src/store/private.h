@@ -60,8 +60,13 @@ static inline int64_t unsure_history(int64_t game)
     return INT64_MAX / 2 + game;
 }
 
-/* answers.c: this process has acknowledged a change of this version, or shown it to a reader. Any loop. */
-void changes_seen(int64_t version);
+/*
+ * answers.c: Redis has answered a command that changes a standing; these are the items of the script's answer from the
+ * version on (ladder.lua: apply). Before the change is acknowledged, so that the process's loops know of it. Returns the
+ * version.
+ */
+struct redisReply;
+int64_t answers_changed(struct store *store, const struct redisReply *reply);
 void answers_stop(struct store *store); /* before the Redis connection goes */
 void answers_free(struct store *store); /* after it: its last fetches have ended */
 void l2_close(struct store *store);     /* with the Redis connection */

@@ -49,10 +49,9 @@ static void on_tombstone(void *context, const struct redisReply *reply)
         removal->result.token.is_applied = false;
         unsure_add(tombstone->standing, removal->committed_us);
     }
-    int64_t version = kv_reply_int(kv_reply_item(reply, 1));
+    int64_t version = answers_changed(removal->store, reply);
     if (version > removal->result.token.version)
         removal->result.token.version = version;
-    changes_seen(version);
     free(tombstone);
     removal_step(removal);
 }

@@ -17,6 +17,7 @@
 #include "base/fault.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
+#include "store/changes.h"
 #include "store/private.h"
 #include "store/standing_private.h"
 

@@ -197,18 +197,17 @@ static void on_apply(void *context, const struct redisReply *reply)
     bool is_ok = kv_reply_is_text(kv_reply_item(reply, 0), "OK");
     /* In Redis now, but an earlier change of ours may not be: its ranks are not to be believed yet. */
     bool is_unsure = is_ok && unsure_has(store, standing);
-    int64_t version = is_ok ? kv_reply_int(kv_reply_item(reply, 1)) : 0;
+    int64_t version = answers_changed(store, reply);
     if (is_unsure)
         batch->is_applied = false;
     if (version > batch->version)
         batch->version = version;
-    changes_seen(version);
 
     for (size_t i = apply->from; i < apply->to && is_ok && !is_unsure; i++) {
         const struct apply_row *row = &batch->rows[i];
         struct submit_window *window = row->place;
-        int64_t before = kv_reply_int(kv_reply_item(reply, 2 + 2 * (i - apply->from)));
-        int64_t after = kv_reply_int(kv_reply_item(reply, 3 + 2 * (i - apply->from)));
+        int64_t before = kv_reply_int(kv_reply_item(reply, 4 + 2 * (i - apply->from)));
+        int64_t after = kv_reply_int(kv_reply_item(reply, 5 + 2 * (i - apply->from)));
         window->rank = after + 1;
         row->item->result.source = SOURCE_REDIS;
         if (!window->has_old)

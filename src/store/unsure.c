@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
+#include "store/changes.h"
 #include "store/private.h"
 
 struct unsure {
