@@ -1,6 +1,6 @@
 /*
  * address.c -- see address.h. The ranges are those of the IANA special-purpose registries (RFC 6890) that are not
- * globally reachable.
+ * globally reachable, and 168.63.129.16, which Azure routes to its platform services (DNS, DHCP, the VM agent).
  */
 #include "edge/address.h"
 
@@ -25,9 +25,13 @@ static bool v4_is_private(const uint8_t bytes[4])
         {0x7f000000, 8},  /* loopback */
         {0xa9fe0000, 16}, /* link-local */
         {0xac100000, 12}, /* 172.16/12 */
+        {0xa83f8110, 32}, /* 168.63.129.16, Azure's platform */
         {0xc0000000, 24}, /* 192.0.0/24 */
+        {0xc0000200, 24}, /* 192.0.2/24, documentation */
         {0xc0a80000, 16}, /* 192.168/16 */
         {0xc6120000, 15}, /* benchmarks */
+        {0xc6336400, 24}, /* 198.51.100/24, documentation */
+        {0xcb007100, 24}, /* 203.0.113/24, documentation */
         {0xe0000000, 3},  /* multicast, reserved, broadcast */
     };
     uint32_t address = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
@@ -46,8 +50,12 @@ static bool v6_is_private(const uint8_t bytes[16])
         return v4_is_private(bytes + 12);
     if (bytes[0] == 0x20 && bytes[1] == 0x02) /* 6to4 */
         return v4_is_private(bytes + 2);
-    /* Global unicast is 2000::/3; of it 2001:0::/23 (Teredo and other protocols' own) is not a server's. */
-    return bytes[0] >> 5 != 1 || (bytes[0] == 0x20 && bytes[1] == 0x01 && bytes[2] < 2);
+    bool is_2001 = bytes[0] == 0x20 && bytes[1] == 0x01;
+    bool is_protocol = is_2001 && bytes[2] < 2; /* 2001::/23: Teredo and other protocols' own */
+    bool is_documentation = (is_2001 && bytes[2] == 0x0d && bytes[3] == 0xb8) ||                 /* 2001:db8::/32 */
+                            (bytes[0] == 0x3f && bytes[1] == 0xff && (bytes[2] & 0xf0) == 0x00); /* 3fff::/20 */
+    /* Global unicast is 2000::/3. */
+    return bytes[0] >> 5 != 1 || is_protocol || is_documentation;
 }
 
 bool address_is_private(const struct sockaddr *address)
