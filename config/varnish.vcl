@@ -33,6 +33,10 @@ acl workers {
 }
 
 sub vcl_recv {
+    # Paths for operators are not served to clients: /metrics, /monitoring and everything below.
+    if (req.url ~ "(?i)^([a-z]+://[^/?]*)?/(metrics|monitoring)([/?]|$)") {
+        return (synth(404, "Not Found"));
+    }
     if (req.method == "BAN") {
         if (client.ip !~ workers) {
             return (synth(403, "Not a worker"));

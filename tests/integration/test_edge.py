@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from harness import ROOT, Client, free_port, wait_until
+from test_haproxy import check_closed, operators_paths
 
 SETTLE_MS = 300
 FAST = dict(worker_tail_idle_ms=20, worker_tail_busy_ms=10, edge_batch_ms=20, edge_settle_ms=SETTLE_MS, edge_retry_max_ms=200,
@@ -421,6 +422,11 @@ def test_a_wrong_edge_is_refused_at_the_start(stack):
     assert "edge.servers" in out and "ftp://somewhere" in out
 
 
+@pytest.mark.parametrize("method, target", operators_paths())
+def test_operators_paths_are_closed_in_varnish(varnish, method, target):
+    check_closed(varnish.port, method, target)
+
+
 # ---- nginx ----
 
 @pytest.fixture
@@ -481,6 +487,11 @@ def test_nginx_hits_revalidates_and_outlives_an_outage(nginx):
     nginx.server.stop()
     wait_until(lambda: edge.top(admin) in ((["bob", "ann"], "stale"), (["bob", "ann"], "updating")), 5, "the old answer")
     wait_until(lambda: edge.get(admin, "/boards/b/players/ann").status_code == 502, 3, "what it has not it can't answer")
+
+
+def test_operators_paths_are_closed_in_nginx(nginx):
+    for method, target in operators_paths():
+        check_closed(nginx.edge.port, method, target)
 
 
 def not_modified(server):

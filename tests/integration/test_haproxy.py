@@ -1,6 +1,7 @@
 """config/haproxy.cfg in front of a real server: what the guard can't see does not get through, and nobody gets an answer
 that is another's."""
 import json
+import re
 import shutil
 import socket
 
@@ -65,7 +66,32 @@ def test_it_serves(edge):
     with Wire(edge.port) as wire:
         wire.send(b"".join(edge.read_request(f"p{i % 5}") for i in range(20)))
         assert [wire.answer().json()["score"] for _ in range(20)] == [i % 5 for i in range(20)]
-        assert wire.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").answer().status == 404
+
+
+def operators_paths():
+    """Requests for what is for operators, in the spellings that a proxy and ladder could read differently."""
+    for path in ("/metrics", "/monitoring", "/monitoring/performance", "/monitoring/alerts"):
+        for target in (path, f"{path}?x", f"{path}/", f"http://x{path}", f"https://x{path}", path.replace("i", "%69"), f"/{path}",
+                       path.replace("/m", "/./m"), path.replace("/m", "/version/../m"), path.upper(), f"{path}#x"):
+            yield "GET", target
+    yield "HEAD", "/monitoring/alerts"
+    yield "POST", "/monitoring/servers"
+    yield "POST", "http://x/monitoring/servers"
+
+
+@pytest.mark.parametrize("method, target", operators_paths())
+def test_operators_paths_are_closed(edge, method, target):
+    check_closed(edge.port, method, target)
+
+
+def check_closed(port, method, target):
+    """The proxy or ladder refuses it, and ladder's own 401 for operators is not what refuses."""
+    with Wire(port) as wire:
+        wire.send(f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+        wire.socket.settimeout(10)
+        while wire.receive():
+            pass
+    assert re.match(rb"HTTP/1\.[01] (400|404|405) ", wire.data), wire.data
 
 
 CHUNK = b'1e\r\n{"player": "p0", "score": -10}\r\n'
