@@ -3,7 +3,8 @@
  *
  *   begin -> route? method? parameters? -> token -> key -> board -> handler
  *
- * A key that opens another game gets 403 whatever exists there, so names of other tenants can't be probed.
+ * Names of other tenants can't be probed: a key that opens another game gets 403 whatever exists there, and a read
+ * without a key gets one and the same 401 for a private board, an absent board and an absent game.
  */
 #include <ev.h>
 #include <malloc.h>
@@ -240,15 +241,19 @@ static void call_handle(struct api_call *call)
     http_release(call->http);
 }
 
+static void key_demand(struct api_call *call)
+{
+    api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+}
+
 static void on_board(void *context, const struct board *board, const struct error *error)
 {
     struct api_call *call = context;
 
     if (error) {
         struct error claim_error;
-        /* Without a key, a board that is not there looks like one that is not public. */
         if (call->key.scope == SCOPE_NONE && error_status(error->code) < 500)
-            api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+            key_demand(call);
         else if (!claim_check(call, &claim_error))
             api_fail(call, &claim_error);
         else
@@ -258,8 +263,7 @@ static void on_board(void *context, const struct board *board, const struct erro
     }
     call->board = *board;
     if (call->key.scope == SCOPE_NONE && !board->is_public) {
-        api_fail_with(call, ERROR_UNAUTHORIZED,
-                      "the board is not public: send an API key as `Authorization: Bearer …`");
+        key_demand(call);
         http_release(call->http);
         return;
     }
@@ -329,7 +333,7 @@ static void call_authorize(struct api_call *call)
         store_key_find(call->store, key, on_key, call);
         return;
     }
-    api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+    key_demand(call);
     http_release(call->http);
 }
 

@@ -111,6 +111,29 @@ def test_a_key_of_another_game_cannot_probe(world, ladder, stack):
     assert there.status_code == refused(Client(ladder, "nope").get("/boards/b/top"), "unauthorized").status_code
 
 
+def seen(answer):
+    """All that a client can compare of an answer, except what differs between any two answers."""
+    changing = {"Date", "Ladder-Request-Id", "Server-Timing"}
+    return answer.status_code, {name: value for name, value in answer.headers.items() if name not in changing}, answer.text
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", [route[1] for route in ROUTES if route[0] == "GET"])
+@pytest.mark.parametrize("name", NOBODY)
+def test_without_a_key_private_and_absent_look_the_same(world, ladder, name, method, path):
+    """Neither a board nor a game can be probed without a valid key."""
+    nobody = world[name]
+    private = refused(nobody.request("GET", path), "unauthorized")
+    absent = path.replace("/boards/b", "/boards/nope")
+    stranger = Client(ladder, "nope", nobody.key)
+    stranger.session.headers.update(nobody.session.headers)
+    for client, other in ((nobody, absent), (stranger, path), (stranger, absent)):
+        assert seen(client.request(method, other)) == seen(nobody.request(method, path)), (client.game, other)
+    results = nobody.request("POST", "/query", {"queries": [path, absent]}).json()["results"]
+    results += stranger.request("POST", "/query", {"queries": [path, absent]}).json()["results"]
+    assert results == [{"status": 401, "body": private.json()}] * 4, results
+
+
 @pytest.mark.parametrize("method, path, body, scope, status", ROUTES, ids=[f"{r[0]} {r[1]}{' lines' if r[2] is LINE else ''}" for r in ROUTES])
 def test_a_public_board_is_for_reading(world, method, path, body, scope, status):
     nobody = world["no key"]
