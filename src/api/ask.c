@@ -123,7 +123,8 @@ void ask_start(struct ask *ask)
 {
     struct api_call *call = ask->call;
 
-    ask->freshness = store_freshness(call->store, call->has_token ? &call->token : NULL);
+    ask->freshness = store_freshness(call->store, call->has_token ? &call->token : NULL,
+                                     store_history_standing(call->board.game_id));
     call->is_untold = true;
     http_hold(call->http);
     const struct l2_query query = {.key = ask->is_over ? key_of(ask) : SLICE(""),

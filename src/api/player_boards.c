@@ -181,7 +181,7 @@ void api_player_boards(struct api_call *call)
         return;
     }
     *gathering = (struct gathering){
-        .call = call, .limit = 20, .freshness = store_freshness(call->store, call->has_token ? &call->token : NULL)};
+        .call = call, .limit = 20, .freshness = store_freshness(call->store, call->has_token ? &call->token : NULL, 0)};
     is_ok = api_int(call, "limit", 1, BOARDS_MAX, &gathering->limit, &error);
     if (is_ok && window.data && !window_parse(window, &parsed))
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "window",

@@ -317,7 +317,7 @@ static void reading_ask(struct reading *reading)
     struct l1_entry *entry;
     char key[L1_KEY_MAX];
 
-    query->freshness = store_freshness(call->store, call->has_token ? &call->token : NULL);
+    query->freshness = store_freshness(call->store, call->has_token ? &call->token : NULL, query->period.id);
     query->freshness.client = client_of(call);
     size_t size = key_make(reading, key);
     bool may_share = size > 0 && query->period.id > 0 && !call->shows_source &&

@@ -42,6 +42,7 @@ struct token token_later(const struct token *before, const struct token *after)
         token.lsn = before->lsn > after->lsn ? before->lsn : after->lsn;
         token.version = before->version > after->version ? before->version : after->version;
         token.is_applied = before->is_applied && after->is_applied;
+        token.committed_us = before->committed_us > after->committed_us ? before->committed_us : after->committed_us;
     }
     return token;
 }

@@ -51,6 +51,14 @@ int64_t kv_cursor_at(struct slice cursor)
     return end && text_parse_int64((struct slice){rest.data, (size_t)(end - rest.data)}, &at_us) ? at_us : -1;
 }
 
+int64_t kv_cursor_epoch(struct slice cursor)
+{
+    const char *space = cursor.size ? memchr(cursor.data, ' ', cursor.size) : NULL;
+    int64_t epoch;
+
+    return space && text_parse_int64((struct slice){cursor.data, (size_t)(space - cursor.data)}, &epoch) ? epoch : -1;
+}
+
 struct slice kv_l2_key(const char *kind, const char *name, char out[static KV_L2_KEY_MAX])
 {
     int size = snprintf(out, KV_L2_KEY_MAX, "ladder:l2:%s:%s", kind, name);

@@ -54,7 +54,8 @@ struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX]);
 struct slice kv_order_key(int64_t standing, struct slice gen, char out[static KV_KEY_MAX]);
 struct slice kv_ready_key(int shard, char out[static KV_KEY_MAX]); /* a cluster's */
 struct slice kv_cursor_key(int shard, char out[static KV_KEY_MAX]);
-int64_t kv_cursor_at(struct slice cursor); /* its at_us; -1: it is no cursor */
+int64_t kv_cursor_at(struct slice cursor);    /* its at_us; -1: it is no cursor */
+int64_t kv_cursor_epoch(struct slice cursor); /* -1: it is no cursor */
 /* kind: "value", "tag", "lock". name: at most KV_L2_NAME_MAX bytes. */
 enum { KV_L2_NAME_MAX = 160, KV_L2_KEY_MAX = 192 };
 struct slice kv_l2_key(const char *kind, const char *name, char out[static KV_L2_KEY_MAX]);

@@ -354,7 +354,7 @@ static void on_still(void *context, const struct still *still)
 
 bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done, void *context)
 {
-    int64_t standing = query->history_of ? unsure_history(query->history_of) : query->standing;
+    int64_t standing = query->history_of ? store_history_standing(query->history_of) : query->standing;
 
     if (!is_usable(store) || unsure_has(store, standing))
         return false;

@@ -54,11 +54,12 @@ void submitter_wake(void *context); /* db_settings.writer_ready */
 void unsure_add(int64_t standing, int64_t committed_us);
 /* Is it, still? Asks Redis how far the tail is, for the next time. */
 bool unsure_has(struct store *store, int64_t standing);
-/* The number under which what is over in a game counts as a standing here. */
-static inline int64_t unsure_history(int64_t game)
-{
-    return INT64_MAX / 2 + game;
-}
+/*
+ * reached.c: does Redis have everything of this standing that was committed up to committed_us (the primary's clock; 0:
+ * not known)? epoch: the history that the commit is of. If it is not known, Redis is asked, for the next time. Where it
+ * does, *version is raised to one that covers it. Any loop.
+ */
+bool reached_has(struct store *store, int64_t standing, int epoch, int64_t committed_us, int64_t *version);
 
 /*
  * answers.c: Redis has answered a command that changes a standing; these are the items of the script's answer from the

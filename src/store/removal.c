@@ -88,7 +88,7 @@ static void tombstone_send(struct removal *removal, int64_t standing, int64_t re
 
 struct forgetting {
     struct removal *removal;
-    size_t count; /* standings; the first of all are the histories (unsure_history) */
+    size_t count; /* standings; the first of all are the histories (store_history_standing) */
     int64_t standings[L2_PURGE_MAX];
     bool are_final[L2_PURGE_MAX]; /* closed, or about to be: others may have it there */
 };
@@ -121,7 +121,7 @@ static void kept_forget(struct removal *removal, struct db_rows rows)
         ASSERT(forgetting != NULL);
         forgetting->removal = removal;
         if (row == 0) {
-            forgetting->standings[0] = unsure_history(removal->from);
+            forgetting->standings[0] = store_history_standing(removal->from);
             forgetting->are_final[0] = true;
             forgetting->count = 1;
             tags[count] = texts[count];
@@ -162,7 +162,8 @@ static void on_removed(void *context, const struct db_outcome *outcome)
         removal->result.token = (struct token){.epoch = db_epoch(store->db),
                                                .timeline = db_timeline(store->db),
                                                .lsn = db_int64(outcome->rows[at + 1], 0, 0),
-                                               .is_applied = true};
+                                               .is_applied = true,
+                                               .committed_us = removal->committed_us};
         db_saw_lsn(store->db, removal->result.token.lsn);
         for (int i = 0; i < db_row_count(rows); i++)
             tombstone_send(removal, db_int64(rows, i, 0), db_int64(rows, i, 1));

@@ -81,7 +81,7 @@ struct kv *store_kv(struct store *store)
     return store->kv;
 }
 
-struct freshness store_freshness(const struct store *store, const struct token *token)
+struct freshness store_freshness(struct store *store, const struct token *token, int64_t standing)
 {
     struct freshness freshness = {.lsn = db_lsn(store->db)};
 
@@ -93,8 +93,10 @@ struct freshness store_freshness(const struct store *store, const struct token *
         freshness.shown_lsn = token->lsn;
         if (token->lsn > freshness.lsn)
             freshness.lsn = token->lsn;
-        freshness.skips_redis = !token->is_applied;
         freshness.version = token->version;
+        freshness.skips_redis =
+            !token->is_applied &&
+            (standing == 0 || !reached_has(store, standing, token->epoch, token->committed_us, &freshness.version));
     }
     return freshness;
 }

@@ -54,9 +54,16 @@ struct freshness {
     uint64_t client; /* who asks, 0 unknown: the same one is answered by the same replica, where the settings say so */
     int64_t version; /* at least this change, where a cache answers (the token's; 0: none) */
     bool needs_primary; /* the token is of another history: only the primary's word counts */
-    bool skips_redis;   /* the token's write was not in Redis when it was answered */
+    bool skips_redis;   /* the token's write was not in Redis when it was answered, and may still be missing there */
 };
-struct freshness store_freshness(const struct store *store, const struct token *token); /* token NULL: none */
+/* token NULL: none. standing: a period's id, store_history_standing's number, or 0: of another kind. */
+struct freshness store_freshness(struct store *store, const struct token *token, int64_t standing);
+
+/* The number under which what is over in a game counts as a standing. */
+static inline int64_t store_history_standing(int64_t game_id)
+{
+    return INT64_MAX / 2 + game_id;
+}
 
 /* ---- API keys (keys.c) ---- */
 

@@ -44,7 +44,8 @@ static void batch_answer(struct batch *batch)
                           .timeline = db_timeline(store->db),
                           .lsn = batch->lsn,
                           .version = batch->version,
-                          .is_applied = batch->is_applied};
+                          .is_applied = batch->is_applied,
+                          .committed_us = batch->committed_us};
 
     if (batch->error.code == ERROR_NONE)
         fault_point("applied");

@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "board/board.h"
 #include "board/cursor.h"
 #include "board/sums.h"
@@ -291,18 +292,43 @@ static void test_cursors_come_back_and_can_not_be_forged(void **context)
     }
 }
 
+static void test_tokens_of_format_2_are_taken(void **context)
+{
+    enum { SIZE = 26 };
+    uint8_t bytes[SIZE + CRYPTO_MAC_SIZE] = {2, 1, 0, 0, 0, 7, 0, 0, 0, 3, [17] = 5, [25] = 9};
+    struct crypto_key key;
+    struct token back;
+    struct error error;
+    char text[TOKEN_TEXT_MAX];
+
+    (void)context;
+    assert_true(crypto_start());
+    crypto_derive(&key, SLICE("a secret of ours"), "token");
+    crypto_mac(&key, (struct slice){(const char *)bytes, SIZE}, bytes + SIZE);
+    size_t size = text_base64url_encode(bytes, sizeof(bytes), text);
+    assert_true(token_decode((struct slice){text, size}, &key, &back, &error));
+    assert_true(back.epoch == 7 && back.timeline == 3 && back.lsn == 5 && back.version == 9 && back.is_applied);
+    assert_int_equal(back.committed_us, 0);
+    bytes[0] = 3; /* of another format than its size says */
+    crypto_mac(&key, (struct slice){(const char *)bytes, SIZE}, bytes + SIZE);
+    size = text_base64url_encode(bytes, sizeof(bytes), text);
+    assert_false(token_decode((struct slice){text, size}, &key, &back, &error));
+}
+
 static void test_tokens_come_back_and_can_not_be_forged(void **context)
 {
     struct crypto_key key;
     struct error error;
-    struct token token = {.epoch = 7, .timeline = 3, .lsn = 0x123456789abcLL, .is_applied = true}, back;
+    struct token token = {.epoch = 7, .timeline = 3, .lsn = 0x123456789abcLL, .is_applied = true, .committed_us = 99},
+                 back;
     char text[TOKEN_TEXT_MAX];
 
     (void)context;
     crypto_derive(&key, SLICE("a secret of ours"), "token");
     size_t size = token_encode(&token, &key, text);
     assert_true(token_decode((struct slice){text, size}, &key, &back, &error));
-    assert_true(back.epoch == 7 && back.timeline == 3 && back.lsn == token.lsn && back.is_applied);
+    assert_true(back.epoch == 7 && back.timeline == 3 && back.lsn == token.lsn && back.is_applied &&
+                back.committed_us == 99);
     for (size_t i = 0; i < size; i++) {
         char kept = text[i];
         text[i] = kept == 'A' ? 'B' : 'A';
@@ -389,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_facets),
         cmocka_unit_test(test_cursors_of_older_versions_are_read),
         cmocka_unit_test(test_cursors_come_back_and_can_not_be_forged),
+        cmocka_unit_test(test_tokens_of_format_2_are_taken),
         cmocka_unit_test(test_tokens_come_back_and_can_not_be_forged),
     };
 
