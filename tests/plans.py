@@ -52,6 +52,7 @@ CASES = {
     "edge_periods": (("0", "{now_us}"), 0, 0),
     "edge_told": (("{{1,2}}",), 0, 0),
     "epoch": ((), 0, 0),
+    "export_check": (("{period}", "daily", "{start}", "{board}", "{snapshot}", "1", "1", "1", "ann"), 1, 0),
     "export_find": (("{board}", "daily", "current", "country:BR"), 0, 0),
     "facet_drop_done": (("{board}", "1"), 0, 0),
     "facet_drop_find": ((), 0, 0),

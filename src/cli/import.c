@@ -15,7 +15,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -25,50 +24,26 @@
 #include "cli/import_lane.h"
 #include "cli/import_rejects.h"
 #include "cli/import_source.h"
+#include "cli/progress.h"
 
-enum { PROGRESS_US = 2000000, PROGRESS_TERMINAL_US = 200000, PROGRESS_ROWS = 1000 };
+enum { PROGRESS_ROWS = 1000 };
 
 struct import {
     struct source source;
     struct import_board board;
     struct lane *lanes[LANES];
     struct rejects rejects;
-    bool is_dry, skips_bad, is_terminal;
+    bool is_dry, skips_bad;
+    struct progress progress;
     int64_t rows;                                /* of the file, so far */
     int64_t rows_done;                           /* were in, in every lane, when we began */
     int64_t rows_taken, rows_left_out, rows_bad; /* of those behind */
-    int64_t start_us, shown_us;                  /* monotonic */
-    double start_share;                          /* of the file that was read when the first new row came */
 };
-
-/* ---- progress ---- */
-
-static void progress_start(struct import *import)
-{
-    import->rows = 0;
-    import->start_us = import->shown_us = clock_monotonic_us();
-    import->start_share = 0;
-}
-
-static void progress_show(struct import *import, const char *verb, int64_t rows)
-{
-    int64_t now_us = clock_monotonic_us();
-
-    if (now_us - import->shown_us < (import->is_terminal ? PROGRESS_TERMINAL_US : PROGRESS_US))
-        return;
-    import->shown_us = now_us;
-    double seconds = (double)(now_us - import->start_us) / 1e6, share = source_share(&import->source);
-    double left_s = share > import->start_share ? seconds * (1 - share) / (share - import->start_share) : 0;
-    fprintf(stderr,
-            import->is_terminal ? "\r%s: %lld rows, %.0f rows/s, %.0f s left \033[K"
-                                : "%s: %lld rows, %.0f rows/s, %.0f s left\n",
-            verb, (long long)rows, (double)rows / seconds, left_s);
-}
 
 static void result_print(struct import *import)
 {
     struct lane_totals totals = {0, 0};
-    double seconds = (double)(clock_monotonic_us() - import->start_us) / 1e6;
+    double seconds = progress_seconds(&import->progress);
 
     for (int i = 0; i < LANES; i++) {
         struct lane_totals lane = lane_totals(import->lanes[i]);
@@ -108,14 +83,15 @@ static bool rows_check(struct import *import, struct error *error)
     enum reject_reason reason;
     struct submission row;
 
-    progress_start(import);
+    import->rows = 0;
+    progress_start(&import->progress, "checking");
     while ((outcome = row_next(import, &row, &reason, error)) != SOURCE_END) {
         if (outcome == SOURCE_FAILED)
             return false;
         if (outcome == SOURCE_BAD_ROW && import->rows > import->rows_done)
             rejects_add(&import->rejects, reason, import->rows, import->source.csv.line, error->message);
         if (import->rows % PROGRESS_ROWS == 0)
-            progress_show(import, "checking", import->rows);
+            progress_show(&import->progress, import->rows, source_share(&import->source));
     }
     int64_t bad = rejects_count(&import->rejects);
     if (bad > 0 && !import->skips_bad && !import->is_dry)
@@ -128,12 +104,10 @@ static bool rows_check(struct import *import, struct error *error)
 /* The clock starts with the first row that is not in yet: getting there may take a while. */
 static void row_count(struct import *import, int64_t *counter)
 {
-    if (import->rows_taken + import->rows_left_out + import->rows_bad == 0) {
-        import->start_us = clock_monotonic_us();
-        import->start_share = source_share(&import->source);
-    }
+    if (import->rows_taken + import->rows_left_out + import->rows_bad == 0)
+        progress_restart(&import->progress, source_share(&import->source));
     if (++*counter % PROGRESS_ROWS == 0)
-        progress_show(import, "importing", import->rows_taken);
+        progress_show(&import->progress, import->rows_taken, source_share(&import->source));
 }
 
 static bool row_take(struct import *import, const struct submission *row, struct error *error)
@@ -154,7 +128,8 @@ static bool rows_import(struct import *import, struct error *error)
     struct error fault;
     bool is_ok = true;
 
-    progress_start(import);
+    import->rows = 0;
+    progress_start(&import->progress, "importing");
     while (is_ok && (outcome = row_next(import, &row, &reason, &fault)) != SOURCE_END) {
         if (outcome == SOURCE_ROW)
             is_ok = row_take(import, &row, error);
@@ -165,8 +140,7 @@ static bool rows_import(struct import *import, struct error *error)
     }
     for (int i = 0; i < LANES && is_ok; i++)
         is_ok = lane_finish(import->lanes[i], import->rows, error);
-    if (import->is_terminal)
-        fputs("\r\033[K", stderr);
+    progress_end(&import->progress);
     return is_ok;
 }
 
@@ -208,7 +182,8 @@ static int refusals_tell(struct import *import)
 /* ---- the command ---- */
 
 static const char usage_text[] =
-    "import FILE.csv|- --game G --board B --player COLUMN --score COLUMN|NUMBER [--subscore COLUMN|NUMBER]\n"
+    "import FILE.csv|- --game G --board B --exported\n"
+    "       ladder import FILE.csv|- --game G --board B --player COLUMN --score COLUMN|NUMBER [--subscore COLUMN|NUMBER]\n"
     "                     [--at COLUMN [--at-format FORMAT]] [--facet NAME=COLUMN]... [--metadata NAME=COLUMN]...\n"
     "                     [--metadata-json COLUMN] [--from TIME] [--until TIME]\n"
     "                     [--where COLUMN=VALUE | --where COLUMN!=VALUE]...\n"
@@ -216,6 +191,7 @@ static const char usage_text[] =
     "Submits the rows of a CSV file with a header row; - is standard input. gzip and Zstandard are decompressed.\n"
     "Run again, it goes on where it was cut, or does nothing.\n"
     "A row must meet every --where, and its time, in the column --at, be at or after --from and before --until.\n"
+    "--exported: the columns are those that `ladder export` writes.\n"
     "FORMAT: auto, rfc3339, epoch, epoch-ms, epoch-us, or a pattern of strptime(3); without an offset, times are UTC.\n"
     "A bad row refuses the file before anything is submitted; --skip-bad leaves it out. Rows that are refused are\n"
     "listed in FILE.csv.rejects.csv, or where --rejects says, with their line and reason; the exit status is then 1,\n"
@@ -270,6 +246,7 @@ int cmd_import(int argc, char **argv)
                                          {"metadata", &metadata_too_many, NULL},
                                          {"metadata-json", &from.metadata_json, NULL},
                                          {"rejects", &rejects, NULL},
+                                         {"exported", NULL, &from.is_exported},
                                          {"dry-run", NULL, &import.is_dry},
                                          {"skip-bad", NULL, &import.skips_bad},
                                          {NULL, NULL, NULL}};
@@ -279,6 +256,9 @@ int cmd_import(int argc, char **argv)
 
     if (!command_start(&argc, argv, usage_text, options, &settings, &status))
         return status;
+    if (from.is_exported && !source_is_exported(&from))
+        return usage("--exported says which columns there are: leave --player, --score, --subscore, --at, --facet and "
+                     "--metadata away");
     if (argc != 2 || !game || !board || !from.player || !from.score)
         return usage("FILE.csv --game G --board B --player COLUMN --score COLUMN|NUMBER are needed (--help)");
     if (batch &&
@@ -298,7 +278,6 @@ int cmd_import(int argc, char **argv)
     from.path = argv[1];
     while (from.where_count < ARRAY_SIZE(from.where) && from.where[from.where_count])
         from.where_count++;
-    import.is_terminal = isatty(STDERR_FILENO);
     bool is_ok = source_open(&import.source, &from, &error) &&
                  lanes_open(&import, &settings, game, board, (size_t)batch_rows, rejects, &error) &&
                  rows_check(&import, &error) && rows_import(&import, &error);

@@ -50,6 +50,20 @@ static bool member_parse(const char *option, name_check_fn *is_valid, const char
     return true;
 }
 
+bool source_is_exported(struct source_options *options)
+{
+    if (options->player || options->score || options->subscore || options->at || options->at_format ||
+        options->facet[0] || options->metadata[0] || options->metadata_json)
+        return false;
+    options->player = "player";
+    options->score = "score";
+    options->subscore = "subscore";
+    options->at = "achieved_at";
+    options->at_format = "rfc3339";
+    options->metadata_json = "metadata";
+    return true;
+}
+
 static bool options_take(struct source *source, struct error *error)
 {
     const struct source_options *options = &source->options;
@@ -111,6 +125,30 @@ static bool members_find(const struct csv *header, const char *option, struct so
     return true;
 }
 
+/* Columns as facet:country. */
+static bool exported_facets_find(struct source *source, struct error *error)
+{
+    static const char prefix[] = "facet:";
+    const struct csv *header = &source->csv;
+    size_t count = 0;
+
+    for (size_t i = 0; i < header->count; i++) {
+        struct slice name = csv_field(header, i);
+        if (name.size < sizeof(prefix) || memcmp(name.data, prefix, sizeof(prefix) - 1) != 0)
+            continue;
+        name = (struct slice){name.data + sizeof(prefix) - 1, name.size - (sizeof(prefix) - 1)};
+        if (count == FACETS_MAX || !facet_name_is_valid(name))
+            return error_set(error, ERROR_INVALID_BODY, "%.100s: \"facet:%.*s\" is no column of ladder export",
+                             source->options.path, (int)(name.size < 40 ? name.size : 40), name.data);
+        struct source_member *facet = &source->facets[count++];
+        snprintf(facet->name, sizeof(facet->name), "%.*s", (int)name.size, name.data);
+        facet->column_name = facet->name;
+        facet->column = (int)i;
+    }
+    source->options.facet_count = count;
+    return true;
+}
+
 static bool header_read(struct source *source, struct error *error)
 {
     const struct source_options *options = &source->options;
@@ -126,12 +164,14 @@ static bool header_read(struct source *source, struct error *error)
         return error_set(error, ERROR_INVALID_BODY, "%.100s: %s", options->path, reason.message);
     }
     source->columns = csv->count;
+    if (options->is_exported && !exported_facets_find(source, error))
+        return false;
     source->at_column = source->metadata_json_column = -1;
     if (!column_need(csv, "player", slice_of(options->player), &source->player_column, error) ||
         (options->at && !column_need(csv, "at", slice_of(options->at), &source->at_column, error)) ||
         (options->metadata_json &&
          !column_need(csv, "metadata-json", slice_of(options->metadata_json), &source->metadata_json_column, error)) ||
-        !members_find(csv, "facet", source->facets, options->facet_count, error) ||
+        (!options->is_exported && !members_find(csv, "facet", source->facets, options->facet_count, error)) ||
         !members_find(csv, "metadata", source->metadata, options->metadata_count, error))
         return false;
     for (size_t i = 0; i < options->where_count; i++)

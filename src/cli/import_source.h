@@ -43,7 +43,11 @@ struct source_options {
     const char *metadata[SOURCE_METADATA_MAX]; /* NAME=COLUMN: a string of the entry's metadata, unless empty */
     size_t metadata_count;
     const char *metadata_json; /* a column with the whole metadata as a JSON object; not together with the above */
+    bool is_exported;          /* the columns are those of ladder export, its facets too: source_is_exported */
 };
+
+/* Fills in the columns of ladder export. false: the caller named some himself. */
+bool source_is_exported(struct source_options *options);
 
 /* Where a value comes from: a column, or a constant. */
 struct source_origin {

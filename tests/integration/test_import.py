@@ -4,11 +4,17 @@ import datetime
 import gzip
 import json
 import os
+import pathlib
+import pty
+import random
+import re
+import signal
 import subprocess
+import time
 
 import pytest
 
-from harness import BINARY, Client
+from harness import BINARY, Client, wait_until
 
 COLUMNS = ["--player", "p", "--score", "s", "--at", "d"]
 
@@ -278,3 +284,138 @@ def test_a_combined_board_takes_no_import(stack, client, game, tmp_path):
     path.write_text("p,s,d\nann,1,2020-01-01\n")
     status, _, err = run(stack, game, path)
     assert status == 1 and "is made of other boards and takes no submissions" in err
+
+
+# ---- the counterpart: ladder export ----
+
+def keys(stack, game, board):
+    """All that the database has of a board's entries, in whole and by facet, but for revisions."""
+    return sorted(stack.sql(
+        "select p.window_kind::text, ladder.facet_name(nullif(p.facet, ''), b.facets, b.facet_ids), e.player, e.k1, e.k2, e.k3, e.metadata::text "
+        "from ladder.entry e join ladder.period p on p.id = e.period_id join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id "
+        "where g.name = %s and b.name = %s and not e.removed", game, board), key=repr)
+
+
+@pytest.mark.parametrize("operator", ("best", "last", "sum"))
+@pytest.mark.parametrize("order,tie", (("desc", "first"), ("asc", "last")))
+def test_an_export_imported_is_the_same_board(stack, client, game, tmp_path, operator, order, tie):
+    shape = {"operator": operator, "order": order, "tie": tie, "facets": ["country", "clan"]}
+    for board in ("one", "two"):
+        client.put_board(board, **shape)
+    dice = random.Random(f"{operator}{order}")
+    # No end of int64 for sums: they overflow.
+    scores = [0, 1, -1, 7, 2**53 + 1] + ([] if operator == "sum" else [2**63 - 1, -2**63])
+    players = [*(f"player {i}" for i in range(300)), ' "quoted", ', "=1+1", "Zoë", "a,b", "'", "x" * 64]
+    rows = []
+    for _ in range(1500):
+        row = {"board": "one", "player": dice.choice(players), "score": dice.choice(scores), "subscore": dice.choice((0, 1, -5)),
+               "at": f"20{dice.randrange(10, 25)}-0{dice.randrange(1, 10)}-11T10:00:00.{dice.randrange(10**6):06}Z"}
+        if dice.random() < 0.5:
+            row["metadata"] = dice.choice(({"a": 'x"y,\n\\ é'}, {}, {"n": 1.5, "deep": {"list": [None, True]}}))
+        if dice.random() < 0.5:
+            row["facets"] = dice.choice(({"country": "BR"}, {"country": "AR", "clan": 'a "b", c'}, {"clan": None}, {"country": None}))
+        rows.append(row)
+    assert {r["status"] for r in client.submit_many(rows)} == {200}
+    path = tmp_path / "one.csv"
+    stack.cli("export", "--game", game, "--board", "one", "--output", path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.csv"]
+    assert path.read_text() == stack.cli("export", "--game", game, "--board", "one")
+    assert path.read_text().splitlines()[0] == "rank,player,score,subscore,achieved_at,metadata,facet:country,facet:clan"
+    status, out, err = run(stack, game, path, "--exported", board="two")
+    assert status == 0, err
+    assert keys(stack, game, "two") == keys(stack, game, "one") != []
+    assert stack.cli("export", "--game", game, "--board", "two") == path.read_text()
+
+
+def test_an_exported_file_names_its_own_columns(stack, client, game, tmp_path):
+    client.put_board("b")
+    path = tmp_path / "e.csv"
+    stack.cli("export", "--game", game, "--board", "b", "--output", path)
+    assert path.read_text() == "rank,player,score,subscore,achieved_at,metadata\n", "a board without an entry has an empty standing"
+    assert run(stack, game, path, "--exported")[0] == 0
+    status, _, err = run(stack, game, path, "--exported", "--player", "player")
+    assert status == 2 and "--exported says which columns there are" in err
+    path.write_text("player,score\nann,1\n")
+    assert 'the file has no column "achieved_at"' in run(stack, game, path, "--exported")[2]
+
+
+def export_cut(stack, game, path, rows, *words):
+    """An export that is killed in the middle."""
+    child = subprocess.Popen([BINARY, "export", "--game", game, "--board", "b", "--output", path, *words],
+                             env={**stack.environment("ladder_work"), "LADDER_FAULTS": "stop-export"}, stderr=subprocess.PIPE)
+    wait_until(lambda: pathlib.Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T", 60, "it stands still")
+    child.kill()
+    child.wait()
+    assert not path.exists() and pathlib.Path(f"{path}.part").stat().st_size > rows
+
+
+def test_an_export_that_was_cut_goes_on(stack, client, game, tmp_path):
+    client.put_board("b", operator="last", facets=["country"])
+    rows = tmp_path / "rows.csv"
+    rows.write_text("p,s,d,c\n" + "".join(f"p'{i},{i % 100},2020-01-01,C{i % 7}\n" for i in range(5000)))
+    assert run(stack, game, rows, *COLUMNS, "--facet", "country=c")[0] == 0
+    whole = stack.cli("export", "--game", game, "--board", "b")
+    out, part = tmp_path / "out.csv", tmp_path / "out.csv.part"
+
+    def resume():
+        done = subprocess.run([BINARY, "export", "--game", game, "--board", "b", "--output", out, "--resume"], env=stack.environment("ladder_work"),
+                              capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+    export_cut(stack, game, out, 1000)
+    with part.open("a") as f:
+        f.write("999,half a row")  # what was written behind the last note
+    assert "goes on behind row 1000" in resume()
+    assert out.read_text() == whole and sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "rows.csv"]
+    # Cut twice.
+    out.unlink()
+    export_cut(stack, game, out, 1000)
+    export_cut(stack, game, out, 2000, "--resume")
+    assert "goes on behind row 2000" in resume() and out.read_text() == whole
+    # A change anywhere in the standing, before the cut or behind it, and one of a facet: the file is of one moment, so it begins again.
+    for change in ({"player": "p'99", "score": 98}, {"player": "p'0", "score": -1}, {"player": "new", "score": 50}, None,
+                   {"player": "p'7", "score": 7, "facets": {"country": "C9"}}):
+        out.unlink()
+        export_cut(stack, game, out, 1000)
+        if change:
+            client.submit("b", change.pop("player"), change.pop("score"), **change)
+        else:
+            assert client.request("DELETE", "/boards/b/players/p'98").status_code == 200
+        assert "it begins with the first row" in resume()
+        whole = stack.cli("export", "--game", game, "--board", "b")
+        assert out.read_text() == whole
+    # What is not of this export.
+    out.unlink()
+    export_cut(stack, game, out, 1000)
+    done = stack.cli("export", "--game", game, "--board", "b", "--format", "ndjson", "--output", out, "--resume")
+    assert "it begins with the first row" in done and out.read_text() == stack.cli("export", "--game", game, "--board", "b", "--format", "ndjson")
+    # Without --resume what is left of another is overwritten.
+    out.unlink()
+    export_cut(stack, game, out, 1000)
+    stack.cli("export", "--game", game, "--board", "b", "--output", out)
+    assert out.read_text() == whole and not part.exists()
+    assert stack.cli("export", "--game", game, "--board", "b", "--resume", status=2).startswith("usage:")
+
+
+def test_progress_is_shown_on_a_terminal(stack, client, game, tmp_path):
+    client.put_board("b")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("p,s,d\n" + "".join(f"p{i},{i},2020-01-01\n" for i in range(5000)))
+    assert run(stack, game, rows)[0] == 0
+    ours, theirs = pty.openpty()
+    # Held where it notes its place: 200 ms later it is time for a line.
+    child = subprocess.Popen([BINARY, "export", "--game", game, "--board", "b", "--output", tmp_path / "out.csv"], stderr=theirs,
+                             env={**stack.environment("ladder_work"), "LADDER_FAULTS": "stop-export"})
+    os.close(theirs)
+    wait_until(lambda: pathlib.Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T", 60, "it stands still")
+    time.sleep(0.3)
+    child.send_signal(signal.SIGCONT)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            seen += chunk
+    except OSError:
+        pass  # a terminal whose other end is closed
+    assert child.wait() == 0
+    assert re.search(rb"\rexporting: [2-5]000 rows, \d+ rows/s, \d+ s left", seen), seen
+    assert seen.endswith(b"\r\x1b[K")
