@@ -13,7 +13,7 @@
 #include "cache/l1.h"
 #include "http/server.h"
 
-enum { METRICS_ROUTES_MAX = 64, METRICS_BUCKETS = 12, METRICS_AGES = 7 };
+enum { METRICS_ROUTES_MAX = 64, METRICS_BUCKETS = 13, METRICS_AGES = 7 };
 
 /* How old what caches had was when it was sent. */
 struct metrics_ages {
