@@ -17,7 +17,7 @@ BLOCKS = re.compile(r"^```(sh|json)\n(.*?)^```$", re.M | re.S)
 INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$")
 OPAQUE = re.compile(r"^[\w-]{20,}$")
 # In the order in which a reader may come to them: all run on one demo, one after the other.
-FILES = ["README.md", "docs/api.md", "docs/caching.md", "docs/seasons.md", "docs/capacity.md"]
+FILES = ["README.md", "docs/api.md", "docs/caching.md", "docs/seasons.md", "docs/capacity.md", "docs/importing.md"]
 # Pages whose commands are not for the demo, and what runs them instead.
 ELSEWHERE = {"docs/operations.md": "tests/integration/test_docs_operations.py", "docs/contributing.md": "whoever builds and tests by hand",
              "docs/replicas.md": "tests/integration/test_replicas.py"}
@@ -156,7 +156,7 @@ def test_it_runs_once_more(demo, name):
     """Where an answer does not tell of earlier runs, it is the same."""
     found = blocks((ROOT / name).read_text())
     printed = demo.run([block[0] for block in found])
-    if name in ("docs/caching.md", "docs/seasons.md"):
+    if name in ("docs/caching.md", "docs/seasons.md", "docs/importing.md"):
         compare(name, found, printed)
 
 
@@ -166,7 +166,7 @@ def test_the_demo_is_as_it_was(demo):
     changed = [key for key in demo.before if after.get(key) != demo.before[key]]
     assert not changed, f"the examples changed {changed}"
     own = {key for key in after if isinstance(key, str)} - set(demo.before)
-    assert own == {"puzzle", "pinball", "rally", "wall", "league"}
+    assert own == {"puzzle", "pinball", "rally", "wall", "league", "speedway", "speedway-copy"}
     assert demo.files() == demo.tree
 
 
