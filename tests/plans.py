@@ -138,6 +138,7 @@ CASES = {
     "tail_changes": (("{snapshot}", "{later}"), 8, 6),
     "tail_snapshot": ((), 0, 0),
     "tally_fold": (("400",), MANY, MANY),
+    "time_zones": ((), 0, 0),
     "webhook_claim": (("5000", "8"), 0, 0),
     "webhook_done": (("1", None), 0, 0),
     "webhook_failed": (("1", "no", "60", "24"), 0, 0),

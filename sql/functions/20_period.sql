@@ -7,10 +7,10 @@ create or replace function ladder.local_start(local timestamp, time_zone text)
     language sql
     stable
 as $$
-    select case when (m.at - m.ahead) at time zone time_zone = local then m.at - m.ahead else m.at end
+    select case when ladder.local_time(m.at - m.ahead, time_zone) = local then m.at - m.ahead else m.at end
     -- `at` is the later of two; `ahead` is how far the clock had run past `local` just before it.
-    from (select x.at, (x.at - interval '1 microsecond') at time zone time_zone + interval '1 microsecond' - local as ahead
-          from (select local at time zone time_zone as at) x) m
+    from (select x.at, ladder.local_time(x.at - interval '1 microsecond', time_zone) + interval '1 microsecond' - local as ahead
+          from (select ladder.instant_of(local, time_zone) as at) x) m
 $$;
 comment on function ladder.local_start(timestamp, text) is 'The first instant of a local date.';
 
@@ -21,27 +21,28 @@ create or replace function ladder.hour_bounds(time_zone text, at timestamptz, ou
     stable
 as $$
 declare
-    v_local timestamp := at at time zone time_zone;
+    v_local timestamp := ladder.local_time(at, time_zone);
     v_offset interval := v_local - at at time zone 'UTC';
     v_last timestamptz;
 begin
     starts_at := at - (v_local - date_trunc('hour', v_local));
     ends_at := starts_at + interval '1 hour';
     v_last := ends_at - interval '1 microsecond';
-    if starts_at at time zone time_zone - starts_at at time zone 'UTC' <> v_offset then
+    if ladder.local_time(starts_at, time_zone) - starts_at at time zone 'UTC' <> v_offset then
         select min(t) into starts_at from generate_series(starts_at, at, interval '1 second') t
-        where t at time zone time_zone - t at time zone 'UTC' = v_offset;
+        where ladder.local_time(t, time_zone) - t at time zone 'UTC' = v_offset;
     end if;
-    if v_last at time zone time_zone - v_last at time zone 'UTC' <> v_offset then
+    if ladder.local_time(v_last, time_zone) - v_last at time zone 'UTC' <> v_offset then
         select min(t) into ends_at from generate_series(starts_at, ends_at, interval '1 second') t
-        where t > at and t at time zone time_zone - t at time zone 'UTC' <> v_offset;
+        where t > at and ladder.local_time(t, time_zone) - t at time zone 'UTC' <> v_offset;
     end if;
 end
 $$;
 comment on function ladder.hour_bounds(text, timestamptz) is 'The local hour that holds an instant, [starts_at, ends_at).';
 
 -- period_bounds: the period of a window that holds an instant. PostgreSQL owns the time zones: a day is from local
--- midnight to local midnight, 23 or 25 hours long when the clocks change. The periods of a window tile time.
+-- midnight to local midnight, 23 or 25 hours long when the clocks change. The periods of a window tile time. Of a zone that the
+-- tz database does not have (any more), both are null.
 create or replace function ladder.period_bounds(window_kind ladder.window_kind, time_zone text, at timestamptz,
                                                 out starts_at timestamptz, out ends_at timestamptz)
     language plpgsql
@@ -50,7 +51,7 @@ as $$
 declare
     v_unit text := case window_kind when 'monthly' then 'month' when 'weekly' then 'week' when 'daily' then 'day' end;
     v_step interval := ('1 ' || v_unit)::interval;
-    v_local timestamp := date_trunc(v_unit, at at time zone time_zone);
+    v_local timestamp;
 begin
     if window_kind = 'all' then
         starts_at := '-infinity';
@@ -58,6 +59,7 @@ begin
     elsif window_kind = 'hourly' then
         select h.* into starts_at, ends_at from ladder.hour_bounds(time_zone, at) h;
     else
+        v_local := date_trunc(v_unit, ladder.local_time(at, time_zone));
         starts_at := ladder.local_start(v_local, time_zone);
         ends_at := ladder.local_start(v_local + v_step, time_zone);
         -- Where the clocks go back over midnight to the date before, that one ends with the second midnight: what showed
@@ -67,6 +69,9 @@ begin
             starts_at := ladder.local_start(v_local - v_step, time_zone);
         end if;
     end if;
+exception when invalid_parameter_value then
+    starts_at := null;
+    ends_at := null;
 end
 $$;
 comment on function ladder.period_bounds(ladder.window_kind, text, timestamptz) is 'The period of a window that holds an instant, [starts_at, ends_at).';
@@ -91,19 +96,47 @@ $$;
 comment on function ladder.period_of(bigint, ladder.window_kind, timestamptz) is 'The existing period of a window that holds an instant.';
 
 -- period_ensure: makes the rows that a set of (board, instant) lacks, for every window of each board; returns theirs.
+--
+-- Where the rules of a zone changed since the periods next to it were made, a new one begins where the last one ended and ends
+-- where the next one begins. One that would then be empty, or would not hold its instant, is not made: no row breaks
+-- period_bounds_ck, and a board whose zone makes no sense keeps no other from its periods.
 create or replace function ladder.period_ensure(board_ids bigint[], ats timestamptz[])
     returns setof bigint
     language sql
     set search_path = pg_catalog
 as $$
+    with lacking as materialized (
+        select b.id, w.kind, b.time_zone, s.at
+        from unnest(board_ids, ats) as s (board_id, at)
+        join ladder.board b on b.id = s.board_id
+        cross join lateral unnest(b.windows) as w (kind)
+        where b.deleted_at is null
+          and not exists (select from ladder.period_of(b.id, w.kind, s.at))
+    ),
+    bounded as materialized (
+        select l.id, l.kind, l.at,
+               greatest(x.starts_at, (select max(p.ends_at)
+                                      from ladder.period p
+                                      where p.board_id = l.id
+                                        and p.facet = ''
+                                        and p.window_kind = l.kind
+                                        and p.starts_at between x.starts_at - interval '32 days' and l.at
+                                        and p.ends_at <= l.at)) as starts_at,
+               least(x.ends_at, (select min(p.starts_at)
+                                 from ladder.period p
+                                 where p.board_id = l.id
+                                   and p.facet = ''
+                                   and p.window_kind = l.kind
+                                   and p.starts_at > l.at
+                                   and p.starts_at < x.ends_at)) as ends_at
+        from lacking l
+        cross join lateral ladder.period_bounds(l.kind, l.time_zone, l.at) x
+    )
     insert into ladder.period (board_id, window_kind, starts_at, ends_at)
-    select distinct b.id, w.kind, bounds.starts_at, bounds.ends_at
-    from unnest(board_ids, ats) as s (board_id, at)
-    join ladder.board b on b.id = s.board_id
-    cross join lateral unnest(b.windows) as w (kind)
-    cross join lateral ladder.period_bounds(w.kind, b.time_zone, s.at) bounds
-    where b.deleted_at is null
-      and not exists (select from ladder.period_of(b.id, w.kind, s.at))
+    select distinct d.id, d.kind, d.starts_at, d.ends_at
+    from bounded d
+    where d.starts_at <= d.at
+      and d.at < d.ends_at
     order by 1, 2, 3
     on conflict (board_id, facet, window_kind, starts_at) do nothing
     returning id

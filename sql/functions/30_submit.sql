@@ -26,7 +26,7 @@
 -- `facet` as "country:BR"; without k1, and `facet` empty, the player left that standing.
 --
 -- outcome: 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key, 7 made of others,
--- 8 too many values of a facet, 9 no such facet
+-- 8 too many values of a facet, 9 no such facet, 10 no period: the board's time zone has none that holds the instant
 drop function if exists ladder.submit(bigint[], text[], bigint[], bigint[], bigint[], text[], integer[], integer[], bigint[], bytea[], bytea[]);
 create or replace function ladder.submit(
     p_board bigint[], p_player text[], p_score bigint[], p_subscore bigint[], p_achieved_us bigint[],
@@ -108,10 +108,8 @@ begin
         left join lateral ladder.period_of(b.id, w.kind, ladder.time_of(x.first_us)) p on true
         where b.deleted_at is null
           and not exists (select from ladder.combination c where c.board_id = b.id);
-        exit when v_boards_lacking is null and v_is_split is not true;
-        if v_pass = 4 then
-            raise exception 'a period is gone again' using errcode = 'serialization_failure';
-        end if;
+        -- What lacks its period after that many attempts is refused by itself.
+        exit when v_boards_lacking is null and v_is_split is not true or v_pass = 4;
         if v_is_split then
             v_slot_us := 1;
         end if;
@@ -183,7 +181,8 @@ begin
             ),
             judged as materialized (
                 select b.*,
-                       case when b.state <> 'open' then 4
+                       case when b.period_id is null then 10
+                            when b.state <> 'open' then 4
                             when b.score > 0 and b.base > 9223372036854775807 - b.score
                               or b.score < 0 and b.base < '-9223372036854775808'::bigint - b.score
                               or b.subscore > 0 and b.subbase > 9223372036854775807 - b.subscore

@@ -130,7 +130,7 @@ begin
            count(*) filter (where date_trunc('month', x.before) is distinct from date_trunc('month', x.day)),
            count(*) filter (where x.before is null), sum(x.score_total), min(x.score_min), max(x.score_max)
     from (select d.*, lag(d.day) over (partition by d.board_id, d.player order by d.day) as before
-          from (select v.board_id, v.player, (v.achieved_at at time zone b.time_zone)::date as day, count(*) as submissions,
+          from (select v.board_id, v.player, ladder.local_time(v.achieved_at, b.time_zone)::date as day, count(*) as submissions,
                        count(v.period_ids) as changes, sum(v.score) as score_total, min(v.score) as score_min, max(v.score) as score_max
                 from ladder.score_event v
                 join ladder.board b on b.id = v.board_id

@@ -43,7 +43,7 @@ begin
           and (v.xid = any (v_xip) or v.xid >= v_xmax)
     ),
     known as materialized (
-        select e.*, b.ordering, b.windows, b.time_zone, (e.achieved_at at time zone b.time_zone)::date as day
+        select e.*, b.ordering, b.windows, b.time_zone, ladder.local_time(e.achieved_at, b.time_zone)::date as day
         from event e
         join ladder.board b on b.id = e.board_id
     ),
@@ -112,7 +112,7 @@ begin
     ),
     -- The calendar.
     seen as materialized (
-        select x.*, t.player is null as is_new, (t.last_at at time zone x.time_zone)::date as last_day,
+        select x.*, t.player is null as is_new, ladder.local_time(t.last_at, x.time_zone)::date as last_day,
                lag(x.day) over (partition by x.board_id, x.player order by x.day) as before
         from (select e.board_id, e.player collate "C" as player, e.time_zone, e.day, count(*) as submissions, count(e.period_ids) as changes,
                      min(e.achieved_at) as first_at, max(e.achieved_at) as last_at, sum(e.score) as score_total,
@@ -248,7 +248,7 @@ as $$
                    where v.board_id = p_board
                      and v.player = p_player collate "C"
                      and v.kind = 'submit'
-                     and (v.achieved_at at time zone p_zone)::date between p_first and p_last
+                     and ladder.local_time(v.achieved_at, p_zone)::date between p_first and p_last
                      and not (v.xid = any (p_xip) or v.xid >= p_xmax))
 $$;
 comment on function ladder.tally_saw(bigint, text, text, date, date, xid8[], xid8) is 'Did the player submit to the board in these days, as far as the cursor knows?';

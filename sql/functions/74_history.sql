@@ -23,7 +23,7 @@ begin
                               and not exists (select from ladder.tally_player t where t.board_id = p_board and t.player = x.player)),
            sum(x.score_total), min(x.score_min), max(x.score_max)
     from (select y.*, row_number() over (partition by y.player order by y.bucket) as nth
-          from (select v.player, date_trunc(p_bucket, v.achieved_at at time zone v_zone)::date as bucket, count(*) as submissions,
+          from (select v.player, date_trunc(p_bucket, ladder.local_time(v.achieved_at, v_zone))::date as bucket, count(*) as submissions,
                        count(v.period_ids) as changes, sum(v.score) as score_total, min(v.score) as score_min, max(v.score) as score_max
                 from ladder.score_event v
                 where v.board_id = p_board

@@ -18,7 +18,7 @@ changed as (
                                    facets, facet_ids, facet_values_max, synchronous_commit)
     values ($1::bigint, $2::text, $3::ladder.score_order, $4::ladder.score_operator, $5::ladder.tie_rule,
             $6::ladder.window_kind[],
-            case when now() at time zone $7::text is not null then $7::text end, -- 22023 for an unknown zone
+            case when ladder.local_time(now(), $7::text) is not null then $7::text end, -- 22023 for an unknown zone
             $8::bigint, $9::bigint, $10::boolean, $11::int, $12::int, $13::int, $14::int, $15::int,
             $17::text[], ladder.facet_ids($17::text[], '{}', '{}'), $18::int, $19::text)
     on conflict (game_id, name) where deleted_at is null do update

@@ -20,6 +20,7 @@
 
 #include "api/api.h"
 #include "api/board_loss.h"
+#include "api/board_zone.h"
 #include "api/definition.h"
 #include "api/page.h"
 #include "base/assert.h"
@@ -134,7 +135,7 @@ static const struct db_rows *write_done(struct api_call *call, const struct db_o
     } else if (outcome->error.code != ERROR_NONE) {
         struct error error;
         if (strcmp(outcome->sqlstate, "22023") == 0)
-            error_set_field(&error, ERROR_INVALID_BODY, "/time_zone", "must be an IANA time zone");
+            error_set_field(&error, ERROR_INVALID_BODY, "/time_zone", "must be a name of the tz database");
         else if (outcome->error.code == ERROR_WRITE_UNCERTAIN)
             error_set(&error, ERROR_UNAVAILABLE,
                       "the connection to the database was lost; the change may or may not have been made");
@@ -389,6 +390,11 @@ static void put_send(struct change *change)
     write_send(call, &write, on_put);
 }
 
+static void put_start(void *change)
+{
+    change_start(change);
+}
+
 static void definition_start(struct api_call *call, const struct board *before, bool is_patch)
 {
     struct change *change = change_new(call, is_patch ? patch_send : put_send);
@@ -397,12 +403,16 @@ static void definition_start(struct api_call *call, const struct board *before, 
     if (!change)
         return;
     change->definition.board = *before;
-    if (definition_read(call, &change->definition, is_patch, &error))
+    if (!definition_read(call, &change->definition, is_patch, &error)) {
+        if (is_patch)
+            api_refuse(call, &error, NULL);
+        else
+            api_fail(call, &error);
+    } else if (is_patch) {
         change_start(change);
-    else if (is_patch)
-        api_refuse(call, &error, NULL);
-    else
-        api_fail(call, &error);
+    } else {
+        board_zone_check(call, &change->definition, put_start, change);
+    }
 }
 
 void api_board_put(struct api_call *call)

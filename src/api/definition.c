@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/assert.h"
 #include "http/json.h"
@@ -197,8 +198,9 @@ bool definition_read(struct api_call *call, struct definition *definition, bool 
     definition->has_public = is_ok && json_has(&object, "public");
     if (is_ok && zone.data) {
         if (zone.size < 1 || zone.size > TIME_ZONE_BYTES_MAX)
-            is_ok = error_set_field(error, ERROR_INVALID_BODY, "/time_zone", "must be an IANA time zone");
-        else
+            is_ok = error_set_field(error, ERROR_INVALID_BODY, "/time_zone", "must be a name of the tz database");
+        else if (!is_patch || zone.size != strlen(board->time_zone) ||
+                 strncasecmp(zone.data, board->time_zone, zone.size) != 0) /* a PATCH may spell it otherwise */
             snprintf(board->time_zone, sizeof(board->time_zone), "%.*s", (int)zone.size, zone.data);
     }
     if (is_ok && board->score_min > board->score_max)

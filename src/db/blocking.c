@@ -48,7 +48,13 @@ static bool fail(struct dbb *db, const PGresult *result, struct error *error)
 static void on_notice(void *context, const PGresult *result)
 {
     (void)context;
-    log_debug("database-notice", LOG_TEXT("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+    if (severity && strcmp(severity, "WARNING") == 0)
+        log_warn("database-warning", LOG_TEXT("message", message));
+    else
+        log_debug("database-notice", LOG_TEXT("message", message));
 }
 
 static struct dbb *connect_to(const char *conninfo, const char *application_name, int statement_timeout_ms,

@@ -16,6 +16,7 @@ struct answers;
 struct generation;
 struct l2;
 struct replicas;
+struct zone_list;
 
 struct store {
     struct ev_loop *loop;
@@ -30,6 +31,7 @@ struct store {
     struct answers *answers;        /* NULL until answers_open */
     struct generation *generations; /* by standing (standing_page.c) */
     struct l2 *l2;                  /* NULL: off */
+    struct zone_list *zones;        /* NULL: not listed yet (zones.c) */
     struct replicas *replicas;      /* of Redis (standing_replica.c); NULL: none is read from */
 };
 
@@ -37,6 +39,7 @@ struct store {
 void keys_free(struct store *store);
 void boards_free(struct store *store);
 void periods_free(struct store *store);
+void zones_close(struct store *store);
 void generations_free(struct store *store);
 void replicas_open(struct store *store);
 void replicas_close(struct store *store); /* before the Redis connection */

@@ -64,6 +64,7 @@ void store_free(struct store **pstore)
     answers_free(store);
     keys_free(store);
     boards_free(store);
+    zones_close(store);
     periods_free(store);
     generations_free(store);
     free(store->replicas);

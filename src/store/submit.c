@@ -58,6 +58,10 @@ static void item_refuse(struct item *item, int outcome)
     case OUTCOME_CLOSED:
         error_set_field(error, ERROR_PERIOD_CLOSED, "/at", "the period of one of the board's windows is closed then");
         break;
+    case OUTCOME_NO_PERIOD:
+        error_set_field(error, ERROR_CONFLICT, "/at",
+                        "the board's time zone, %s, has no period that holds this instant", board->time_zone);
+        break;
     case OUTCOME_COMBINED:
         error_set(error, ERROR_CONFLICT, "the board is made of others: submit to those");
         break;

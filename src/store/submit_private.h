@@ -30,6 +30,7 @@ enum outcome {
     OUTCOME_COMBINED,
     OUTCOME_TOO_MANY_VALUES,
     OUTCOME_NO_FACET,
+    OUTCOME_NO_PERIOD,
 };
 
 struct group {

@@ -130,7 +130,11 @@ static bool periods_close(struct link *link, int64_t *rows, struct error *error)
 
 static bool roll_run(struct link *link, int64_t *ret_rows, struct error *error)
 {
-    return periods_open(link, ret_rows, error) && periods_close(link, ret_rows, error);
+    struct error closing;
+    bool is_opened = periods_open(link, ret_rows, error);
+
+    /* Periods that cannot be opened are no reason not to close others. */
+    return periods_close(link, ret_rows, is_opened ? error : &closing) && is_opened;
 }
 
 const struct job roll_job = {.name = "roll", .period_ms = 5000, .needs_kv = true, .run = roll_run};

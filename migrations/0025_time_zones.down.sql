@@ -1,0 +1,2 @@
+-- Nothing to undo: what was spelled otherwise is the same zone.
+select 1;
