@@ -8,7 +8,7 @@
 #include "api/page.h"
 #include "base/assert.h"
 #include "base/clock.h"
-#include "cache/compress.h"
+#include "base/compress.h"
 #include "described.h"
 #include "http/condition.h"
 #include "http/negotiate.h"
@@ -78,7 +78,8 @@ static bool body_make(const struct document *document, enum http_coding coding, 
     buf_init(&bytes, API_ANSWER_BYTES_MAX);
     if (coding == HTTP_IDENTITY)
         buf_append_slice(&bytes, document->body);
-    else if (!compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, document->body, &bytes))
+    else if (!compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, COMPRESS_SMALL, document->body,
+                            &bytes))
         return false;
     if (bytes.is_overflown) {
         buf_done(&bytes);

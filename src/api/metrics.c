@@ -40,6 +40,10 @@ static void counters_add(struct metrics *sum, const struct metrics *metrics)
     add(&sum->http.refused, &metrics->http.refused);
     add(&sum->http.reaped, &metrics->http.reaped);
     add(&sum->http.connections, &metrics->http.connections);
+    add(&sum->http.compressed_in, &metrics->http.compressed_in);
+    add(&sum->http.compressed_out, &metrics->http.compressed_out);
+    add(&sum->http.compress_us, &metrics->http.compress_us);
+    add(&sum->http.compress_skipped, &metrics->http.compress_skipped);
     for (size_t i = 0; i < ARRAY_SIZE(sum->http.status); i++)
         add(&sum->http.status[i], &metrics->http.status[i]);
     for (size_t i = 0; i < ARRAY_SIZE(sum->http.unavailable); i++)
@@ -163,12 +167,24 @@ static void metric(struct buf *body, const char *name, const char *type, const c
     buf_printf(body, "%s %llu\n", name, (unsigned long long)value);
 }
 
+static void compression_render(struct buf *body, const struct http_counters *http)
+{
+    metric(body, "ladder_compressed_bytes_total", "counter", "Bytes of answers before compression.",
+           http->compressed_in);
+    metric(body, "ladder_compressed_sent_bytes_total", "counter", "The same, compressed.", http->compressed_out);
+    head(body, "ladder_compress_seconds_total", "counter", "Processor time that compressing them took.");
+    buf_printf(body, "ladder_compress_seconds_total %.6f\n", (double)http->compress_us / 1e6);
+    metric(body, "ladder_compress_skipped_total", "counter",
+           "Answers sent uncompressed because server.compress_percent was used up.", http->compress_skipped);
+}
+
 static void http_render(struct buf *body, const struct http_counters *http)
 {
     metric(body, "ladder_http_requests_total", "counter", "Requests begun.", http->requests);
     metric(body, "ladder_http_refused_total", "counter", "Requests refused before routing.", http->refused);
     metric(body, "ladder_http_reaped_total", "counter", "Connections closed by a deadline.", http->reaped);
     metric(body, "ladder_http_connections_total", "counter", "Connections accepted.", http->connections);
+    compression_render(body, http);
     head(body, "ladder_http_answers_total", "counter", "Answers by class of status.");
     for (int i = 2; i < 6; i++)
         buf_printf(body, "ladder_http_answers_total{class=\"%dxx\"} %llu\n", i, (unsigned long long)http->status[i]);

@@ -20,41 +20,48 @@
 #include "base/hash.h"
 #include "base/put.h"
 #include "base/text.h"
-#include "cache/compress.h"
+#include "http/coding.h"
 #include "http/condition.h"
-#include "http/negotiate.h"
 
 enum {
     TAG_BYTES = 12,
-    COMPRESS_BYTES_MIN = 1024,
     FIELDS_MAX = 16,
     FORM_BYTES = 512 /* of header fields, about */,
     SECOND_US = 1000000,
     BEATS_LATE = 4
 };
 
+/*
+ * The forms of a page. What is compressed at the fast level has bytes of its own, and so a tag of its own: the first
+ * answers have the fast form, those out of memory the small one.
+ */
+enum form_kind { FORM_IDENTITY, FORM_GZIP, FORM_BROTLI, FORM_GZIP_FAST, FORM_BROTLI_FAST, FORM_COUNT };
+
+static const char *const suffixes[FORM_COUNT] = {"", "-gzip", "-br", "-gzip-f", "-br-f"};
+
 struct form {
-    char tag[PAGE_TAG_MAX]; /* without quotes */
+    char tag[PAGE_TAG_MAX];     /* without quotes */
+    struct http_body *body;     /* compressed; NULL: not, or not yet */
+    struct http_making *making; /* an answer under way makes it; NULL: none */
     struct http_shared *whole, *not_modified;
-    bool is_useless; /* compressed, it is not smaller */
 };
 
 struct page {
     int status;
     struct http_body *body;
-    struct http_body *brotli; /* compressed already; NULL: not */
-    bool is_folded;           /* `pretty`: no other copy of the answer has these bytes */
-    int64_t valid_since_us;   /* the change, rounded up to a second */
-    int64_t until_us;         /* no date from here on */
-    bool is_young;            /* that second is not over: last_modified is still short of it */
+    bool is_folded;         /* `pretty`: no other copy of the answer has these bytes */
+    int64_t valid_since_us; /* the change, rounded up to a second */
+    int64_t until_us;       /* no date from here on */
+    bool is_young;          /* that second is not over: last_modified is still short of it */
     char last_modified[CLOCK_TEXT_MAX];
     char cache_control[CACHE_CONTROL_MAX];
     char edge_control[CACHE_CONTROL_MAX];
     char surrogate_key[CACHE_TAGS_MAX];
     char cache_tag[CACHE_TAGS_MAX];
     char *link; /* to the next page; NULL: none */
-    struct form forms[HTTP_CODING_COUNT];
-    size_t bytes;
+    struct form forms[FORM_COUNT];
+    bool is_useless[HTTP_CODING_COUNT]; /* compressed, it is not smaller */
+    size_t bytes, bytes_told;
     uint64_t reads;
     int64_t made_us; /* monotonic */
     enum source source;
@@ -85,17 +92,23 @@ static void page_link(struct page *page, const struct api_call *call)
     }
 }
 
-/* Without its forms. */
-static size_t bytes_alone(const struct page *page)
+/* What it counts for, its forms included. */
+static void page_count(struct page *page)
 {
-    return sizeof(*page) + strlen(page->name) + (page->link ? strlen(page->link) : 0) +
-           http_body_slice(page->body).size;
+    size_t bytes =
+        sizeof(*page) + strlen(page->name) + (page->link ? strlen(page->link) : 0) + http_body_slice(page->body).size;
+
+    for (int i = 0; i < FORM_COUNT; i++) {
+        const struct form *form = &page->forms[i];
+        bytes += form->body ? http_body_slice(form->body).size : 0;
+        bytes += (size_t)((form->whole ? FORM_BYTES : 0) + (form->not_modified ? FORM_BYTES : 0));
+    }
+    page->bytes = bytes;
 }
 
 struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us,
                       int64_t until_us)
 {
-    static const char *const suffixes[] = {"", "-gzip", "-br"};
     struct slice target = call->http->target;
     struct page *page = calloc(1, sizeof(*page) + target.size + 2);
     char tag[PAGE_TAG_MAX];
@@ -112,7 +125,7 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     page->is_folded = http_json_finish(call->http, body);
     page->body = http_body_new(body);
     page_tag(http_body_slice(page->body), tag);
-    for (int i = 0; i < HTTP_CODING_COUNT; i++)
+    for (int i = 0; i < FORM_COUNT; i++)
         strcat(strcpy(page->forms[i].tag, tag), suffixes[i]);
     if (changed_us > 0 && changed_us <= latest_us) {
         page->valid_since_us = page_valid_since(changed_us);
@@ -125,41 +138,54 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     page_link(page, call);
     page->name[0] = call->key.scope == SCOPE_NONE ? '+' : '-';
     memcpy(page->name + 1, target.data, target.size);
-    page->bytes = bytes_alone(page);
+    page_count(page);
     return page;
 }
 
-static void forms_free(struct page *page)
+/* Its finished answers; the compressed bytes stay. */
+static void shared_free(struct form *form)
 {
-    for (int i = 0; i < HTTP_CODING_COUNT; i++) {
-        http_shared_free(&page->forms[i].whole);
-        http_shared_free(&page->forms[i].not_modified);
-    }
+    http_shared_free(&form->whole);
+    http_shared_free(&form->not_modified);
+}
+
+static void form_free(struct form *form)
+{
+    shared_free(form);
+    http_body_free(&form->body);
+    http_making_free(&form->making);
 }
 
 void page_free(void *value)
 {
     struct page *page = value;
 
-    forms_free(page);
+    for (int i = 0; i < FORM_COUNT; i++)
+        form_free(&page->forms[i]);
     http_body_free(&page->body);
-    http_body_free(&page->brotli);
     free(page->link);
     free(page);
 }
 
-size_t page_bytes(const struct page *page)
+size_t page_bytes(struct page *page)
 {
+    page->bytes_told = page->bytes;
     return page->bytes;
+}
+
+bool page_has_changed(const struct page *page)
+{
+    return page->bytes != page->bytes_told;
 }
 
 void page_set_kept(struct page *page, int64_t age_us, struct buf *brotli)
 {
     page->made_us -= age_us;
     if (brotli->size > 0 && !page->is_folded)
-        page->brotli = http_body_new(brotli);
+        page->forms[FORM_BROTLI].body = http_body_new(brotli);
     else
         buf_done(brotli);
+    page_count(page);
 }
 
 enum source page_source(const struct page *page)
@@ -178,6 +204,11 @@ uint64_t page_reads_take(struct page *page, char *name, size_t name_max)
     return reads;
 }
 
+static enum http_coding coding_of(enum form_kind kind)
+{
+    return (enum http_coding)(kind > FORM_BROTLI ? kind - FORM_BROTLI : kind);
+}
+
 /* ---- header fields ---- */
 
 struct fields {
@@ -194,10 +225,12 @@ static void field_add(struct fields *fields, const char *name, const char *value
 }
 
 /* Those of the representation; a 304 carries them too, apart from what describes the body itself. */
-static void fields_make(const struct page *page, enum http_coding coding, bool is_whole, struct fields *fields)
+static void fields_make(const struct page *page, enum form_kind kind, bool is_whole, struct fields *fields)
 {
+    enum http_coding coding = coding_of(kind);
+
     fields->count = 0;
-    const char *tag = page->forms[coding].tag;
+    const char *tag = page->forms[kind].tag;
     strcpy(put_bytes(put_byte(fields->tag, '"'), tag, strlen(tag)), "\"");
     if (is_whole) {
         field_add(fields, "Content-Type", page->status >= 400 ? "application/problem+json" : "application/json");
@@ -219,35 +252,73 @@ static void fields_make(const struct page *page, enum http_coding coding, bool i
 
 /* ---- what the client has and takes ---- */
 
-/* Whether it is to be sent at all; HTTP_NOT_MODIFIED: the client has it, in the form *ret_coding. */
-static enum http_verdict page_verdict(const struct api_call *call, const struct page *page,
-                                      enum http_coding *ret_coding)
+/* Whether it is to be sent at all; HTTP_NOT_MODIFIED: the client has it, in the form *ret_kind. */
+static enum http_verdict page_verdict(const struct api_call *call, const struct page *page, enum form_kind *ret_kind)
 {
     const struct http_conditions conditions = http_conditions_read(call->http);
-    const char *const tags[] = {page->forms[0].tag, page->forms[1].tag, page->forms[2].tag};
+    const char *const tags[FORM_COUNT] = {page->forms[0].tag, page->forms[1].tag, page->forms[2].tag,
+                                          page->forms[3].tag, page->forms[4].tag};
     const struct http_state state = {.exists = true,
                                      .tags = tags,
-                                     .tag_count = HTTP_CODING_COUNT,
+                                     .tag_count = FORM_COUNT,
                                      .valid_since_us = page->last_modified[0] ? page->valid_since_us : 0};
     int form = 0;
 
     /* What would not be a success without them is not looked at (RFC 9110, 13.2.1). */
     enum http_verdict verdict =
         page->status == 200 ? http_conditions_check(&conditions, &state, true, &form) : HTTP_PASS;
-    *ret_coding = (enum http_coding)form;
+    *ret_kind = (enum form_kind)form;
     return verdict;
 }
 
-/* is_hit: others will take the same form, so it may be made; else only one that is there. */
-static enum http_coding coding_choose(const struct api_call *call, const struct page *page, bool is_hit)
-{
-    const bool is_useless[HTTP_CODING_COUNT] = {[HTTP_GZIP] = page->forms[HTTP_GZIP].is_useless || !is_hit,
-                                                [HTTP_BROTLI] =
-                                                    page->forms[HTTP_BROTLI].is_useless || !(is_hit || page->brotli)};
+/* ---- forms ---- */
 
-    if (http_body_slice(page->body).size < COMPRESS_BYTES_MIN)
-        return HTTP_IDENTITY;
-    return http_coding_best(http_header(call->http, "Accept-Encoding"), is_useless);
+/* Compresses the page into a form, if there is time for that. */
+static bool form_make(const struct api_call *call, struct page *page, enum form_kind kind)
+{
+    enum http_coding coding = coding_of(kind);
+    struct form *form = &page->forms[kind];
+    enum compress_effort effort = kind > FORM_BROTLI ? COMPRESS_FAST : COMPRESS_SMALL;
+
+    if (!form->body && !page->is_useless[coding])
+        form->body = http_body_code(call->http, page->body, coding, effort, &page->is_useless[coding]);
+    return form->body != NULL;
+}
+
+/* What an answer that was under way has made since. */
+static void form_collect(struct form *form)
+{
+    if (!form->making)
+        return;
+    form->body = http_making_take(form->making);
+    if (form->body || http_making_is_abandoned(form->making))
+        http_making_free(&form->making);
+}
+
+/*
+ * The form in which the client gets the page. What is remembered gets the small form with its first hit, and what is
+ * sent for the first time the fast one; where the budget does not allow that, whichever there is. A large page has
+ * the fast form only, which comes into being while it is sent: its body is then NULL.
+ */
+static enum form_kind form_choose(const struct api_call *call, struct page *page, bool is_hit)
+{
+    size_t size = http_body_slice(page->body).size;
+    enum http_coding coding = http_coding_of(call->http, size, page->is_useless);
+    bool is_large = size > HTTP_CODED_WHOLE_MAX;
+    enum form_kind small = (enum form_kind)coding, fast = small + FORM_BROTLI;
+
+    if (coding == HTTP_IDENTITY)
+        return FORM_IDENTITY;
+    form_collect(&page->forms[fast]);
+    if (page->forms[small].body)
+        return small;
+    if (is_hit && !is_large && form_make(call, page, small)) {
+        form_free(&page->forms[fast]);
+        return small;
+    }
+    if (page->forms[fast].body || (is_large && http_may_code(call->http)))
+        return fast;
+    return !is_large && form_make(call, page, fast) ? fast : FORM_IDENTITY;
 }
 
 /* ---- sending ---- */
@@ -290,43 +361,43 @@ static void timing_make(const struct api_call *call, const struct page *page, en
     snprintf(timing + size, API_TIMING_MAX - size, ", made;desc=\"%s\"", made);
 }
 
-/* The body compressed; NULL: it is of no use. */
-static struct http_body *body_compress(const struct page *page, enum http_coding coding)
+/* Those of the answer besides the representation's. timing: what only this answer's Server-Timing says. */
+static void outcome_fields(const struct api_call *call, enum api_cache outcome, const char *timing,
+                           struct fields *fields)
 {
-    struct buf smaller = {.data = NULL};
-    bool is_smaller =
-        compress_body(coding == HTTP_GZIP ? COMPRESS_GZIP : COMPRESS_BROTLI, http_body_slice(page->body), &smaller);
-    struct http_body *body = is_smaller ? http_body_new(&smaller) : NULL;
-
-    buf_done(&smaller);
-    return body;
+    field_add(fields, "Ladder-Cache", outcomes[outcome].name);
+    field_add(fields, "Cache-Status", status_text(call, outcome));
+    field_add(fields, "Server-Timing", timing);
 }
 
-/* timing: what only this answer's Server-Timing says. NULL: the form is of no use. */
-static struct http_shared *form_make(const struct api_call *call, struct page *page, enum http_coding coding,
-                                     bool is_whole, enum api_cache outcome, const char *timing)
+/* The page is compressed while it is sent; what results is kept where the page is. */
+static void page_stream(struct api_call *call, struct page *page, enum form_kind kind, enum api_cache outcome)
 {
-    struct http_body *body = page->body, *smaller = NULL;
-    struct http_shared *shared = NULL;
+    struct form *form = &page->forms[kind];
+    struct http_making *making = NULL;
+    char timing[API_TIMING_MAX];
     struct fields fields;
 
-    if (coding == HTTP_BROTLI && page->brotli)
-        body = page->brotli;
-    else if (coding != HTTP_IDENTITY)
-        body = smaller = body_compress(page, coding);
-    if (body) {
-        fields_make(page, coding, is_whole, &fields);
-        field_add(&fields, "Ladder-Cache", outcomes[outcome].name);
-        field_add(&fields, "Cache-Status", status_text(call, outcome));
-        field_add(&fields, "Server-Timing", timing);
-        shared = http_shared_new(is_whole ? page->status : 304, fields.items, fields.count, body);
-        if (outcome == API_CACHE_HIT)
-            page->bytes += FORM_BYTES + (is_whole && smaller ? http_body_slice(smaller).size : 0);
-    } else {
-        page->forms[coding].is_useless = true;
-    }
-    http_body_free(&smaller);
-    return shared;
+    if (!form->making && (outcome == API_CACHE_HIT || call->is_stored))
+        form->making = making = http_making_new();
+    timing_make(call, page, outcome, timing);
+    fields_make(page, kind, true, &fields);
+    outcome_fields(call, outcome, timing, &fields);
+    http_reply_coded(call->http, page->status, fields.items, fields.count, page->body, coding_of(kind), making);
+}
+
+static struct http_shared *shared_make(const struct api_call *call, struct page *page, enum form_kind kind,
+                                       bool is_whole, enum api_cache outcome)
+{
+    const struct form *form = &page->forms[kind];
+    char timing[API_TIMING_MAX];
+    struct fields fields;
+
+    timing_make(call, page, outcome, timing);
+    fields_make(page, kind, is_whole, &fields);
+    outcome_fields(call, outcome, timing, &fields);
+    return http_shared_new(is_whole ? page->status : 304, fields.items, fields.count,
+                           kind == FORM_IDENTITY ? page->body : form->body);
 }
 
 /*
@@ -344,19 +415,18 @@ static void page_age(const struct api_call *call, struct page *page)
         return;
     page->is_young = false;
     clock_format_http(page->valid_since_us, page->last_modified);
-    forms_free(page);
-    page->bytes = bytes_alone(page);
+    for (int i = 0; i < FORM_COUNT; i++)
+        shared_free(&page->forms[i]);
 }
 
 void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
 {
     page_age(call, page);
-    enum http_coding coding = HTTP_IDENTITY;
-    enum http_verdict verdict = page_verdict(call, page, &coding);
+    enum form_kind kind = FORM_IDENTITY;
+    enum http_verdict verdict = page_verdict(call, page, &kind);
     bool is_whole = verdict != HTTP_NOT_MODIFIED;
     bool is_hit = outcome == API_CACHE_HIT;
-    struct http_shared *once = NULL, **shared;
-    char timing[API_TIMING_MAX];
+    struct http_shared *once = NULL, **shared = &once;
 
     api_count(call, outcome, call->http->started_us - page->made_us);
     page->reads += !http_is_internal(call->http);
@@ -364,23 +434,20 @@ void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
         api_fail_with(call, ERROR_PRECONDITION_FAILED, "the answer is not the one that was asked for");
         return;
     }
-    /* What may be gone the next moment is not worth compressing. */
     if (is_whole)
-        coding = coding_choose(call, page, is_hit);
-    for (;;) {
-        struct form *form = &page->forms[coding];
-        shared = !is_hit ? &once : is_whole ? &form->whole : &form->not_modified;
-        if (!*shared) {
-            timing_make(call, page, outcome, timing);
-            *shared = form_make(call, page, coding, is_whole, outcome, timing);
-        }
-        if (*shared || coding == HTTP_IDENTITY)
-            break;
-        coding = HTTP_IDENTITY; /* compressed, it is of no use */
+        kind = form_choose(call, page, is_hit);
+    else if (kind != FORM_IDENTITY && http_body_slice(page->body).size <= HTTP_CODED_WHOLE_MAX)
+        form_make(call, page, kind); /* its size belongs to the 304 */
+    struct form *form = &page->forms[kind];
+    if (is_hit)
+        shared = is_whole ? &form->whole : &form->not_modified;
+    if (is_whole && kind != FORM_IDENTITY && !form->body) {
+        page_stream(call, page, kind, outcome);
+        return;
     }
     if (!*shared) {
-        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
-        return;
+        *shared = shared_make(call, page, kind, is_whole, outcome);
+        page_count(page);
     }
     http_reply_shared(call->http, *shared);
     http_shared_free(&once);

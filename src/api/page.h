@@ -26,7 +26,9 @@ int64_t page_valid_since(int64_t changed_us);
 struct page *page_new(const struct api_call *call, int status, struct buf *body, int64_t changed_us, int64_t as_of_us,
                       int64_t until_us);
 void page_free(void *page);
-size_t page_bytes(const struct page *page);
+/* What it counts for in memory; and whether that has changed since it was last asked for. */
+size_t page_bytes(struct page *page);
+bool page_has_changed(const struct page *page);
 /* It was made that long ago, by whoever kept it, and compressed already: taken; empty: it is not. */
 void page_set_kept(struct page *page, int64_t age_us, struct buf *brotli);
 /* Who answered when it was made. */

@@ -341,9 +341,8 @@ static void reading_ask(struct reading *reading)
         else
             reading_fetch(reading);
     } else if (outcome != ANSWERS_JOINED) {
-        size_t bytes = page_bytes(entry->value);
         page_send(call, entry->value, outcome == ANSWERS_HIT ? API_CACHE_HIT : API_CACHE_STALE);
-        if (page_bytes(entry->value) != bytes)
+        if (page_has_changed(entry->value))
             answers_resize(call->store, entry, page_bytes(entry->value));
         http_release(call->http);
     }

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/compress.h"
 #include "base/text.h"
-#include "cache/compress.h"
 
 enum { FORMAT = 2, HEAD_SIZE = 30 + L2_TAGS * L2_NONCE_SIZE, TOOK_MS_MAX = 60000 };
 enum coding { CODING_NONE, CODING_BROTLI };
@@ -60,7 +60,7 @@ bool l2_encode(const struct crypto_key *key, const char *name, const struct l2_v
     buf_init(out, HEAD_SIZE + L2_BODY_BYTES_MAX + CRYPTO_MAC_SIZE);
     if (body.size > L2_BODY_BYTES_MAX)
         return false;
-    bool is_smaller = compress_body(COMPRESS_BROTLI, body, &smaller);
+    bool is_smaller = compress_body(COMPRESS_BROTLI, COMPRESS_SMALL, body, &smaller);
     head[3] = is_smaller ? CODING_BROTLI : CODING_NONE;
     put(head + 4, (uint64_t)value->status, 2);
     put(head + 6, (uint64_t)value->until_ms, 8);

@@ -25,6 +25,10 @@ INT(server, body_timeout_ms, 10000, 100, 600000, "ms",
 INT(server, answer_timeout_ms, 5000, 100, 600000, "ms",
     "From the end of the request until 503 is sent instead of an answer.")
 INT(server, idle_timeout_ms, 60000, 1000, 3600000, "ms", "A kept-alive connection without a request is closed.")
+INT(server, compress_bytes_min, 1024, 0, 1073741824, "bytes",
+    "Answers from this size on are compressed for clients that accept gzip or brotli; 0: none is.")
+INT(server, compress_percent, 25, 1, 100, "%",
+    "Of each loop's time, how much may go into compressing; beyond it answers go out as they are.")
 INT(server, drain_timeout_ms, 10000, 0, 600000, "ms", "At a graceful stop, how long accepted requests may take.")
 INT(server, token_cookie_s, 60, 0, 86400, "s",
     "How long a client that keeps cookies shows the token of its last write by itself; 0: it is sent none.")

@@ -8,6 +8,7 @@
 #include <microhttpd.h>
 #include <sys/queue.h>
 
+#include "http/coding.h"
 #include "http/listener.h"
 #include "http/server.h"
 
@@ -66,6 +67,12 @@ struct http_exchange {
     const char *line_target; /* in the library's buffer, until the first call */
 };
 
+/* Processor time that may go into compressing. */
+struct coding_budget {
+    int64_t left_us; /* may be below 0: what was begun is ended */
+    int64_t refilled_us;
+};
+
 struct http_server {
     struct http_settings settings;
     struct http_application application;
@@ -78,7 +85,8 @@ struct http_server {
     ev_timer reaper;
     LIST_HEAD(, peer) peers;
     struct http_counters *counters; /* borrowed */
-    int64_t now_us;                 /* monotonic: when this turn of the loop began */
+    struct coding_budget coding;
+    int64_t now_us; /* monotonic: when this turn of the loop began */
     int exchanges;
     struct http_exchange *free_exchanges; /* kept with their first block of memory, for the next requests */
     int free_exchange_count;
@@ -104,6 +112,14 @@ void reply_queue(struct http_exchange *exchange, int status, struct MHD_Response
 void exchange_resume(struct http_exchange *exchange);
 bool request_parameters(struct http_request *request, struct slice query, struct error *error);
 bool method_parse(const char *text, enum http_method *ret_method);
+
+/* shared.c */
+struct MHD_Response *response_of(struct http_body *body);  /* the body is shared */
+struct http_body *http_body_share(struct http_body *body); /* one more reference: http_body_free */
+
+/* coding.c: the response with the body compressed, and in which coding; the body is then taken. NULL: it is to be sent
+ * as it is. */
+struct MHD_Response *response_fitting(struct http_request *request, struct buf *body, enum http_coding *ret_coding);
 
 /* finish.c */
 bool http_is_json(const char *content_type); /* NULL: no */

@@ -177,6 +177,42 @@ static void reply_finish(struct http_exchange *exchange, int status, const char 
     reply_queue(exchange, status, response);
 }
 
+/* Vary gets Accept-Encoding besides what it has. */
+static void vary_add(struct http_request *request)
+{
+    const struct http_exchange *exchange = request->exchange;
+
+    for (int i = 0; i < exchange->header_count; i++)
+        if (strcasecmp(exchange->headers[i].name, "Vary") == 0) {
+            http_reply_header(request, "Vary",
+                              arena_printf(&request->arena, "Accept-Encoding, %s", exchange->headers[i].value));
+            return;
+        }
+    http_reply_header(request, "Vary", "Accept-Encoding");
+}
+
+/* The body in the coding that suits the client and its header fields; taken. Where the answer has an entity tag, that is
+ * of the body as it is. */
+static struct MHD_Response *response_make(struct http_request *request, struct buf *body)
+{
+    struct http_exchange *exchange = request->exchange;
+    int64_t bytes_min = exchange->server->settings.compress_bytes_min;
+
+    if (bytes_min > 0 && (int64_t)body->size >= bytes_min && !header_is_set(exchange, "ETag")) {
+        enum http_coding coding;
+        vary_add(request);
+        struct MHD_Response *response = response_fitting(request, body, &coding);
+        if (response) {
+            http_reply_header(request, "Content-Encoding", http_coding_name(coding));
+            return response;
+        }
+    }
+    size_t size = body->size;
+    char *data = buf_take(body);
+    return data ? MHD_create_response_from_buffer(size, data, MHD_RESPMEM_MUST_FREE)
+                : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+}
+
 void http_reply(struct http_request *request, int status, const char *content_type, struct buf *body)
 {
     struct http_exchange *exchange = request->exchange;
@@ -201,10 +237,7 @@ void http_reply(struct http_request *request, int status, const char *content_ty
     }
     if (http_is_json(content_type))
         http_json_finish(request, body);
-    size_t size = body->size;
-    char *data = buf_take(body);
-    struct MHD_Response *response = data ? MHD_create_response_from_buffer(size, data, MHD_RESPMEM_MUST_FREE)
-                                         : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = response_make(request, body);
     reply_finish(exchange, status, content_type, response);
 }
 

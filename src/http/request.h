@@ -84,7 +84,8 @@ void http_body_free(struct http_body **body);
 
 /*
  * A finished answer that many requests share: made once, sent without a copy or an allocation. Names and values are
- * copied, the body is shared; it stays the caller's. Of a 304, only its size is told (Content-Length). Freeing it
+ * copied, the body is shared; it stays the caller's. Of a 304, only its size is told (Content-Length); NULL: the size
+ * is not known, which closes the connection. Freeing it
  * leaves alone the requests that are just sending it. One thread.
  */
 struct http_shared;

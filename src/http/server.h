@@ -48,14 +48,22 @@ struct http_counters {
     _Atomic uint64_t refused; /* by the guard */
     _Atomic uint64_t reaped;  /* by a deadline */
     _Atomic uint64_t connections;
+    /* Bytes before and after compression, the processor time that it took, and answers that went without for lack of
+     * budget. */
+    _Atomic uint64_t compressed_in, compressed_out, compress_us, compress_skipped;
     _Atomic uint64_t status[6];                      /* answers by class: [2] is 2xx */
     _Atomic uint64_t unavailable[ERROR_CAUSE_COUNT]; /* answers of 503, by cause */
 };
 
 /* One writer: no locked instruction is needed. */
+static inline void http_add(_Atomic uint64_t *counter, uint64_t more)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
+}
+
 static inline void http_count(_Atomic uint64_t *counter)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+    http_add(counter, 1);
 }
 
 struct http_settings {
@@ -68,6 +76,8 @@ struct http_settings {
     int body_timeout_ms;
     int answer_timeout_ms;
     int idle_timeout_ms;
+    int64_t compress_bytes_min;     /* answers from this size on are compressed; 0: none is */
+    int compress_percent;           /* of the loop's time that may go into it, 1 to 100 */
     struct http_counters *counters; /* outlives the server */
 };
 

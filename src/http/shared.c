@@ -48,6 +48,41 @@ void http_body_free(struct http_body **body)
     *body = NULL;
 }
 
+struct http_body *http_body_share(struct http_body *body)
+{
+    body->uses++;
+    return body;
+}
+
+struct MHD_Response *response_of(struct http_body *body)
+{
+    body->uses++;
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_with_free_callback_cls(body->bytes.size, body->bytes.data, body_let_go, body);
+    ASSERT(response != NULL);
+    return response;
+}
+
+static ssize_t nothing_read(void *context, uint64_t position, char *out, size_t size)
+{
+    (void)context;
+    (void)position;
+    (void)out;
+    (void)size;
+    return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+/* The library knows no 304 without a Content-Length on a connection that stays open, unless it is chunked, which
+ * clients do not expect of a 304: so this one closes it. */
+static struct MHD_Response *response_of_unknown_size(void)
+{
+    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, nothing_read, NULL, NULL);
+
+    if (response)
+        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    return response;
+}
+
 struct http_shared {
     int status;
     struct MHD_Response *response; /* the library counts its users */
@@ -62,15 +97,16 @@ struct http_shared *http_shared_new(int status, const struct http_field *fields,
     ASSERT(shared != NULL);
     shared->status = status;
     shared->uses = 1;
-    shared->body = buf_slice(&body->bytes);
-    if (status == 304 || shared->body.size == 0) {
+    shared->body = body ? buf_slice(&body->bytes) : SLICE("");
+    if (!body) {
+        ASSERT(status == 304);
+        shared->response = response_of_unknown_size();
+    } else if (status == 304 || shared->body.size == 0) {
         ASSERT(shared->body.size <= sizeof(unsent));
         shared->body.data = unsent;
         shared->response = MHD_create_response_from_buffer(shared->body.size, unsent, MHD_RESPMEM_PERSISTENT);
     } else {
-        body->uses++;
-        shared->response = MHD_create_response_from_buffer_with_free_callback_cls(body->bytes.size, body->bytes.data,
-                                                                                  body_let_go, body);
+        shared->response = response_of(body);
     }
     ASSERT(shared->response != NULL);
     MHD_add_response_header(shared->response, "X-Content-Type-Options", "nosniff");

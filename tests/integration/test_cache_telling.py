@@ -97,7 +97,7 @@ def test_every_answer_says_what_the_caches_did(client, ladder):
     assert {answer.status_code for answer in answers} >= {200, 204, 400, 401, 404, 405}
 
 
-def test_stored_is_said_of_what_was_stored_and_of_nothing_else(stack):
+def test_stored_is_said_of_what_was_stored_and_of_nothing_else(stack, ladder):
     """By servers that remember all, little and nothing, and by one without Redis: the second answer is a hit exactly where the first was stored."""
     stack.redis.delete("ladder:popular:pages")
     game = stack.new_game()

@@ -1,10 +1,6 @@
 #include "unit.h"
 
-#include <brotli/decode.h>
-#include <zlib.h>
-
 #include "base/crypto.h"
-#include "cache/compress.h"
 #include "cache/l1.h"
 #include "cache/l2.h"
 
@@ -310,44 +306,6 @@ static void test_memory_is_bounded_and_what_is_asked_for_stays(void **context)
     l1_free(&l1);
 }
 
-/* ---- compression ---- */
-
-static void test_compressed_bodies_come_back(void **context)
-{
-    struct buf body, gzip, brotli;
-    uint8_t back[20000];
-    size_t size = sizeof(back);
-
-    (void)context;
-    buf_init(&body, 20000);
-    for (int i = 0; i < 100; i++)
-        buf_printf(&body, "{\"rank\":%d,\"player\":\"p%05d\",\"score\":%d}", i + 1, i * 37, 1000000 - i * i);
-    assert_true(compress_body(COMPRESS_GZIP, buf_slice(&body), &gzip));
-    assert_true(compress_body(COMPRESS_BROTLI, buf_slice(&body), &brotli));
-    assert_true(gzip.size < body.size / 2 && brotli.size < body.size / 2);
-    assert_int_equal(BrotliDecoderDecompress(brotli.size, (uint8_t *)brotli.data, &size, back),
-                     BROTLI_DECODER_RESULT_SUCCESS);
-    assert_int_equal(size, body.size);
-    assert_memory_equal(back, body.data, size);
-    z_stream stream = {
-        .next_in = (Bytef *)gzip.data, .avail_in = (uInt)gzip.size, .next_out = back, .avail_out = sizeof(back)};
-    assert_int_equal(inflateInit2(&stream, 15 + 16), Z_OK);
-    assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
-    inflateEnd(&stream);
-    assert_int_equal(stream.total_out, body.size);
-    assert_memory_equal(back, body.data, body.size);
-    buf_done(&gzip);
-    buf_done(&brotli);
-    /* Noise does not pay. */
-    buf_reset(&body);
-    uint64_t state = 3;
-    for (int i = 0; i < 2000; i++)
-        buf_append_byte(&body, (char)unit_random(&state));
-    assert_false(compress_body(COMPRESS_GZIP, buf_slice(&body), &gzip));
-    assert_false(compress_body(COMPRESS_BROTLI, buf_slice(&body), &brotli));
-    buf_done(&body);
-}
-
 /* ---- values of the second cache ---- */
 
 static struct crypto_key key_of(const char *secret)
@@ -458,7 +416,6 @@ int main(void)
         cmocka_unit_test(test_a_fetch_of_an_older_era_makes_no_entry),
         cmocka_unit_test(test_answers_come_in_any_order),
         cmocka_unit_test(test_memory_is_bounded_and_what_is_asked_for_stays),
-        cmocka_unit_test(test_compressed_bodies_come_back),
         cmocka_unit_test(test_a_value_comes_back),
         cmocka_unit_test(test_nothing_else_is_a_value),
         cmocka_unit_test(test_early_refresh),
