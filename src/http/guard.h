@@ -11,15 +11,18 @@
  *     Transfer-Encoding; not 1 to 15 digits   NUL in the target or in a value             chunk's size; chunk extensions
  *   a coding other than one "chunked";        folded lines (obs-fold; the library       empty lines before the request
  *     any in HTTP/1.0                           would join them to the name)            NUL LF as a line's end
- *   two Hosts, none in 1.1; single fields     an empty header name
- *     twice; '_' or ' ' in a name             more than one space in the first line
- *   bare CR and other controls
+ *   two Hosts, none in 1.1, one that is no    an empty header name
+ *     host and port (authority.h)             more than one space in the first line
+ *   single fields twice; '_' or ' ' in a
+ *     name; bare CR and other controls
  *   targets that are no path; bad escapes
  *   trailers that would frame or route
  *
  * What the library refuses itself (a Content-Length that is no number, a header larger than its memory, a malformed
- * chunk) is answered by own_answer.c. The right column does no harm to a server on its own; behind a proxy that shares connections between clients, let
- * that proxy be a strict one (config/haproxy.cfg).
+ * chunk) is answered by own_answer.c. The right column does no harm to a server on its own; behind a proxy that shares
+ * connections between clients, let that proxy be a strict one (config/haproxy.cfg).
+ *
+ * tests/hostile/ compares all of this with a strict reading of the RFC, the bytes cut at every place.
  */
 #ifndef HTTP_GUARD_H
 #define HTTP_GUARD_H
@@ -46,12 +49,12 @@ struct guard_result {
     int64_t content_length;
 };
 
-/* The raw target: origin form, visible ASCII, whole escapes, no %00, no empty segments, no dot segments but escaped. */
+/* A target in origin form: visible ASCII, whole escapes, no %00, no empty segments, no dot segments but escaped. */
 bool guard_target(struct slice target, int uri_bytes_max, struct error *error);
 /* Version and header fields; header_bytes_max: of all fields with their names and line ends. */
 bool guard_header(struct MHD_Connection *connection, const struct guard_line *line, int header_bytes_max,
                   struct guard_result *ret_result, struct error *error);
-/* The fields behind a chunked body. */
+/* The fields behind a chunked body; once the request is whole. */
 bool guard_trailers(struct MHD_Connection *connection, struct error *error);
 
 #endif

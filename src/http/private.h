@@ -64,7 +64,7 @@ struct http_exchange {
     int header_count, header_room;
     struct error target_error;
     struct error refusal;
-    const char *line_target; /* in the library's buffer, until the first call */
+    struct slice line_target; /* as it came, in the library's buffer, until the first call */
 };
 
 /* Processor time that may go into compressing. */

@@ -27,12 +27,41 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/memory.h"
+#include "http/authority.h"
 #include "http/guard.h"
 #include "http/private.h"
 
 enum { REAP_MS = 250 };
 
 /* ---- the target ---- */
+
+/* raw: in origin form or in absolute form; the request has the origin form, which is the same resource. */
+static bool target_read(struct http_exchange *exchange, struct slice raw, struct error *error)
+{
+    struct http_request *request = &exchange->request;
+    int uri_bytes_max = exchange->server->settings.uri_bytes_max;
+    size_t skip;
+
+    exchange->line_target = raw;
+    request->target = request->path = SLICE("");
+    if (!authority_in_target(raw, &skip, error))
+        return false;
+    struct slice rest = {raw.data + skip, raw.size - skip};
+    bool has_path = skip == 0 || (rest.size > 0 && rest.data[0] == '/');
+    request->target = has_path ? arena_copy(&request->arena, rest)
+                               : slice_of(arena_printf(&request->arena, "/%.*s", (int)rest.size, rest.data));
+    const char *query = memchr(request->target.data, '?', request->target.size);
+    request->path = request->target;
+    if (query)
+        request->path.size = (size_t)(query - request->target.data);
+    if (raw.size > (size_t)uri_bytes_max)
+        return error_set(error, ERROR_URI_TOO_LONG, "the request target has %zu bytes, the limit is %d", raw.size,
+                         uri_bytes_max);
+    if (!guard_target(request->target, uri_bytes_max, error))
+        return false;
+    struct slice parameters = {query + 1, request->target.size - request->path.size - 1};
+    return !query || request_parameters(request, parameters, error);
+}
 
 /* Called with the raw target, before the library unescapes it: this is where an exchange begins. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
@@ -56,17 +85,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     request->exchange = exchange;
     request->started_us = exchange->phase_since_us;
     buf_init(&request->body, (size_t)server->settings.body_bytes_max);
-    exchange->line_target = target;
-    request->target = arena_copy(&request->arena, slice_of(target));
-    const char *query = memchr(request->target.data, '?', request->target.size);
-    request->path = request->target;
-    if (query)
-        request->path.size = (size_t)(query - request->target.data);
-    exchange->has_target_error =
-        !guard_target(request->target, server->settings.uri_bytes_max, &exchange->target_error);
-    if (!exchange->has_target_error && query)
-        exchange->has_target_error = !request_parameters(
-            request, (struct slice){query + 1, request->target.size - request->path.size - 1}, &exchange->target_error);
+    exchange->has_target_error = !target_read(exchange, slice_of(target), &exchange->target_error);
     return exchange;
 }
 
@@ -95,7 +114,7 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
 {
     struct http_server *server = exchange->server;
     struct http_request *request = &exchange->request;
-    struct guard_line line = {method, exchange->line_target, request->target.size, version};
+    struct guard_line line = {method, exchange->line_target.data, exchange->line_target.size, version};
     struct guard_result guard;
     struct error error = {.code = ERROR_NONE};
 

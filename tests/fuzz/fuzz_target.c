@@ -1,6 +1,9 @@
-/* The request target: the guard, percent-decoding, the query's parameters. */
+/* The request target: the host in it, the guard, percent-decoding, the query's parameters. */
 #include "fuzz.h"
 
+#include <strings.h>
+
+#include "http/authority.h"
 #include "http/guard.h"
 #include "http/private.h"
 
@@ -15,6 +18,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (text_percent_decode(target, decoded, &decoded_size))
         ASSERT(decoded_size <= size);
     free(decoded);
+    size_t skip;
+    (void)authority_is_valid(target);
+    if (authority_in_target(target, &skip, &error))
+        ASSERT(skip <= size && (skip == 0 || (skip > 7 && strncasecmp(target.data, "http", 4) == 0)));
+    else
+        fuzz_check_error(&error);
     if (!guard_target(target, 4096, &error)) {
         fuzz_check_error(&error);
         return 0;

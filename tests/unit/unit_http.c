@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "base/text.h"
+#include "http/authority.h"
 #include "http/guard.h"
 #include "http/json.h"
 
@@ -25,6 +26,64 @@ static void test_targets(void **context)
     long_target[0] = '/';
     assert_false(guard_target((struct slice){long_target, 101}, 100, &error));
     assert_int_equal(error.code, ERROR_URI_TOO_LONG);
+}
+
+static void test_authorities(void **context)
+{
+    static const char *const good[] = {"",         "a",           "a:80",          "a:",         ":80",    "localhost",
+                                       "x_y.z-1~", "192.0.2.1:1", "[::1]",         "[::1]:8080", "[::1]:", "a%2Db",
+                                       "a:00080",  "xn--bcher-x", "a!$&'()*+,;=b", "a:65535"};
+    static const char *const bad[] = {
+        "a b",      "<x>",     "\xff",     "a/b",          "a@b",   "u:p@b", "a:b", "a:80:8", "a:-1",
+        "a:+1",     "a:65536", "a%2",      "a%zz",         "a%",    "[",     "[]",  "[::1",   "[::1]80",
+        "[::1]a:1", "[g::1]",  "[v1.x]",   "::1",          "a\tb",  "a#b",   "a?b", "a[b]",   "[127.0.0.1]",
+        "a|b",      "a\"b",    "http://a", "[::1%25eth0]", "a:1 1", "a\\b",  "a^b", "{a}"};
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        if (!authority_is_valid(slice_of(good[i])))
+            fail_msg("refused: %s", good[i]);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (authority_is_valid(slice_of(bad[i])))
+            fail_msg("accepted: %s", bad[i]);
+    assert_false(authority_is_valid((struct slice){"a\0b", 3}) || authority_is_valid((struct slice){"[::1\0]", 6}));
+}
+
+static void test_absolute_targets(void **context)
+{
+    static const struct {
+        const char *target;
+        int size; /* -1: refused */
+    } cases[] = {{"/a", 0},
+                 {"", 0},
+                 {"*", 0},
+                 {"a:80", 0},
+                 {"http:/a", 0},
+                 {"ftp://a/b", 0},
+                 {"http://a", 8},
+                 {"http://a/", 8},
+                 {"HTTP://a/b", 8},
+                 {"https://a/b", 9},
+                 {"http://a?b", 8},
+                 {"http://a#b", 8},
+                 {"http://a:1/b", 10},
+                 {"http://[::1]/b", 12},
+                 {"http://", -1},
+                 {"http:///a", -1},
+                 {"http://?a", -1},
+                 {"http://:80/a", -1},
+                 {"http://u@a/b", -1},
+                 {"http://a b/", -1},
+                 {"https://[::1/", -1}};
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct error error;
+        size_t size;
+        bool is_ok = authority_in_target(slice_of(cases[i].target), &size, &error);
+        if ((is_ok ? (int)size : -1) != cases[i].size)
+            fail_msg("%s: %d", cases[i].target, is_ok ? (int)size : -1);
+    }
 }
 
 static bool parses(const char *text, size_t size)
@@ -181,8 +240,9 @@ static void test_numbers(void **context)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_targets), cmocka_unit_test(test_documents),
-                                       cmocka_unit_test(test_fields), cmocka_unit_test(test_numbers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_targets),          cmocka_unit_test(test_authorities),
+                                       cmocka_unit_test(test_absolute_targets), cmocka_unit_test(test_documents),
+                                       cmocka_unit_test(test_fields),           cmocka_unit_test(test_numbers)};
 
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }
