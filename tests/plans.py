@@ -80,7 +80,10 @@ CASES = {
     "partition_ensure": (("7",), 0, 0),
     "partition_expired": (("30",), 0, 0),
     "period_at": (("{board}", "daily", "{now_us}", "1:BR"), 0, 0),
+    "period_close_early": (("{board}",), 0, 0),
     "period_list": (("{board}", "daily", "{now_us}", "10"), 0, 0),
+    "period_reopen": (("{board}", "daily", "2001-01-01T00:00:00Z", "60", "me", "why"), 0, 0),
+    "period_reopenings": (("{board}",), 0, 0),
     "player_boards": (("{game}", "ann", "all", "", "20"), 4, 0),
     # Of everything, so of every partition that the player may be in.
     "player_erase": (("{game}", "ann"), MANY, MANY),
@@ -110,7 +113,7 @@ CASES = {
     "refresh_view": (("daily_activity",), 0, 0),
     "replay_covers": (("0", "1"), 0, 0),
     "roll_close": (("{closed}",), 1, 0),
-    "roll_closing": (("0",), 0, 0),
+    "roll_closing": (("0", "600"), 0, 0),
     "roll_open": (("60",), 0, 0),
     "roll_pending": ((), 0, 0),
     "roll_settled": (("100",), 0, 0),
@@ -133,7 +136,7 @@ CASES = {
     "standing_statistics": ((*STANDING, "{{50,90}}", "width", "10", "false"), 1, MANY),
     "statistics_history": (("{board}", "day", "2026-01-01", "2036-01-01", "100"), 0, MANY),
     "submit": (("{{{board},{board}}}", "{{ann,bob}}", "{{500,9}}", "{{0,0}}", "{{{now_us},{now_us}}}", "{{NULL,NULL}}", "{{0,0}}", "{{0,0}}", "{{}}",
-                "{{}}", "{{}}", '{{"{{\\"country\\":\\"AR\\"}}",null}}'), 8, 0),
+                "{{}}", "{{}}", '{{"{{\\"country\\":\\"AR\\"}}",null}}', "{{0,32}}"), 8, 0),
     # Of the events since then: of the eight or nine partitions that there are, those of the days from three days ahead on.
     "tail_changes": (("{snapshot}", "{later}"), 8, 6),
     "tail_snapshot": ((), 0, 0),

@@ -19,19 +19,24 @@
 -- One clock says when a submission came, and so in which period it counts: this database's, when it takes the batch, whatever
 -- the servers' clocks show. Where it is told (an import's `at`), p_achieved_us has it; null is now, in the order of arrival.
 --
--- A submission is refused whole: if one of its windows cannot take it (closed, overflow), none does.
+-- A submission that a window refuses (overflow) is refused whole. A window whose period is closed is passed over; if all are, the
+-- submission is refused, and a strict one if any is.
+--
+-- p_scope: for each submission which windows it is meant for and whether it is strict: bit 0 all, 1 monthly, 2 weekly, 3 daily, 4 hourly
+-- (none: every window of the board), 5 strict; empty or null: every window, not strict.
 --
 -- p_facets: the facets that a submission names, as JSON, or null; empty: none of them names any. On a board that declares
 -- facets each round is mirrored into their standings (25_facet.sql): those entries follow the windows' in the answer, with
 -- `facet` as "country:BR"; without k1, and `facet` empty, the player left that standing.
 --
--- outcome: 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key, 7 made of others,
+-- outcome: -2 the period is closed and other windows took it, 0 unchanged, 1 changed, 2 out of range, 3 overflow, 4 period closed, 5 no such board, 6 repeated key, 7 made of others,
 -- 8 too many values of a facet, 9 no such facet, 10 no period: the board's time zone has none that holds the instant
 drop function if exists ladder.submit(bigint[], text[], bigint[], bigint[], bigint[], text[], integer[], integer[], bigint[], bytea[], bytea[]);
+drop function if exists ladder.submit(bigint[], text[], bigint[], bigint[], bigint[], text[], integer[], integer[], bigint[], bytea[], bytea[], text[]);
 create or replace function ladder.submit(
     p_board bigint[], p_player text[], p_score bigint[], p_subscore bigint[], p_achieved_us bigint[],
     p_metadata text[], p_round integer[], p_claim integer[],
-    p_claim_game bigint[], p_claim_key bytea[], p_claim_hash bytea[], p_facets text[] default '{}')
+    p_claim_game bigint[], p_claim_key bytea[], p_claim_hash bytea[], p_facets text[] default '{}', p_scope integer[] default '{}')
     returns table (item integer, window_kind ladder.window_kind, period_id bigint, outcome smallint, revision bigint,
                    k1 bigint, k2 bigint, k3 bigint, metadata text, old_k1 bigint, old_k2 bigint, old_k3 bigint,
                    period_start_us bigint, facet text)
@@ -169,6 +174,9 @@ begin
                 where i.round = v_round
                   and i.claim <> all (v_repeated)
                   and i.item <> all (v_refused)
+                  and (p_scope[i.item] is null or p_scope[i.item] & 31 = 0
+                       or p_scope[i.item] & case p.window_kind when 'all' then 1 when 'monthly' then 2 when 'weekly' then 4 when 'daily' then 8
+                                            else 16 end <> 0)
                   and (v_again_items is null
                        or exists (select from unnest(v_again_items, v_again_windows) as a (item, window_index)
                                   where a.item = i.item and a.window_index = p.window_index))
@@ -196,12 +204,14 @@ begin
                        end as verdict
                 from based b
             ),
-            -- One refusal refuses the submission.
+            -- One refusal refuses the submission; closed periods do if it is strict, or if there is no other.
             refusal as (
-                select j.item, max(j.verdict) as verdict
+                select j.item, coalesce(max(j.verdict) filter (where j.verdict > 1 and j.verdict <> 4), 4) as verdict
                 from judged j
-                where j.verdict > 1
                 group by j.item
+                having bool_or(j.verdict > 1 and j.verdict <> 4)
+                    or bool_and(j.verdict = 4)
+                    or bool_or(j.verdict = 4) and coalesce(p_scope[j.item] & 32 <> 0, false)
             ),
             changed as materialized (
                 select j.item, j.window_index, j.period_id, j.player, j.window_kind, j.starts_at, j.metadata, j.old_revision,
@@ -245,6 +255,7 @@ begin
             left join refusal f on f.item = j.item
             left join written w on w.period_id = j.period_id and w.player = j.player
             cross join lateral (select case when f.verdict is not null then f.verdict
+                                            when j.verdict = 4 then -2
                                             when j.verdict = 0 then 0
                                             when w.revision is null then -1 -- lost a race
                                             else 1 end as outcome) t;
@@ -261,7 +272,7 @@ begin
             if v_pass = 4 then
                 raise exception 'a submission raced with too many others' using errcode = 'serialization_failure';
             end if;
-            v_results := v_results || array(select r from unnest(v_rows) r where r.outcome >= 0);
+            v_results := v_results || array(select r from unnest(v_rows) r where r.outcome <> -1);
             v_has_raced := true;
         end loop;
 
@@ -278,7 +289,7 @@ begin
                             having max(r.outcome) <= 1) i) x
                 cross join (select array_agg(r.item) as items, array_agg(r.window_index) as windows, array_agg(r.period_id) as periods
                             from unnest(v_results) r
-                            where r.facet is null) y
+                            where r.facet is null and r.outcome >= 0) y
                 cross join lateral ladder.facet_mirror(x.items, x.boards, x.players, x.facets, y.items, y.windows, y.periods) m);
         end if;
     end loop;
@@ -341,5 +352,5 @@ begin
     end if;
 end
 $$;
-comment on function ladder.submit(bigint[], text[], bigint[], bigint[], bigint[], text[], integer[], integer[], bigint[], bytea[], bytea[], text[])
+comment on function ladder.submit(bigint[], text[], bigint[], bigint[], bigint[], text[], integer[], integer[], bigint[], bytea[], bytea[], text[], integer[])
     is 'Takes a batch of submissions in one transaction and returns every entry''s state, before and after.';

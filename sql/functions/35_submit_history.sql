@@ -74,9 +74,9 @@ begin
     end if;
 
     with moment as materialized (
-        select i.us, p.id as period_id, p.window_kind, p.starts_at,
+        select i.us, p.id as period_id, p.window_kind, p.starts_at, p.state,
                bool_or(p.id is null) over (partition by i.us) as lacks_period,
-               bool_or(p.state <> 'open') over (partition by i.us) as is_refused
+               bool_and(p.state <> 'open') over (partition by i.us) as is_refused
         from (select distinct us from unnest(p_achieved_us) us) i
         cross join lateral unnest(b.windows) as w (kind)
         left join lateral ladder.period_of(p_board, w.kind, ladder.time_of(i.us)) p on true
@@ -88,7 +88,7 @@ begin
                case b.tie when 'last' then ~i.us else i.us end as k3
         from unnest(p_player, p_score, p_subscore, p_achieved_us, p_metadata) with ordinality as i (player, score, subscore, us, metadata, item)
         join moment m on m.us = i.us
-        where not coalesce(m.is_refused, false)
+        where m.state = 'open'
           and i.item <> all (v_refused)
           and (b.operator = 'sum' or i.score between b.score_min and b.score_max)
     ),

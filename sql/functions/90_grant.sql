@@ -53,7 +53,8 @@ grant select, insert, update, delete on ladder.combination, ladder.combination_s
 grant select on ladder.game, ladder.schema_migration to ladder_worker;
 grant select, delete on ladder.board, ladder.idempotency_key to ladder_worker;
 grant select, insert on ladder.epoch to ladder_worker;
-grant select, delete on ladder.edge_purge to ladder_worker;
+grant select, insert, delete on ladder.edge_purge to ladder_worker; -- insert: a period that is opened again
+grant select, insert on ladder.period_reopening to ladder_worker;
 grant select, delete on ladder.facet_drop to ladder_worker;
 grant select, insert, update, delete on ladder.period, ladder.player_facet, ladder.facet_value, ladder.entry, ladder.job_run, ladder.import_run, ladder.popularity to ladder_worker;
 
@@ -92,3 +93,4 @@ revoke execute on function ladder.refresh_view(text), ladder.refresh_note(bigint
 grant execute on procedure ladder.refresh_due(integer), ladder.refresh_gather(text), ladder.player_gather() to ladder_worker;
 revoke execute on function ladder.purge_of_board(regclass, name, bigint, integer) from ladder_app;
 revoke execute on function ladder.player_gather_ranks(bigint), ladder.player_gather_sums(bigint, text) from ladder_app;
+revoke execute on function ladder.period_reopen(bigint, ladder.window_kind, timestamptz, interval, text, text) from ladder_app;

@@ -52,7 +52,8 @@ static void intake_submit(struct intake *intake)
         return;
     }
     for (size_t i = 0; i < intake->count; i++) {
-        if (intake->items[i].error.code != ERROR_NONE)
+        struct intake_item *item = &intake->items[i];
+        if (item->error.code != ERROR_NONE || !submission_windows_check(&item->submission, &item->error))
             continue;
         intake->good[intake->good_count] = intake->items[i].submission;
         intake->good_items[intake->good_count++] = i;

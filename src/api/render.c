@@ -105,6 +105,8 @@ static void window_render(struct jsonw *json, const struct board *board, const s
     char text[PERIOD_TEXT_MAX];
 
     period_text(&period, text);
+    jsonw_key(json, window_name(window->window));
+    jsonw_object_open(json);
     render_rank(json, window->rank);
     jsonw_key(json, "score");
     jsonw_int64(json, board_score(board, &window->key));
@@ -114,6 +116,30 @@ static void window_render(struct jsonw *json, const struct board *board, const s
     jsonw_bool(json, window->is_changed);
     jsonw_key(json, "period");
     jsonw_text(json, text);
+    jsonw_object_close(json);
+}
+
+/* One whose period is closed: nothing came of it there. */
+static void closed_window_render(struct jsonw *json, const struct submit_window *window)
+{
+    const struct period period = {.start_us = window->period_start_us};
+    char text[PERIOD_TEXT_MAX];
+
+    period_text(&period, text);
+    jsonw_key(json, window_name(window->window));
+    jsonw_object_open(json);
+    render_rank(json, 0);
+    jsonw_key(json, "score");
+    jsonw_null(json);
+    jsonw_key(json, "subscore");
+    jsonw_null(json);
+    jsonw_key(json, "improved");
+    jsonw_bool(json, false);
+    jsonw_key(json, "period");
+    jsonw_text(json, text);
+    jsonw_key(json, "closed");
+    jsonw_bool(json, true);
+    jsonw_object_close(json);
 }
 
 /* Every facet that the board declares: the player's value and his rank in its standing of the first window. */
@@ -182,12 +208,10 @@ void api_render_result(struct api_call *call, struct jsonw *json, const struct s
     jsonw_bool(json, is_improved);
     jsonw_key(json, "windows");
     jsonw_object_open(json);
-    for (int i = 0; i < result->window_count; i++) {
-        jsonw_key(json, window_name(result->windows[i].window));
-        jsonw_object_open(json);
+    for (int i = 0; i < result->window_count; i++)
         window_render(json, board, &result->windows[i]);
-        jsonw_object_close(json);
-    }
+    for (int i = 0; i < result->closed_count; i++)
+        closed_window_render(json, &result->closed[i]);
     jsonw_object_close(json);
     if (board->facet_count > 0)
         facets_render(json, board, result);

@@ -35,12 +35,44 @@ static bool facets_read(const struct json_object *object, struct arena *arena, s
     return json_read_raw_object(object, "facets", FACETS_BYTES_MAX, arena, ret_facets, error);
 }
 
+/* Which windows it is meant for, and what happens where one of them is closed. */
+static bool windows_read(const struct api_call *call, const struct json_object *object, struct submission *submission,
+                         struct error *error)
+{
+    char field[ERROR_FIELD_MAX];
+    size_t count;
+
+    if (!json_read_bool(object, "strict", false, &submission->is_strict, error))
+        return false;
+    if (!json_has(object, "windows"))
+        return true;
+    snprintf(field, sizeof(field), "%.50s/windows", object->pointer);
+    if (!json_read_array(object, "windows", WINDOW_COUNT, &count, error))
+        return false;
+    if (call->key.scope != SCOPE_ADMIN)
+        return error_set_field(error, ERROR_FORBIDDEN, field, "only a key of scope admin may choose the windows");
+    if (count == 0)
+        return error_set_field(error, ERROR_INVALID_BODY, field, "must name 1 to %d windows", WINDOW_COUNT);
+    for (size_t i = 0; i < count; i++) {
+        struct slice text;
+        enum window window;
+        if (!json_array_text(object, "windows", i, &text, error))
+            return false;
+        if (!window_parse(text, &window))
+            return error_set_field(error, ERROR_INVALID_BODY, field, "must hold all, monthly, weekly, daily or hourly");
+        submission->windows |= 1U << window;
+    }
+    return true;
+}
+
 /* Copies what a submission keeps, so that the document may go. */
 bool api_read_submission(struct api_call *call, const struct json_object *object, bool has_board, struct arena *arena,
                          struct submission *ret_submission, struct slice *ret_board, struct error *error)
 {
-    static const char *const names[] = {"player", "score", "subscore", "metadata", "facets", "at", "board", NULL};
-    static const char *const names_here[] = {"player", "score", "subscore", "metadata", "facets", "at", NULL};
+    static const char *const names[] = {"player", "score",   "subscore", "metadata", "facets",
+                                        "at",     "windows", "strict",   "board",    NULL};
+    static const char *const names_here[] = {"player", "score",   "subscore", "metadata", "facets",
+                                             "at",     "windows", "strict",   NULL};
     struct slice player = {NULL, 0}, at = {NULL, 0}, board = {NULL, 0};
     struct submission *s = ret_submission;
     char field[ERROR_FIELD_MAX];
@@ -51,7 +83,8 @@ bool api_read_submission(struct api_call *call, const struct json_object *object
         !json_read_int64(object, "score", true, &s->score, error) ||
         !json_read_int64(object, "subscore", false, &s->subscore, error) ||
         !json_read_raw_object(object, "metadata", METADATA_BYTES_MAX, arena, &s->metadata, error) ||
-        !facets_read(object, arena, &s->facets, error) || !json_read_text(object, "at", false, &at, error) ||
+        !facets_read(object, arena, &s->facets, error) || !windows_read(call, object, s, error) ||
+        !json_read_text(object, "at", false, &at, error) ||
         (has_board && !json_read_text(object, "board", true, &board, error)))
         return false;
     snprintf(field, sizeof(field), "%.50s/player", object->pointer);
@@ -181,6 +214,7 @@ void api_score_post(struct api_call *call)
     json_document_free(&document);
     post->submission.board = call->board;
     http_hold(call->http);
+    is_ok = is_ok && submission_windows_check(&post->submission, &error);
     if (is_ok && submit_group(call->store, &post->submission, 1, call->has_claim ? &call->claim : NULL,
                               submit_connection(call->store, call->board.commit_level), on_posted, post, &error))
         return;

@@ -17,7 +17,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef int command_fn(int argc, char **argv);
 command_fn cmd_cache, cmd_config, cmd_db, cmd_export, cmd_game, cmd_import, cmd_key, cmd_migrate, cmd_partitions,
-    cmd_purge, cmd_refresh, cmd_roll, cmd_routes, cmd_serve, cmd_servers, cmd_snapshot, cmd_warm, cmd_work;
+    cmd_period, cmd_purge, cmd_refresh, cmd_roll, cmd_routes, cmd_serve, cmd_servers, cmd_snapshot, cmd_warm, cmd_work;
 
 /* One option of a command: `--name VALUE`, or a flag when text is NULL and flag is not. Given twice, the last counts;
  * an option that may be given several times has that many rows, one behind the other, and fills them in turn. */

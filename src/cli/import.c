@@ -25,6 +25,7 @@
 #include "cli/import_rejects.h"
 #include "cli/import_source.h"
 #include "cli/progress.h"
+#include "db/statements.h"
 
 enum { PROGRESS_ROWS = 1000 };
 
@@ -33,7 +34,7 @@ struct import {
     struct import_board board;
     struct lane *lanes[LANES];
     struct rejects rejects;
-    bool is_dry, skips_bad;
+    bool is_dry, skips_bad, closes;
     struct progress progress;
     int64_t rows;                                /* of the file, so far */
     int64_t rows_done;                           /* were in, in every lane, when we began */
@@ -167,6 +168,25 @@ static bool lanes_open(struct import *import, const struct settings *settings, c
     return is_ok && rejects_open(&import->rejects, rejects_path, import->source.options.path, has_begun, error);
 }
 
+/* What --close asks for: the worker closes the board's ended periods next. */
+static bool periods_close(const struct import *import, const struct settings *settings, struct error *error)
+{
+    char board[24];
+    const char *parameters[] = {board};
+    struct dbb *db = command_database(settings, "ladder import", error);
+    struct dbb_result *result;
+
+    snprintf(board, sizeof(board), "%lld", (long long)import->board.id);
+    bool is_ok = db && dbb_query(db, statement_text(STATEMENT_period_close_early), 1, parameters, &result, error);
+    if (is_ok) {
+        printf("%s ended periods of the board close with the next run of the worker's roll job\n",
+               dbb_text(result, 0, 0));
+        dbb_result_free(&result);
+    }
+    dbb_close(&db);
+    return is_ok;
+}
+
 /* What was refused, whether the import went through or not. Its exit status, if it did. */
 static int refusals_tell(struct import *import)
 {
@@ -187,7 +207,7 @@ static const char usage_text[] =
     "                     [--at COLUMN [--at-format FORMAT]] [--facet NAME=COLUMN]... [--metadata NAME=COLUMN]...\n"
     "                     [--metadata-json COLUMN] [--from TIME] [--until TIME]\n"
     "                     [--where COLUMN=VALUE | --where COLUMN!=VALUE]...\n"
-    "                     [--rejects FILE] [--skip-bad] [--dry-run] [--batch ROWS]\n\n"
+    "                     [--rejects FILE] [--skip-bad] [--dry-run] [--close] [--batch ROWS]\n\n"
     "Submits the rows of a CSV file with a header row; - is standard input. gzip and Zstandard are decompressed.\n"
     "Run again, it goes on where it was cut, or does nothing.\n"
     "A row must meet every --where, and its time, in the column --at, be at or after --from and before --until.\n"
@@ -196,6 +216,7 @@ static const char usage_text[] =
     "A bad row refuses the file before anything is submitted; --skip-bad leaves it out. Rows that are refused are\n"
     "listed in FILE.csv.rejects.csv, or where --rejects says, with their line and reason; the exit status is then 1,\n"
     "with --skip-bad 0. --dry-run submits every batch and rolls it back.\n"
+    "--close closes the board's ended periods afterwards, without waiting for worker.backfill_grace_s.\n"
     "Each player's rows are taken in the file's order; rows of different players go side by side.";
 
 static int usage(const char *what)
@@ -249,6 +270,7 @@ int cmd_import(int argc, char **argv)
                                          {"exported", NULL, &from.is_exported},
                                          {"dry-run", NULL, &import.is_dry},
                                          {"skip-bad", NULL, &import.skips_bad},
+                                         {"close", NULL, &import.closes},
                                          {NULL, NULL, NULL}};
     struct error error;
     int64_t batch_rows = LANE_BATCH_ROWS;
@@ -285,6 +307,8 @@ int cmd_import(int argc, char **argv)
         printf("nothing to do: all %lld rows are in\n", (long long)import.rows);
     else if (is_ok)
         result_print(&import);
+    if (is_ok && import.closes && !import.is_dry)
+        is_ok = periods_close(&import, &settings, &error);
     for (int i = 0; i < LANES; i++)
         lane_close(&import.lanes[i]);
     status = refusals_tell(&import);

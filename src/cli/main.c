@@ -26,6 +26,7 @@ static const struct {
     {"key", cmd_key, "create | list | revoke: API keys"},
     {"migrate", cmd_migrate, "up | down | status | verify: the schema"},
     {"partitions", cmd_partitions, "make partitions ahead, drop expired ones"},
+    {"period", cmd_period, "reopen | log: closed periods opened again for corrections"},
     {"purge", cmd_purge, "delete what is no longer needed"},
     {"refresh", cmd_refresh, "refresh materialized views"},
     {"roll", cmd_roll, "open the coming periods, close those that ended"},

@@ -115,6 +115,8 @@ INT(worker, event_retention_days, 400, 1, 36500, "days", "Score events older tha
 INT(worker, tombstone_hours, 24, 1, 8760, "hours", "How long a removed entry's tombstone is kept.")
 INT(worker, close_grace_ms, 5000, 0, 3600000, "ms",
     "After its end, how long a period still takes submissions that were on their way.")
+INT(worker, backfill_grace_s, 600, 0, 31536000, "s",
+    "How long a period that is made after its end, by an import of the past, takes submissions.")
 INT(worker, snapshot_top, 1000, 0, 1000000, "players",
     "How many of the best a daily snapshot notes, besides those who moved since the last one.")
 INT(worker, snapshot_retention_days, 400, 1, 36500, "days", "Daily snapshots older than this are dropped, by month.")

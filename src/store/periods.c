@@ -2,8 +2,8 @@
  * periods.c -- which standing a question is about.
  *
  * The bounds of a period are PostgreSQL's to say (it owns the time zones), and so is what time it is. The current
- * period of a window is remembered until it ends, a closed one, which is final, by where it starts and by where it
- * ends; a period that has no row yet has no entries and is asked for again each time.
+ * period of a window is remembered until it ends, a closed one by where it starts and by where it ends, for
+ * CLOSED_TTL_US: it is final, unless an operator opens it again; a period that has no row yet has no entries and is asked for again each time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,10 +38,11 @@ _Static_assert(sizeof(struct period_name) == 32 + FACET_KEY_MAX + 2, "it is hash
 struct period_entry {
     struct period_name name;
     struct period period;
+    int64_t remembered_us; /* monotonic */
     UT_hash_handle hh;
 };
 
-enum { PERIODS_REMEMBERED_MAX = 200000 };
+enum { PERIODS_REMEMBERED_MAX = 200000, CLOSED_TTL_US = 5000000 };
 
 static struct period_name name_make(int64_t board_id, enum window window, const char *facet, enum recall recall,
                                     int64_t at_us)
@@ -90,6 +91,7 @@ static void entry_remember(struct store *store, const struct period *period, con
         HASH_ADD(hh, store->periods, name, sizeof(entry->name), entry);
     }
     entry->period = *period;
+    entry->remembered_us = clock_monotonic_us();
 }
 
 void periods_free(struct store *store)
@@ -217,9 +219,10 @@ static bool period_recall(struct store *store, int64_t board_id, enum window win
         return false;
     }
     const struct period_entry *entry = entry_find(store, &name);
-    if (entry)
-        *ret_period = entry->period;
-    return entry != NULL;
+    if (!entry || clock_monotonic_us() > entry->remembered_us + CLOSED_TTL_US)
+        return false;
+    *ret_period = entry->period;
+    return true;
 }
 
 void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,

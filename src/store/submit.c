@@ -31,46 +31,6 @@
 static void batch_send(struct batch *batch);
 static void queue_flush(struct submitter *submitter, int connection);
 
-static void item_refuse(struct item *item, int outcome)
-{
-    const struct board *board = &item->submission.board;
-    struct error *error = &item->result.error;
-
-    switch (outcome) {
-    case OUTCOME_OUT_OF_RANGE:
-        error_set_field(error, ERROR_SCORE_OUT_OF_RANGE, "/score", "%s %lld: the board takes %lld to %lld",
-                        board->operator== OPERATOR_SUM ? "the sum would leave the bounds with"
-                                                       : "the score is out of bounds:",
-                        (long long)item->submission.score, (long long)board->score_min, (long long)board->score_max);
-        break;
-    case OUTCOME_OVERFLOW:
-        error_set_field(error, ERROR_SCORE_OVERFLOW, "/score",
-                        "adding it would leave -9223372036854775808 to 9223372036854775807; nothing was changed");
-        break;
-    case OUTCOME_TOO_MANY_VALUES:
-        error_set_field(error, ERROR_TOO_MANY_FACET_VALUES, "/facets",
-                        "the board's facets have all the values that they may have: facet_values_max is %lld",
-                        (long long)board->facet_values_max);
-        break;
-    case OUTCOME_NO_FACET:
-        error_set_field(error, ERROR_INVALID_BODY, "/facets", "names a facet that the board does not have");
-        break;
-    case OUTCOME_CLOSED:
-        error_set_field(error, ERROR_PERIOD_CLOSED, "/at", "the period of one of the board's windows is closed then");
-        break;
-    case OUTCOME_NO_PERIOD:
-        error_set_field(error, ERROR_CONFLICT, "/at",
-                        "the board's time zone, %s, has no period that holds this instant", board->time_zone);
-        break;
-    case OUTCOME_COMBINED:
-        error_set(error, ERROR_CONFLICT, "the board is made of others: submit to those");
-        break;
-    default:
-        error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\"", board->name);
-        break;
-    }
-}
-
 /* Columns of the statement submit. */
 enum {
     S_ITEM,
@@ -131,6 +91,11 @@ static void result_read(struct batch *batch, struct db_rows rows, int r)
     if (outcome > OUTCOME_CHANGED) {
         if (result->error.code == ERROR_NONE)
             item_refuse(item, outcome);
+        return;
+    }
+    if (outcome == OUTCOME_PASSED_OVER) {
+        ASSERT(result->closed_count < WINDOW_COUNT);
+        place_read(&result->closed[result->closed_count++], rows, r);
         return;
     }
     bool is_facet = !db_is_null(rows, r, S_FACET);
@@ -257,9 +222,10 @@ static bool commit_level_call(const struct batch *batch, struct db_call *ret_cal
 
 static void batch_send(struct batch *batch)
 {
-    enum { ARRAYS = 12 };
-    static const enum db_type types[ARRAYS] = {DB_INT8, DB_TYPE_TEXT, DB_INT8, DB_INT8,  DB_INT8,  DB_TYPE_TEXT,
-                                               DB_INT4, DB_INT4,      DB_INT8, DB_BYTEA, DB_BYTEA, DB_TYPE_TEXT};
+    enum { ARRAYS = 13, STRICT = 1 << WINDOW_COUNT };
+    static const enum db_type types[ARRAYS] = {DB_INT8,      DB_TYPE_TEXT, DB_INT8, DB_INT8, DB_INT8,
+                                               DB_TYPE_TEXT, DB_INT4,      DB_INT4, DB_INT8, DB_BYTEA,
+                                               DB_BYTEA,     DB_TYPE_TEXT, DB_INT4};
     struct db_array arrays[ARRAYS];
     struct db_call calls[3] = {
         {.statement = 0},
@@ -268,10 +234,13 @@ static void batch_send(struct batch *batch)
     };
     const struct group *claimed = NULL;
     int claim = 0;
-    bool has_facets = false;
+    bool has_facets = false, has_scopes = false;
 
-    for (size_t i = 0; i < batch->count; i++)
-        has_facets = has_facets || batch->items[i]->submission.facets.data;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct submission *s = &batch->items[i]->submission;
+        has_facets = has_facets || s->facets.data;
+        has_scopes = has_scopes || s->windows || s->is_strict;
+    }
     for (int i = 0; i < ARRAYS; i++)
         db_array_init(&arrays[i], types[i], ARRAY_BYTES_MAX);
     for (size_t i = 0; i < batch->count; i++) {
@@ -300,6 +269,8 @@ static void batch_send(struct batch *batch)
             db_array_bytes(&arrays[11], s->facets);
         else if (has_facets) /* of many that name none, nothing is said */
             db_array_null(&arrays[11]);
+        if (has_scopes)
+            db_array_int4(&arrays[12], (int)s->windows | (s->is_strict ? STRICT : 0));
         db_array_int4(&arrays[6], item->round);
         db_array_int4(&arrays[7], item->group->has_claim ? claim : 0);
     }

@@ -21,6 +21,8 @@ struct submission {
     int64_t subscore;
     int64_t at_us;         /* when it was reached; SUBMIT_NOW: when the database takes it, by its clock */
     struct slice metadata; /* borrowed until done; data NULL: none */
+    unsigned windows;      /* which it is meant for: a bit for each enum window; 0: every one of the board */
+    bool is_strict;        /* refused where one of these windows is closed */
     struct slice facets;   /* a JSON object of values by facet, borrowed until done; data NULL: it names none */
 };
 
@@ -45,7 +47,10 @@ struct submit_facet {
 struct submit_result {
     struct error error; /* ERROR_NONE: taken */
     struct submit_window windows[WINDOW_COUNT];
-    int window_count;
+    int window_count; /* those that took it */
+    /* Those whose period is closed, and which were passed over: window and period_start_us only. */
+    struct submit_window closed[WINDOW_COUNT];
+    int closed_count;
     struct submit_facet facets[FACETS_MAX];
     int facet_count;
     struct slice metadata; /* of the entry in windows[0], borrowed until the continuation returns */
@@ -74,6 +79,8 @@ void submit_resume(struct store *store, const struct submission *submissions, si
                    const struct submit_claim *claim, int64_t game_id, submit_done_fn *done, void *context);
 /* A number for `connection`: the same for all groups whose order matters. level: of the one board, if it is known. */
 int submit_connection(struct store *store, enum commit_level level);
+/* Does the submission's board have the windows that it names? Fills *error, naming /windows. */
+bool submission_windows_check(const struct submission *submission, struct error *error);
 size_t submit_queued(const struct store *store);
 
 #endif

@@ -20,7 +20,8 @@ enum {
 };
 
 enum outcome {
-    OUTCOME_UNCHANGED,
+    OUTCOME_PASSED_OVER = -2, /* the period of this window is closed; others took it */
+    OUTCOME_UNCHANGED = 0,
     OUTCOME_CHANGED,
     OUTCOME_OUT_OF_RANGE,
     OUTCOME_OVERFLOW,
@@ -111,5 +112,7 @@ void batch_answer_early(struct batch *batch);
 /* Answers all of a batch with an error; frees. */
 void batch_fail(struct batch *batch, const struct error *error);
 void item_answer(struct item *item); /* frees */
+/* Fills the error of an item that the transaction did not take. outcome: an enum outcome. */
+void item_refuse(struct item *item, int outcome);
 
 #endif

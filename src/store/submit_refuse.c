@@ -1,0 +1,55 @@
+/*
+ * submit_refuse.c -- why a submission is not taken: by its board's definition, or by the transaction.
+ */
+#include "store/submit_private.h"
+
+bool submission_windows_check(const struct submission *submission, struct error *error)
+{
+    for (int w = 0; w < WINDOW_COUNT; w++)
+        if (submission->windows & 1U << w && !board_has_window(&submission->board, (enum window)w))
+            return error_set_field(error, ERROR_INVALID_BODY, "/windows", "the board has no window %s",
+                                   window_name((enum window)w));
+    return true;
+}
+
+void item_refuse(struct item *item, int outcome)
+{
+    const struct board *board = &item->submission.board;
+    struct error *error = &item->result.error;
+
+    switch (outcome) {
+    case OUTCOME_OUT_OF_RANGE:
+        error_set_field(error, ERROR_SCORE_OUT_OF_RANGE, "/score", "%s %lld: the board takes %lld to %lld",
+                        board->operator== OPERATOR_SUM ? "the sum would leave the bounds with"
+                                                       : "the score is out of bounds:",
+                        (long long)item->submission.score, (long long)board->score_min, (long long)board->score_max);
+        break;
+    case OUTCOME_OVERFLOW:
+        error_set_field(error, ERROR_SCORE_OVERFLOW, "/score",
+                        "adding it would leave -9223372036854775808 to 9223372036854775807; nothing was changed");
+        break;
+    case OUTCOME_TOO_MANY_VALUES:
+        error_set_field(error, ERROR_TOO_MANY_FACET_VALUES, "/facets",
+                        "the board's facets have all the values that they may have: facet_values_max is %lld",
+                        (long long)board->facet_values_max);
+        break;
+    case OUTCOME_NO_FACET:
+        error_set_field(error, ERROR_INVALID_BODY, "/facets", "names a facet that the board does not have");
+        break;
+    case OUTCOME_CLOSED:
+        error_set_field(error, ERROR_PERIOD_CLOSED, "/at", "%s",
+                        item->submission.is_strict ? "the period of one of its windows is closed then"
+                                                   : "the periods of all its windows are closed then");
+        break;
+    case OUTCOME_NO_PERIOD:
+        error_set_field(error, ERROR_CONFLICT, "/at",
+                        "the board's time zone, %s, has no period that holds this instant", board->time_zone);
+        break;
+    case OUTCOME_COMBINED:
+        error_set(error, ERROR_CONFLICT, "the board is made of others: submit to those");
+        break;
+    default:
+        error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\"", board->name);
+        break;
+    }
+}
