@@ -270,6 +270,10 @@ class Checker:
             status, body = 200, read.copy[2]
         else:
             status, body = answer.status, answer.whole().decode()
+            if not body.endswith("\n"):
+                raise Violation(f"{query.path}: the answer does not end with a newline: {body[-100:]}")
+            body = body[:-1]
+        text = body  # as it came: below, its period may be replaced
         self.counts[source] += 1
         # What PostgreSQL says is ahead of Redis, or, on a replica, behind what other servers wrote.
         is_redis = source in ("memory", "redis")
@@ -299,7 +303,7 @@ class Checker:
         if answer.status == 200 and not is_copied:
             if len(watched.copies) > 300:
                 watched.copies.clear()
-            watched.copies[query.path] = (answer.field(b"ETag"), answer.field(b"Last-Modified"), answer.whole().decode())
+            watched.copies[query.path] = (answer.field(b"ETag"), answer.field(b"Last-Modified"), text)
             self.cursor_follow(watched, query, body, source)
 
     def cursor_follow(self, watched, query, body, source):
