@@ -1,9 +1,121 @@
 -- tally_fold: adds what became visible since the cursor's snapshot, and moves the cursor. In a REPEATABLE READ transaction, by the
--- one runner who holds the lock of the job; see 70_tally.sql. Nothing new: nothing is written, but for the cursor each minute.
+-- one runner who holds the lock of the job; see 70_tally.sql. If there is nothing new, nothing is written, except the cursor once a minute.
+--
+-- A backlog is added in pieces, one call and one commit each. A piece ends at a transaction id: of the caller's snapshot it has every
+-- transaction below that id, and this, a snapshot too, is what the cursor then holds. So after each commit the tally is exact for its cursor,
+-- whoever is killed in between.
+--
+--     cursor's snapshot        |<------- piece ------->|<---- left for the next call ---->|  caller's snapshot
+--                              xmax                    cut
+--
+-- What reads entries, and not events, sees the caller's snapshot and not the piece's: standings are counted and rungs are made only in
+-- the last piece, which has everything. Until then tally_due remembers the standings that grew.
 --
 -- Different players: who was last seen on an earlier day is new on this one. Only where submissions come that speak of a day before
 -- the last (imports), the events are asked.
-create or replace function ladder.tally_fold(p_retention interval, out events bigint, out counted bigint)
+drop function if exists ladder.tally_fold(interval);
+
+-- tally_cut: where a piece of at least p_limit events ends, if twice as many and more are behind the cursor: its first transaction id that is
+-- not in, and when the last event that is in was submitted. Null: the rest is no more than a piece.
+create or replace function ladder.tally_cut(p_since timestamptz, p_xmax xid8, p_limit integer,
+                                            out cut xid8, out at timestamptz, out last_event bigint)
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set enable_sort = off
+    set enable_seqscan = off
+    set enable_bitmapscan = off
+    set max_parallel_workers_per_gather = 0
+    set jit = off
+as $$
+#variable_conflict use_column
+begin
+    if not exists (select from ladder.score_event v
+                   where v.submitted_at >= p_since and v.xid >= p_xmax order by v.xid offset 2 * p_limit limit 1) then
+        return;
+    end if;
+    -- A whole transaction is in or not.
+    select (v.xid::text::bigint + 1)::text::xid8, v.submitted_at, v.id
+    into cut, at, last_event
+    from ladder.score_event v
+    where v.submitted_at >= p_since and v.xid >= p_xmax
+    order by v.xid
+    offset p_limit - 1
+    limit 1;
+end
+$$;
+comment on function ladder.tally_cut(timestamptz, xid8, integer) is 'Where the next piece of a backlog ends.';
+
+-- tally_events: what a piece has.
+create or replace function ladder.tally_events(p_since timestamptz, p_xip xid8[], p_xmax xid8, p_cut xid8)
+    returns setof ladder.score_event
+    language plpgsql
+    stable
+    rows 10000
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set enable_sort = off
+    set enable_seqscan = off
+    set enable_bitmapscan = off
+    set max_parallel_workers_per_gather = 0
+    set jit = off
+as $$
+begin
+    return query
+    select v.* from ladder.score_event v where v.submitted_at >= p_since and v.xid >= p_xmax and v.xid < p_cut order by v.xid;
+    if p_xip <> '{}' then
+        return query
+        select v.* from ladder.score_event v where v.submitted_at >= p_since and v.xid = any (p_xip);
+    end if;
+end
+$$;
+comment on function ladder.tally_events(timestamptz, xid8[], xid8, xid8) is 'The events behind a snapshot, below a transaction id.';
+
+-- tally_is_behind: reads so many entries of an index and no more. Without a cursor that can be gone on from, nobody can be waited for.
+create or replace function ladder.tally_is_behind(p_limit integer)
+    returns boolean
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set enable_sort = off
+    set enable_seqscan = off
+    set enable_bitmapscan = off
+    set max_parallel_workers_per_gather = 0
+    set jit = off
+as $$
+declare
+    c ladder.tally_cursor;
+    v_since timestamptz;
+    v_xmax xid8;
+begin
+    select * into c from ladder.tally_cursor t;
+    if c.incarnation is distinct from ladder.tally_incarnation() then
+        return false;
+    end if;
+    v_since := c.at - interval '1 hour';
+    v_xmax := pg_snapshot_xmax(c.snapshot);
+    return exists (select from ladder.score_event v where v.submitted_at >= v_since and v.xid >= v_xmax order by v.xid offset p_limit limit 1);
+end
+$$;
+comment on function ladder.tally_is_behind(integer) is 'Are more events than so many behind the cursor?';
+
+-- snapshot_below: what a snapshot sees of the transactions below an id.
+create or replace function ladder.snapshot_below(p_snapshot pg_snapshot, p_cut xid8)
+    returns pg_snapshot
+    language sql
+    immutable
+    set search_path = pg_catalog
+as $$
+    select concat(coalesce(min(x.xip), p_cut), ':', p_cut, ':', string_agg(x.xip::text, ',' order by x.xip))::pg_snapshot
+    from pg_snapshot_xip(p_snapshot) as x (xip)
+    where x.xip < p_cut
+$$;
+comment on function ladder.snapshot_below(pg_snapshot, xid8) is 'The same snapshot, without the transactions from an id on.';
+
+create or replace function ladder.tally_fold(p_retention interval, p_limit integer default 10000,
+                                             out events bigint, out counted bigint, out has_more boolean)
     language plpgsql
     set search_path = pg_catalog
     set plan_cache_mode = force_custom_plan
@@ -15,17 +127,20 @@ declare
     v_xip xid8[];
     v_xmax xid8;
     v_since timestamptz;
-    v_recount bigint[];
+    v_cut xid8 := '18446744073709551615'; -- of transactions below it the piece has all
+    v_recount bigint[] := '{}';
     v_closed text;
     v_closed_before text;
     v_closed_boards bigint[] := '{}';
     v_recounted_boards bigint[];
     c ladder.tally_cursor;
     s record;
+    v_piece record;
     v_rung record;
 begin
     events := 0;
     counted := 0;
+    has_more := false;
     select * into c from ladder.tally_cursor t;
     if c.incarnation is distinct from ladder.tally_incarnation() or c.at < now() - p_retention then
         counted := ladder.tally_start(v_snapshot);
@@ -34,13 +149,17 @@ begin
     v_xip := array(select pg_snapshot_xip(c.snapshot));
     v_xmax := pg_snapshot_xmax(c.snapshot);
     v_since := c.at - interval '1 hour'; -- a transaction may have begun, and stamped its events, well before it became visible
-    v_recount := array(select distinct r.period_id from ladder.tally_recount r);
+    v_piece := ladder.tally_cut(v_since, v_xmax, p_limit);
+    if v_piece.cut is not null then
+        has_more := true;
+        v_cut := v_piece.cut;
+    else
+        v_recount := array(select distinct r.period_id from ladder.tally_recount r);
+    end if;
 
     with event as materialized (
         select v.board_id, v.kind, v.player, v.submitted_at, v.achieved_at, v.score, v.period_ids, v.moves
-        from ladder.score_event v
-        where v.submitted_at >= v_since
-          and (v.xid = any (v_xip) or v.xid >= v_xmax)
+        from ladder.tally_events(v_since, v_xip, v_xmax, v_cut) v
     ),
     known as materialized (
         select e.*, b.ordering, b.windows, b.time_zone, ladder.local_time(e.achieved_at, b.time_zone)::date as day
@@ -170,13 +289,8 @@ begin
            array(select distinct h.board_id from change h) as standing_boards,
            array(select distinct h.board_id from change h where h.state <> 'open' and h.kind = 'remove') as erased_boards,
            array(select distinct h.period_id from change h where h.is_unknown) as unknown,
-           array(select t.period_id from summed t
-                 where ladder.tally_step(t.entries) is not null
-                   and not exists (select from ladder.tally_rung r where r.period_id = t.period_id)) as grown,
-           array(select row(t.period_id, t.k1, t.k2, t.k3, t.player, t.entries)::ladder.tally_rung
-                 from stepped t
-                 where t.entries > 4 * 500
-                   and t.entries > 4 * ladder.tally_step(greatest(10000, (select n.entries from summed n where n.period_id = t.period_id)))) as wide
+           array(select t.period_id from summed t where ladder.tally_step(t.entries) is not null) as large,
+           array(select row(t.period_id, t.k1, t.k2, t.k3, t.player, t.entries)::ladder.tally_rung from stepped t where t.entries > 4 * 500) as wide
     into s;
     events := s.events;
 
@@ -185,40 +299,21 @@ begin
         delete from ladder.tally_player t
         using (select distinct v.board_id, v.player
                from ladder.score_event v
-               where v.kind = 'remove' and v.submitted_at >= v_since and (v.xid = any (v_xip) or v.xid >= v_xmax)) g
+               where v.kind = 'remove' and v.submitted_at >= v_since and (v.xid = any (v_xip) or v.xid >= v_xmax) and v.xid < v_cut) g
         where t.board_id = g.board_id
           and t.player = g.player
           and not exists (select from ladder.score_event v where v.board_id = g.board_id and v.player = g.player and v.kind = 'submit');
     end if;
 
-    -- What can't be added up is counted; ladders are raised and mended.
-    v_recount := array(select distinct x from unnest(v_recount || s.unknown || s.grown) x);
-    perform ladder.tally_count(x) from unnest(v_recount) x;
-    counted := cardinality(v_recount);
-    delete from ladder.tally_recount r;
-    -- Where scores are spread evenly, all stretches from rung to rung become too long at once: what is beyond so many entries is left to
-    -- the calls in which it grows on.
-    for v_rung in
-        select x.period, x.rung, x.step
-        from (select p as period, w as rung, ladder.tally_step(greatest(10000, t.entries)) as step,
-                     sum(w.entries) over (order by w.entries desc, w.k1, w.k2, w.k3, w.player) - w.entries as before
-              from unnest(s.wide) w
-              join ladder.period p on p.id = w.period_id
-              join ladder.tally t on t.period_id = w.period_id
-              where w.period_id <> all (v_recount)) x
-        where x.before < 100000
-    loop
-        perform ladder.tally_raise(v_rung.period, v_rung.step, v_rung.rung,
-                                   (select r from ladder.tally_rung r
-                                    where r.period_id = (v_rung.rung).period_id
-                                      and (r.k1, r.k2, r.k3, r.player)
-                                          > ((v_rung.rung).k1, (v_rung.rung).k2, (v_rung.rung).k3, (v_rung.rung).player)
-                                    order by r.k1, r.k2, r.k3, r.player
-                                    limit 1));
-    end loop;
+    if has_more then
+        insert into ladder.tally_recount (period_id) select unnest(s.unknown);
+        insert into ladder.tally_due (period_id) select unnest(s.large) on conflict do nothing;
+    else
+        counted := ladder.tally_mend(v_recount || s.unknown, s.large, s.wide);
+    end if;
 
     -- Which boards the views show otherwise now.
-    v_recounted_boards := array(select distinct p.board_id from ladder.period p where p.id = any (v_recount));
+    v_recounted_boards := array(select distinct p.board_id from ladder.period p where p.id = any (v_recount || s.unknown));
     v_closed := coalesce((select p.closed_at::text from ladder.period p where p.closed_at is not null order by p.closed_at desc limit 1), '');
     select r.mark into v_closed_before from ladder.refresh_source r where r.view = 'hall_of_fame';
     if v_closed_before <> v_closed then
@@ -229,13 +324,79 @@ begin
     perform ladder.refresh_note(s.standing_boards || v_recounted_boards, s.day_boards, s.erased_boards || v_closed_boards);
 
     if s.events > 0 or counted > 0 or c.at < now() - interval '1 minute' then
-        update ladder.tally_cursor t set snapshot = v_snapshot, at = now();
+        update ladder.tally_cursor t
+        set snapshot = case when has_more then ladder.snapshot_below(v_snapshot, v_cut) else v_snapshot end,
+            at = case when has_more then greatest(c.at, v_piece.at) else now() end,
+            last_event = case when has_more then v_piece.last_event else (select q.last_value from ladder.score_event_id q) end;
         delete from ladder.tally_slot t where t.width_s = 1 and t.at < now() - interval '5 minutes';
         delete from ladder.tally_slot t where t.width_s = 60 and t.at < now() - interval '2 days';
     end if;
 end
 $$;
-comment on function ladder.tally_fold(interval) is 'Adds up the events since the cursor and moves it; returns how many they were, and how many standings were counted anew.';
+comment on function ladder.tally_fold(interval, integer)
+    is 'Adds up the next piece of the events behind the cursor and moves it; returns how many events it had, how many standings were counted anew, and whether more are left.';
+
+-- tally_mend: counts what can't be added up, gives a ladder to what grew large, and divides stretches that became too long. Only when
+-- the tally is as of the caller's snapshot. Returns how many standings were counted.
+create or replace function ladder.tally_mend(p_recount bigint[], p_large bigint[], p_wide ladder.tally_rung[])
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+declare
+    v_due bigint[] := array(select d.period_id from ladder.tally_due d);
+    v_recount bigint[];
+    v_rung record;
+begin
+    v_recount := array(select distinct x
+                       from (select unnest(p_recount)
+                             union all
+                             select t.period_id
+                             from ladder.tally t
+                             where t.period_id = any (p_large || v_due)
+                               and ladder.tally_step(t.entries) is not null
+                               and not exists (select from ladder.tally_rung r where r.period_id = t.period_id)) q (x));
+    perform ladder.tally_count(x) from unnest(v_recount) x;
+    delete from ladder.tally_recount r;
+    -- Where scores are spread evenly, all stretches from rung to rung become too long at once: what is beyond so many entries is left to
+    -- the calls in which it grows on.
+    for v_rung in
+        select x.period, x.rung, x.step
+        from (select p as period, row(w.period_id, w.k1, w.k2, w.k3, w.player, w.entries)::ladder.tally_rung as rung, ladder.tally_step(greatest(10000, t.entries)) as step,
+                     sum(w.entries) over (order by w.entries desc, w.k1, w.k2, w.k3, w.player) - w.entries as before
+              from (select n.*
+                    from unnest(p_wide) n
+                    where n.period_id <> all (v_due)
+                    union all
+                    select r.*
+                    from ladder.tally_rung r
+                    where r.period_id = any (v_due) and r.entries > 4 * 500) w
+              join ladder.period p on p.id = w.period_id
+              join ladder.tally t on t.period_id = w.period_id
+              where w.period_id <> all (v_recount)
+                and w.entries > 4 * ladder.tally_step(greatest(10000, t.entries))) x
+        where x.before < 100000
+    loop
+        perform ladder.tally_raise(v_rung.period, v_rung.step, v_rung.rung,
+                                   (select r from ladder.tally_rung r
+                                    where r.period_id = (v_rung.rung).period_id
+                                      and (r.k1, r.k2, r.k3, r.player)
+                                          > ((v_rung.rung).k1, (v_rung.rung).k2, (v_rung.rung).k3, (v_rung.rung).player)
+                                    order by r.k1, r.k2, r.k3, r.player
+                                    limit 1));
+    end loop;
+    delete from ladder.tally_due d
+    where not exists (select
+                      from ladder.tally_rung r
+                      join ladder.tally t on t.period_id = r.period_id
+                      where r.period_id = d.period_id
+                        and r.entries > 4 * ladder.tally_step(greatest(10000, t.entries)));
+    return cardinality(v_recount);
+end
+$$;
+comment on function ladder.tally_mend(bigint[], bigint[], ladder.tally_rung[]) is 'Counts standings, and makes and divides rungs, after the last piece of a backlog was added.';
 
 create or replace function ladder.tally_saw(p_board bigint, p_player text, p_zone text, p_first date, p_last date, p_xip xid8[], p_xmax xid8)
     returns boolean

@@ -359,7 +359,7 @@ begin
            coalesce((v.moves[u.nth][1] is null and v.moves[u.nth][4] is not null)::integer, 0)::bigint
     from ladder.score_event v
     cross join lateral (select array_position(v.period_ids, p_period) as nth) u
-    where v.board_id = v_board
+    where v.board_id + 0 = v_board -- by xid, not by all that was ever submitted to the board
       and v.submitted_at >= v_since
       and v.submitted_at < v_until
       and (v.xid = any (v_xip) or v.xid >= v_xmax);

@@ -69,7 +69,7 @@ grant select on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tal
 grant insert on ladder.tally_recount, ladder.refresh_mark to ladder_app;
 grant delete on ladder.tally_player to ladder_app;
 grant select, insert, update, delete on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tally_slot, ladder.tally_day,
-    ladder.tally_player, ladder.tally_recount, ladder.player_rollup, ladder.refresh_source, ladder.refresh_mark, ladder.refresh_state,
+    ladder.tally_player, ladder.tally_recount, ladder.tally_due, ladder.player_rollup, ladder.refresh_source, ladder.refresh_mark, ladder.refresh_state,
     ladder.refresh_run to ladder_worker;
 -- The materialized views are the worker's own, who refreshes them (docs/decisions/0040).
 do $$
@@ -84,6 +84,7 @@ $$;
 
 grant select on sequence ladder.revision to ladder_worker; -- snapshot_due
 grant usage on sequence ladder.revision, ladder.score_event_id to ladder_app, ladder_worker;
+grant select on sequence ladder.score_event_id to ladder_app, ladder_worker; -- tally_look, tally_fold
 grant usage on sequence ladder.facet_id to ladder_app;
 
 revoke execute on function ladder.partition_add(text, text, text, timestamptz, timestamptz) from ladder_app, ladder_worker;

@@ -36,45 +36,41 @@ start as (
                 when $8::int = 2 then greatest(0, total - $5::int - $6::int - 1)
                 else 0
            end as offset_,
+           better,
            total
     from place
 ),
 seek as materialized (
     select s.*
+    from start
+    cross join me
+    cross join lateral ladder.entry_back($1::ladder.window_kind, $2::timestamptz, $3::bigint, me.k1, me.k2, me.k3, me.player,
+                                         start.better - start.offset_) s
+    union all
+    select s.*
     from ladder.standing_seek($3::bigint, (select offset_ from start)) s
     where (select is_there from ladder)
-      and (exists (select from me) or $8::int > 0)
+      and not exists (select from me)
+      and $8::int > 0
     union all
     select -9223372036854775808, -9223372036854775808, -9223372036854775808, '', (select offset_ from start)
     where not (select is_there from ladder)
-      and (exists (select from me) or $8::int > 0)
+      and not exists (select from me)
+      and $8::int > 0
 ),
 page as (
-    select e.player, e.k1, e.k2, e.k3, e.metadata
+    select e.player collate "C" as player, e.k1, e.k2, e.k3, e.metadata
     from seek
-    cross join lateral (
-        select q.*
-        from ladder.entry q
-        where q.window_kind = $1::ladder.window_kind
-          and q.period_start = $2::timestamptz
-          and q.period_id = $3::bigint
-          and not q.removed
-          and (q.k1, q.k2, q.k3, q.player) >= (seek.k1, seek.k2, seek.k3, seek.player collate "C")
-        order by q.k1, q.k2, q.k3, q.player
-        offset seek.rest
-        limit $5::int + $6::int + 1) e
+    cross join lateral ladder.entry_page($1::ladder.window_kind, $2::timestamptz, $3::bigint, seek.k1, seek.k2, seek.k3, seek.player,
+                                         seek.rest, $5::int + $6::int + 1) e
 ),
 head as (
-    select k1, k2 from page order by k1, k2 limit 1
+    select k1, k2, k3, player from page order by k1, k2, k3, player limit 1
 )
 select page.player, page.k1, page.k2, page.k3, page.metadata, start.offset_ + 1 as first_rank,
        case $7::int
-           when 1 then case when (select is_there from ladder)
-                            then (select ladder.standing_before($1::ladder.window_kind, $2::timestamptz, $3::bigint,
-                                                                head.k1, head.k2, -9223372036854775808, '') from head)
-                            else (select count(*) from ladder.entry e, head
-                                  where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
-                                    and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (head.k1, head.k2)) end
+           when 1 then (select ladder.standing_group($1::ladder.window_kind, $2::timestamptz, $3::bigint,
+                                                     head.k1, head.k2, head.k3, head.player, start.offset_) from head)
            when 2 then (select count(*) from (select distinct e.k1, e.k2 from ladder.entry e, head
                         where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
                           and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (head.k1, head.k2)) d)

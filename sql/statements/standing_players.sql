@@ -7,19 +7,10 @@ with ladder as materialized (
 )
 select m.player, m.k1, m.k2, m.k3, m.metadata,
        case when p.final_count is not null then ladder.final_rank_of($3::bigint, m.player)
-            when (select is_there from ladder)
-                then ladder.standing_before($1::ladder.window_kind, $2::timestamptz, $3::bigint, m.k1, m.k2, m.k3, m.player) + 1
-            else (select count(*) from ladder.entry e
-                  where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
-                    and e.period_id = $3::bigint and not e.removed
-                    and (e.k1, e.k2, e.k3, e.player) < (m.k1, m.k2, m.k3, m.player)) + 1
+            else place.before + 1
        end as first_rank,
        case $5::int
-           when 1 then case when (select is_there from ladder)
-                            then ladder.standing_before($1::ladder.window_kind, $2::timestamptz, $3::bigint, m.k1, m.k2, -9223372036854775808, '')
-                            else (select count(*) from ladder.entry e
-                                  where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
-                                    and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (m.k1, m.k2)) end
+           when 1 then ladder.standing_group($1::ladder.window_kind, $2::timestamptz, $3::bigint, m.k1, m.k2, m.k3, m.player, place.before)
            when 2 then (select count(*) from (select distinct e.k1, e.k2 from ladder.entry e
                         where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
                           and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (m.k1, m.k2)) d)
@@ -39,4 +30,13 @@ left join ladder.entry m
   and m.period_id = $3::bigint
   and m.player = any ($4::text[])
   and not m.removed
+left join lateral (
+    select case when p.final_count is not null and $5::int <> 1 then null
+                when (select is_there from ladder)
+                    then ladder.standing_before($1::ladder.window_kind, $2::timestamptz, $3::bigint, m.k1, m.k2, m.k3, m.player)
+                else (select count(*) from ladder.entry e
+                      where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
+                        and e.period_id = $3::bigint and not e.removed
+                        and (e.k1, e.k2, e.k3, e.player) < (m.k1, m.k2, m.k3, m.player)) end as before
+    offset 0) place on true
 order by m.k1, m.k2, m.k3, m.player

@@ -1,12 +1,14 @@
 #include "cli/import_lane.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "db/statements.h"
+#include "work/tally.h"
 
 enum { RETRIES_MAX = 10, ARRAY_BYTES_MAX = 64 << 20, ARRAY_BYTES_FULL = 16 << 20 };
 
@@ -27,6 +29,8 @@ struct batch {
 
 struct lane {
     struct dbb *db;
+    int64_t retention_days;
+    bool is_unpaced; /* the tally can't be waited for; said once */
     char board[24];
     char hash[2 + SOURCE_HASH_TEXT];
     struct lane_options options;
@@ -172,6 +176,17 @@ static bool batch_try(struct lane *lane, const struct batch *batch, bool locks, 
     return is_ok;
 }
 
+/* Reads of the board by SQL have to read what is not added up yet: the import goes no faster than that is. */
+static void lane_pace(struct lane *lane)
+{
+    struct error error;
+
+    if (lane->is_unpaced || tally_pace(lane->db, lane->retention_days, &error))
+        return;
+    lane->is_unpaced = true;
+    fprintf(stderr, "ladder import: the statistics are not kept up meanwhile: %s\n", error.message);
+}
+
 /* A batch that raced with the servers' writes is tried again, its entries' locks first. */
 static bool batch_send(struct lane *lane, struct batch *batch, struct lane_totals *ret_totals, struct error *error)
 {
@@ -180,6 +195,7 @@ static bool batch_send(struct lane *lane, struct batch *batch, struct lane_total
         if (batch->arrays[i].is_overflown)
             return error_set(error, ERROR_INTERNAL, "a batch does not fit in %d bytes", ARRAY_BYTES_MAX);
     }
+    lane_pace(lane);
     for (int attempt = 0; !batch_try(lane, batch, attempt > 0, ret_totals, error); attempt++) {
         bool has_raced = strcmp(dbb_sqlstate(lane->db), "40001") == 0 || strcmp(dbb_sqlstate(lane->db), "40P01") == 0;
         dbb_rollback(lane->db);
@@ -310,6 +326,7 @@ struct lane *lane_open(const struct settings *settings, const struct lane_option
 
     ASSERT(lane != NULL && number < LANES);
     lane->options = *options;
+    lane->retention_days = settings->worker_event_retention_days;
     snprintf(lane->board, sizeof(lane->board), "%lld", (long long)options->board_id);
     snprintf(text, sizeof(text), "%s lane %d of %d", options->import_hash, number, LANES);
     crypto_digest(slice_of(text), hash);

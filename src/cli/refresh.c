@@ -42,12 +42,13 @@ static bool duration_parse(const char *text, int64_t *ret_ms)
 static bool tally_catch_up(struct link *link, struct error *error)
 {
     int64_t deadline_us = clock_monotonic_us() + TALLY_WAIT_US;
-    bool is_done;
+    enum tally_outcome outcome;
 
-    while (tally_run(link, &is_done, error)) {
-        if (is_done || clock_monotonic_us() > deadline_us)
+    while (tally_run(link, &outcome, error)) {
+        if (outcome == TALLY_DONE || clock_monotonic_us() > deadline_us)
             return true;
-        usleep(TALLY_STEP_US);
+        if (outcome == TALLY_ELSEWHERE)
+            usleep(TALLY_STEP_US);
     }
     return false;
 }

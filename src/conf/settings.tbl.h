@@ -72,7 +72,7 @@ INT(database, outlier_factor, 5, 0, 1000, "times",
     "A server so many times slower than the others is left alone too; 0: however slow it is.")
 INT(database, outlier_min_ms, 50, 1, 60000, "ms", "But not if it is no slower than that.")
 INT(database, stall_ms, 1000, 10, 60000, "ms",
-    "A read not answered for so long is asked of another server, and this one left alone.")
+    "A read without an answer for so long is sent to another server; this one gets no more if it answers nothing else either.")
 INT(database, retry_percent, 10, 0, 100, "percent", "Of all reads, how many may be asked a second time.")
 INT(database, connect_timeout_ms, 2000, 50, 60000, "ms", "Until a connection attempt is given up.")
 INT(database, statement_timeout_ms, 2000, 10, 600000, "ms", "Until the server cancels one of our statements.")

@@ -37,6 +37,8 @@ struct attempt {
     bool is_trial;   /* of the server's breaker */
     bool is_behind;  /* sent although the server lacks something */
     enum db_source source;
+    bool is_judged;           /* whether its time says something of the server */
+    enum statement statement; /* of the read */
 };
 
 struct db_server {
@@ -62,6 +64,7 @@ struct db_server {
     int64_t start_us;
     int64_t lsn; /* replayed, or flushed if it is no standby */
     int64_t heard_us;
+    int64_t proved_us; /* what was sent then, a check or a read, came back: the latest */
     int64_t behind_us; /* since when a reader wants more than it has; 0: nobody does */
     bool is_late;      /* beyond max_lag, or of another epoch */
     enum leader_fault fault;
@@ -71,6 +74,7 @@ struct db_server {
     struct breaker breaker;
     struct latency latency;
     struct outlier_window recent; /* its answers, to be compared with the others' */
+    int timed_out;                /* 1 + the statement that timed out last; 0: none did since another one succeeded */
     int64_t trial_limit_us; /* left alone for its slowness: a trial that takes longer failed; 0: any time will do */
     TAILQ_HEAD(, attempt) attempts; /* the oldest first */
     int credit;                     /* choice.h */
@@ -140,10 +144,13 @@ bool db_server_is_mute(const struct db_server *server, int64_t now_us);
 bool db_server_is_leader(const struct db_server *server); /* of this loop, and it did not just say otherwise */
 void db_server_succeeded(struct db_server *server, const struct attempt *attempt, int64_t now_us);
 void db_server_failed(struct db_server *server, const struct attempt *attempt, bool is_lost, int64_t now_us);
+/* A read took longer than a statement may. By itself that says something of the statement; of the server only if another
+ * statement did the same since one succeeded. */
+void db_server_timed_out(struct db_server *server, const struct attempt *attempt, int64_t now_us);
 /* Among the servers, is one so slow that it is left alone? */
 void db_servers_compare(struct db *db, int64_t now_us);
-/* It let a read wait too long. */
-void db_server_stalled(struct db_server *server, bool is_trial, int64_t now_us);
+/* Of an attempt that has nearly stalled: is it the server? If so, the server is left alone. Sets is_judged when that is known. */
+void db_attempt_judge(struct attempt *attempt, int64_t stall_us, int64_t now_us);
 
 /* ---- db.c ---- */
 double db_jitter(struct db *db);

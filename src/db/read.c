@@ -12,7 +12,8 @@
  *   R1  done is called exactly once, from the loop.
  *   R2  An answer is of a server that had all the wish names, on the connection that answered, before the read's snapshot;
  *       or says is_behind, which happens only while nobody leads, and never takes back what the client has shown.
- *   R3  A server that does not answer is given up after stall_ms: the attempt stays behind, its answer is dropped.
+ *   R3  A server that does not answer is given up after stall_ms: the attempt stays behind, its answer is dropped. If it answered
+ *       a check or a read that was sent later, only this attempt is given up: the statement takes long, not the server.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,7 +177,8 @@ static bool attempt_send(struct db_read *read, struct db_server *server, bool is
                                 .sent_us = clock_monotonic_us(),
                                 .is_checked = is_checked,
                                 .is_behind = is_behind,
-                                .source = is_leader ? DB_PRIMARY : DB_REPLICA};
+                                .source = is_leader ? DB_PRIMARY : DB_REPLICA,
+                                .statement = read->call.statement};
     if (is_checked) {
         snprintf(lsn, sizeof(lsn), "%lld", (long long)read->wish.lsn);
         snprintf(epoch, sizeof(epoch), "%d", read->db->epoch);
@@ -484,8 +486,10 @@ static void on_attempt(void *context, const struct db_outcome *outcome)
     bool is_behind = outcome->error.code == ERROR_NONE && attempt.is_checked && !db_bool(outcome->rows[0], 0, 0);
 
     attempt_free(context);
-    if (is_lost || (is_timeout && attempt.is_trial))
+    if (is_lost)
         db_server_failed(server, &attempt, is_lost, now_us);
+    else if (is_timeout)
+        db_server_timed_out(server, &attempt, now_us);
     else
         db_server_succeeded(server, &attempt, now_us);
     if (!read) {
@@ -523,15 +527,14 @@ void reads_tick(struct db *db, struct db_server *server, int64_t now_us)
     struct attempt *next;
     int64_t stall_us = db->settings.stall_ms * 1000LL;
 
-    for (struct attempt *attempt = TAILQ_FIRST(&server->attempts); attempt && now_us - attempt->sent_us > stall_us;
-         attempt = next) {
+    for (struct attempt *attempt = TAILQ_FIRST(&server->attempts);
+         attempt && now_us - attempt->sent_us > stall_us - stall_us / 4; attempt = next) {
         struct db_read *read = attempt->read;
         next = TAILQ_NEXT(attempt, link);
-        if (!read)
+        if (!attempt->is_judged)
+            db_attempt_judge(attempt, stall_us, now_us);
+        if (!read || now_us - attempt->sent_us <= stall_us)
             continue;
-        bool is_trial = attempt->is_trial;
-        attempt->is_trial = false;
-        db_server_stalled(server, is_trial, now_us);
         /* Given up only for another server: alone, it may still answer. */
         if (read->retries >= RETRIES_MAX || db->server_count < 2 || read->wish.needs_primary ||
             !budget_take(&db->budget, now_us))

@@ -123,15 +123,28 @@ static struct breaker_limits limits_of(const struct db *db)
                                    db->settings.breaker_pause_max_ms};
 }
 
+static void proof_note(struct db_server *server, int64_t sent_us)
+{
+    if (server->proved_us < sent_us)
+        server->proved_us = sent_us;
+}
+
+static void time_note(struct db_server *server, int64_t took_us, int64_t now_us)
+{
+    latency_note(&server->latency, took_us, now_us);
+    server->took_us += took_us;
+    outlier_note(&server->recent, took_us);
+}
+
 void db_server_succeeded(struct db_server *server, const struct attempt *attempt, int64_t now_us)
 {
     struct breaker_limits limits = limits_of(server->db);
     bool was_open = server->breaker.state != BREAKER_CLOSED;
     int64_t took_us = now_us - attempt->sent_us;
 
-    latency_note(&server->latency, took_us, now_us);
-    server->took_us += took_us;
-    outlier_note(&server->recent, took_us);
+    proof_note(server, attempt->sent_us);
+    server->timed_out = 0;
+    time_note(server, took_us, now_us);
     if (attempt->is_trial && server->trial_limit_us > 0 && took_us > server->trial_limit_us) {
         breaker_failed(&server->breaker, &limits, true, db_jitter(server->db), now_us);
         log_warn("server-left-alone", LOG_TEXT("server", server->line.name),
@@ -176,7 +189,20 @@ void db_server_failed(struct db_server *server, const struct attempt *attempt, b
                  LOG_INT("openings", server->breaker.openings));
 }
 
-void db_server_stalled(struct db_server *server, bool is_trial, int64_t now_us)
+void db_server_timed_out(struct db_server *server, const struct attempt *attempt, int64_t now_us)
+{
+    int statement = 1 + (int)attempt->statement;
+
+    if (attempt->is_trial) {
+        db_server_failed(server, attempt, false, now_us);
+        return;
+    }
+    if (server->timed_out && server->timed_out != statement)
+        time_note(server, now_us - attempt->sent_us, now_us);
+    server->timed_out = statement;
+}
+
+static void server_stalled(struct db_server *server, bool is_trial, int64_t now_us)
 {
     struct breaker_limits limits = limits_of(server->db);
 
@@ -186,6 +212,24 @@ void db_server_stalled(struct db_server *server, bool is_trial, int64_t now_us)
     breaker_trip(&server->breaker, &limits, db_jitter(server->db), now_us);
     log_warn("server-left-alone", LOG_TEXT("server", server->line.name),
              LOG_TEXT("because", "its reads do not come back"), LOG_INT("openings", server->breaker.openings));
+}
+
+/* The server is asked how it is shortly before the attempt has stalled. If it answers, the statement takes long; if it does
+ * not answer that either, for half as long, it is left alone. */
+void db_attempt_judge(struct attempt *attempt, int64_t stall_us, int64_t now_us)
+{
+    struct db_server *server = attempt->server;
+    bool is_trial = attempt->is_trial;
+
+    attempt->is_judged = server->proved_us > attempt->sent_us;
+    if (attempt->is_judged)
+        return;
+    db_server_check(server);
+    if (now_us - attempt->sent_us <= stall_us || (server->is_asked && now_us - server->asked_us <= stall_us / 2))
+        return;
+    attempt->is_judged = true;
+    attempt->is_trial = false;
+    server_stalled(server, is_trial, now_us);
 }
 
 /* The leader is no replica's measure: it has the writes. */
@@ -229,6 +273,8 @@ static void on_check(void *context, const struct db_outcome *outcome)
     server->is_asked = false;
     if (db->is_closing)
         return;
+    if (outcome->error.code == ERROR_NONE)
+        proof_note(server, server->asked_us);
     if (outcome->error.code != ERROR_NONE) {
         log_warn("server-check-failed", LOG_TEXT("server", server->line.name),
                  LOG_TEXT("because", outcome->error.message));

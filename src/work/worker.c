@@ -187,12 +187,13 @@ static void *tally_main(void *context)
     struct error error;
 
     while (!worker->is_stopping) {
-        bool is_done;
-        if (!tally_run(&link, &is_done, &error))
+        enum tally_outcome outcome = TALLY_DONE;
+        if (!tally_run(&link, &outcome, &error))
             failure_log(worker, &failure, "tally", &error);
         else
             failure_end(&failure, "tally");
-        pause_ms(worker, worker->settings->worker_tally_ms);
+        if (outcome != TALLY_HAS_MORE)
+            pause_ms(worker, worker->settings->worker_tally_ms);
     }
     link_close(&link);
     return NULL;
