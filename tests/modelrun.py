@@ -197,16 +197,18 @@ def under_load(stack, what, **settings):
     """Random clients on two servers, held to the model, while `what` happens; then Redis equals PostgreSQL, and answers again."""
     with Setting(stack, **settings) as setting:
         found, stop = [], multiprocessing.Event()
-        load = threading.Thread(target=lambda: found.append(setting.check(10 ** 9, seconds=120, is_disturbed=True, stop=stop)))
+        load = threading.Thread(target=lambda: found.append(setting.check(10 ** 9, seconds=1800, is_disturbed=True, stop=stop)))
         load.start()
-        wait_until(lambda: len(compare.periods(stack, setting.game, "all")) > 10, 20, "the boards are written")
-        what(setting)  # here: what it starts would end with another thread
-        for server in setting.servers if load.is_alive() else ():
-            stack.trusted(server, 30)
-        assert load.is_alive(), f"there was load to the end: {found}"
-        time.sleep(1)  # and there is some behind it
-        stop.set()
-        load.join()
+        try:
+            wait_until(lambda: len(compare.periods(stack, setting.game, "all")) > 10, 20, "the boards are written")
+            what(setting)  # here: what it starts would end with another thread
+            for server in setting.servers if load.is_alive() else ():
+                stack.trusted(server, 30)
+            assert load.is_alive(), f"there was load to the end: {found}"
+            time.sleep(1)  # and there is some behind it
+        finally:
+            stop.set()
+            load.join()
         counts, violations, _ = found[0]
         assert not violations, violations[0]
         for server in setting.servers:

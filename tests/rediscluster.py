@@ -38,7 +38,7 @@ class ClusterStack(Stack):
 
     def client_renew(self):
         """The test's own client does not survive a change of the map."""
-        self.redis = RedisCluster(startup_nodes=[ClusterNode("127.0.0.1", port) for port in self.alive()], socket_timeout=10)
+        self.redis = RedisCluster(startup_nodes=[ClusterNode("127.0.0.1", port) for port in self.alive()], socket_timeout=100)
 
     def node_start(self, port):
         directory = self.directory / f"redis-{port}"
@@ -52,12 +52,12 @@ class ClusterStack(Stack):
     @staticmethod
     def is_answering(port):
         try:
-            return redis.Redis(port=port, socket_timeout=5).ping()
+            return redis.Redis(port=port, socket_timeout=50).ping()
         except redis.exceptions.RedisError:
             return False
 
     def redis_cli(self, *words):
-        done = subprocess.run(["redis-cli", *map(str, words)], capture_output=True, text=True, timeout=120)
+        done = subprocess.run(["redis-cli", *map(str, words)], capture_output=True, text=True, timeout=1200)
         assert done.returncode == 0, f"{words}: {done.stdout[-2000:]}{done.stderr}"
         return done.stdout
 
@@ -82,7 +82,7 @@ class ClusterStack(Stack):
 
     def is_agreed(self):
         """On who has what: a moment after a slot has moved not all have heard of it."""
-        done = subprocess.run(["redis-cli", "--cluster", "check", f"127.0.0.1:{self.alive()[0]}"], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["redis-cli", "--cluster", "check", f"127.0.0.1:{self.alive()[0]}"], capture_output=True, text=True, timeout=600)
         return "All nodes agree" in done.stdout and "All 16384 slots covered" in done.stdout
 
     def reshard(self, source, target, slots):
@@ -96,7 +96,7 @@ class ClusterStack(Stack):
         """As redis-cli does it, but slowly: one key at a time, so that what belongs together is apart for a while."""
         nodes = self.nodes()
         source = self.redis.nodes_manager.get_node_from_slot(slot).port
-        here, there = redis.Redis(port=source, socket_timeout=10), redis.Redis(port=target, socket_timeout=10)
+        here, there = redis.Redis(port=source, socket_timeout=100), redis.Redis(port=target, socket_timeout=100)
         there.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", nodes[source][0])
         here.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", nodes[target][0])
         moved = 0
@@ -106,7 +106,7 @@ class ClusterStack(Stack):
                 moved += 1
                 time.sleep(pause)
         for port in [target, source] + [p for p in self.primaries() if p not in (target, source)]:
-            redis.Redis(port=port, socket_timeout=10).execute_command("CLUSTER", "SETSLOT", slot, "NODE", nodes[target][0])
+            redis.Redis(port=port, socket_timeout=100).execute_command("CLUSTER", "SETSLOT", slot, "NODE", nodes[target][0])
         self.client_renew()
         return moved
 

@@ -35,7 +35,7 @@ class SentinelStack(Stack):
             except redis.exceptions.RedisError:
                 return False
         wait_until(is_watched, 30, "the sentinels know all")
-        self.redis = redis.Redis(port=self.redis_port, socket_timeout=10)
+        self.redis = redis.Redis(port=self.redis_port, socket_timeout=100)
 
     def node_start(self, port, primary=None):
         directory = self.directory / f"redis-{port}"
@@ -47,7 +47,7 @@ class SentinelStack(Stack):
 
         def is_answering():
             try:
-                return redis.Redis(port=port, socket_timeout=5).ping()
+                return redis.Redis(port=port, socket_timeout=50).ping()
             except redis.exceptions.RedisError:
                 return False
         wait_until(is_answering, 10, "Redis")
@@ -67,7 +67,7 @@ class SentinelStack(Stack):
             port = self.primary_of_all()
             return port if port and port != other_than and redis.Redis(port=port).role()[0] in (b"master", "master") else None
         self.redis_port = wait_until(found, 30, "a primary")
-        self.redis = redis.Redis(port=self.redis_port, socket_timeout=10)
+        self.redis = redis.Redis(port=self.redis_port, socket_timeout=100)
         self.redis_process = self.redis_processes[self.redis_port]
 
     def moved_on(self):
