@@ -8,11 +8,11 @@ ladder=$root/build/ladder
 build_release() {
     local log=$root/build/loadtest/build.log build=${1:-$root/build}
     shift || true
-    step "building"
     mkdir -p "$root/build/loadtest"
+    step "building" "$log"
     [ -e "$build/build.ninja" ] || meson setup --buildtype=release "$@" "$build" "$root" >"$log" 2>&1 ||
-        { tail -20 "$log" >&2; die "meson setup failed"; }
-    ninja -C "$build" ladder >"$log" 2>&1 || { tail -30 "$log" >&2; die "the build failed"; }
+        die "meson could not set the build up" "$log"
+    ninja -C "$build" ladder >"$log" 2>&1 || die "the build failed" "$log"
     done_step ok
 }
 
@@ -23,8 +23,9 @@ servers_start() {
     local name=$1 primary redis i
     shift
     run=$root/build/loadtest/$name
+    mkdir -p "$root/build/loadtest"
     # shellcheck disable=SC2086
-    { step "packages"; install_packages $build_packages python3 "$@"; done_step ok; }
+    { step "packages" "$root/build/loadtest/apt.log"; install_packages "$root/build/loadtest/apt.log" $build_packages python3 "$@"; done_step ok; }
     build_release
 
     step "PostgreSQL, Redis, ladder serve, ladder work"
@@ -43,7 +44,7 @@ servers_start() {
     export LADDER_DATABASE_URL=postgresql://ladder@127.0.0.1:$primary/ladder LADDER_REDIS_URL=redis://127.0.0.1:$redis/0
     # shellcheck disable=SC2086
     [ -z "${settings:-}" ] || export $settings
-    "$ladder" migrate up >"$run/migrate.log" 2>&1 || { cat "$run/migrate.log" >&2; die "the migration failed"; }
+    "$ladder" migrate up >"$run/migrate.log" 2>&1 || die "the migration failed" "$run/migrate.log"
     "$ladder" game create loadtest >/dev/null
     key=$("$ladder" key create --game loadtest --scope admin)
     for i in serve work; do
@@ -51,12 +52,7 @@ servers_start() {
         echo $! >"$run/$i.pid"
         disown
     done
-    for ((i = 0; ; i++)); do
-        url=http://127.0.0.1:$(sed -n 's/.*event=listening.* port=\([0-9]*\).*/\1/p' "$run/serve.log" | head -1)
-        curl -fs "$url/readyz" 2>/dev/null | grep -q '"status":"ok"' && break
-        [ $i -lt 200 ] || { tail -10 "$run/serve.log" "$run/work.log" >&2; die "ladder did not become ready"; }
-        sleep 0.05
-    done
+    ladder_wait "$run"
     api=$url/v1/games/loadtest
     done_step "under build/loadtest/$name"
 }

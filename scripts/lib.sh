@@ -14,19 +14,8 @@ test_packages="python3 python3-pytest python3-pytest-xdist python3-psycopg2 pyth
 # Nothing here is reached through a proxy; apt-get still is.
 export no_proxy=127.0.0.1${no_proxy:+,$no_proxy} NO_PROXY=127.0.0.1${NO_PROXY:+,$NO_PROXY}
 
-step_started=0
-step() {
-    step_started=$(date +%s%N)
-    printf '%-44s' "$1"
-}
-done_step() {
-    local ms=$((($(date +%s%N) - step_started) / 1000000))
-    printf '%s (%d.%01d s)\n' "${1:-ok}" $((ms / 1000)) $((ms % 1000 / 100))
-}
-die() {
-    printf '\n%s\n' "$*" >&2
-    exit 1
-}
+# shellcheck source=scripts/steps.sh
+. "$root/scripts/steps.sh"
 
 missing_packages() {
     local package
@@ -35,13 +24,13 @@ missing_packages() {
     done
 }
 
-# Installs what is missing, without starting any service or creating a PostgreSQL cluster.
+# install_packages LOG PACKAGE…: installs what is missing, without starting any service or creating a PostgreSQL cluster.
 install_packages() {
-    local missing policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/ladder.conf made_policy='' log
+    local missing policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/ladder.conf made_policy='' log=$1
+    shift
     missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0
     [ "$(id -u)" = 0 ] || die "These packages are missing, and only root can install them: $missing"
-    log=$(mktemp)
     if [ ! -e $policy ]; then
         printf '#!/bin/sh\nexit 101\n' >$policy
         chmod +x $policy
@@ -50,12 +39,12 @@ install_packages() {
     mkdir -p "$(dirname $cluster)"
     echo 'create_main_cluster = false' >$cluster
     local status=0
+    # Another apt-get at work is waited for.
     # shellcheck disable=SC2086
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1 || status=$?
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $missing; } >"$log" 2>&1 || status=$?
     rm -f $cluster
     [ -z "$made_policy" ] || rm -f $policy
-    [ $status = 0 ] || { tail -20 "$log" >&2; die "apt-get could not install: $missing"; }
-    rm -f "$log"
+    [ $status = 0 ] || die "apt-get could not install these packages: $missing" "$log"
 }
 
 # PostgreSQL does not run as root: as the user postgres then, as ourselves otherwise.
@@ -65,8 +54,19 @@ as_postgres() {
     "${postgres_user[@]}" "$@"
 }
 
+# A port that nobody has, and that no outgoing connection gets either before it is used.
 free_port() {
-    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    /usr/bin/python3 -c '
+import random, socket
+while True:
+    port = random.randrange(18000, 32000)
+    try:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+        print(port)
+        break
+    except OSError:
+        pass'
 }
 
 # Is the process in this pid file alive, and does its command line hold this text? The text must tell ours from another
@@ -83,15 +83,17 @@ redis_command() {
     printf 'redis-server 127.0.0.1:%s ' "$(sed -n 's/^redis=//p' "$1/ports" 2>/dev/null)"
 }
 
+is_not() {
+    ! "$@"
+}
+
+# Ends a process of ours, and waits until it has ended. One that does nothing any more is killed.
 stop_pid() {
-    local file=$1 text=$2 signal=${3:-TERM} pid i
+    local file=$1 text=$2 signal=${3:-TERM} pid stall_seconds=60
     if pid_is "$file" "$text"; then
         pid=$(head -1 "$file")
         kill -"$signal" "$pid" 2>/dev/null || true
-        for ((i = 0; i < 150; i++)); do
-            pid_is "$file" "$text" || break
-            sleep 0.1
-        done
+        wait_for "$pid" "" is_not pid_is "$file" "$text" || true
         if pid_is "$file" "$text"; then kill -KILL "$pid" 2>/dev/null || true; fi
     fi
     rm -f "$file"
@@ -119,44 +121,43 @@ remove_data() {
     rm -rf "$run"
 }
 
-# Waits for a server that may have to recover first: as long as it lives, and two minutes at most.
-postgres_wait() {
-    local port=$1 pid=$2 i
-    for ((i = 0; i < 2400; i++)); do
-        "$pg_bin/pg_isready" -q -h 127.0.0.1 -p "$port" -U ladder -d postgres && return 0
-        kill -0 "$pid" 2>/dev/null || return 1
-        sleep 0.05
-    done
-    return 1
+postgres_is_ready() {
+    "$pg_bin/pg_isready" -q -h 127.0.0.1 -p "$1" -U ladder -d postgres
 }
 
-# Is a process at work in this data directory? Backends outlive a killed postmaster for a moment.
-is_in_use() {
-    local cwd
+# A process that is at work in this data directory, if there is one. Backends outlive a killed postmaster for a moment.
+user_of() {
+    local cwd pid
     for cwd in /proc/[0-9]*/cwd; do
-        [ "$(readlink "$cwd" 2>/dev/null)" != "$1" ] || return 0
+        [ "$(readlink "$cwd" 2>/dev/null)" = "$1" ] || continue
+        pid=${cwd#/proc/}
+        echo "${pid%/cwd}"
+        return 0
     done
-    return 1
 }
 
 # postgres_start RUN NAME PORT: a server whose data directory exists.
 postgres_start() {
-    local run=$1 name=$2 port=$3 data i
+    local run=$1 name=$2 port=$3 data pid
     data=$(data_directory "$run")
-    pid_is "$data/$name/postmaster.pid" "$data/$name" && return 0
+    if pid_is "$data/$name/postmaster.pid" "$data/$name"; then
+        pid=$(head -1 "$data/$name/postmaster.pid") # it may still be starting
+        wait_for "$pid" "$data/$name.log" postgres_is_ready "$port" || die "PostgreSQL ($name) runs as process $pid and does not answer" "$data/$name.log"
+        return 0
+    fi
     # Its lock files are in the way when the pid is a zombie or somebody else's by now; they may go once nobody is in there.
-    for ((i = 0; i < 100; i++)); do
-        is_in_use "$data/$name" || break
-        sleep 0.1
+    # Processes of a PostgreSQL that was killed notice it and end, as fast as the machine lets them.
+    while pid=$(user_of "$data/$name") && [ -n "$pid" ]; do
+        wait_for "$pid" "" is_not is_running "$pid" || ! is_running "$pid" || die "process $pid of an earlier PostgreSQL is still at work in $data/$name"
     done
-    ! is_in_use "$data/$name" || die "processes of an earlier PostgreSQL are still in $data/$name"
     rm -f "$data/$name/postmaster.pid" "$data/.s.PGSQL.$port.lock"
     # A plain command, not a function, and redirected whole: no shell stays behind that would hold our caller's pipe open.
     (cd "$data" && exec "${postgres_user[@]}" setsid "$pg_bin/postgres" -D "$data/$name" -p "$port" -k "$data" -c listen_addresses=127.0.0.1 \
         -c max_connections=200 -c shared_buffers=256MB -c max_wal_size=4GB -c checkpoint_timeout=15min -c wal_compression=lz4 \
         -c hot_standby_feedback=on -c max_standby_streaming_delay=10s -c deadlock_timeout=100ms -c jit=off \
         -c max_slot_wal_keep_size=4GB -c shared_preload_libraries=pg_stat_statements) >>"$data/$name.log" 2>&1 </dev/null &
-    postgres_wait "$port" $! || { tail -5 "$data/$name.log" >&2; die "PostgreSQL ($name) did not start; its log: $data/$name.log"; }
+    # It may have to recover first.
+    wait_for $! "$data/$name.log" postgres_is_ready "$port" || die "PostgreSQL ($name) did not start" "$data/$name.log"
 }
 
 # primary_start RUN PORT: a primary with the database ladder, made when it is not there.
@@ -165,7 +166,7 @@ primary_start() {
     data=$(data_directory "$run")
     if [ ! -e "$data/primary/PG_VERSION" ]; then
         (cd "$data" && as_postgres "$pg_bin/initdb" -D "$data/primary" -U ladder -A trust -E UTF8 --locale=C.UTF-8 >"$run/initdb.log" 2>&1) ||
-            { tail -5 "$run/initdb.log" >&2; die "initdb failed"; }
+            die "initdb could not create the primary's data directory" "$run/initdb.log"
     fi
     postgres_start "$run" primary "$primary"
     if [ -z "$("$pg_bin/psql" -h 127.0.0.1 -p "$primary" -U ladder -d postgres -Atc "select 1 from pg_database where datname = 'ladder'")" ]; then
@@ -183,7 +184,7 @@ databases_start() {
             "select pg_create_physical_replication_slot('replica') where not exists (select from pg_replication_slots where slot_name = 'replica')" >/dev/null
         rm -rf "$data/replica"
         (cd "$data" && as_postgres "$pg_bin/pg_basebackup" -h 127.0.0.1 -p "$primary" -U ladder -D "$data/replica" -R -S replica -c fast >"$run/basebackup.log" 2>&1) ||
-            { tail -5 "$run/basebackup.log" >&2; die "pg_basebackup failed"; }
+            die "pg_basebackup could not copy the primary for the replica" "$run/basebackup.log"
     else
         # The primary's port may be another one this time.
         as_postgres sed -i "s/port=[0-9]*/port=$primary/" "$data/replica/postgresql.auto.conf"
@@ -199,17 +200,43 @@ logins_make() {
     done
 }
 
+redis_answers() {
+    [ "$(redis-cli -p "$1" ping 2>/dev/null)" = PONG ]
+}
+
 redis_start() {
-    local run=$1 port=$2 i
+    local run=$1 port=$2
     pid_is "$run/redis.pid" "$(redis_command "$run")" && return 0
     mkdir -p "$run/redis"
-    redis-server --bind 127.0.0.1 --port "$port" --daemonize yes --pidfile "$run/redis.pid" --logfile "$run/redis.log" \
-        --dir "$run/redis" --save '' --appendonly no --maxmemory-policy noeviction --lazyfree-lazy-user-del yes >/dev/null
-    for ((i = 0; i < 100; i++)); do
-        redis-cli -p "$port" ping >/dev/null 2>&1 && return 0
-        sleep 0.05
+    setsid redis-server --bind 127.0.0.1 --port "$port" --logfile "$run/redis.log" \
+        --dir "$run/redis" --save '' --appendonly no --maxmemory-policy noeviction --lazyfree-lazy-user-del yes >/dev/null 2>&1 </dev/null &
+    echo $! >"$run/redis.pid"
+    disown
+    wait_for "$(cat "$run/redis.pid")" "$run/redis.log" redis_answers "$port" || die "Redis did not start" "$run/redis.log"
+}
+
+# ladder_wait RUN [URL]: until ladder serve and ladder work, whose pids are in RUN, say that they are ready; sets url. Without
+# a URL, serve's log says where it listens. Fails when one has ended, or when for $stall_seconds neither their logs nor their
+# answer has changed.
+ladder_wait() {
+    local run=$1 answer='' state before='' since=$SECONDS name
+    url=${2:-}
+    while :; do
+        [ -n "${2:-}" ] || url=http://127.0.0.1:$(sed -n 's/.*event=listening.* port=\([0-9]*\).*/\1/p' "$run/serve.log" | head -1)
+        answer=$(curl -s --max-time 30 "$url/readyz" 2>/dev/null || true)
+        [[ $answer != *'"status":"ok"'* ]] || return 0
+        for name in serve work; do
+            is_running "$(cat "$run/$name.pid")" || die "ladder $name ended before it was ready" "$run/$name.log"
+        done
+        state="$answer $(stat -c %s "$run/serve.log" "$run/work.log")"
+        if [ "$state" != "$before" ]; then
+            before=$state
+            since=$SECONDS
+        elif ((SECONDS - since > stall_seconds)); then
+            die "ladder does not become ready; /readyz answers: ${answer:-nothing}" "$run/serve.log" "$run/work.log"
+        fi
+        sleep 0.1
     done
-    die "Redis did not start; its log: $run/redis.log"
 }
 
 # A port that an earlier run had, if it is still free.

@@ -254,7 +254,7 @@ def test_a_player_everywhere(stack, client):
 
 # ---- a hundred years of goals ----
 
-@pytest.mark.skipif(not DATA.exists(), reason=f"no {DATA}")
+@pytest.mark.skipif(not DATA.exists(), reason=f"no {DATA}: set LADDER_TEST_DATA to a folder with goalscorers.csv of github.com/martj42/international_results")
 def test_a_hundred_years_by_month(stack, client):
     """Every place of every month, and every month of a player, equal what SQLite computes from the file."""
     client.put_board("goals", operator="sum", windows=["monthly", "all"])
