@@ -115,13 +115,26 @@ void api_answer(struct api_call *call, int status, struct buf *body, const char 
                      buf_slice(body), on_kept, kept);
 }
 
+/* ERROR_NONE: there was nothing to do. */
+static void refusal_send(struct api_call *call, const struct error *error)
+{
+    struct buf none;
+
+    if (error->code != ERROR_NONE) {
+        api_fail(call, error);
+        return;
+    }
+    buf_init(&none, 1);
+    answer_send(call, 204, &none, "");
+}
+
 static void on_replay(void *context, const struct idempotency_answer *answer)
 {
     struct api_call *call = context;
     struct buf body;
 
     if (call->otherwise && (answer->is_unused || (answer->is_orphan && !call->again))) {
-        api_fail(call, call->otherwise);
+        refusal_send(call, call->otherwise);
     } else if (answer->error.code != ERROR_NONE) {
         api_fail(call, &answer->error);
     } else if (answer->is_orphan && call->again) {
@@ -149,7 +162,7 @@ void api_refuse(struct api_call *call, const struct error *error, api_handler_fn
     struct error *otherwise = call->has_claim ? arena_alloc(call->arena, sizeof(*otherwise)) : NULL;
 
     if (!otherwise) {
-        api_fail(call, error);
+        refusal_send(call, error);
         return;
     }
     *otherwise = *error;

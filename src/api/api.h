@@ -120,7 +120,7 @@ void api_timing_header(const struct api_call *call); /* for what is answered nex
 
 void api_fail(struct api_call *call, const struct error *error);
 void api_fail_with(struct api_call *call, enum error_code code, const char *message);
-/* A refusal because of what there is now: where an Idempotency-Key was used before, its first answer all the same, or
+/* A refusal because of what there is now (ERROR_NONE: nothing is left to do, which is 204): where an Idempotency-Key was used before, its first answer all the same, or
  * what `again` (may be NULL) makes of it. */
 void api_refuse(struct api_call *call, const struct error *error, api_handler_fn *again);
 /* Sends it; first keeps it where an Idempotency-Key asks for that. token "" for none. */

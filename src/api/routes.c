@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "http/condition.h"
 #include "store/answers.h"
 #include "store/l2.h"
 
@@ -246,18 +247,30 @@ static void key_demand(struct api_call *call)
     api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
 }
 
+static bool is_conditional(const struct api_call *call)
+{
+    const struct http_conditions conditions = http_conditions_read(call->http);
+
+    return http_conditions_any(&conditions);
+}
+
 static void on_board(void *context, const struct board *board, const struct error *error)
 {
     struct api_call *call = context;
 
     if (error) {
+        static const struct error nothing_to_do = {.code = ERROR_NONE};
         struct error claim_error;
+        bool is_delete = call->route->handle == api_board_delete;
         if (call->key.scope == SCOPE_NONE && error_status(error->code) < 500)
             key_demand(call);
         else if (!claim_check(call, &claim_error))
             api_fail(call, &claim_error);
         else
-            api_refuse(call, error, call->route->handle == api_board_delete ? api_board_deleted : NULL);
+            api_refuse(call,
+                       is_delete && error->code == ERROR_BOARD_NOT_FOUND && !is_conditional(call) ? &nothing_to_do
+                                                                                                  : error,
+                       is_delete ? api_board_deleted : NULL);
         http_release(call->http);
         return;
     }

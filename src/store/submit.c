@@ -78,6 +78,18 @@ static bool facet_read(struct batch *batch, struct submit_result *result, const 
     return true;
 }
 
+/* Of a refusal by overflow, whether it was the subscore that left its range in this row's window. */
+static bool is_subscore_overflown(const struct submission *s, struct db_rows rows, int r)
+{
+    int64_t sum;
+
+    if (db_is_null(rows, r, S_OLD1))
+        return false;
+    const struct sort_key old = {db_int64(rows, r, S_OLD1), db_int64(rows, r, S_OLD2), db_int64(rows, r, S_OLD3)};
+    return !__builtin_add_overflow(board_score(&s->board, &old), s->score, &sum) &&
+           __builtin_add_overflow(board_subscore(&s->board, &old), s->subscore, &sum);
+}
+
 static void result_read(struct batch *batch, struct db_rows rows, int r)
 {
     struct item *item = batch->items[db_int64(rows, r, S_ITEM) - 1];
@@ -89,8 +101,9 @@ static void result_read(struct batch *batch, struct db_rows rows, int r)
         return;
     }
     if (outcome > OUTCOME_CHANGED) {
-        if (result->error.code == ERROR_NONE)
-            item_refuse(item, outcome);
+        bool is_subscore = outcome == OUTCOME_OVERFLOW && is_subscore_overflown(&item->submission, rows, r);
+        if (result->error.code == ERROR_NONE || is_subscore)
+            item_refuse(item, is_subscore ? OUTCOME_SUBSCORE_OVERFLOW : outcome);
         return;
     }
     if (outcome == OUTCOME_PASSED_OVER) {
@@ -113,6 +126,7 @@ static void result_read(struct batch *batch, struct db_rows rows, int r)
         item->metadata = metadata;
     batch->rows[batch->row_count++] = (struct apply_row){
         .item = item,
+        .number = db_int64(rows, r, S_ITEM),
         .place = place,
         .is_removal = db_is_null(rows, r, S_K1),
         .is_shown =
@@ -131,10 +145,7 @@ static int row_compare(const void *a, const void *b)
 
     if (left_standing != right_standing)
         return left_standing < right_standing ? -1 : 1;
-    /* Repeats of one player in the order of their rounds; the revision says so, but a rank only asked for has none. */
-    if (left->item->round != right->item->round)
-        return left->item->round < right->item->round ? -1 : 1;
-    return 0;
+    return left->number < right->number ? -1 : left->number > right->number;
 }
 
 static void rows_take(struct batch *batch, struct db_rows rows)

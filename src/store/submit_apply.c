@@ -124,23 +124,53 @@ static void batch_step(struct batch *batch)
 
 struct place {
     struct batch *batch;
-    struct submit_window *window;
-    struct submit_result *result;
+    size_t row;
     struct arena arena;
     bool is_old;
 };
 
+static bool is_before(const struct sort_key *a, struct slice a_player, const struct sort_key *b, struct slice b_player)
+{
+    return sort_key_compare(a, a_player, b, b_player) < 0;
+}
+
+/*
+ * PostgreSQL counts after the commit, when all of the batch is in. How many were before `key` when the rows from
+ * `from` on had not been applied yet: each of them is undone, its new entry taken out and its old one put back. So the
+ * ranks are those that Redis, which applies one row after the other, would have told.
+ */
+static int64_t undone(const struct batch *batch, size_t from, int64_t standing, const struct sort_key *key,
+                      struct slice player, int64_t before)
+{
+    for (size_t i = from; i < batch->row_count; i++) {
+        const struct apply_row *row = &batch->rows[i];
+        const struct submit_window *place = row->place;
+        struct slice other = row->item->submission.player;
+        if (place->period_id != standing)
+            break;
+        if (!place->is_changed)
+            continue;
+        before -= !row->is_removal && is_before(&place->key, other, key, player);
+        before += place->has_old && is_before(&place->old_key, other, key, player);
+    }
+    return before;
+}
+
 static void on_place(void *context, const struct standing_answer *answer)
 {
     struct place *place = context;
+    const struct apply_row *row = &place->batch->rows[place->row];
+    struct submit_window *window = row->place;
+    struct slice player = row->item->submission.player;
 
     if (answer->error.code == ERROR_NONE) {
-        int64_t *rank = place->is_old ? &place->window->old_rank : &place->window->rank;
-        *rank = answer->before + 1;
-        /* A player who moved up stands now among those that were better than the old place. */
-        if (place->is_old && sort_key_compare(&place->window->key, SLICE(""), &place->window->old_key, SLICE("")) < 0)
-            (*rank)--;
-        place->result->source = answer->source;
+        if (place->is_old)
+            window->old_rank =
+                undone(place->batch, place->row, window->period_id, &window->old_key, player, answer->before) + 1;
+        else
+            window->rank =
+                undone(place->batch, place->row + 1, window->period_id, &window->key, player, answer->before) + 1;
+        row->item->result.source = answer->source;
     }
     arena_done(&place->arena);
     struct batch *batch = place->batch;
@@ -148,12 +178,14 @@ static void on_place(void *context, const struct standing_answer *answer)
     batch_step(batch);
 }
 
-static void place_ask(struct batch *batch, struct item *item, struct submit_window *window, bool is_old)
+static void place_ask(struct batch *batch, size_t row, bool is_old)
 {
+    const struct item *item = batch->rows[row].item;
+    const struct submit_window *window = batch->rows[row].place;
     struct place *place = calloc(1, sizeof(*place));
 
     ASSERT(place != NULL);
-    *place = (struct place){.batch = batch, .window = window, .result = &item->result, .is_old = is_old};
+    *place = (struct place){.batch = batch, .row = row, .is_old = is_old};
     arena_init(&place->arena, 65536);
     batch->waiting++;
     struct freshness freshness = {.lsn = batch->lsn, .shown_lsn = batch->lsn, .skips_redis = true};
@@ -176,9 +208,9 @@ static void places_ask(struct batch *batch, size_t from, size_t to)
         const struct apply_row *row = &batch->rows[i];
         if (!row->is_shown)
             continue;
-        place_ask(batch, row->item, row->place, false);
+        place_ask(batch, i, false);
         if (row->shows_old_rank && row->place->has_old && row->place->is_changed)
-            place_ask(batch, row->item, row->place, true);
+            place_ask(batch, i, true);
     }
 }
 
@@ -217,7 +249,7 @@ static void on_apply(void *context, const struct redisReply *reply)
         if (before >= 0 && (row->revision || !window->is_changed))
             window->old_rank = before + 1;
         else if (window->is_changed && row->shows_old_rank)
-            place_ask(batch, row->item, window, true); /* the tail was faster than we */
+            place_ask(batch, i, true); /* the tail was faster than we */
     }
     if (!is_ok) {
         /* The commit stands; the tail will bring it. Until then PostgreSQL speaks for this standing. */

@@ -32,6 +32,7 @@ enum outcome {
     OUTCOME_TOO_MANY_VALUES,
     OUTCOME_NO_FACET,
     OUTCOME_NO_PERIOD,
+    OUTCOME_SUBSCORE_OVERFLOW, /* only here: SQL says overflow */
 };
 
 struct group {
@@ -75,6 +76,7 @@ struct submitter {
 /* One change that goes to Redis, or (revision 0) one rank to ask for. */
 struct apply_row {
     struct item *item;
+    int64_t number;              /* of the item in its batch: the order of arrival */
     struct submit_window *place; /* in its result, or a facet's */
     bool is_removal;             /* the player left this standing */
     bool is_shown;               /* the answer has its rank */

@@ -25,7 +25,8 @@ void item_refuse(struct item *item, int outcome)
                         (long long)item->submission.score, (long long)board->score_min, (long long)board->score_max);
         break;
     case OUTCOME_OVERFLOW:
-        error_set_field(error, ERROR_SCORE_OVERFLOW, "/score",
+    case OUTCOME_SUBSCORE_OVERFLOW:
+        error_set_field(error, ERROR_SCORE_OVERFLOW, outcome == OUTCOME_OVERFLOW ? "/score" : "/subscore",
                         "adding it would leave -9223372036854775808 to 9223372036854775807; nothing was changed");
         break;
     case OUTCOME_TOO_MANY_VALUES:
