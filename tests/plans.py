@@ -143,6 +143,7 @@ CASES = {
     "tally_behind": (("10000",), 0, MANY),
     "tally_fold": (("400",), MANY, MANY),
     "time_zones": ((), 0, 0),
+    "warm_find": (("{game_name}", "b"), 0, 0),
     "webhook_claim": (("5000", "8"), 0, 0),
     "webhook_done": (("1", None), 0, 0),
     "webhook_failed": (("1", "no", "60", "24"), 0, 0),

@@ -43,6 +43,11 @@ bool command_is_alone(int argc, char **argv);
 /* What the rooms say of their settings (settings_check_fn): URLs, addresses, the log's level. */
 bool setting_check(const char *section, const char *name, const char *value, struct error *error);
 
+/* The same of one setting each: database.balance, database.zone, database.synchronous_commit. */
+bool command_balance_check(const char *text, struct error *error);
+bool command_zone_check(const char *text, struct error *error);
+bool command_commit_check(const char *text, struct error *error);
+
 /* Prints `ladder COMMAND: message` and returns EXIT_FAILED. */
 int command_fail(const struct error *error);
 

@@ -65,15 +65,30 @@ static bool server_check(const char *text, struct error *error)
     return db_line_parse(text, "primary", lines, &count, error);
 }
 
+static bool replica_check(const char *text, struct error *error)
+{
+    static struct db_line lines[DB_SERVERS_MAX];
+    int count = 0;
+
+    return db_line_parse(text, "replica", lines, &count, error);
+}
+
 bool setting_check(const char *section, const char *name, const char *value, struct error *error)
 {
     static const struct {
         const char *section, *name;
         bool (*check)(const char *text, struct error *error);
     } checks[] = {
-        {"server", "listen", address_check}, {"database", "url", server_check},
-        {"redis", "url", redis_check},       {"redis", "replicas", redis_replica_check},
-        {"cache", "l2_url", l2_check},       {"edge", "servers", edge_check},
+        {"server", "listen", address_check},
+        {"database", "url", server_check},
+        {"database", "replicas", replica_check},
+        {"database", "balance", command_balance_check},
+        {"database", "zone", command_zone_check},
+        {"database", "synchronous_commit", command_commit_check},
+        {"redis", "url", redis_check},
+        {"redis", "replicas", redis_replica_check},
+        {"cache", "l2_url", l2_check},
+        {"edge", "servers", edge_check},
         {"log", "level", level_check},
     };
 
@@ -124,6 +139,9 @@ int cmd_config(int argc, char **argv)
     static struct kv_replicas_settings redis_replicas;
     if (!command_servers(&settings, &database, &error) || !command_redis_replicas(&settings, &redis_replicas, &error))
         return command_fail(&error);
+    if (!settings.server_secret[0])
+        fprintf(stderr, "ladder config: server.secret is not set: ladder serve does not start without it (16 bytes or "
+                        "more, the same on every server)\n");
     printf("ok\n");
     return EXIT_DONE;
 }

@@ -7,11 +7,36 @@
 #include "base/assert.h"
 #include "cli/command.h"
 
-bool command_servers(const struct settings *s, struct db_settings *out, struct error *error)
+bool command_balance_check(const char *text, struct error *error)
+{
+    enum choice_by balance;
+
+    return choice_parse(slice_of(text), &balance) ||
+           error_set(error, ERROR_CONFIG,
+                     "\"%.40s\" is none (allowed: round_robin, least_connections, weighted, client_hash, latency)",
+                     text);
+}
+
+bool command_zone_check(const char *text, struct error *error)
+{
+    return strlen(text) < DB_NAME_MAX ||
+           error_set(error, ERROR_CONFIG, "the name is too long (allowed: up to %d bytes)", DB_NAME_MAX - 1);
+}
+
+bool command_commit_check(const char *text, struct error *error)
 {
     static const char *const commits[] = {"", "local", "remote_write", "on", "remote_apply"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(commits); i++)
+        if (strcmp(text, commits[i]) == 0)
+            return true;
+    return error_set(error, ERROR_CONFIG,
+                     "\"%.40s\" is none (allowed: local, remote_write, on, remote_apply, or empty)", text);
+}
+
+bool command_servers(const struct settings *s, struct db_settings *out, struct error *error)
+{
     const char *replicas[SETTINGS_LIST_MAX];
-    bool is_commit = false;
 
     *out = (struct db_settings){
         .primary_reads = s->database_primary_reads,
@@ -42,22 +67,10 @@ bool command_servers(const struct settings *s, struct db_settings *out, struct e
         .stall_ms = (int)s->database_stall_ms,
         .retry_percent = (int)s->database_retry_percent,
     };
-    if (!choice_parse(slice_of(s->database_balance), &out->balance))
-        return error_set(
-            error, ERROR_CONFIG,
-            "database.balance: \"%.40s\" is none (allowed: round_robin, least_connections, weighted, client_hash, latency)",
-            s->database_balance);
-    if (strlen(s->database_zone) >= sizeof(out->zone))
-        return error_set(error, ERROR_CONFIG, "database.zone: the name is too long (allowed: up to %zu bytes)",
-                         sizeof(out->zone) - 1);
-    strcpy(out->zone, s->database_zone);
-    for (size_t i = 0; i < ARRAY_SIZE(commits); i++)
-        is_commit = is_commit || strcmp(s->database_synchronous_commit, commits[i]) == 0;
-    if (!is_commit)
-        return error_set(
-            error, ERROR_CONFIG,
-            "database.synchronous_commit: \"%.40s\" is none (allowed: local, remote_write, on, remote_apply, or empty)",
-            s->database_synchronous_commit);
+    /* As setting_check let them pass. */
+    bool is_known = choice_parse(slice_of(s->database_balance), &out->balance);
+    ASSERT(is_known);
+    snprintf(out->zone, sizeof(out->zone), "%.*s", DB_NAME_MAX - 1, s->database_zone);
     snprintf(out->synchronous_commit, sizeof(out->synchronous_commit), "%.15s", s->database_synchronous_commit);
     for (size_t i = 0; i < s->database_replicas.count; i++)
         replicas[i] = s->database_replicas.items[i];

@@ -157,7 +157,9 @@ static bool loops_listen(struct serve_loop *loops, int count, const struct setti
     int port = (int)settings->server_port;
 
     for (int i = 0; i < count; i++) {
-        if (!http_listen(settings->server_listen, port, &loops[i].listen_fd, ret_port, error))
+        bool is_alone = i == 0 && !settings->server_share_port;
+        if (!(is_alone ? http_listen_alone : http_listen)(settings->server_listen, port, &loops[i].listen_fd, ret_port,
+                                                          error))
             return false;
         port = *ret_port; /* port 0: the others share what the first one got */
     }

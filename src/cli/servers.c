@@ -21,10 +21,11 @@
 
 enum { TIMEOUT_S = 10, ANSWER_BYTES_MAX = 4 << 20 };
 
-/* "http://host:port", or what the settings say that it listens on. */
-static bool address_take(const struct settings *settings, const char *url, char host[static 256], char port[static 8],
-                         struct error *error)
+/* "http://host:port" of --url or of the environment's LADDER_URL, or what the settings say that serve listens on. */
+static bool address_take(const struct settings *settings, const char *option, char host[static 256],
+                         char port[static 8], struct error *error)
 {
+    const char *variable = getenv("LADDER_URL"), *url = option ? option : variable && variable[0] ? variable : NULL;
     const char *at = url ? url : "", *colon;
 
     snprintf(host, 256, "%.255s", settings->server_listen);
@@ -42,7 +43,7 @@ static bool address_take(const struct settings *settings, const char *url, char 
     size_t size = strcspn(at, "/");
     colon = memrchr(at, ':', size);
     if (!colon || size >= 256 || (size_t)(at + size - colon) >= 8)
-        return error_set(error, ERROR_CONFIG, "--url is http://HOST:PORT");
+        return error_set(error, ERROR_CONFIG, "%s is http://HOST:PORT", option ? "--url" : "LADDER_URL");
     bool is_bracketed = at[0] == '[' && colon > at && colon[-1] == ']';
     snprintf(host, 256, "%.*s", (int)(colon - at) - 2 * is_bracketed, at + is_bracketed);
     snprintf(port, 8, "%.*s", (int)(at + size - colon) - 1, colon + 1);
@@ -212,6 +213,7 @@ int cmd_servers(int argc, char **argv)
         "servers [--url http://HOST:PORT]\n"
         "       ladder servers drain NAME | undrain NAME | add LINE | remove NAME\n\n"
         "Shows the database servers of the running ladder serve, or how it is to use them until it ends.\n"
+        "The server is that of --url, else of the environment variable LADDER_URL, else where the settings say.\n"
         "LINE is one of database.replicas: [name=… zone=… weight=…] and a connection string.";
     const char *url = NULL;
     const struct option_row options[] = {{"url", &url, NULL}, {NULL, NULL, NULL}};

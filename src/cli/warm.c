@@ -34,6 +34,23 @@ static void on_progress(void *context, int64_t rows)
             progress->is_terminal ? "  " : "\n");
 }
 
+/* A board without a standing is one thing, a name that was misspelt another. */
+static bool names_check(struct link *link, const char *game, const char *board, struct error *error)
+{
+    const char *parameters[] = {game, board};
+    struct dbb_result *found;
+
+    if (!link_query(link, STATEMENT_warm_find, 2, parameters, &found, error))
+        return false;
+    bool has_game = dbb_bool(found, 0, 0), has_board = dbb_bool(found, 0, 1);
+    dbb_result_free(&found);
+    if (!has_game)
+        return error_set(error, ERROR_GAME_NOT_FOUND, "there is no game \"%s\" (ladder game list)", game);
+    return has_board ||
+           (game ? error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in the game \"%s\"", board, game)
+                 : error_set(error, ERROR_BOARD_NOT_FOUND, "no game has a board \"%s\"", board));
+}
+
 static bool warm(struct link *link, const char *game, const char *board, struct progress *progress,
                  size_t *ret_elsewhere, struct error *error)
 {
@@ -43,7 +60,8 @@ static bool warm(struct link *link, const char *game, const char *board, struct 
     bool is_ok = true;
 
     snprintf(limit, sizeof(limit), "%d", STANDINGS_MAX);
-    if (!link_open(link, true, error) || !link_query(link, STATEMENT_standing_live, 3, parameters, &standings, error))
+    if (!link_open(link, true, error) || !names_check(link, game, board, error) ||
+        !link_query(link, STATEMENT_standing_live, 3, parameters, &standings, error))
         return false;
     progress->count = dbb_rows(standings);
     for (; progress->done < progress->count && is_ok; progress->done++) {
@@ -83,6 +101,8 @@ int cmd_warm(int argc, char **argv)
     }
     bool is_ok = warm(&link, game, board, &progress, &elsewhere, &error);
     link_close(&link);
+    if (!is_ok && progress.count == 0)
+        return command_fail(&error);
     double seconds = (double)(clock_monotonic_us() - progress.start_us) / 1e6;
     if (progress.is_terminal)
         fprintf(stderr, "\n");

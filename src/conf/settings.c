@@ -204,6 +204,7 @@ static bool read_value(struct reader *reader, size_t index)
             return true;
         if (reader->event.type != YAML_SCALAR_EVENT)
             return read_fail(reader, "a list holds texts only");
+        snprintf(where, sizeof(where), "%s:%zu", reader->path, reader->event.start_mark.line + 1);
         if (!value_set(reader->settings, row, where, scalar(reader), reader->check, reader->error))
             return false;
     }

@@ -12,6 +12,8 @@
  */
 TEXT(server, listen, "127.0.0.1", "Address to listen on (IPv4 or IPv6, numeric).")
 INT(server, port, 7000, 0, 65535, "", "TCP port; 0 takes a free one and prints it.")
+BOOL(server, share_port, false,
+     "Several processes may listen on the port, and the kernel spreads connections over them; each of them sets this.")
 INT(server, loops, 0, 0, 256, "threads", "Event loops, one thread each; 0 is one per processor.")
 INT(server, connections_max, 4096, 16, 1000000, "connections", "Open client connections per loop; more are refused.")
 INT(server, uri_bytes_max, 8192, 256, 65536, "bytes", "Longest request target; longer gets 414.")

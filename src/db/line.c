@@ -136,6 +136,74 @@ static int host_count(const PQconninfoOption *options)
     return count;
 }
 
+/* ---- values that libpq looks at only when it connects ---- */
+
+static bool is_among(const char *const *words, struct slice value)
+{
+    for (; *words; words++)
+        if (slice_is(value, *words))
+            return true;
+    return false;
+}
+
+/* NULL: fine. Never the value: where the string is cut wrongly, it may be a part of the password. */
+static const char *value_fault(const PQconninfoOption *option, struct slice value)
+{
+    static const char *const integers[] = {
+        "connect_timeout",  "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
+        "tcp_user_timeout", NULL};
+    static const char *const ssl_modes[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full", NULL};
+    static const char *const gss_modes[] = {"disable", "prefer", "require", NULL};
+    static const char *const sessions[] = {"any",     "read-write",     "read-only", "primary",
+                                           "standby", "prefer-standby", NULL};
+    const char *key = option->keyword;
+    int number;
+
+    if (strcmp(key, "port") == 0 && !number_take(&number, value, 1, 65535))
+        return "must be from 1 to 65535";
+    if (is_among(integers, slice_of(key)) && !number_take(&number, value, -1, INT32_MAX))
+        return "must be an integer";
+    if (strcmp(key, "host") == 0 && memchr(value.data + 1, '@', value.size - 1))
+        return "holds an \"@\" (in a user's name or a password, write %40)";
+    if (strcmp(key, "sslmode") == 0 && !is_among(ssl_modes, value))
+        return "must be disable, allow, prefer, require, verify-ca or verify-full";
+    if ((strcmp(key, "gssencmode") == 0 || strcmp(key, "channel_binding") == 0) && !is_among(gss_modes, value))
+        return "must be disable, prefer or require";
+    if (strcmp(key, "target_session_attrs") == 0 && !is_among(sessions, value))
+        return "must be any, read-write, read-only, primary, standby or prefer-standby";
+    return NULL;
+}
+
+static int commas_count(const char *text)
+{
+    int count = 0;
+
+    for (; *text; text++)
+        count += *text == ',';
+    return count;
+}
+
+static bool values_check(const char *name, const PQconninfoOption *options, int hosts, struct error *error)
+{
+    for (const PQconninfoOption *option = options; option->keyword; option++) {
+        if (!option->val || !option->val[0])
+            continue;
+        bool is_list = strcmp(option->keyword, "host") == 0 || strcmp(option->keyword, "port") == 0;
+        int count = is_list ? commas_count(option->val) + 1 : 1;
+        if (is_list && count > 1 && count != hosts)
+            return error_set(error, ERROR_CONFIG, "the connection string of \"%s\" has %d hosts and %d of \"%s\"", name,
+                             hosts, count, option->keyword);
+        for (int i = 0; i < count; i++) {
+            struct slice value = is_list ? item_of(option->val, i) : slice_of(option->val);
+            const char *fault = value.size ? value_fault(option, value) : NULL;
+            if (fault)
+                return error_set(error, ERROR_CONFIG, "the connection string of \"%s\": %s %s", name, option->keyword,
+                                 fault);
+        }
+    }
+    return true;
+}
+
 bool db_line_parse(const char *text, const char *fallback, struct db_line *lines, int *count, struct error *error)
 {
     struct db_line line = {.weight = 1, .connections_min = -1};
@@ -167,6 +235,7 @@ bool db_line_parse(const char *text, const char *fallback, struct db_line *lines
                          line.name);
     }
     int hosts = host_count(options);
+    is_ok = values_check(line.name, options, hosts, error);
     for (int i = 0; i < hosts && is_ok; i++) {
         struct db_line one = line;
         if (hosts == 1) {

@@ -39,7 +39,8 @@ struct db_line {
 /*
  * Appends the line's servers to lines[*count], of which there is room for DB_SERVERS_MAX. fallback: the name of one
  * that has none. ERROR_CONFIG says what is wrong: an unknown word, a number out of range, a name that is taken, a
- * connection string that libpq does not understand.
+ * connection string that libpq does not understand, or would refuse when it connects (a port, an sslmode). Values of
+ * the connection string are not repeated: one of them is the password.
  */
 bool db_line_parse(const char *text, const char *fallback, struct db_line *lines, int *count, struct error *error);
 

@@ -342,7 +342,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
 
 /* ---- life ---- */
 
-bool http_listen(const char *address, int port, int *ret_fd, int *ret_port, struct error *error)
+static bool socket_listen(const char *address, int port, bool is_alone, int *ret_fd, int *ret_port, struct error *error)
 {
     struct sockaddr_storage storage = {0};
     struct sockaddr_in *v4 = (struct sockaddr_in *)&storage;
@@ -364,17 +364,33 @@ bool http_listen(const char *address, int port, int *ret_fd, int *ret_port, stru
     if (fd < 0)
         return error_set(error, ERROR_CONFIG, "no socket: %s", strerror(errno));
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    /* Without SO_REUSEPORT the kernel refuses bind or listen while another socket listens; once this one does, the option
+     * lets the process's other loops join. */
+    if (!is_alone)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     if (bind(fd, (struct sockaddr *)&storage, size) != 0 || listen(fd, 4096) != 0) {
-        error_set_field(error, ERROR_CONFIG, "server.port", "cannot listen on %s port %d: %s", address, port,
-                        strerror(errno));
+        bool is_taken = errno == EADDRINUSE && is_alone;
+        error_set_field(
+            error, ERROR_CONFIG, "server.port", "cannot listen on %s port %d: %s%s", address, port, strerror(errno),
+            is_taken ? ": another process listens there (server.share_port lets processes share a port)" : "");
         close(fd);
         return false;
     }
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     getsockname(fd, (struct sockaddr *)&storage, &size);
     *ret_port = ntohs(storage.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
     *ret_fd = fd;
     return true;
+}
+
+bool http_listen(const char *address, int port, int *ret_fd, int *ret_port, struct error *error)
+{
+    return socket_listen(address, port, false, ret_fd, ret_port, error);
+}
+
+bool http_listen_alone(const char *address, int port, int *ret_fd, int *ret_port, struct error *error)
+{
+    return socket_listen(address, port, true, ret_fd, ret_port, error);
 }
 
 /*

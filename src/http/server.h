@@ -83,6 +83,9 @@ struct http_settings {
 
 /* A listening socket with SO_REUSEPORT, so that each loop has its own. port 0: any; ret_port says which. */
 bool http_listen(const char *address, int port, int *ret_fd, int *ret_port, struct error *error);
+/* The first of a process that wants the port for itself: fails when another process listens on it, and of several that
+ * call this at the same moment one succeeds. http_listen may add sockets of the same process. */
+bool http_listen_alone(const char *address, int port, int *ret_fd, int *ret_port, struct error *error);
 
 struct http_server *http_server_new(struct ev_loop *loop, const struct http_settings *settings,
                                     const struct http_application *application);

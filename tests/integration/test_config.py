@@ -117,11 +117,15 @@ def test_what_is_no_integer(write, value):
     ("a mapping for a value", "server:\n  port:\n    a: 1\n", 3, "server.port: must be one value"),
     ("a value for a list", "database:\n  replicas: a\n", 2, "database.replicas: must be a list"),
     ("a list in a list", "database:\n  replicas: [[a]]\n", 2, "a list holds texts only"),
-    ("17 items", "database:\n  replicas: [" + "a," * 17 + "]\n", 2, "database.replicas: too many or too long items (allowed: 16 of up to 1023 bytes)"),
+    ("17 items", "database:\n  replicas: [" + "host=a," * 17 + "]\n", 2, "database.replicas: too many or too long items (allowed: 16 of up to 1023 bytes)"),
     ("a long item", "database:\n  replicas: [" + "a" * 1024 + "]\n", 2, "database.replicas: too many or too long items"),
     ("a long text", "server:\n  listen: " + "a" * 1024 + "\n", 2, "server.listen: the text is too long (allowed: up to 1023 bytes)"),
     ("a NUL in a text", 'server:\n  listen: "a\\0b"\n', 2, "server.listen: the text holds a NUL"),
     ("a short secret", "server:\n  secret: short\n", 2, "server.secret: the secret is too short (allowed: 16 bytes or more)"),
+    ("a way to balance that is none", "database:\n  balance: fastest\n", 2, 'database.balance: "fastest" is none (allowed: round_robin, least_connections'),
+    ("a long zone", "database:\n  zone: " + "z" * 32 + "\n", 2, "database.zone: the name is too long (allowed: up to 31 bytes)"),
+    ("a commit that is none", "database:\n\n  synchronous_commit: off\n", 3, 'database.synchronous_commit: "off" is none (allowed: local,'),
+    ("a bad replica", "database:\n  replicas:\n    - host=a\n    - weight=0 host=b\n", 4, 'database.replicas: "weight=0" is not a server'),
     ("a section that is a value", "server: 1\n", 1, "a section holds `name: value`"),
     ("a section that is a list", "server: [1]\n", 1, "a section holds `name: value`"),
     ("a section with a list for its name", "[a]: 1\n", 1, "a section's name must be a text"),
@@ -177,16 +181,16 @@ def test_a_value_that_is_cut_stays_utf8(write):
 
 
 def test_the_environment(write):
-    path = write("server:\n  port: 1\n  secret: 0123456789abcdef-file\ndatabase:\n  replicas: [file]\nlog:\n  level: warn\n")
+    path = write("server:\n  port: 1\n  secret: 0123456789abcdef-file\ndatabase:\n  replicas: [host=file]\nlog:\n  level: warn\n")
 
     def show(**environment):
         done = ladder("config", "show", "--config", path, **environment)
         assert done.returncode == 0, done.stderr
         return dict(line.split("  #")[0].split(" = ", 1) for line in done.stdout.splitlines())
-    assert show()["server.port"] == "1" and show()["database.replicas"] == "file"
-    shown = show(LADDER_SERVER_PORT="2", LADDER_DATABASE_REPLICAS="a,b,", LADDER_LOG_LEVEL="debug", LADDER_REDIS_URL="unix:///r.sock",
+    assert show()["server.port"] == "1" and show()["database.replicas"] == "host=file"
+    shown = show(LADDER_SERVER_PORT="2", LADDER_DATABASE_REPLICAS="host=a,host=b,", LADDER_LOG_LEVEL="debug", LADDER_REDIS_URL="unix:///r.sock",
                  LADDER_KEY="none of ours", LADDER_URL="neither")
-    assert shown["server.port"] == "2" and shown["database.replicas"] == "a,b" and shown["log.level"] == "debug"
+    assert shown["server.port"] == "2" and shown["database.replicas"] == "host=a,host=b" and shown["log.level"] == "debug"
     assert shown["redis.url"] == "unix:///r.sock"
     assert show(LADDER_DATABASE_REPLICAS="")["database.replicas"] == ""
     for environment, words in (
@@ -194,7 +198,7 @@ def test_the_environment(write):
             (dict(LADDER_SERVER_PORT=""), 'LADDER_SERVER_PORT: server.port: "" is not an integer of the range (allowed: 0 to 65535)'),
             (dict(LADDER_SERVER_SECRET="short"), "LADDER_SERVER_SECRET: server.secret: the secret is too short (allowed: 16 bytes or more)"),
             (dict(LADDER_SERVER_LISTEN="a" * 1024), "LADDER_SERVER_LISTEN: server.listen: the text is too long (allowed: up to 1023 bytes)"),
-            (dict(LADDER_DATABASE_REPLICAS="a," * 17), "LADDER_DATABASE_REPLICAS: database.replicas: too many or too long items")):
+            (dict(LADDER_DATABASE_REPLICAS="host=a," * 17), "LADDER_DATABASE_REPLICAS: database.replicas: too many or too long items")):
         assert words in check(path, **environment)
 
 
@@ -287,3 +291,33 @@ def test_usage():
     for command in ("roll", "partitions", "purge", "serve", "work"):
         done = ladder(command, "all")
         assert done.returncode == 2 and done.stderr == f'ladder {command}: "all" is one word too many (try --help)\n'
+
+
+@pytest.mark.parametrize("url, words", (
+    ("postgresql://h:port/db", "port must be from 1 to 65535"), ("postgresql://h:99999/db", "port must be from 1 to 65535"), ("host=h port=0", "port must be"),
+    ("postgresql://h,i:5432,j:x/db", "port must be"), ("host=h,i port=1,2,3", 'has 2 hosts and 3 of "port"'),
+    ("postgresql://u:secret@word@h/db", 'host holds an "@"'), ("postgresql://h/db?sslmode=bogus", "sslmode must be disable, allow"),
+    ("postgresql://h/db?connect_timeout=soon", "connect_timeout must be an integer"), ("host=h target_session_attrs=rw", "target_session_attrs must be any"),
+    ("postgresql//h/db", "is not one that libpq understands"), ("secret", "is not one that libpq understands"), ("hots=h", "is not one that libpq understands")))
+def test_connection_strings_that_libpq_would_refuse(write, url, words):
+    """When it connects, and so too late; and no part of a password is shown."""
+    for text, name in ((f'database:\n  url: "{url}"\n', "database.url"), (f'database:\n  replicas: ["{url}"]\n', "database.replicas")):
+        said = check(write(text))
+        assert f":2: {name}: the connection string of " in said and words in said, said
+        assert "secret" not in said and "word@" not in said
+    assert "LADDER_DATABASE_URL: database.url: " in check(write(""), LADDER_DATABASE_URL=url)
+
+
+@pytest.mark.parametrize("url", ("", "postgresql://", "host=/tmp", "host=@abstract", "postgresql://u:p%40ss@h:1/db?sslmode=verify-full&connect_timeout=3",
+                                 "postgresql://[::1]:5432/db", "postgresql://h,i:5433,j/db?target_session_attrs=read-write", "host=h,i port=5432", "host=h,i port=1,2"))
+def test_connection_strings_that_are_fine(write, url):
+    assert check(write(f'database:\n  url: "{url}"\n'), 0) == "ok\n"
+
+
+def test_a_secret_that_is_missing_is_said(write):
+    """serve does not start without it, work does."""
+    for text in ("", 'server:\n  secret: ""\n'):
+        done = ladder("config", "check", "--config", write(text))
+        assert (done.returncode, done.stdout) == (0, "ok\n") and "server.secret is not set: ladder serve does not start without it" in done.stderr
+    done = ladder("config", "check", "--config", write("server:\n  secret: 0123456789abcdef\n"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
