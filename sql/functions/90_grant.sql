@@ -50,7 +50,8 @@ grant select on ladder.snapshot_run to ladder_app;
 grant select, insert, update, delete on ladder.combination, ladder.combination_source to ladder_app;
 
 -- Its own: score_event (docs/decisions/0010).
-grant select on ladder.game, ladder.schema_migration to ladder_worker;
+grant select on ladder.schema_migration to ladder_worker;
+grant select, delete on ladder.game to ladder_worker; -- delete: one that was deleted, when it is empty
 grant select, delete on ladder.board, ladder.idempotency_key to ladder_worker;
 grant select, insert on ladder.epoch to ladder_worker;
 grant select, insert, delete on ladder.edge_purge to ladder_worker; -- insert: a period that is opened again

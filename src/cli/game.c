@@ -3,6 +3,7 @@
 
 #include "board/board.h"
 #include "cli/command.h"
+#include "cli/game_delete.h"
 #include "cli/game_webhook.h"
 
 static bool game_create(struct dbb *db, const char *name, struct error *error)
@@ -26,7 +27,7 @@ static bool game_list(struct dbb *db, struct error *error)
 
     if (!dbb_query(
             db,
-            "select name, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from ladder.game order by name",
+            "select name, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from ladder.game where deleted_at is null order by name",
             0, NULL, &result, error))
         return false;
     for (size_t i = 0; i < dbb_rows(result); i++)
@@ -56,28 +57,33 @@ static bool is_webhook(int argc, char **argv)
 }
 
 #define USAGE                                                                                                          \
-    "game create NAME | game list | game webhook set NAME URL [--top N] [--secret whsec_…] | game webhook show|clear|test NAME"
+    "game create NAME | game list | game delete NAME [--yes] | game webhook set NAME URL [--top N] [--secret whsec_…] | game webhook show|clear|test NAME"
 
 int cmd_game(int argc, char **argv)
 {
     static struct settings settings;
     struct webhook_options webhook_options = {NULL, NULL};
-    const struct option_row options[] = {
-        {"top", &webhook_options.top, NULL}, {"secret", &webhook_options.secret, NULL}, {NULL, NULL, NULL}};
+    bool is_sure = false;
+    const struct option_row options[] = {{"top", &webhook_options.top, NULL},
+                                         {"secret", &webhook_options.secret, NULL},
+                                         {"yes", NULL, &is_sure},
+                                         {NULL, NULL, NULL}};
     struct error error;
     int status;
 
     if (!command_start(&argc, argv, USAGE, options, &settings, &status))
         return status;
     bool is_create = argc == 3 && strcmp(argv[1], "create") == 0, is_list = argc == 2 && strcmp(argv[1], "list") == 0;
-    if (!is_create && !is_list && !is_webhook(argc, argv)) {
+    bool is_delete = argc == 3 && strcmp(argv[1], "delete") == 0;
+    if (!is_create && !is_list && !is_delete && !is_webhook(argc, argv)) {
         fprintf(stderr, "usage: ladder " USAGE "\n");
         return EXIT_USAGE;
     }
     struct dbb *db = command_database(&settings, "ladder game", &error);
-    bool is_ok = db && (is_create ? game_create(db, argv[2], &error)
-                        : is_list ? game_list(db, &error)
-                                  : webhook(db, argc, argv, &webhook_options, &error));
+    bool is_ok = db && (is_create   ? game_create(db, argv[2], &error)
+                        : is_list   ? game_list(db, &error)
+                        : is_delete ? game_delete(db, argv[2], is_sure, &error)
+                                    : webhook(db, argc, argv, &webhook_options, &error));
     dbb_close(&db);
     return is_ok ? EXIT_DONE : command_fail(&error);
 }

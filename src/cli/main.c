@@ -21,7 +21,7 @@ static const struct {
     {"config", cmd_config, "check | show: the settings"},
     {"db", cmd_db, "explain | indexes | analyze | slow: how the database does"},
     {"export", cmd_export, "write a standing as CSV or NDJSON"},
-    {"game", cmd_game, "create NAME | list | webhook …: the tenants"},
+    {"game", cmd_game, "create NAME | list | delete NAME | webhook …: the tenants"},
     {"import", cmd_import, "submit the rows of a CSV file"},
     {"key", cmd_key, "create | list | revoke: API keys"},
     {"migrate", cmd_migrate, "up | down | status | verify: the schema"},

@@ -1,6 +1,6 @@
 /*
  * purge.c -- what is no longer needed: old idempotency keys, runs and tombstones, the remains of deleted
- * boards and of facets that a board no longer declares.
+ * boards, of deleted games, and of facets that a board no longer declares.
  *
  * In small transactions. A tombstone leaves Redis before PostgreSQL: the other way round, a late apply of an older
  * state could come back to life there.
@@ -108,7 +108,7 @@ static bool period_purge(struct link *link, const char *id, int64_t *rows, struc
     return is_ok;
 }
 
-static bool board_purge(struct link *link, const char *board, int64_t *rows, struct error *error)
+static bool board_purge(struct link *link, const char *board, int64_t *rows, bool *ret_is_gone, struct error *error)
 {
     const char *events[] = {board, SOME_TEXT};
     struct dbb_result *periods;
@@ -123,21 +123,63 @@ static bool board_purge(struct link *link, const char *board, int64_t *rows, str
     is_ok = is_ok && purge_some(link, STATEMENT_purge_board_events, 2, events, rows, error) &&
             purge_some(link, STATEMENT_purge_board_snapshots, 2, events, rows, error);
     /* A large board takes several runs; its row goes with the last. */
-    if (is_ok && *rows - before < (int64_t)SOME * ROUNDS_MAX)
+    *ret_is_gone = is_ok && *rows - before < (int64_t)SOME * ROUNDS_MAX;
+    if (*ret_is_gone)
         is_ok = link_query(link, STATEMENT_purge_board, 1, &board, NULL, error);
     return is_ok;
 }
 
-static bool boards_purge(struct link *link, int64_t *rows, struct error *error)
+/* Ten boards; *ret_goes_on: all of them are gone, and there may be more. */
+static bool boards_purge_some(struct link *link, int64_t *rows, bool *ret_goes_on, struct error *error)
 {
     struct dbb_result *boards;
-    bool is_ok = true;
+    bool is_ok = true, is_gone = false;
 
     if (!link_query(link, STATEMENT_purge_board_find, 0, NULL, &boards, error))
         return false;
-    for (size_t i = 0; i < dbb_rows(boards) && is_ok; i++)
-        is_ok = board_purge(link, dbb_text(boards, i, 0), rows, error);
+    *ret_goes_on = dbb_rows(boards) > 0;
+    for (size_t i = 0; i < dbb_rows(boards) && is_ok; i++) {
+        is_ok = board_purge(link, dbb_text(boards, i, 0), rows, &is_gone, error);
+        *ret_goes_on = *ret_goes_on && is_gone;
+    }
     dbb_result_free(&boards);
+    return is_ok;
+}
+
+/* A deleted game may leave thousands of small boards; a large one is left to the next run. */
+static bool boards_purge(struct link *link, int64_t *rows, struct error *error)
+{
+    bool goes_on = true;
+
+    for (int i = 0; i < ROUNDS_MAX && goes_on; i++)
+        if (!boards_purge_some(link, rows, &goes_on, error))
+            return false;
+    return true;
+}
+
+static bool game_purge(struct link *link, const char *game, int64_t *rows, struct error *error)
+{
+    const char *parameters[] = {game, SOME_TEXT};
+    int64_t before = *rows;
+    bool is_ok = purge_some(link, STATEMENT_purge_game_idempotency, 2, parameters, rows, error) &&
+                 purge_some(link, STATEMENT_purge_game_delivery, 2, parameters, rows, error) &&
+                 purge_some(link, STATEMENT_purge_game_player, 2, parameters, rows, error);
+
+    if (is_ok && *rows - before < (int64_t)SOME * ROUNDS_MAX)
+        is_ok = link_query(link, STATEMENT_purge_game, 1, &game, NULL, error);
+    return is_ok;
+}
+
+static bool games_purge(struct link *link, int64_t *rows, struct error *error)
+{
+    struct dbb_result *games;
+    bool is_ok = true;
+
+    if (!link_query(link, STATEMENT_purge_game_find, 0, NULL, &games, error))
+        return false;
+    for (size_t i = 0; i < dbb_rows(games) && is_ok; i++)
+        is_ok = game_purge(link, dbb_text(games, i, 0), rows, error);
+    dbb_result_free(&games);
     return is_ok;
 }
 
@@ -182,7 +224,7 @@ static bool purge_run(struct link *link, int64_t *ret_rows, struct error *error)
            purge_some(link, STATEMENT_purge_refresh_mark, 1, parameters, ret_rows, error) &&
            purge_some(link, STATEMENT_webhook_purge, 1, parameters, ret_rows, error) &&
            tombstones_purge(link, ret_rows, error) && facets_purge(link, ret_rows, error) &&
-           boards_purge(link, ret_rows, error);
+           boards_purge(link, ret_rows, error) && games_purge(link, ret_rows, error);
 }
 
 const struct job purge_job = {.name = "purge", .period_ms = 60000, .needs_kv = true, .run = purge_run};
