@@ -145,6 +145,29 @@ def test_what_was_stopped_is_stopped(page):
         assert not bad, bad
 
 
+def test_a_promotion_is_followed_by_both_programs(page):
+    """With the files that the page has made: the last test of it, for the primary is gone afterwards."""
+    stack, directory, _, port = page
+    environment = {"PATH": f"{directory}/usr/local/bin:{PG}:{os.environ['PATH']}", "DESTDIR": str(directory), "no_proxy": "127.0.0.1"}
+    wait_until(lambda: stack.replica_sql("select count(*) from pg_stat_wal_receiver where status = 'streaming'") == [(1,)], 60, "the replica streams")
+    subprocess.run([directory / "tools" / "systemctl", "start", "ladder-work", "ladder-serve"], env=environment, check=True)
+
+    def checks():
+        try:
+            return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30).json()["checks"]
+        except requests.RequestException:
+            return {}
+    wait_until(lambda: checks().get("redis") == "ok", 60, "it serves")
+    stack.primary.kill()
+    assert stack.replica_sql("select pg_promote(true, 60)") == [(True,)]
+    wait_until(lambda: checks().get("primary") == "ok", 60, "writes are taken again")
+    log = directory / "ladder-work.log"
+    wait_until(lambda: checks().get("redis") == "ok", 60, f"Redis is trusted again: {checks()}, {log.read_text()[-1500:]}")
+    before = stack.replica_sql("select count(*) from ladder.job_run where error is null")[0][0]
+    wait_until(lambda: stack.replica_sql("select count(*) from ladder.job_run where error is null and started_at > now() - interval '30 seconds'")[0][0] > 0, 60,
+               f"jobs run: {before}, {log.read_text()[-1500:]}")
+
+
 def test_secrets_are_for_root_alone(page):
     for name in ("serve", "work", "owner"):
         assert (page[1] / "etc" / "ladder" / f"{name}.env").stat().st_mode & 0o077 == 0
