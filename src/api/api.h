@@ -87,6 +87,7 @@ struct api_settings {
     int64_t closed_max_age_s;
     int heartbeat_ms;
     int token_cookie_s; /* 0: none */
+    int64_t worker_silent_after_ms;
 };
 
 /* Every route there is, in the order in which a request is compared with them; static. */
@@ -106,6 +107,9 @@ const struct crypto_key *api_token_key(const struct api *api);
 const struct api_settings *api_settings_of(const struct api *api);
 bool api_is_draining(const struct api *api);
 struct documents *api_documents(const struct api *api);
+/* Whether the worker gave no sign of life for too long; *ret_text says what is known of it: "ok", or since when. */
+enum { API_WORKER_TEXT_MAX = 96 };
+bool api_worker_is_silent(const struct api_call *call, char ret_text[static API_WORKER_TEXT_MAX]);
 void api_metrics_render(struct api *api, struct buf *body);
 
 size_t api_route_index(const struct api_call *call);

@@ -4,6 +4,9 @@
 #include "api/api.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include "store/worker_word.h"
 
 static void text_answer(struct api_call *call, int status, struct buf *body, const char *type)
 {
@@ -44,6 +47,22 @@ static void check(struct jsonw *json, const char *name, const char *state)
     jsonw_text(json, state);
 }
 
+bool api_worker_is_silent(const struct api_call *call, char ret_text[static API_WORKER_TEXT_MAX])
+{
+    int64_t age_us, limit_us = api_settings_of(call->api)->worker_silent_after_ms * 1000;
+    enum worker_word word = worker_word_get(call->store, &age_us);
+
+    if (word == WORKER_UNKNOWN)
+        strcpy(ret_text, "not known: Redis did not say");
+    else if (word == WORKER_NEVER)
+        strcpy(ret_text, "no sign of life");
+    else if (age_us > limit_us)
+        snprintf(ret_text, API_WORKER_TEXT_MAX, "no sign of life for %lld s", (long long)(age_us / 1000000));
+    else
+        strcpy(ret_text, "ok");
+    return word == WORKER_NEVER || age_us > limit_us;
+}
+
 void api_readyz(struct api_call *call)
 {
     struct db *db = store_db(call->store);
@@ -53,12 +72,13 @@ void api_readyz(struct api_call *call)
     bool is_ready = !api_is_draining(call->api) && can_read && (can_write || db_epoch(db) > 0);
     struct buf body;
     struct jsonw json;
-    char replicas[32];
+    char replicas[32], worker[API_WORKER_TEXT_MAX];
+    bool is_whole = !api_worker_is_silent(call, worker) && can_write && kv_is_trusted(kv);
 
     buf_init(&body, 1024);
     jsonw_init(&json, &body);
     jsonw_object_open(&json);
-    check(&json, "status", !is_ready ? "unavailable" : can_write && kv_is_trusted(kv) ? "ok" : "degraded");
+    check(&json, "status", !is_ready ? "unavailable" : is_whole ? "ok" : "degraded");
     jsonw_key(&json, "checks");
     jsonw_object_open(&json);
     check(&json, "primary", can_write ? "ok" : "unreachable");
@@ -68,6 +88,7 @@ void api_readyz(struct api_call *call)
           kv_is_trusted(kv) ? "ok"
           : kv_is_up(kv)    ? "not trusted yet: the worker has not caught up"
                             : "unreachable");
+    check(&json, "worker", worker);
     if (api_is_draining(call->api))
         check(&json, "server", "draining");
     jsonw_object_close(&json);

@@ -74,6 +74,9 @@ static void gauges_add(struct metrics_noted *sum, const struct metrics_noted *no
     }
     sum->l1.standings += noted->l1.standings;
     sum->submit_queue += noted->submit_queue;
+    if (sum->loops == 0 || (noted->worker_age_us >= 0 && noted->worker_age_us < sum->worker_age_us) ||
+        sum->worker_age_us < 0)
+        sum->worker_age_us = noted->worker_age_us;
     sum->loops++;
     sum->can_write += noted->can_write;
     sum->is_redis_trusted += noted->is_redis_trusted;
@@ -85,6 +88,7 @@ struct metrics *metrics_join(void)
     struct metrics *metrics = calloc(1, sizeof(*metrics));
 
     ASSERT(metrics != NULL);
+    metrics->noted.worker_age_us = -1;
     pthread_mutex_lock(&mutex);
     LIST_INSERT_HEAD(&all, metrics, link);
     pthread_mutex_unlock(&mutex);
@@ -325,6 +329,12 @@ void metrics_render(struct buf *body, const struct api_route *routes, size_t cou
     durations_render(body, sum, routes, count);
     caches_render(body, sum, routes, count);
     metric(body, "ladder_submit_queue", "gauge", "Submissions that wait for the database.", sum->noted.submit_queue);
+    head(body, "ladder_worker_silence_seconds", "gauge",
+         "Since the worker's last sign of life; NaN: Redis does not say.");
+    if (sum->noted.worker_age_us >= 0)
+        buf_printf(body, "ladder_worker_silence_seconds %.3f\n", (double)sum->noted.worker_age_us / 1e6);
+    else
+        buf_append_text(body, "ladder_worker_silence_seconds NaN\n");
     metric(body, "ladder_loops", "gauge", "Event loops.", (uint64_t)sum->noted.loops);
     metric(body, "ladder_database_writable", "gauge", "1: the primary takes writes, from every loop.",
            sum->noted.can_write == sum->noted.loops);

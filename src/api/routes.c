@@ -27,6 +27,7 @@
 #include "http/condition.h"
 #include "store/answers.h"
 #include "store/l2.h"
+#include "store/worker_word.h"
 
 #define GAME "/v1/games/{game}"
 #define BOARD GAME "/boards/{board}"
@@ -115,9 +116,12 @@ void api_count_l2(struct api_call *call, bool is_refresh)
 
 static void metrics_look(struct api *api)
 {
+    int64_t worker_age_us;
+    enum worker_word worker = worker_word_get(api->store, &worker_age_us);
     const struct metrics_noted noted = {
         .l1 = *answers_counters(api->store),
         .submit_queue = submit_queued(api->store),
+        .worker_age_us = worker == WORKER_SPOKE ? worker_age_us : -1,
         .can_write = db_can_write(store_db(api->store)),
         .is_redis_trusted = kv_is_trusted(store_kv(api->store)),
         .is_memory_trusted = answers_are_trusted(api->store),
@@ -143,6 +147,7 @@ static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
     struct api *api = watcher->data;
     if (memory_is_short())
         memory_recover(api);
+    worker_word_ask(api->store);
     metrics_look(api);
     warming_look(api->warming);
 }

@@ -265,6 +265,9 @@ void api_alerts(struct api_call *call)
         alert(&json, "redis-not-trusted", "warning", NULL, "answers come from PostgreSQL", 0);
     else
         redis_alerts(&json);
+    char worker[API_WORKER_TEXT_MAX];
+    if (api_worker_is_silent(call, worker))
+        alert(&json, "worker-silent", "warning", NULL, worker, 0);
     jsonw_array_close(&json);
     jsonw_object_close(&json);
     json_answer(call, &body);

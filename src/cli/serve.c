@@ -130,7 +130,8 @@ static void *loop_run(void *context)
                                      .l2_ttl_ms = s->cache_l2_ttl_s * 1000,
                                      .closed_max_age_s = s->cache_closed_max_age_s,
                                      .heartbeat_ms = (int)s->cache_heartbeat_ms,
-                                     .token_cookie_s = (int)s->server_token_cookie_s};
+                                     .token_cookie_s = (int)s->server_token_cookie_s,
+                                     .worker_silent_after_ms = s->worker_silent_after_ms};
 
     loop->store = store_new(loop->ev, &store);
     loop->api = api_new(loop->ev, loop->store, &api);

@@ -103,6 +103,10 @@ INT(cache, board_ttl_ms, 1000, 0, 60000, "ms", "How long a loop trusts its copy 
 INT(cache, key_ttl_ms, 1000, 0, 60000, "ms",
     "How long a loop trusts its copy of an API key; a revoked key dies within it.")
 INT(worker, tail_busy_ms, 20, 1, 10000, "ms", "Pause between two looks at new events while there are some.")
+TEXT(worker, listen, "127.0.0.1", "Where `ladder work` answers /healthz and /metrics (IPv4 or IPv6, numeric).")
+INT(worker, port, 0, 0, 65535, "", "TCP port for that; 0: it does not listen.")
+INT(worker, silent_after_ms, 15000, 1000, 86400000, "ms",
+    "Without a sign of life of a worker for so long, serve reports itself degraded and raises an alert.")
 INT(worker, tail_idle_ms, 200, 1, 60000, "ms", "The same while there are none.")
 INT(worker, answer_timeout_ms, 10000, 100, 600000, "ms",
     "Until a PostgreSQL or Redis that says nothing is given up by what brings changes to Redis.")

@@ -14,6 +14,7 @@
  *     ladder:wanted                              ZSET of standings (period ids) to load; "?id": only if it is cold then; the
  *                                                highest score first: how many readers found it cold
  *     ladder:activity:wanted                     SET of standings whose activity somebody asked for and nobody counts
+ *     ladder:worker                             host and process of the worker, renewed each second: its sign of life
  *     ladder:popular:standings                   ZSET of standings, by how often they were read lately
  *     ladder:popular:pages                       ZSET of pages, likewise: "+" (for anybody) or "-" (with a key), then the target
  *     ladder:{0}:purge:…                         what edges are to be told: see work/edge_queue.h
@@ -41,6 +42,8 @@ enum {
 #define KV_VERSION "ladder:version"
 #define KV_WANTED "ladder:wanted"
 #define KV_ACTIVITY_WANTED "ladder:activity:wanted"
+#define KV_WORKER "ladder:worker"
+enum { KV_WORKER_LIVE_MS = 86400000 };
 #define KV_POPULAR_STANDINGS "ladder:popular:standings"
 #define KV_POPULAR_PAGES "ladder:popular:pages"
 /* Beside a cursor: a node of a cluster that loses some of it has an old cursor, too, and the changes are found

@@ -31,6 +31,8 @@ struct store {
     struct answers *answers;        /* NULL until answers_open */
     struct generation *generations; /* by standing (standing_page.c) */
     struct l2 *l2;                  /* NULL: off */
+    int64_t worker_heard_us;        /* monotonic: when Redis last said when the worker spoke; 0: never */
+    int64_t worker_spoke_us;        /* monotonic; INT64_MIN: it did not */
     struct zone_list *zones;        /* NULL: not listed yet (zones.c) */
     struct replicas *replicas;      /* of Redis (standing_replica.c); NULL: none is read from */
 };

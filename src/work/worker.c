@@ -15,10 +15,12 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "work/beat.h"
 #include "work/edge.h"
 #include "work/job.h"
 #include "work/rebuild.h"
 #include "work/refresh.h"
+#include "work/status.h"
 #include "work/tail.h"
 #include "work/tally.h"
 #include "work/webhook.h"
@@ -70,6 +72,7 @@ struct failure {
 static void failure_log(const struct worker *worker, struct failure *failure, const char *what,
                         const struct error *error)
 {
+    status_note(what, false);
     if (worker->is_stopping) {
         log_info("job-stopped", LOG_TEXT("job", what), LOG_TEXT("because", error->message));
         return;
@@ -82,6 +85,7 @@ static void failure_log(const struct worker *worker, struct failure *failure, co
 
 static void failure_end(struct failure *failure, const char *what)
 {
+    status_note(what, true);
     if (!failure->last[0])
         return;
     failure->last[0] = 0;
@@ -93,6 +97,7 @@ static void *tail_main(void *context)
     struct worker *worker = context;
     const struct settings *settings = worker->settings;
     struct tail *tail = tail_new(settings, &worker->edges);
+    struct beat beat = {.kv = NULL};
     struct failure failure = {""};
     struct error error;
 
@@ -105,10 +110,13 @@ static void *tail_main(void *context)
             continue;
         }
         failure_end(&failure, "tail");
+        if (is_ours)
+            beat_step(&beat, settings);
         pause_ms(worker, !is_ours ? ELSEWHERE_PAUSE_MS
                          : rows   ? settings->worker_tail_busy_ms
                                   : settings->worker_tail_idle_ms);
     }
+    beat_done(&beat);
     tail_free(&tail);
     return NULL;
 }
@@ -205,7 +213,7 @@ static void *refresh_main(void *context)
 {
     struct worker *worker = context;
     struct link link = {.settings = worker->settings, .name = "ladder work refresh", .stop = &worker->is_stopping};
-    struct failure failure = {""};
+    struct failure failure = {""}, view_failure = {""};
     struct refresh_views views;
     struct error error;
 
@@ -213,13 +221,15 @@ static void *refresh_main(void *context)
         bool is_ok = refresh_list(&link, &views, &error);
         if (!is_ok)
             failure_log(worker, &failure, "refresh", &error);
+        else
+            failure_end(&failure, "refresh");
         for (size_t i = 0; is_ok && i < views.count && !worker->is_stopping; i++) {
             struct refresh_done done;
             if (!views.are_due[i])
                 continue;
             enum refresh_outcome outcome = refresh_view(&link, views.names[i], -1, "worker", &done, &error);
             if (outcome == REFRESH_FAILED)
-                failure_log(worker, &failure, views.names[i], &error);
+                failure_log(worker, &view_failure, views.names[i], &error);
             else if (outcome == REFRESH_DONE)
                 log_debug("view-refreshed", LOG_TEXT("view", views.names[i]), LOG_INT("boards", done.boards),
                           LOG_INT("rows", done.rows), LOG_INT("took_ms", done.took_ms));
