@@ -23,15 +23,27 @@ int64_t peer_bytes_received(const struct peer *peer)
 }
 
 /* because: what the client is told; NULL: nothing. */
+static void peer_close(struct peer *peer, const struct error *because)
+{
+    if (because)
+        peer_answer(peer, because);
+    peer->is_reaped = true;
+    shutdown(peer->fd, SHUT_RDWR);
+}
+
 static void peer_reap(struct peer *peer, const struct error *because)
 {
     if (peer->is_reaped)
         return;
-    if (because)
-        peer_answer(peer, because);
-    peer->is_reaped = true;
     http_count(&peer->server->counters->reaped);
-    shutdown(peer->fd, SHUT_RDWR);
+    peer_close(peer, because);
+}
+
+void peer_end(struct peer *peer, const struct error *error)
+{
+    const struct http_exchange *exchange = peer->exchange;
+
+    peer_close(peer, exchange->has_refusal ? &exchange->refusal : exchange->status == 0 ? error : NULL);
 }
 
 static void header_late(struct peer *peer)

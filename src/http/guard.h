@@ -8,7 +8,7 @@
  *   refused by what the library tells         refused by where it lies (guard_layout)   not to be seen from here
  *   ---------------------------------------   ---------------------------------------   ---------------------------------
  *   two Content-Lengths; one with             bare LF as a line's end                   LF alone, or with spaces, around a
- *     Transfer-Encoding; not 1 to 15 digits   NUL in the target or in a value             chunk's size; chunk extensions
+ *     Transfer-Encoding; not 1 to 15 digits   NUL in the target or in a value             chunk's size; short chunk extensions
  *   a coding other than one "chunked";        folded lines (obs-fold; the library       empty lines before the request
  *     any in HTTP/1.0                           would join them to the name)            NUL LF as a line's end
  *   two Hosts, none in 1.1, one that is no    an empty header name

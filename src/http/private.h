@@ -31,6 +31,9 @@ struct peer {
     bool had_request;
     bool is_reaped;
     bool is_answered; /* by peer_answer */
+    bool is_full;     /* the library's last read filled its buffer: on the server's list of these */
+    int runs_without_recv;
+    LIST_ENTRY(peer) full_link;
 };
 
 struct http_exchange {
@@ -84,6 +87,9 @@ struct http_server {
     ev_idle idle; /* started while the daemon must be run again at once */
     ev_timer reaper;
     LIST_HEAD(, peer) peers;
+    LIST_HEAD(, peer) full;
+    struct peer **peer_of; /* by descriptor; NULL: none of ours */
+    size_t peer_of_count;
     struct http_counters *counters; /* borrowed */
     struct coding_budget coding;
     int64_t now_us; /* monotonic: when this turn of the loop began */
@@ -136,5 +142,12 @@ enum MHD_Result answer_queue(struct MHD_Connection *connection, int status, stru
 /* deadline.c */
 int64_t peer_bytes_received(const struct peer *peer);
 void peer_check(struct peer *peer, int64_t now_us);
+/* Ends the connection in its body: with the refusal the request already has, or else with *error. */
+void peer_end(struct peer *peer, const struct error *error);
+
+/* received.c: runs the daemon, and ends the connections that it can't read on. */
+void received_run(struct http_server *server);
+void received_join(struct peer *peer); /* a new connection */
+void received_leave(struct peer *peer);
 
 #endif

@@ -269,6 +269,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         peer->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         peer->quiet_since_us = clock_monotonic_us();
         LIST_INSERT_HEAD(&server->peers, peer, link);
+        received_join(peer);
         http_count(&server->counters->connections);
         listener_began(&server->listener);
         *socket_context = peer;
@@ -276,6 +277,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         struct peer *peer = *socket_context;
         if (!peer)
             return;
+        received_leave(peer);
         LIST_REMOVE(peer, link);
         free(peer);
         *socket_context = NULL;
@@ -331,7 +333,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
         return;
     server->must_run = false;
     server->now_us = clock_monotonic_us();
-    MHD_run(server->daemon);
+    received_run(server);
     if (server->must_run || (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0)) {
         server->must_run = true;
         ev_idle_start(loop, &server->idle);
@@ -462,6 +464,7 @@ bool http_server_is_idle(const struct http_server *server)
 void server_free(struct http_server *server)
 {
     exchanges_free(server);
+    free(server->peer_of);
     free(server);
 }
 

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from harness import ROOT, Client, wait_until
+from hostile.sender import wait_until_read
 from test_http_wire import check_problem, descriptors
 from wire import Wire
 
@@ -149,6 +150,60 @@ def test_a_hundred_megabytes_of_lines(own):
         answer = wire.answer()
     assert answer.status == 200 and len(answer.json()["results"]) == count
     assert memory_bytes(own.server) - before < 64 << 20
+
+
+@pytest.mark.parametrize("own", [dict(server_loops=1, server_body_timeout_ms=600000, server_answer_timeout_ms=600000)], indirect=True)
+@pytest.mark.parametrize("name, fields, front, line", [
+    ("an extension", "", b"", b"2;a"),
+    ("a size of zeros", "", b"", b"0"),
+    ("an extension of the last chunk", "", b"1\r\n{\r\n", b"0;a"),
+    ("behind data", "", b"3\r\n{  \r\n", b"5;a"),
+    ("expecting 100", "Expect: 100-continue\r\n", b"", b"2;a"),
+    ("in a stream", "Content-Type: application/x-ndjson\r\n", b"1\r\n{\r\n", b"2;a"),
+])
+def test_a_chunk_line_without_an_end(own, name, fields, front, line):
+    """Refused when it has filled the buffer, not at the deadline, whatever way it is cut; until then the loop would spin."""
+    line += line[-1:] * 200000
+    head = (f"POST /v1/games/{own.game}/scores HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {own.key}\r\n{fields}"
+            "Transfer-Encoding: chunked\r\n\r\n").encode()
+    for first, others in ((head + front + line, []), (head, [front + line]), (head + front, [line[:20000], line[20000:]]),
+                          (b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n" + head + front + line, [])):
+        with Wire(own.server.port, 60) as wire:
+            wire.send(first)
+            for other in others:
+                wire.send(other)
+            answers = [answer for answer in wire.answers() if answer.status not in (100, 200)]
+            assert len(answers) <= 1, answers
+            if answers:  # a reset may overtake it, as we send more than the server reads
+                check_problem(answers[0], 400, "is longer than the connection's buffer")
+
+
+@pytest.mark.parametrize("own", [dict(server_loops=1, server_body_timeout_ms=600000)], indirect=True)
+def test_a_chunk_line_that_fills_the_buffer_bit_by_bit(own):
+    """The client sends no byte more than fits, so that the answer always arrives; and long lines that fit are no matter."""
+    head = (f"POST /v1/games/{own.game}/query HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").encode()
+    body = b'{"queries": ["/boards/b"]}'
+    with Wire(own.server.port, 60) as wire:
+        wire.send(head + b"%x;" % len(body) + b"a" * 4000 + b"\r\n" + body + b"\r\n0;" + b"b" * 4000 + b"\r\n\r\n")
+        assert wire.answer().status == 200
+    coarse = fill(own.server.port, head, 0, 1024)
+    fill(own.server.port, head, max(0, coarse - 2048), 16)
+
+
+def fill(port, head, first, step):
+    """Sends so many bytes of a chunk's extension, then more by steps, each once the last one is read; how many it takes."""
+    with Wire(port, 60) as wire:
+        wire.send(head + b"2;" + b"a" * first)
+        for size in range(first, 200000, step):
+            wait_until_read(port)
+            if is_gone(wire) or wire.data:
+                break
+            wire.socket.settimeout(60)
+            wire.send(b"a" * step)
+        wire.socket.settimeout(60)
+        (answer,) = wire.answers()
+        check_problem(answer, 400, "is longer than the connection's buffer")
+        return size
 
 
 @pytest.mark.parametrize("own", [dict(server_loops=1)], indirect=True)
