@@ -175,6 +175,31 @@ void api_token_text(const struct api_call *call, const struct token *token, char
     token_encode(token, api_token_key(call->api), out);
 }
 
+struct db_call api_definition_written_call(struct api_call *call, int64_t game_id)
+{
+    return (struct db_call){
+        .statement = STATEMENT_definition_written,
+        .parameter_count = 1,
+        .is_last_of_transaction = true,
+        .parameters = {{.data = arena_printf(call->arena, "%lld", (long long)game_id), .format = DB_TEXT}}};
+}
+
+void api_definition_written(struct api_call *call, int64_t game_id, struct db_rows rows)
+{
+    struct db *db = store_db(call->store);
+    const struct token token = {.epoch = db_epoch(db),
+                                .timeline = db_timeline(db),
+                                .lsn = db_int64(rows, 0, 0),
+                                .committed_us = db_int64(rows, 0, 1),
+                                .is_applied = true, /* nothing of it goes to Redis */
+                                .game_id = game_id,
+                                .definition = db_is_null(rows, 0, 2) ? 0 : db_int64(rows, 0, 2)};
+
+    db_saw_lsn(db, token.lsn);
+    store_definition_changed(call->store, game_id, token.definition);
+    api_token_text(call, &token, call->written);
+}
+
 void api_token_headers(struct api_call *call, const char *token)
 {
     int age_s = api_settings_of(call->api)->token_cookie_s;

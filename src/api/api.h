@@ -62,6 +62,7 @@ struct api_call {
     struct board board; /* with API_NEEDS_BOARD */
     bool has_token;
     struct token token;
+    char written[TOKEN_TEXT_MAX]; /* the token of the definition that this call has changed; "": none yet */
     bool integers_as_strings;
     bool shows_source;
     bool is_final;  /* the answer is of a closed period, asked for by its id: nothing but an erasure changes it */
@@ -127,6 +128,13 @@ void api_fail_with(struct api_call *call, enum error_code code, const char *mess
 /* A refusal because of what there is now (ERROR_NONE: nothing is left to do, which is 204): where an Idempotency-Key was used before, its first answer all the same, or
  * what `again` (may be NULL) makes of it. */
 void api_refuse(struct api_call *call, const struct error *error, api_handler_fn *again);
+/*
+ * A change of a definition of the call's game. definition_written_call is the last of its calls on the primary;
+ * definition_written takes that one's rows: it tells all servers, and makes the token that the answer carries
+ * (call->written).
+ */
+struct db_call api_definition_written_call(struct api_call *call, int64_t game_id);
+void api_definition_written(struct api_call *call, int64_t game_id, struct db_rows rows);
 /* Sends it; first keeps it where an Idempotency-Key asks for that. token "" for none. */
 void api_answer(struct api_call *call, int status, struct buf *body, const char *token);
 /* The Idempotency-Key was used: sends what it got; or, when that answer was never made, calls `again` to make it. */

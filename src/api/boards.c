@@ -80,7 +80,7 @@ static void board_answer(struct api_call *call, int status, const struct board *
     struct buf body;
 
     board_render(board, &body);
-    api_answer(call, status, &body, "");
+    api_answer(call, status, &body, call->written);
 }
 
 /* A refusal by the statement: kept, where there is an Idempotency-Key, as what it did is. */
@@ -106,13 +106,14 @@ static void page_answer(struct api_call *call, struct buf *body, int64_t changed
 /* Sends one statement to the primary, behind the claim where there is one. */
 static void write_send(struct api_call *call, struct db_call *write, db_done_fn *done)
 {
-    struct db_call calls[2];
+    struct db_call calls[3];
     int count = 0;
 
     if (call->has_claim)
         calls[count++] = idempotency_claim_call(call->arena, call->key.game_id, &call->claim);
     write->is_last_of_transaction = true;
     calls[count++] = *write;
+    calls[count++] = api_definition_written_call(call, call->key.game_id);
     http_hold(call->http);
     if (call->arena->is_exhausted || !db_write(store_db(call->store), calls, count, done, call)) {
         api_fail_with(call, ERROR_UNAVAILABLE, "the primary database is not reachable; nothing was changed");
@@ -144,7 +145,8 @@ static const struct db_rows *write_done(struct api_call *call, const struct db_o
         api_fail(call, &error);
     } else {
         call->is_claimed = call->has_claim || call->again;
-        return &outcome->rows[outcome->count - 1];
+        api_definition_written(call, call->key.game_id, outcome->rows[outcome->count - 1]);
+        return &outcome->rows[outcome->count - 2];
     }
     return NULL;
 }
@@ -249,7 +251,7 @@ static void change_start(struct change *change)
     }
     http_hold(call->http);
     store_board_forget(call->store, call->game, call->board_name);
-    store_board_find(call->store, call->game, call->board_name, on_current, change);
+    store_board_find(call->store, call->game, call->board_name, NULL, on_current, change);
 }
 
 static void not_changed(struct api_call *call)
@@ -303,7 +305,7 @@ static void on_put(void *context, const struct db_outcome *outcome)
         } else if (change->must_be_new) {
             not_changed(call);
         } else {
-            store_board_find(call->store, call->game, call->board_name, on_conflict, call);
+            store_board_find(call->store, call->game, call->board_name, NULL, on_conflict, call);
             return; /* keeps the hold */
         }
     }
@@ -318,7 +320,7 @@ static void on_patch(void *context, const struct db_outcome *outcome)
     if (rows) {
         store_board_forget_all(call->store, call->game, call->board_name);
         if (db_row_count(*rows) == 0 && call->route->method == HTTP_PUT) {
-            store_board_find(call->store, call->game, call->board_name, on_conflict, call);
+            store_board_find(call->store, call->game, call->board_name, NULL, on_conflict, call);
             return; /* keeps the hold */
         } else if (db_row_count(*rows) == 0) {
             not_changed(call);
@@ -530,7 +532,7 @@ static void on_standings(void *context, const struct db_outcome *outcome, enum d
         }
     }
     buf_init(&none, 1);
-    api_answer(call, 204, &none, "");
+    api_answer(call, 204, &none, call->written);
     http_release(call->http);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "base/assert.h"
 #include "db/array.h"
 #include "http/json.h"
 
@@ -75,7 +76,7 @@ static void on_found(void *context, const struct db_outcome *outcome, enum db_so
     buf_init(&body, API_ANSWER_BYTES_MAX);
     jsonw_init(&json, &body);
     combination_render(&json, outcome->rows[0]);
-    api_answer(call, 200, &body, "");
+    api_answer(call, 200, &body, call->written);
     http_release(call->http);
 }
 
@@ -113,8 +114,10 @@ static bool write_ended(struct api_call *call, const struct db_outcome *outcome)
     struct error error;
 
     store_board_forget_all(call->store, call->game, call->board_name);
-    if (outcome->error.code == ERROR_NONE)
+    if (outcome->error.code == ERROR_NONE) {
+        api_definition_written(call, call->board.game_id, outcome->rows[1]);
         return true;
+    }
     if (outcome->error.code == ERROR_WRITE_UNCERTAIN)
         error_set(&error, ERROR_UNAVAILABLE,
                   "the connection to the database was lost; it may or may not have been changed: send it again");
@@ -213,17 +216,19 @@ static bool put_send(struct combination *combination)
         db_array_bytes(&names, combination->names[i]);
         db_array_int8(&weights, combination->weights[i]);
     }
-    const struct db_call put = {
-        .statement = STATEMENT_combination_put,
-        .parameter_count = 5,
-        .is_last_of_transaction = true,
-        .parameters = {db_text_parameter(arena_printf(call->arena, "%lld", (long long)call->board.game_id)),
-                       db_text_parameter(arena_printf(call->arena, "%lld", (long long)call->board.id)),
-                       db_text_parameter(
-                           arena_printf(call->arena, "%.*s", (int)combination->rule.size, combination->rule.data)),
-                       db_array_parameter(&names), db_array_parameter(&weights)},
-    };
-    bool is_sent = db_write(store_db(call->store), &put, 1, on_put, combination);
+    const struct db_call put[] = {
+        {
+            .statement = STATEMENT_combination_put,
+            .parameter_count = 5,
+            .is_last_of_transaction = true,
+            .parameters = {db_text_parameter(arena_printf(call->arena, "%lld", (long long)call->board.game_id)),
+                           db_text_parameter(arena_printf(call->arena, "%lld", (long long)call->board.id)),
+                           db_text_parameter(
+                               arena_printf(call->arena, "%.*s", (int)combination->rule.size, combination->rule.data)),
+                           db_array_parameter(&names), db_array_parameter(&weights)},
+        },
+        api_definition_written_call(call, call->board.game_id)};
+    bool is_sent = db_write(store_db(call->store), put, ARRAY_SIZE(put), on_put, combination);
     db_array_done(&names);
     db_array_done(&weights);
     return is_sent;
@@ -265,17 +270,18 @@ static void on_deleted(void *context, const struct db_outcome *outcome)
     if (!write_ended(call, outcome))
         return;
     buf_init(&none, 1);
-    api_answer(call, 204, &none, "");
+    api_answer(call, 204, &none, call->written);
     http_release(call->http);
 }
 
 void api_combination_delete(struct api_call *call)
 {
-    const struct db_call drop = board_statement(call, STATEMENT_combination_delete);
+    const struct db_call drop[] = {board_statement(call, STATEMENT_combination_delete),
+                                   api_definition_written_call(call, call->board.game_id)};
     struct error error;
 
     http_hold(call->http);
-    if (db_write(store_db(call->store), &drop, 1, on_deleted, call))
+    if (db_write(store_db(call->store), drop, ARRAY_SIZE(drop), on_deleted, call))
         return;
     error_set(&error, ERROR_UNAVAILABLE, "the primary database is not reachable; nothing was changed");
     combination_fail(call, &error);

@@ -105,7 +105,8 @@ void intake_run(struct intake *intake)
         }
         intake->is_looking = true;
         intake->was_sync = false;
-        store_board_find(intake->call->store, intake->call->game, item->board_name, on_board, intake);
+        store_board_find(intake->call->store, intake->call->game, item->board_name,
+                         intake->call->has_token ? &intake->call->token : NULL, on_board, intake);
         intake->is_looking = false;
         if (!intake->was_sync)
             return; /* goes on in on_board */

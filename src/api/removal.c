@@ -35,7 +35,10 @@ static void on_removed(void *context, const struct removal_result *result)
         api_fail(call, &result->error);
     } else {
         call->is_claimed = call->has_claim || call->again;
-        api_token_text(call, &result->token, token);
+        struct token written = result->token;
+        written.game_id = call->key.game_id;
+        written.definition = call->board.definition;
+        api_token_text(call, &written, token);
         buf_init(&body, 4096);
         jsonw_init(&json, &body);
         jsonw_object_open(&json);

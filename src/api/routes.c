@@ -291,7 +291,8 @@ static void on_board(void *context, const struct board *board, const struct erro
 static void call_board(struct api_call *call)
 {
     if (call->route->flags & API_NEEDS_BOARD)
-        store_board_find(call->store, call->game, call->board_name, on_board, call);
+        store_board_find(call->store, call->game, call->board_name, call->has_token ? &call->token : NULL, on_board,
+                         call);
     else
         call_handle(call);
 }
@@ -348,7 +349,7 @@ static void call_authorize(struct api_call *call)
         return;
     }
     if (key.size) {
-        store_key_find(call->store, key, on_key, call);
+        store_key_find(call->store, key, call->has_token ? &call->token : NULL, on_key, call);
         return;
     }
     key_demand(call);

@@ -43,6 +43,7 @@ struct token token_later(const struct token *before, const struct token *after)
         token.version = before->version > after->version ? before->version : after->version;
         token.is_applied = before->is_applied && after->is_applied;
         token.committed_us = before->committed_us > after->committed_us ? before->committed_us : after->committed_us;
+        token.definition = before->definition > after->definition ? before->definition : after->definition;
     }
     return token;
 }
@@ -254,7 +255,7 @@ static struct stream *stream_new(struct api_call *call)
         stream_fail(stream, &error);
     }
     stream->is_authorizing = true;
-    store_key_find(call->store, key.data ? key : SLICE(""), on_key, stream);
+    store_key_find(call->store, key.data ? key : SLICE(""), call->has_token ? &call->token : NULL, on_key, stream);
     return stream;
 }
 

@@ -85,6 +85,7 @@ struct board {
     struct board_caching caching;
     int64_t created_us;
     int64_t updated_us;
+    int64_t definition; /* of its game when it was read: the number of the newest change of a definition */
 };
 
 /* Names as they stand in SQL, JSON and URLs. The parsers return false for any other text. */

@@ -2,7 +2,7 @@
 
 #include "base/text.h"
 
-enum { VERSION = 3, SIZE = 1 + 1 + 4 + 4 + 8 + 8 + 8, VERSION_2 = 2, SIZE_2 = SIZE - 8 };
+enum { VERSION = 3, SIZE = 1 + 1 + 4 + 4 + 5 * 8, VERSION_2 = 2, SIZE_2 = SIZE - 3 * 8 };
 
 static void put(uint8_t *at, uint64_t value, int size)
 {
@@ -28,6 +28,8 @@ size_t token_encode(const struct token *token, const struct crypto_key *key, cha
     put(bytes + 10, (uint64_t)token->lsn, 8);
     put(bytes + 18, (uint64_t)token->version, 8);
     put(bytes + 26, (uint64_t)token->committed_us, 8);
+    put(bytes + 34, (uint64_t)token->game_id, 8);
+    put(bytes + 42, (uint64_t)token->definition, 8);
     crypto_mac(key, (struct slice){(const char *)bytes, SIZE}, bytes + SIZE);
     return text_base64url_encode(bytes, sizeof(bytes), out);
 }
@@ -56,8 +58,12 @@ bool token_decode(struct slice text, const struct crypto_key *key, struct token 
             .lsn = (int64_t)get(bytes + 10, 8),
             .version = (int64_t)get(bytes + 18, 8),
             .is_applied = bytes[1] != 0,
-            .committed_us = bytes[0] == VERSION ? (int64_t)get(bytes + 26, 8) : 0,
         };
+        if (bytes[0] == VERSION) {
+            ret_token->committed_us = (int64_t)get(bytes + 26, 8);
+            ret_token->game_id = (int64_t)get(bytes + 34, 8);
+            ret_token->definition = (int64_t)get(bytes + 42, 8);
+        }
         return true;
     }
     return error_set_field(error, ERROR_INVALID_TOKEN, "Ladder-Token", "the token is not one that this service made");

@@ -4,10 +4,11 @@
  * It names the history (epoch and timeline: after a failover, positions are issued again to other writes), the position
  * that covers the commit, whether Redis had the write too when it was answered, and which of Redis's versions
  * (ladder.lua) covers it, so that a cache knows whether it has heard of it. A write that Redis did not have then can be
- * read from Redis again once the worker has applied everything up to committed_us. base64url with a MAC: a forged one
- * could make every read wait for a position that never comes.
+ * read from Redis again once the worker has applied everything up to committed_us. And it names the state of the game's
+ * definitions (boards, combinations, keys) that the write was made under. base64url with a MAC: a forged one could make
+ * every read wait for a position that never comes.
  *
- * Tokens of format 2 (servers before committed_us) are still accepted.
+ * Tokens of format 2, which end with `version`, are still accepted.
  */
 #ifndef BOARD_TOKEN_H
 #define BOARD_TOKEN_H
@@ -27,6 +28,8 @@ struct token {
     int64_t version;      /* of the newest change in Redis; 0: not applied */
     bool is_applied;      /* in Redis, before the answer left */
     int64_t committed_us; /* the primary's clock after the commit, microseconds since 1970; 0: not known */
+    int64_t game_id;
+    int64_t definition; /* of that game: the number of the newest change; 0: not known */
 };
 
 size_t token_encode(const struct token *token, const struct crypto_key *key, char out[static TOKEN_TEXT_MAX]);

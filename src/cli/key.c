@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/crypto.h"
 #include "base/text.h"
 #include "board/board.h"
 #include "cli/command.h"
+#include "kv/blocking.h"
+#include "kv/keys.h"
 
-enum { ID_DIGITS = 12, SECRET_DIGITS = 43 /* 62^43 > 2^256 */, LABEL_BYTES_MAX = 200 };
+enum { REDIS_TIMEOUT_MS = 2000, ID_DIGITS = 12, SECRET_DIGITS = 43 /* 62^43 > 2^256 */, LABEL_BYTES_MAX = 200 };
 
 static void random_digits(char *out, int count)
 {
@@ -79,7 +82,45 @@ static bool key_list(struct dbb *db, const char *game, struct error *error)
     return true;
 }
 
-static bool key_revoke(struct dbb *db, const char *id, struct error *error)
+static bool revoked_publish(const struct settings *settings, struct dbb *db, const char *id, struct error *error)
+{
+    struct dbb_result *result;
+    struct kvb_reply *reply;
+    char message[128];
+
+    /* What the commit has drawn. */
+    if (!dbb_query(
+            db,
+            "select g.id, g.definition from ladder.api_key k join ladder.game g on g.id = k.game_id where k.id = $1", 1,
+            &id, &result, error))
+        return false;
+    int size = dbb_rows(result) == 0
+                   ? 0
+                   : snprintf(message, sizeof(message), "%s %s %s", dbb_text(result, 0, 0), dbb_text(result, 0, 1), id);
+    dbb_result_free(&result);
+    if (size <= 0 || size >= (int)sizeof(message))
+        return true; /* the game is gone, and with it the key */
+    struct kvb *kv = kvb_open(settings->redis_url, REDIS_TIMEOUT_MS, error);
+    const struct slice publish[] = {SLICE("PUBLISH"), SLICE(KV_DEFINITIONS), slice_of(message)};
+    bool is_ok = kv && kvb_call(kv, ARRAY_SIZE(publish), publish, &reply, error);
+    if (is_ok)
+        kvb_reply_free(&reply);
+    kvb_close(&kv);
+    return is_ok;
+}
+
+/* The servers are told through Redis; the commit stands whether or not that is there. */
+static void revoked_tell(const struct settings *settings, struct dbb *db, const char *id)
+{
+    struct error error;
+
+    if (!revoked_publish(settings, db, id, &error))
+        fprintf(stderr,
+                "ladder key: the servers could not be told through Redis (%s): they take the key for %lld ms more\n",
+                error.message, (long long)settings->cache_key_ttl_ms);
+}
+
+static bool key_revoke(const struct settings *settings, struct dbb *db, const char *id, struct error *error)
 {
     struct dbb_result *result;
 
@@ -90,6 +131,7 @@ static bool key_revoke(struct dbb *db, const char *id, struct error *error)
     dbb_result_free(&result);
     if (!is_there)
         return error_set(error, ERROR_NOT_FOUND, "there is no key %s", id);
+    revoked_tell(settings, db, id);
     printf("revoked %s\n", id);
     return true;
 }
@@ -119,7 +161,7 @@ int cmd_key(int argc, char **argv)
     struct dbb *db = command_database(&settings, "ladder key", &error);
     bool is_ok = db && (is_create ? key_create(db, game, scope, name, &error)
                         : is_list ? key_list(db, game, &error)
-                                  : key_revoke(db, argv[2], &error));
+                                  : key_revoke(&settings, db, argv[2], &error));
     dbb_close(&db);
     return is_ok ? EXIT_DONE : command_fail(&error);
 }

@@ -99,9 +99,10 @@ INT(cache, closed_max_age_s, 3600, 0, 31536000, "s",
 INT(cache, l2_ttl_s, 3600, 0, 2592000, "s", "How long such a page is kept there, at most; 0 keeps none.")
 INT(cache, heartbeat_ms, 100, 10, 10000, "ms",
     "Between two proofs that changes are still heard; after three missed, memory is not trusted.")
-INT(cache, board_ttl_ms, 1000, 0, 60000, "ms", "How long a loop trusts its copy of a board's definition.")
+INT(cache, board_ttl_ms, 1000, 0, 60000, "ms",
+    "How long a loop uses its copy of a board's definition when no message says that the board has changed.")
 INT(cache, key_ttl_ms, 1000, 0, 60000, "ms",
-    "How long a loop trusts its copy of an API key; a revoked key dies within it.")
+    "How long a loop uses its copy of an API key when no message says that the key was revoked.")
 INT(worker, tail_busy_ms, 20, 1, 10000, "ms", "Pause between two looks at new events while there are some.")
 TEXT(worker, listen, "127.0.0.1", "Where `ladder work` answers /healthz and /metrics (IPv4 or IPv6, numeric).")
 INT(worker, port, 0, 0, 65535, "", "TCP port for that; 0: it does not listen.")

@@ -51,6 +51,9 @@ enum { KV_WORKER_LIVE_MS = 86400000 };
 #define KV_PURGE "ladder:{0}:purge:"
 #define KV_PURGE_EDGES "ladder:{0}:purge:edges"
 #define KV_MOVES "ladder:moves" /* channel, see ladder.lua */
+/* Channel: "<game id> <number>" or "<game id> <number> <key id>": the newest change of a definition in the game; and
+ * the key that it revoked. */
+#define KV_DEFINITIONS "ladder:definitions"
 
 /* Each writes a NUL-terminated key and returns it as a slice of `out`. */
 struct slice kv_meta_key(int64_t standing, char out[static KV_KEY_MAX]);

@@ -1,7 +1,7 @@
 /*
  * stream.c -- see stream.h.
  *
- *   DOWN --dial--> CONNECTING --auth, SUBSCRIBE--> LISTENING (both channels confirmed) --first beat--> current
+ *   DOWN --dial--> CONNECTING --auth, SUBSCRIBE--> LISTENING (all channels confirmed) --first beat--> current
  *    ^                                                |
  *    +------------------- any failure: lost() --------+
  *
@@ -28,7 +28,7 @@
 #include "kv/keys.h"
 #include "kv/url.h"
 
-enum { CHANNELS = 2, RETRY_MS = 50, TICK_MS = 20, CONNECT_TIMEOUT_MS = 1000, CHANNEL_MAX = 64 };
+enum { CHANNELS = 3, RETRY_MS = 50, TICK_MS = 20, CONNECT_TIMEOUT_MS = 1000, CHANNEL_MAX = 64 };
 
 struct kv_stream {
     struct ev_loop *loop;
@@ -117,6 +117,8 @@ static void on_message(redisAsyncContext *context, void *data, void *unused)
         stream->confirmed++;
     else if (kv_reply_is_text(kv_reply_item(reply, 1), KV_MOVES))
         stream->listener.message(stream->listener.context, kv_reply_text(kv_reply_item(reply, 2)));
+    else if (kv_reply_is_text(kv_reply_item(reply, 1), KV_DEFINITIONS))
+        stream->listener.definition(stream->listener.context, kv_reply_text(kv_reply_item(reply, 2)));
     else
         on_beat(stream, kv_reply_text(kv_reply_item(reply, 2)));
 }
@@ -161,8 +163,8 @@ static void on_connect(const redisAsyncContext *context, int status)
     const char *auth[] = {"AUTH", stream->url.password};
     if (stream->url.password[0])
         redisAsyncCommandArgv(stream->context, NULL, NULL, 2, auth, NULL);
-    const char *subscribe[] = {"SUBSCRIBE", KV_MOVES, stream->beat_channel};
-    redisAsyncCommandArgv(stream->context, on_message, NULL, 3, subscribe, NULL);
+    const char *subscribe[] = {"SUBSCRIBE", KV_MOVES, KV_DEFINITIONS, stream->beat_channel};
+    redisAsyncCommandArgv(stream->context, on_message, NULL, 1 + CHANNELS, subscribe, NULL);
 }
 
 static bool is_at_place(const struct kv_stream *stream)

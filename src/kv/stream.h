@@ -1,5 +1,6 @@
 /*
- * stream.h -- what changes in Redis, as it changes: a connection that listens to ladder.lua's channel of moves.
+ * stream.h -- what changes in Redis, as it changes: a connection that listens to ladder.lua's channel of moves, and to
+ * the channel of changed definitions.
  *
  * From the moment `is_current` becomes true, every change is heard, in order, until `lost` is called. A beat that the
  * loop publishes to itself comes back behind everything that was published before it, so a link that died, or a Redis
@@ -17,8 +18,9 @@ enum { KV_STREAM_BEATS_MISSED = 3 };
 
 struct kv_stream_listener {
     void *context;
-    void (*message)(void *context, struct slice payload); /* see ladder.lua */
-    void (*lost)(void *context);                          /* changes may be missed from here on */
+    void (*message)(void *context, struct slice payload);    /* see ladder.lua */
+    void (*definition)(void *context, struct slice payload); /* see keys.h */
+    void (*lost)(void *context);                             /* changes may be missed from here on */
     /* A version that Redis is known to have reached when a beat is sent; and when that beat is back, everything up to
      * it was heard, whether there were messages or not. */
     int64_t (*mark)(void *context);

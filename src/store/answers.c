@@ -57,6 +57,8 @@ struct answers {
     int64_t heard; /* the newest change that the stream brought, in any era of it */
     uint64_t era;  /* another one each time that changes may have been missed */
     struct changes_reader own;
+    struct store *store;
+    bool is_lost; /* the stream is, and has not come back yet */
 };
 
 /* ---- hearing ---- */
@@ -64,7 +66,8 @@ struct answers {
 static void forget(struct answers *answers)
 {
     answers->era++;
-    l1_forget(answers->l1);
+    if (answers->l1)
+        l1_forget(answers->l1);
     changes_pass_all(&answers->own);
 }
 
@@ -83,7 +86,7 @@ static void on_message(void *context, struct slice payload)
     struct move moves[MESSAGE_ROWS_MAX];
     size_t count;
 
-    if (payload.size == 0 && fault_is("forgotten"))
+    if (!answers->l1 || (payload.size == 0 && fault_is("forgotten")))
         return;
     if (payload.size < MESSAGE_HEAD || (payload.size - MESSAGE_HEAD) % MESSAGE_ROW != 0 ||
         (count = (payload.size - MESSAGE_HEAD) / MESSAGE_ROW) > MESSAGE_ROWS_MAX) {
@@ -122,10 +125,18 @@ static void own_hear(struct store *store)
     }
 }
 
+static void on_definition(void *context, struct slice payload)
+{
+    definition_message(((struct answers *)context)->store, payload);
+}
+
 static void on_lost(void *context)
 {
+    struct answers *answers = context;
+
+    answers->is_lost = true;
     if (!fault_is("lost"))
-        forget(context);
+        forget(answers);
 }
 
 /* What this process has seen, Redis had done before the beat was sent. Without this, a quiet stream would never be
@@ -138,7 +149,13 @@ static int64_t on_mark(void *context)
 
 static void on_reached(void *context, int64_t mark)
 {
-    l1_reach(((struct answers *)context)->l1, mark);
+    struct answers *answers = context;
+
+    if (answers->l1)
+        l1_reach(answers->l1, mark);
+    if (answers->is_lost)
+        definitions_missed(answers->store);
+    answers->is_lost = false;
 }
 
 /* ---- life ---- */
@@ -150,11 +167,13 @@ void answers_open(struct store *store, size_t bytes_max, int heartbeat_ms, void 
     ASSERT(answers != NULL && !store->answers);
     answers->value_free = value_free;
     answers->era = 1;
+    answers->store = store;
     store->answers = answers;
-    if (bytes_max == 0 || kv_is_cluster(store->kv)) /* docs/decisions/0055: versions of two nodes are of two clocks */
+    if (kv_is_cluster(store->kv)) /* docs/decisions/0055: versions of two nodes are of two clocks */
         return;
-    answers->l1 = l1_new(bytes_max, value_free);
-    const struct kv_stream_listener listener = {answers, on_message, on_lost, on_mark, on_reached};
+    if (bytes_max > 0)
+        answers->l1 = l1_new(bytes_max, value_free);
+    const struct kv_stream_listener listener = {answers, on_message, on_definition, on_lost, on_mark, on_reached};
     answers->stream = kv_stream_new(store->loop, &store->settings.kv, store->kv, heartbeat_ms, &listener);
 }
 

@@ -2,10 +2,9 @@
  * boards.c -- board definitions, remembered for a moment.
  *
  * A loop trusts its copy for board_ttl_ms, and looks again when half of that has passed, so that no request waits for
- * it, nor for a database that hangs. A change made in this process reaches every loop at once. The copy of another
- * server may be that much older, which is safe: submit checks the board inside its transaction, a deleted board's
- * standings are gone from Redis, and PostgreSQL answers for a board id, which a board made again under the same name
- * does not share.
+ * it, nor for a database that hangs. A change reaches every loop of this process at once, and other servers by a message
+ * (definitions.c); where that does not come, a copy may be board_ttl_ms older than the board. Even then nothing is
+ * written by it: submit checks the board inside its transaction.
  */
 #include <ev.h>
 #include <pthread.h>
@@ -38,6 +37,8 @@ struct find {
     store_board_fn *done; /* NULL: nobody waits, it is looked at ahead of its time */
     void *context;
     uint64_t changes; /* those that were known when it was asked */
+    bool has_token;
+    struct token token; /* what the answer must be as new as */
 };
 
 static void path_of(struct slice game, struct slice name, char path[static PATH_MAX_BYTES])
@@ -101,6 +102,15 @@ void store_board_read(struct board *board, struct db_rows rows, int row, int at)
     ASSERT(commit_level_parse(slice_of(db_text(rows, row, at + 16 + BOARD_CACHING_COUNT)), &board->commit_level));
 }
 
+void boards_spoil(struct store *store, int64_t game_id, int64_t version)
+{
+    for (struct board_entry *entry = store->boards; entry; entry = entry->hh.next)
+        if ((game_id == 0 || entry->board.game_id == game_id) && entry->board.definition < version) {
+            entry->ahead_us = entry->expires_us = 0;
+            entry->is_looked_at = false;
+        }
+}
+
 /* Somebody changed it. */
 static void board_forget(struct store *store, const char *path)
 {
@@ -110,6 +120,8 @@ static void board_forget(struct store *store, const char *path)
 
 static void entry_renew(struct store *store, struct board_entry *entry)
 {
+    if (entry->board.definition < definition_heard(store, entry->board.game_id))
+        return; /* it was changed since */
     int64_t now_us = clock_monotonic_us(), ttl_us = store->settings.board_ttl_ms * 1000LL;
 
     entry->is_looked_at = false;
@@ -142,6 +154,23 @@ static void find_answer(struct find *find, const struct board *board, const stru
     free(find);
 }
 
+/* May this copy be given to whom it is looked up for? */
+static bool find_takes(const struct find *find, const struct board_entry *entry)
+{
+    const struct token *token = find->has_token ? &find->token : NULL;
+
+    return entry->board.definition >= definition_need(find->store, token, entry->board.game_id);
+}
+
+/* A standby that is behind was asked because there is no primary. */
+static bool is_too_old(const struct find *find, struct db_rows rows)
+{
+    enum { DEFINITION = 3 + BOARD_COLUMNS };
+
+    return db_row_count(rows) > 0 && find->has_token &&
+           db_int64(rows, 0, DEFINITION) < definition_need(find->store, &find->token, db_int64(rows, 0, 0));
+}
+
 static void on_board(void *context, const struct db_outcome *outcome, enum db_source source)
 {
     struct find *find = context;
@@ -152,13 +181,17 @@ static void on_board(void *context, const struct db_outcome *outcome, enum db_so
 
     (void)source;
     HASH_FIND_STR(store->boards, find->path, entry);
+    if (entry && !find->done)
+        entry->is_looked_at = false; /* whether or not the answer is remembered */
     if (outcome->error.code != ERROR_NONE) {
         store_error_of(outcome, &error);
-        if (entry) { /* it can't be told now: the last definition known */
+        if (entry && find_takes(find, entry)) { /* it can't be told now: the last definition known */
             entry_renew(store, entry);
             find_answer(find, &entry->board, NULL);
             return;
         }
+    } else if (is_too_old(find, rows)) {
+        error_set(&error, ERROR_UNAVAILABLE, "no database that is reachable has the definition that the token names");
     } else if (db_row_count(rows) == 0) {
         error_set(&error, ERROR_GAME_NOT_FOUND, "there is no game \"%s\"", find->game);
     } else if (db_is_null(rows, 0, 1)) {
@@ -168,8 +201,9 @@ static void on_board(void *context, const struct db_outcome *outcome, enum db_so
         store_board_read(&board, rows, 0, 1);
         board.is_combined = db_bool(rows, 0, 1 + BOARD_COLUMNS);
         board.combined_us = db_int64(rows, 0, 2 + BOARD_COLUMNS);
+        board.definition = db_int64(rows, 0, 3 + BOARD_COLUMNS);
         /* What was asked before a change that is known by now is an answer, but nothing to remember. */
-        if (find->changes == store->board_changes)
+        if (find->changes == store->board_changes && board.definition >= definition_heard(store, board.game_id))
             board_remember(store, find->path, &board);
         find_answer(find, &board, NULL);
         return;
@@ -178,8 +212,8 @@ static void on_board(void *context, const struct db_outcome *outcome, enum db_so
     find_answer(find, NULL, &error);
 }
 
-static bool find_send(struct store *store, struct slice game, struct slice name, const char *path, store_board_fn *done,
-                      void *context)
+static bool find_send(struct store *store, struct slice game, struct slice name, const char *path,
+                      const struct token *token, store_board_fn *done, void *context)
 {
     struct find *find = calloc(1, sizeof(*find));
 
@@ -188,6 +222,9 @@ static bool find_send(struct store *store, struct slice game, struct slice name,
     find->done = done;
     find->context = context;
     find->changes = store->board_changes;
+    find->has_token = token != NULL;
+    if (token)
+        find->token = *token;
     strcpy(find->path, path);
     memcpy(find->game, game.data, game.size);
     memcpy(find->name, name.data, name.size);
@@ -202,7 +239,8 @@ static bool find_send(struct store *store, struct slice game, struct slice name,
     return false;
 }
 
-void store_board_find(struct store *store, struct slice game, struct slice name, store_board_fn *done, void *context)
+void store_board_find(struct store *store, struct slice game, struct slice name, const struct token *token,
+                      store_board_fn *done, void *context)
 {
     struct board_entry *entry;
     char path[PATH_MAX_BYTES];
@@ -210,10 +248,11 @@ void store_board_find(struct store *store, struct slice game, struct slice name,
     ASSERT(game.size <= NAME_BYTES_MAX && name.size <= NAME_BYTES_MAX);
     path_of(game, name, path);
     HASH_FIND_STR(store->boards, path, entry);
-    if (entry) {
+    bool is_new = entry && entry->board.definition >= definition_need(store, token, entry->board.game_id);
+    if (is_new) {
         int64_t now_us = clock_monotonic_us();
         if (now_us > entry->ahead_us && now_us < entry->expires_us && !entry->is_looked_at)
-            entry->is_looked_at = find_send(store, game, name, path, NULL, NULL);
+            entry->is_looked_at = find_send(store, game, name, path, NULL, NULL, NULL);
         /* Expired under a look that has no answer yet: the database is slow, and the last definition known is what
          * there is. */
         if (now_us < entry->expires_us || entry->is_looked_at) {
@@ -222,9 +261,9 @@ void store_board_find(struct store *store, struct slice game, struct slice name,
             return;
         }
     }
-    if (find_send(store, game, name, path, done, context))
+    if (find_send(store, game, name, path, token, done, context))
         return;
-    if (entry) { /* no server at all: the same */
+    if (is_new) { /* no server at all: the same */
         struct board copy = entry->board;
         done(context, &copy, NULL);
         return;
@@ -254,12 +293,17 @@ void boards_free(struct store *store)
 
 /* ---- telling the other loops ---- */
 
+struct note {
+    char *path; /* owned: this board; NULL: the game */
+    int64_t game_id, definition;
+};
+
 /* One a loop, in a list that changes only when a loop starts or ends. Definitions change rarely, so a mutex will do: it
  * is on no request's path. */
 struct listener {
     struct store *store;
     ev_async wake;
-    char **paths; /* owned texts; under the mutex */
+    struct note *notes; /* under the mutex */
     size_t count;
     LIST_ENTRY(listener) link;
 };
@@ -274,16 +318,19 @@ static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
     (void)loop;
     (void)events;
     pthread_mutex_lock(&listeners_mutex);
-    char **paths = listener->paths;
+    struct note *notes = listener->notes;
     size_t count = listener->count;
-    listener->paths = NULL;
+    listener->notes = NULL;
     listener->count = 0;
     pthread_mutex_unlock(&listeners_mutex);
     for (size_t i = 0; i < count; i++) {
-        board_forget(listener->store, paths[i]);
-        free(paths[i]);
+        if (notes[i].path)
+            board_forget(listener->store, notes[i].path);
+        else
+            definition_hear(listener->store, notes[i].game_id, notes[i].definition);
+        free(notes[i].path);
     }
-    free(paths);
+    free(notes);
 }
 
 void boards_join(struct store *store)
@@ -315,27 +362,39 @@ void boards_leave(struct store *store)
     ev_ref(store->loop);
     ev_async_stop(store->loop, &gone->wake);
     for (size_t i = 0; i < gone->count; i++)
-        free(gone->paths[i]);
-    free(gone->paths);
+        free(gone->notes[i].path);
+    free(gone->notes);
     free(gone);
+}
+
+/* path NULL: none; copied for each. */
+static void others_tell(struct store *store, const char *path, int64_t game_id, int64_t definition)
+{
+    struct listener *listener;
+
+    pthread_mutex_lock(&listeners_mutex);
+    LIST_FOREACH(listener, &listeners, link) {
+        if (listener->store == store)
+            continue;
+        struct note *notes = realloc(listener->notes, (listener->count + 1) * sizeof(*notes));
+        ASSERT(notes != NULL);
+        listener->notes = notes;
+        notes[listener->count++] = (struct note){path ? strdup(path) : NULL, game_id, definition};
+        ev_async_send(listener->store->loop, &listener->wake);
+    }
+    pthread_mutex_unlock(&listeners_mutex);
 }
 
 void store_board_forget_all(struct store *store, struct slice game, struct slice name)
 {
     char path[PATH_MAX_BYTES];
-    struct listener *listener;
 
     path_of(game, name, path);
     board_forget(store, path);
-    pthread_mutex_lock(&listeners_mutex);
-    LIST_FOREACH(listener, &listeners, link) {
-        if (listener->store == store)
-            continue;
-        char **paths = realloc(listener->paths, (listener->count + 1) * sizeof(*paths));
-        ASSERT(paths != NULL);
-        listener->paths = paths;
-        paths[listener->count++] = strdup(path);
-        ev_async_send(listener->store->loop, &listener->wake);
-    }
-    pthread_mutex_unlock(&listeners_mutex);
+    others_tell(store, path, 0, 0);
+}
+
+void boards_tell(struct store *store, int64_t game_id, int64_t version)
+{
+    others_tell(store, NULL, game_id, version);
 }

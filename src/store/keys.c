@@ -4,7 +4,8 @@
  * A key is looked up by its public part and compared by hash, in constant time. What is remembered is the database's
  * answer for that part, "there is none" included, so a flood of wrong keys costs one query a part and second; the
  * number of remembered parts is bounded. Half-way to its end an answer is looked at again, so that no request waits for
- * that, nor for a database that hangs.
+ * that, nor for a database that hangs. A revoked key is told to all servers by a message (definitions.c); where that
+ * does not come, it lives for key_ttl_ms at most.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ struct key_entry {
     bool is_known;
     uint8_t hash[CRYPTO_HASH_SIZE];
     struct api_key key;
-    int64_t ahead_us; /* from here on it is looked at again, while it is still good */
+    int64_t definition; /* of the game, when it was read */
+    int64_t ahead_us;   /* from here on it is looked at again, while it is still good */
     int64_t expires_us;
     bool is_looked_at;
     UT_hash_handle hh;
@@ -34,6 +36,8 @@ struct find {
     uint8_t hash[CRYPTO_HASH_SIZE];
     store_key_fn *done; /* NULL: nobody waits, it is looked at ahead of its time */
     void *context;
+    bool has_token;
+    struct token token; /* what the answer must be as new as */
 };
 
 static void key_answer(const struct key_entry *entry, const uint8_t *hash, store_key_fn *done, void *context)
@@ -64,8 +68,28 @@ static struct key_entry *key_remember(struct store *store, const char *id)
     return entry;
 }
 
+void keys_spoil(struct store *store, int64_t game_id, int64_t version)
+{
+    for (struct key_entry *entry = store->keys; entry; entry = entry->hh.next)
+        if ((game_id == 0 || entry->key.game_id == game_id) && entry->definition < version) {
+            entry->ahead_us = entry->expires_us = 0;
+            entry->is_looked_at = false;
+        }
+}
+
+void key_forget(struct store *store, struct slice id)
+{
+    struct key_entry *entry;
+
+    HASH_FIND(hh, store->keys, id.data, id.size, entry);
+    if (entry)
+        entry->is_known = false; /* even if the database can't be asked now */
+}
+
 static void entry_renew(struct store *store, struct key_entry *entry)
 {
+    if (entry->definition < definition_heard(store, entry->key.game_id))
+        return; /* it may have been revoked since */
     int64_t now_us = clock_monotonic_us(), ttl_us = store->settings.key_ttl_ms * 1000LL;
 
     entry->is_looked_at = false;
@@ -84,8 +108,12 @@ static void on_key(void *context, const struct db_outcome *outcome, enum db_sour
         HASH_FIND_STR(find->store->keys, find->id, known);
         store_error_of(outcome, &error);
         if (known)
+            known->is_looked_at = false;
+        bool is_new = known && known->definition >= definition_need(find->store, find->has_token ? &find->token : NULL,
+                                                                    known->key.game_id);
+        if (known)
             entry_renew(find->store, known); /* it can't be told now: the last answer known */
-        if (known && find->done)
+        if (is_new && find->done)
             key_answer(known, find->hash, find->done, find->context);
         else if (find->done)
             find->done(find->context, NULL, &error);
@@ -93,14 +121,25 @@ static void on_key(void *context, const struct db_outcome *outcome, enum db_sour
         return;
     }
     struct key_entry *entry = key_remember(find->store, find->id);
+    int64_t definition = db_row_count(outcome->rows[0]) == 1 ? db_int64(outcome->rows[0], 0, 4) : 0;
+    entry->is_looked_at = false;
+    if (definition > 0 && definition < entry->definition) { /* a standby, or overtaken by another look */
+        if (find->done)
+            key_answer(entry, find->hash, find->done, find->context);
+        free(find);
+        return;
+    }
     entry->is_known = db_row_count(outcome->rows[0]) == 1;
-    entry_renew(find->store, entry);
+    entry->key.game_id = entry->definition = 0;
     if (entry->is_known) {
         ASSERT(db_bytes(outcome->rows[0], 0, 0, entry->hash, sizeof(entry->hash)) == CRYPTO_HASH_SIZE);
         ASSERT(scope_parse(slice_of(db_text(outcome->rows[0], 0, 1)), &entry->key.scope));
         entry->key.game_id = db_int64(outcome->rows[0], 0, 2);
         snprintf(entry->key.game, sizeof(entry->key.game), "%s", db_text(outcome->rows[0], 0, 3));
+        entry->definition = definition;
     }
+    entry->ahead_us = entry->expires_us = 0;
+    entry_renew(find->store, entry);
     if (find->done)
         key_answer(entry, find->hash, find->done, find->context);
     free(find);
@@ -120,12 +159,15 @@ static bool key_id(struct slice text, char id[static KEY_ID_MAX])
     return strspn(id, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == size;
 }
 
-static bool find_send(struct store *store, const char *id, const uint8_t *hash, store_key_fn *done, void *context)
+static bool find_send(struct store *store, const char *id, const uint8_t *hash, const struct token *token,
+                      store_key_fn *done, void *context)
 {
     struct find *find = malloc(sizeof(*find));
 
     ASSERT(find != NULL);
-    *find = (struct find){.store = store, .done = done, .context = context};
+    *find = (struct find){.store = store, .done = done, .context = context, .has_token = token != NULL};
+    if (token)
+        find->token = *token;
     strcpy(find->id, id);
     memcpy(find->hash, hash, CRYPTO_HASH_SIZE);
     const struct db_call call = {
@@ -136,7 +178,8 @@ static bool find_send(struct store *store, const char *id, const uint8_t *hash, 
     return false;
 }
 
-void store_key_find(struct store *store, struct slice text, store_key_fn *done, void *context)
+void store_key_find(struct store *store, struct slice text, const struct token *token, store_key_fn *done,
+                    void *context)
 {
     static const struct api_key nobody = {.game_id = 0};
     struct key_entry *entry;
@@ -149,10 +192,11 @@ void store_key_find(struct store *store, struct slice text, store_key_fn *done, 
     }
     crypto_digest(text, hash);
     HASH_FIND_STR(store->keys, id, entry);
-    if (entry) {
+    bool is_new = entry && entry->definition >= definition_need(store, token, entry->key.game_id);
+    if (is_new) {
         int64_t now_us = clock_monotonic_us();
         if (now_us > entry->ahead_us && now_us < entry->expires_us && !entry->is_looked_at)
-            entry->is_looked_at = find_send(store, id, hash, NULL, NULL);
+            entry->is_looked_at = find_send(store, id, hash, NULL, NULL, NULL);
         /* Expired under a look that has no answer yet: the database is slow, and the last answer known is what there
          * is. */
         if (now_us < entry->expires_us || entry->is_looked_at) {
@@ -160,10 +204,10 @@ void store_key_find(struct store *store, struct slice text, store_key_fn *done, 
             return;
         }
     }
-    if (find_send(store, id, hash, done, context))
+    if (find_send(store, id, hash, token, done, context))
         return;
     /* No server at all: a key that was good a moment ago is still good; that is what "reads go on" means. */
-    if (entry) {
+    if (is_new) {
         key_answer(entry, hash, done, context);
         return;
     }

@@ -23,10 +23,11 @@ struct store {
     struct store_settings settings;
     struct db *db;
     struct kv *kv;
-    struct key_entry *keys;       /* by id (keys.c) */
-    struct board_entry *boards;   /* by "game/board" (boards.c) */
-    uint64_t board_changes;       /* that this loop was told of */
-    struct period_entry *periods; /* by board and window (periods.c) */
+    struct key_entry *keys;               /* by id (keys.c) */
+    struct board_entry *boards;           /* by "game/board" (boards.c) */
+    uint64_t board_changes;               /* that this loop was told of */
+    struct definition_heard *definitions; /* by game (definitions.c) */
+    struct period_entry *periods;         /* by board and window (periods.c) */
     struct submitter *submitter;
     struct answers *answers;        /* NULL until answers_open */
     struct generation *generations; /* by standing (standing_page.c) */
@@ -47,6 +48,21 @@ void replicas_open(struct store *store);
 void replicas_close(struct store *store); /* before the Redis connection */
 void boards_join(struct store *store);    /* to be told what other loops changed */
 void boards_leave(struct store *store);
+
+/* definitions.c. A message on the channel of definitions; and: messages may have been missed, all is read anew. */
+void definition_message(struct store *store, struct slice payload);
+void definitions_missed(struct store *store);
+void definition_hear(struct store *store, int64_t game_id, int64_t version);
+int64_t definition_heard(const struct store *store, int64_t game_id); /* 0: of no change */
+void definitions_free(struct store *store);
+/* The number that a copy of a definition of the game must have for the holder of the token (NULL: none); 0: any. */
+int64_t definition_need(const struct store *store, const struct token *token, int64_t game_id);
+/* What a loop remembers of the game (0: of all games) and is older than the version is read anew before it is used,
+ * unless the database is not reachable. */
+void boards_spoil(struct store *store, int64_t game_id, int64_t version);
+void keys_spoil(struct store *store, int64_t game_id, int64_t version);
+void key_forget(struct store *store, struct slice id);                   /* it was revoked */
+void boards_tell(struct store *store, int64_t game_id, int64_t version); /* the other loops */
 void submitter_new(struct store *store);
 void submitter_free(struct store *store);
 void submitter_wake(void *context); /* db_settings.writer_ready */

@@ -65,6 +65,7 @@ void store_free(struct store **pstore)
     keys_free(store);
     boards_free(store);
     zones_close(store);
+    definitions_free(store);
     periods_free(store);
     generations_free(store);
     free(store->replicas);

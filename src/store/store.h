@@ -73,14 +73,18 @@ struct api_key {
     enum scope scope;
 };
 typedef void store_key_fn(void *context, const struct api_key *key, const struct error *error);
-/* text: the key as it was sent. An unknown key is no error: game_id is 0. */
-void store_key_find(struct store *store, struct slice text, store_key_fn *done, void *context);
+/* text: the key as it was sent. An unknown key is no error: game_id is 0. token: what the answer must be as new as, or
+ * NULL; borrowed for the call. */
+void store_key_find(struct store *store, struct slice text, const struct token *token, store_key_fn *done,
+                    void *context);
 
 /* ---- boards (boards.c) ---- */
 
 typedef void store_board_fn(void *context, const struct board *board, const struct error *error);
-/* ERROR_GAME_NOT_FOUND, ERROR_BOARD_NOT_FOUND. The board is borrowed until the continuation returns. */
-void store_board_find(struct store *store, struct slice game, struct slice name, store_board_fn *done, void *context);
+/* ERROR_GAME_NOT_FOUND, ERROR_BOARD_NOT_FOUND. The board is borrowed until the continuation returns. token: what the
+ * definition must be as new as, or NULL; borrowed for the call. */
+void store_board_find(struct store *store, struct slice game, struct slice name, const struct token *token,
+                      store_board_fn *done, void *context);
 void store_board_forget(struct store *store, struct slice game, struct slice name);
 /* The same in every loop of the process, through their mailboxes; the caller's own at once. */
 void store_board_forget_all(struct store *store, struct slice game, struct slice name);
@@ -89,6 +93,12 @@ void store_board_forget_all(struct store *store, struct slice game, struct slice
  * BOARD_COLUMNS. */
 enum { BOARD_COLUMNS = 13 + BOARD_CACHING_COUNT + 4 };
 void store_board_read(struct board *board, struct db_rows rows, int row, int column);
+
+/* ---- changes of definitions (definitions.c) ---- */
+
+/* A change of a board, a combination or a key of the game is committed; version: game.definition. Every loop of the
+ * process reads what it has of the game anew, and so does every other server that listens to Redis. */
+void store_definition_changed(struct store *store, int64_t game_id, int64_t version);
 
 /* ---- periods (periods.c) ---- */
 

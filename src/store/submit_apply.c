@@ -53,6 +53,8 @@ static void batch_answer(struct batch *batch)
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->error.code != ERROR_NONE)
             batch->items[i]->result.error = batch->error;
+        token.game_id = batch->items[i]->submission.board.game_id;
+        token.definition = batch->items[i]->submission.board.definition;
         batch->items[i]->result.token = token;
         item_answer(batch->items[i]);
     }
