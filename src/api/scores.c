@@ -82,7 +82,7 @@ bool api_read_submission(struct api_call *call, const struct json_object *object
         !json_read_text(object, "player", true, &player, error) ||
         !json_read_int64(object, "score", true, &s->score, error) ||
         !json_read_int64(object, "subscore", false, &s->subscore, error) ||
-        !json_read_raw_object(object, "metadata", METADATA_BYTES_MAX, arena, &s->metadata, error) ||
+        !json_read_raw(object, "metadata", METADATA_BYTES_MAX, arena, &s->metadata, error) ||
         !facets_read(object, arena, &s->facets, error) || !windows_read(call, object, s, error) ||
         !json_read_text(object, "at", false, &at, error) ||
         (has_board && !json_read_text(object, "board", true, &board, error)))

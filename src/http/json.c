@@ -216,16 +216,24 @@ bool json_read_raw_object(const struct json_object *object, const char *name, si
                           struct slice *ret_value, struct error *error)
 {
     const json_t *value = member(object, name);
+
+    if (value && !json_is_object(value))
+        return refuse(object, name, error, "must be an object");
+    return json_read_raw(object, name, bytes_max, arena, ret_value, error);
+}
+
+bool json_read_raw(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
+                   struct slice *ret_value, struct error *error)
+{
+    const json_t *value = member(object, name);
     char what[64];
 
-    if (!value)
+    if (!value || json_is_null(value))
         return true;
-    if (!json_is_object(value))
-        return refuse(object, name, error, "must be an object");
     if (holds_too_large(value))
         return refuse(object, name, error, "holds a number beyond 64 bits, or from 1e308 on");
     /* 17 digits bring every double back; everything else comes back as it was, but for spaces. */
-    const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(17);
+    const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17);
     size_t size = json_dumpb(value, NULL, 0, flags);
     char *out = size <= REAL_GROWTH_MAX * bytes_max ? arena_alloc(arena, size + 1) : NULL;
     if (size <= REAL_GROWTH_MAX * bytes_max && !out)

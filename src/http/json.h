@@ -49,8 +49,11 @@ bool json_read_int64(const struct json_object *object, const char *name, bool is
                      struct error *error);
 bool json_read_bool(const struct json_object *object, const char *name, bool is_needed, bool *ret_value,
                     struct error *error);
-/* An object, written again without spaces, in the arena. Its numbers come back as they were, but for their spelling;
- * integers beyond 64 bits and reals from 1e308 on are refused. */
+/* Any value, written again without spaces, in the arena; null is like a member that is missing. Numbers come back as they
+ * were, but for their spelling; integers beyond 64 bits and reals from 1e308 on are refused. */
+bool json_read_raw(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
+                   struct slice *ret_value, struct error *error);
+/* The same of an object only; null is refused. */
 bool json_read_raw_object(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
                           struct slice *ret_value, struct error *error);
 /* An object of at most count_max texts or nulls (data NULL), in its order. Missing: *ret_count is 0. */

@@ -23,7 +23,7 @@ static void read_object(const struct json_object *object, struct arena *arena)
     if (!json_read_bool(object, "at", true, &flag, &error))
         fuzz_check_error(&error);
     text = (struct slice){NULL, 0};
-    if (!json_read_raw_object(object, "metadata", 2048, arena, &text, &error)) {
+    if (!json_read_raw(object, "metadata", 2048, arena, &text, &error)) {
         fuzz_check_error(&error);
     } else if (text.data) {
         struct json_document again;
