@@ -71,9 +71,7 @@ select page.player, page.k1, page.k2, page.k3, page.metadata, start.offset_ + 1 
        case $7::int
            when 1 then (select ladder.standing_group($1::ladder.window_kind, $2::timestamptz, $3::bigint,
                                                      head.k1, head.k2, head.k3, head.player, start.offset_) from head)
-           when 2 then (select count(*) from (select distinct e.k1, e.k2 from ladder.entry e, head
-                        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
-                          and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (head.k1, head.k2)) d)
+           when 2 then (select ladder.standing_dense($1::ladder.window_kind, $2::timestamptz, $3::bigint, head.k1, head.k2) from head)
            else 0
        end as groups,
        start.total

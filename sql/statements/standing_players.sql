@@ -11,9 +11,7 @@ select m.player, m.k1, m.k2, m.k3, m.metadata,
        end as first_rank,
        case $5::int
            when 1 then ladder.standing_group($1::ladder.window_kind, $2::timestamptz, $3::bigint, m.k1, m.k2, m.k3, m.player, place.before)
-           when 2 then (select count(*) from (select distinct e.k1, e.k2 from ladder.entry e
-                        where e.window_kind = $1::ladder.window_kind and e.period_start = $2::timestamptz
-                          and e.period_id = $3::bigint and not e.removed and (e.k1, e.k2) < (m.k1, m.k2)) d)
+           when 2 then ladder.standing_dense($1::ladder.window_kind, $2::timestamptz, $3::bigint, m.k1, m.k2)
            else 0
        end as groups,
        case when not $6::boolean then null

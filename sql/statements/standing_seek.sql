@@ -5,9 +5,7 @@ with ladder as materialized (
     select exists (select from ladder.tally_rung r where r.period_id = $3::bigint) as is_there
 )
 select case $8::int
-           when 2 then (select count(*) from (select distinct d.k1, d.k2 from ladder.entry d
-                        where d.window_kind = $1::ladder.window_kind and d.period_start = $2::timestamptz
-                          and d.period_id = $3::bigint and not d.removed and (d.k1, d.k2) < ($4::bigint, $5::bigint)) p)
+           when 2 then ladder.standing_dense($1::ladder.window_kind, $2::timestamptz, $3::bigint, $4::bigint, $5::bigint)
            else case when (select is_there from ladder)
                      then ladder.standing_before($1::ladder.window_kind, $2::timestamptz, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::text)
                      else (select count(*) from ladder.entry e
