@@ -138,7 +138,9 @@ def check_request(operation, path, query, headers, body, answer):
     if media != "application/x-ndjson":
         value = json.loads(body)
         if operation.name == "submitScores":  # each item is taken or refused by itself
-            value["scores"] = [item for item, result in zip(value["scores"], json.loads(answer)["results"]) if result["status"] == 200]
+            results = json.loads(answer)["results"]
+            refused = {result.get("item", at) for at, result in enumerate(results) if result["status"] != 200}
+            value["scores"] = [item for at, item in enumerate(value["scores"]) if at not in refused]
         operation.validate("request body", operation.body["application/json"]["schema"], cut(value))
 
 

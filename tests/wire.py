@@ -30,6 +30,13 @@ def take_answer(data, is_head=False):
         headers[name.lower()] = value.strip()
     if is_head or status < 200 or status in (204, 304):
         return Answer(status, headers, b""), rest
+    if headers.get("transfer-encoding") == "chunked":
+        body = b""
+        while (match := re.match(rb"([0-9a-fA-F]+)\r\n", rest)) and len(rest) >= (end := match.end() + int(match[1], 16) + 2):
+            body, rest, size = body + rest[match.end():end - 2], rest[end:], int(match[1], 16)
+            if size == 0:
+                return Answer(status, headers, body), rest
+        return None, data
     size = int(headers["content-length"])
     return (Answer(status, headers, rest[:size]), rest[size:]) if len(rest) >= size else (None, data)
 

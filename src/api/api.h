@@ -81,6 +81,8 @@ struct api_call {
 struct api_settings {
     struct slice secret;
     const char *spool_directory;
+    int64_t spool_bytes_max;
+    int answer_timeout_ms;
     int64_t line_bytes_max;
     int64_t l1_bytes;
     const char *l2_url;
@@ -107,6 +109,7 @@ const struct crypto_key *api_cursor_key(const struct api *api);
 const struct crypto_key *api_token_key(const struct api *api);
 const struct api_settings *api_settings_of(const struct api *api);
 bool api_is_draining(const struct api *api);
+struct ev_loop *api_loop(const struct api *api);
 struct documents *api_documents(const struct api *api);
 /* Whether the worker gave no sign of life for too long; *ret_text says what is known of it: "ok", or since when. */
 enum { API_WORKER_TEXT_MAX = 96 };
@@ -172,7 +175,8 @@ api_handler_fn api_description, api_docs;                                       
 api_handler_fn api_healthz, api_readyz, api_metrics, api_version;                /* health.c */
 api_handler_fn api_performance, api_alerts, api_servers_change;                  /* servers.c */
 
-/* The streamed form of POST /scores (stream.c). */
+/* The streamed form of POST /scores (stream.c): answered at once, or later, or the body is passed on. */
+void api_stream_begin(struct api_call *call);
 bool api_stream_data(struct api_call *call, struct slice bytes);
 void api_stream_end(struct api_call *call);
 void api_stream_abandon(struct api_call *call); /* the client left before the end */

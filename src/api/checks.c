@@ -57,6 +57,9 @@ bool parameters_check(struct api_call *call, struct error *error)
     if (source.data && !slice_is(source, "true") && !slice_is(source, "false"))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "source", "must be true or false");
     call->shows_source = slice_is(source, "true");
+    struct slice results = api_text(call, "results");
+    if (results.data && !slice_is(results, "all") && !slice_is(results, "errors"))
+        return error_set_field(error, ERROR_INVALID_PARAMETER, "results", "must be all or errors");
     struct slice pretty = api_text(call, "pretty");
     if (pretty.size && !slice_is(pretty, "true") && !slice_is(pretty, "false"))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "pretty", "must be true or false");

@@ -10,7 +10,11 @@
 struct intake_item {
     struct submission submission;
     struct slice board_name;
-    struct error error; /* ERROR_NONE: it is, or was, submitted */
+    struct error error;     /* ERROR_NONE: it is, or was, submitted */
+    const char *place_name; /* what a result says of where the item was: "line", "item"; NULL: nothing */
+    int64_t place;          /* a line is counted from 1, an item of a JSON array from 0 */
+    bool is_read;           /* submission and board_name are there */
+    bool is_uncertain;      /* with an error: it may have been taken */
 };
 
 struct intake;

@@ -51,7 +51,7 @@ static const struct api_route routes[] = {
     {HTTP_GET, BOARD "/combination", SCOPE_READ, API_NEEDS_BOARD, "", api_combination_get},
     {HTTP_DELETE, BOARD "/combination", SCOPE_ADMIN, API_NEEDS_BOARD, "", api_combination_delete},
     {HTTP_POST, BOARD "/scores", SCOPE_WRITE, API_NEEDS_BOARD, "integers source", api_score_post},
-    {HTTP_POST, GAME "/scores", SCOPE_WRITE, 0, "integers source", api_scores_post},
+    {HTTP_POST, GAME "/scores", SCOPE_WRITE, 0, "integers source results", api_scores_post},
     {HTTP_POST, GAME "/query", SCOPE_NONE, API_OPEN, "", api_query},
     {HTTP_GET, BOARD "/top", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "limit offset cursor", api_top},
     {HTTP_GET, BOARD "/range", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS "min max limit cursor", api_range},
@@ -418,12 +418,13 @@ static enum http_body_mode on_begin(void *context, struct http_request *http)
     bool is_ndjson = type.size >= 20 && strncasecmp(type.data, "application/x-ndjson", 20) == 0 &&
                      (type.size == 20 || type.data[20] == ';' || type.data[20] == ' ');
 
-    if (http->method != HTTP_POST || !is_ndjson || !call_route(call, &error))
+    if (http->method != HTTP_POST || !is_ndjson || !call_route(call, &error) || call->route->handle != api_scores_post)
         return HTTP_BODY_WHOLE;
-    /* With an Idempotency-Key it goes in one transaction, so it must be whole, and no longer than a JSON body. */
-    bool has_key = http_header(http, "Idempotency-Key").data != NULL;
-    bool is_refused = !conditions_check(call, &error); /* when it is whole, as any other */
-    return call->route->handle == api_scores_post && !has_key && !is_refused ? HTTP_BODY_STREAM : HTTP_BODY_WHOLE;
+    if (conditions_check(call, &error))
+        api_stream_begin(call);
+    else
+        api_fail(call, &error);
+    return HTTP_BODY_STREAM;
 }
 
 static bool on_data(void *context, struct http_request *http, struct slice bytes)
@@ -565,6 +566,11 @@ const struct api_settings *api_settings_of(const struct api *api)
 struct documents *api_documents(const struct api *api)
 {
     return api->documents;
+}
+
+struct ev_loop *api_loop(const struct api *api)
+{
+    return api->loop;
 }
 
 bool api_is_draining(const struct api *api)

@@ -229,7 +229,8 @@ struct bulk {
     struct buf body;
     struct jsonw json;
     struct token token;
-    bool has_token, is_repeat, is_failed;
+    bool has_token, is_repeat, is_failed, only_errors;
+    int64_t taken, refused;
 };
 
 void api_render_item(struct api_call *call, struct jsonw *json, const struct intake_item *item,
@@ -238,8 +239,16 @@ void api_render_item(struct api_call *call, struct jsonw *json, const struct int
     const struct error *error = result ? &result->error : &item->error;
 
     jsonw_object_open(json);
+    if (item->place_name) {
+        jsonw_key(json, item->place_name);
+        jsonw_number(json, item->place);
+    }
     jsonw_key(json, "status");
     jsonw_number(json, error_status(error->code));
+    if (item->is_uncertain) {
+        jsonw_key(json, "uncertain");
+        jsonw_bool(json, true);
+    }
     if (error->code != ERROR_NONE) {
         jsonw_key(json, "problem");
         http_problem(json, error);
@@ -260,11 +269,16 @@ static void on_item(void *context, const struct intake_item *item, const struct 
     }
     if (result && error_status(result->error.code) >= 500)
         bulk->is_failed = true;
+    bool is_taken = result && result->error.code == ERROR_NONE;
+    *(is_taken ? &bulk->taken : &bulk->refused) += 1;
+    if (is_taken && bulk->only_errors)
+        return;
     api_render_item(bulk->intake.call, &bulk->json, item, result);
 }
 
 static void bulk_open(struct bulk *bulk)
 {
+    bulk->taken = bulk->refused = 0;
     buf_init(&bulk->body, API_ANSWER_BYTES_MAX);
     jsonw_init(&bulk->json, &bulk->body);
     bulk->json.integers_as_strings = bulk->intake.call->integers_as_strings;
@@ -297,6 +311,12 @@ static void on_bulk(void *context, const struct error *error)
             api_replay(call, bulk_again);
     } else {
         jsonw_array_close(&bulk->json);
+        if (bulk->only_errors) {
+            jsonw_key(&bulk->json, "taken");
+            jsonw_number(&bulk->json, bulk->taken);
+            jsonw_key(&bulk->json, "refused");
+            jsonw_number(&bulk->json, bulk->refused);
+        }
         if (bulk->has_token) {
             api_token_text(call, &bulk->token, token);
             jsonw_key(&bulk->json, "token");
@@ -309,26 +329,6 @@ static void on_bulk(void *context, const struct error *error)
     http_release(call->http);
 }
 
-/* Every line of a whole NDJSON body. */
-static bool lines_read(struct bulk *bulk, struct error *error)
-{
-    struct slice body = buf_slice(&bulk->intake.call->http->body);
-
-    for (size_t at = 0; at < body.size;) {
-        const char *end = memchr(body.data + at, '\n', body.size - at);
-        size_t size = (end ? (size_t)(end - body.data) : body.size) - at;
-        struct slice line = {body.data + at, size};
-        at += size + 1;
-        if (line.size == 0 || (line.size == 1 && line.data[0] == '\r'))
-            continue;
-        if (bulk->intake.count == SUBMIT_GROUP_MAX)
-            return error_set(error, ERROR_BODY_TOO_LARGE, "with an Idempotency-Key a stream has at most %d lines",
-                             SUBMIT_GROUP_MAX);
-        api_stream_line(&bulk->intake, bulk->intake.count++, line);
-    }
-    return true;
-}
-
 static bool bulk_read(struct bulk *bulk, struct error *error)
 {
     static const char *const names[] = {"scores", NULL};
@@ -336,14 +336,14 @@ static bool bulk_read(struct bulk *bulk, struct error *error)
     struct json_document document;
     struct json_object root;
 
-    if (type_is(call, "application/x-ndjson"))
-        return lines_read(bulk, error);
     if (!json_document_parse(&document, buf_slice(&call->http->body), error))
         return false;
     bool is_ok = json_root_object(&document, &root, error) && json_object_only(&root, names, error) &&
                  json_read_array(&root, "scores", SUBMIT_GROUP_MAX, &bulk->intake.count, error);
     for (size_t i = 0; is_ok && i < bulk->intake.count; i++) {
         struct json_object object;
+        bulk->intake.items[i].place_name = bulk->only_errors ? "item" : NULL;
+        bulk->intake.items[i].place = (int64_t)i;
         if (json_array_object(&root, "scores", i, &object, &bulk->intake.items[i].error))
             intake_read(&bulk->intake, i, &object);
     }
@@ -356,7 +356,7 @@ void api_scores_post(struct api_call *call)
     struct bulk *bulk = arena_calloc(call->arena, 1, sizeof(*bulk));
     struct error error;
 
-    if (!type_is(call, "application/x-ndjson") && !json_type_check(call))
+    if (!json_type_check(call))
         return;
     struct intake_item *items = bulk ? arena_calloc(call->arena, SUBMIT_GROUP_MAX, sizeof(*items)) : NULL;
     if (!items) {
@@ -371,6 +371,7 @@ void api_scores_post(struct api_call *call)
                                    .done = on_bulk,
                                    .context = bulk,
                                    .connection = submit_connection(call->store, COMMIT_DEFAULT)};
+    bulk->only_errors = slice_is(api_text(call, "results"), "errors");
     if (!bulk_read(bulk, &error)) {
         api_fail(call, &error);
         return;

@@ -1,38 +1,20 @@
+/*
+ * stream.c -- see stream.h: the life of a stream.
+ *
+ *   opening --key good--> open: fill, chunk, fill, chunk, … --body ended, all taken--> finish
+ *      |                    |
+ *      +-- refused          +-- failed: the lines that still come are only reported --body ended--> finish
+ *
+ * Whatever happens calls stream_run, which alone moves the stream on, and frees it.
+ */
 #include "api/stream.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "api/stream_private.h"
 #include "base/assert.h"
-#include "base/log.h"
-
-enum { CHUNK_LINES = 512, CHUNK_ARENA_BYTES = 8 << 20 };
-
-struct stream {
-    struct api_call *call;
-    struct buf input;   /* lines that were not taken yet */
-    size_t taken;       /* of input */
-    struct arena arena; /* of the chunk under way */
-    struct intake intake;
-    struct intake_item items[CHUNK_LINES];
-    bool is_running;
-    bool is_paused;
-    bool is_ended;      /* no more comes */
-    bool is_authorized; /* the key was looked at */
-    bool is_authorizing;
-    bool is_failed;
-    struct error error;
-    struct buf output;
-    struct jsonw json;
-    int fd;
-    uint64_t spooled;
-    struct token token;
-    bool has_token;
-    bool is_over;
-};
 
 struct token token_later(const struct token *before, const struct token *after)
 {
@@ -48,186 +30,267 @@ struct token token_later(const struct token *before, const struct token *after)
     return token;
 }
 
-void api_stream_line(struct intake *intake, size_t index, struct slice line)
+void stream_fail(struct stream *stream, const struct error *error)
 {
-    struct intake_item *item = &intake->items[index];
-    struct json_document document;
-    struct json_object object;
+    struct error refusal = *error;
 
-    memset(item, 0, sizeof(*item));
-    if (!json_document_parse(&document, line, &item->error))
+    if (stream->is_failed)
         return;
-    if (json_root_object(&document, &object, &item->error))
-        intake_read(intake, index, &object);
-    json_document_free(&document);
-}
-
-static void stream_fail(struct stream *stream, const struct error *error)
-{
-    if (!stream->is_failed)
-        stream->error = *error;
     stream->is_failed = true;
+    stream->error = *error;
+    if (stream->taken_sum > 0)
+        error_set(&refusal, error->code, "%.180s; %lld lines were taken", error->message, (long long)stream->taken_sum);
+    if (!stream->is_ended && !stream->is_abandoned)
+        http_stream_hurry(stream->call->http, &refusal);
 }
 
-/* Moves what is rendered to the file. A write to the page cache: it does not wait for a disk. */
-static void stream_spool(struct stream *stream)
-{
-    size_t at = 0;
+/* ---- the answer ---- */
 
-    while (!stream->is_failed && at < stream->output.size) {
-        ssize_t written = write(stream->fd, stream->output.data + at, stream->output.size - at);
-        if (written > 0) {
-            at += (size_t)written;
-        } else if (errno != EINTR) {
-            struct error error;
-            error_set(&error, ERROR_UNAVAILABLE,
-                      "the results could not be kept: what was sent so far may have been taken");
-            log_error("spool-failed", LOG_TEXT("because", strerror(errno)));
-            stream_fail(stream, &error);
-        }
+/* The members behind the results. */
+static void closing_write(struct stream *stream, struct buf *out, char token[static TOKEN_TEXT_MAX])
+{
+    token[0] = 0;
+    buf_printf(out, "],\"taken\":%lld,\"refused\":%lld", (long long)stream->taken_sum, (long long)stream->refused_sum);
+    if (stream->is_failed) {
+        struct buf problem;
+        struct jsonw json;
+        buf_init(&problem, 4096);
+        jsonw_init(&json, &problem);
+        http_problem(&json, &stream->error);
+        buf_append_text(out, ",\"complete\":false");
+        if (stream->first_not_taken)
+            buf_printf(out, ",\"first_not_taken\":%lld", (long long)stream->first_not_taken);
+        buf_append_text(out, ",\"problem\":");
+        buf_append_slice(out, buf_slice(&problem));
+        buf_done(&problem);
     }
-    stream->spooled += at;
-    stream->output.size = 0;
+    if (stream->has_token_sum) {
+        api_token_text(stream->call, &stream->token_sum, token);
+        buf_printf(out, ",\"token\":\"%s\"", token);
+    }
+    buf_append_text(out, "}");
+}
+
+static void answer_headers(struct stream *stream)
+{
+    struct api_call *call = stream->call;
+
+    api_timing_header(call);
+    http_reply_header(call->http, "Cache-Control", "private, no-store");
+    if (stream->is_replayed)
+        http_reply_header(call->http, "Idempotency-Replayed", "true");
+}
+
+/* The body is whole and the first results are there: they are sent, and the others as they come. */
+static void answer_begin(struct stream *stream)
+{
+    struct error error;
+    int fd = spool_file(&stream->results, &error);
+
+    if (fd < 0) {
+        stream_fail(stream, &error);
+        return;
+    }
+    stream->is_begun = true;
+    answer_headers(stream);
+    http_reply_file(stream->call->http, 200, "application/json", fd, spool_size(&stream->results), false);
+}
+
+static void answer_whole(struct stream *stream, const char *token)
+{
+    struct api_call *call = stream->call;
+    struct spool *results = &stream->results;
+    struct error error;
+
+    answer_headers(stream);
+    if (token[0])
+        api_token_headers(call, token);
+    if (results->fd < 0) {
+        http_reply(call->http, 200, "application/json", &results->text);
+        return;
+    }
+    int fd = spool_file(results, &error);
+    if (fd < 0)
+        api_fail(call, &error);
+    else
+        http_reply_file(call->http, 200, "application/json", fd, spool_size(results), true);
 }
 
 static void stream_finish(struct stream *stream)
 {
-    struct api_call *call = stream->call;
     char token[TOKEN_TEXT_MAX];
+    struct error error;
+    struct buf closing;
 
-    if (stream->is_over)
-        return;
     stream->is_over = true;
-    if (!stream->is_failed) {
-        jsonw_array_close(&stream->json);
-        if (stream->has_token) {
-            api_token_text(call, &stream->token, token);
-            jsonw_key(&stream->json, "token");
-            jsonw_text(&stream->json, token);
-            api_token_headers(call, token);
-        }
-        jsonw_object_close(&stream->json);
-        stream_spool(stream);
+    if (stream->is_failed && !stream->is_begun && stream->taken_now == 0 && !stream->is_uncertain) {
+        api_fail(stream->call, &stream->error);
+        return;
     }
-    if (stream->is_failed) {
-        api_fail(call, &stream->error);
-        close(stream->fd);
-    } else {
-        api_timing_header(call);
-        http_reply_header(call->http, "Cache-Control", "private, no-store");
-        http_reply_file(call->http, 200, "application/json", stream->fd, stream->spooled);
-    }
-    buf_done(&stream->input);
-    buf_done(&stream->output);
+    if (stream->is_failed)
+        http_unavailable(stream->call->http, &stream->error);
+    buf_init(&closing, 8192);
+    closing_write(stream, &closing, token);
+    if (stream->is_begun || stream->results.fd >= 0)
+        buf_append_byte(&closing, '\n');
+    bool is_closed = spool_add(&stream->results, buf_slice(&closing), &error);
+    buf_done(&closing);
+    if (stream->is_begun && is_closed && !spool_flush(&stream->results, &error))
+        is_closed = false;
+    if (stream->is_begun)
+        http_reply_grown(stream->call->http, stream->results.filed, true);
+    else if (is_closed)
+        answer_whole(stream, token);
+    else
+        api_fail(stream->call, &error);
+}
+
+/* ---- moving on ---- */
+
+static void stream_free(struct stream *stream)
+{
+    struct api_call *call = stream->call;
+    struct ev_loop *loop = api_loop(call->api);
+
+    ev_timer_stop(loop, &stream->deadline);
+    ev_timer_stop(loop, &stream->retry);
+    lines_done(&stream->lines);
+    spool_done(&stream->results);
+    buf_done(&stream->text);
     arena_done(&stream->arena);
+    arena_done(&stream->attempt);
     free(stream);
     call->state = NULL;
     http_release(call->http);
 }
 
-static void stream_run(struct stream *stream);
-
-static void on_item(void *context, const struct intake_item *item, const struct submit_result *result)
+/* Whether there is room for the results of another chunk. */
+static bool has_room(struct stream *stream)
 {
-    struct stream *stream = context;
+    struct error error;
 
-    if (result && result->error.code == ERROR_NONE) {
-        stream->token = token_later(stream->has_token ? &stream->token : NULL, &result->token);
-        stream->has_token = true;
+    if (spool_size(&stream->results) < (uint64_t)stream->results.bytes_max)
+        return true;
+    error_set(&error, ERROR_BODY_TOO_LARGE,
+              "the results have reached server.spool_bytes_max, %lld bytes: ask for results=errors, or send shorter "
+              "streams",
+              (long long)stream->results.bytes_max);
+    stream_fail(stream, &error);
+    return false;
+}
+
+/* The body is whole, and what the answer is to say is settled so far that a status can be sent. */
+static bool can_begin(const struct stream *stream)
+{
+    bool is_sure = stream->call->has_claim ? stream->taken_now > 0 : stream->chunk_number > 0;
+
+    return stream->is_ended && is_sure && !stream->is_begun && !stream->is_failed;
+}
+
+/* false: there is nothing to do until something comes. */
+static bool stream_step(struct stream *stream)
+{
+    if (stream->is_abandoned) {
+        stream->is_over = true;
+        return false;
     }
-    api_render_item(stream->call, &stream->json, item, result);
-}
-
-static void on_chunk(void *context, const struct error *error)
-{
-    struct stream *stream = context;
-
-    if (error)
-        stream_fail(stream, error);
-    stream_spool(stream);
-    arena_reset(&stream->arena);
-    stream->is_running = false;
-    stream_run(stream);
-}
-
-/* Takes whole lines out of the input, up to a chunk. */
-static size_t stream_take(struct stream *stream)
-{
-    size_t count = 0;
-
-    while (count < CHUNK_LINES && stream->taken < stream->input.size) {
-        const char *start = stream->input.data + stream->taken;
-        size_t left = stream->input.size - stream->taken;
-        const char *end = memchr(start, '\n', left);
-        if (!end && !stream->is_ended)
-            break;
-        struct slice line = {start, end ? (size_t)(end - start) : left};
-        stream->taken += line.size + (end != NULL);
-        if (line.size && line.data[line.size - 1] == '\r')
-            line.size--;
-        if (line.size)
-            api_stream_line(&stream->intake, count++, line);
+    if (!stream->is_failed && chunk_fill(stream)) {
+        if (!has_room(stream))
+            return true;
+        chunk_begin(stream);
+        if (stream->is_busy && can_begin(stream))
+            answer_begin(stream);
+        return true;
     }
-    memmove(stream->input.data, stream->input.data + stream->taken, stream->input.size - stream->taken);
-    stream->input.size -= stream->taken;
-    stream->taken = 0;
-    return count;
+    if (stream->is_failed)
+        chunk_report(stream, 0);
+    if (stream->is_ended)
+        stream_finish(stream);
+    return false;
 }
 
-static void stream_run(struct stream *stream)
+void stream_run(struct stream *stream)
 {
-    if (stream->is_running || !stream->is_authorized)
+    if (stream->is_in_run || !stream->is_open)
         return;
-    if (!stream->is_failed && stream->input.size) {
-        stream->intake = (struct intake){.call = stream->call,
-                                         .arena = &stream->arena,
-                                         .items = stream->items,
-                                         .result = on_item,
-                                         .done = on_chunk,
-                                         .context = stream,
-                                         .connection = stream->intake.connection};
-        stream->intake.count = stream_take(stream);
-        if (stream->intake.count) {
-            stream->is_running = true;
-            if (stream->is_paused) {
-                stream->is_paused = false;
-                http_stream_resume(stream->call->http);
-            }
-            intake_run(&stream->intake);
-            return;
-        }
-    }
-    if (stream->is_paused) {
+    stream->is_in_run = true;
+    while (!stream->is_busy && !stream->is_over && stream_step(stream))
+        ;
+    stream->is_in_run = false;
+    if (stream->is_over) {
+        stream_free(stream);
+    } else if (stream->is_paused && (!stream->is_busy || lines_waiting(&stream->lines) < STREAM_INPUT_BYTES)) {
         stream->is_paused = false;
         http_stream_resume(stream->call->http);
     }
-    if (stream->is_ended)
-        stream_finish(stream);
+}
+
+/* ---- life ---- */
+
+/* Before the first byte of the body: the connection closes behind the answer. */
+static void stream_refuse(struct stream *stream, const struct error *error)
+{
+    api_fail(stream->call, error);
+    stream_free(stream);
 }
 
 static void on_key(void *context, const struct api_key *key, const struct error *error)
 {
     struct stream *stream = context;
     struct api_call *call = stream->call;
-    struct error refusal;
+    struct error refusal = {.code = ERROR_NONE};
 
+    stream->is_open = true;
+    if (stream->is_abandoned) {
+        stream_free(stream);
+        return;
+    }
     if (error) {
-        stream_fail(stream, error);
+        refusal = *error;
     } else if (key->game_id == 0) {
         error_set(&refusal, ERROR_UNAUTHORIZED, "the API key is unknown or revoked");
-        stream_fail(stream, &refusal);
-    } else if (!slice_is(call->game, key->game) || key->scope < SCOPE_WRITE) {
-        error_set(&refusal, ERROR_FORBIDDEN, "this needs a key of scope write, of this game");
-        stream_fail(stream, &refusal);
+    } else if (!slice_is(call->game, key->game)) {
+        error_set(&refusal, ERROR_FORBIDDEN, "the API key is of another game");
+    } else if (key->scope < SCOPE_WRITE) {
+        error_set(&refusal, ERROR_FORBIDDEN, "this needs a key of scope write, the key has %s", scope_name(key->scope));
     } else {
         call->key = *key;
+        claim_open(stream, &refusal);
     }
-    stream->is_authorized = true;
-    stream->is_authorizing = false;
-    stream_run(stream);
+    if (refusal.code != ERROR_NONE) {
+        stream_refuse(stream, &refusal);
+        return;
+    }
+    http_stream_resume(call->http);
 }
 
-static struct stream *stream_new(struct api_call *call)
+static void on_late(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct stream *stream = watcher->data;
+    struct error error;
+
+    (void)events;
+    stream->is_late = true;
+    if (ev_is_active(&stream->retry)) {
+        ev_timer_stop(loop, &stream->retry);
+        chunk_give_up(stream);
+    } else if (submit_withdraw(stream->call->store, &stream->intake)) {
+        stream->pending = stream->from + stream->intake.told;
+        error_set(&error, ERROR_OVERLOADED, "the lines waited longer than server.answer_timeout_ms for the database");
+        chunk_failed(stream, &error);
+    } /* else it is on its way: its outcome comes, within the database's own limits */
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct stream *stream = watcher->data;
+
+    (void)loop;
+    (void)events;
+    chunk_attempt(stream, stream->pending);
+}
+
+void api_stream_begin(struct api_call *call)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
     const struct api_settings *settings = api_settings_of(call->api);
@@ -236,48 +299,42 @@ static struct stream *stream_new(struct api_call *call)
 
     ASSERT(stream != NULL);
     stream->call = call;
-    buf_init(&stream->input, (size_t)settings->line_bytes_max * 2);
-    buf_init(&stream->output, API_ANSWER_BYTES_MAX);
-    arena_init(&stream->arena, CHUNK_ARENA_BYTES);
-    jsonw_init(&stream->json, &stream->output);
-    stream->json.integers_as_strings = call->integers_as_strings;
-    jsonw_object_open(&stream->json);
-    jsonw_key(&stream->json, "results");
-    jsonw_array_open(&stream->json);
-    stream->intake.connection = submit_connection(call->store, COMMIT_DEFAULT);
-    stream->fd = open(settings->spool_directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    stream->only_errors = slice_is(api_text(call, "results"), "errors");
+    stream->attempt_max = STREAM_LINES;
+    lines_init(&stream->lines, (size_t)settings->line_bytes_max);
+    spool_init(&stream->results, settings->spool_directory, settings->spool_bytes_max);
+    spool_add(&stream->results, SLICE("{\"results\":["), &error);
+    buf_init(&stream->text, STREAM_ARENA_BYTES);
+    arena_init(&stream->arena, STREAM_ARENA_BYTES);
+    arena_init(&stream->attempt, STREAM_ARENA_BYTES);
+    ev_timer_init(&stream->deadline, on_late, settings->answer_timeout_ms / 1000.0, 0.0);
+    ev_timer_init(&stream->retry, on_retry, STREAM_RETRY_MS / 1000.0, 0.0);
+    stream->deadline.data = stream->retry.data = stream;
     call->state = stream;
     http_hold(call->http);
-    if (stream->fd < 0) {
-        error_set(&error, ERROR_UNAVAILABLE, "the results can't be kept");
-        log_error("spool-failed", LOG_TEXT("because", strerror(errno)),
-                  LOG_TEXT("directory", settings->spool_directory));
-        stream_fail(stream, &error);
+    http_stream_pause(call->http);
+    if (!key.size) {
+        error_set(&error, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+        stream_refuse(stream, &error);
+        return;
     }
-    stream->is_authorizing = true;
-    store_key_find(call->store, key.data ? key : SLICE(""), call->has_token ? &call->token : NULL, on_key, stream);
-    return stream;
+    store_key_find(call->store, key, call->has_token ? &call->token : NULL, on_key, stream);
 }
 
 bool api_stream_data(struct api_call *call, struct slice bytes)
 {
-    struct stream *stream = call->state ? call->state : stream_new(call);
+    struct stream *stream = call->state;
+    struct error error;
 
-    if (stream->is_failed)
-        return true; /* the rest is read and dropped; the answer says why */
-    size_t limit = (size_t)api_settings_of(call->api)->line_bytes_max;
-    if (stream->input.size >= limit) {
-        if (stream->is_running || !stream->is_authorized) {
-            stream->is_paused = true;
-            http_stream_pause(call->http);
-            return false;
-        }
-        struct error error;
-        error_set(&error, ERROR_BODY_TOO_LARGE, "a line is longer than the limit of %zu bytes", limit);
-        stream_fail(stream, &error);
-        return true;
+    if (stream->is_busy && lines_waiting(&stream->lines) >= STREAM_INPUT_BYTES) {
+        stream->is_paused = true;
+        http_stream_pause(call->http);
+        return false;
     }
-    buf_append_slice(&stream->input, bytes);
+    if (!lines_add(&stream->lines, bytes)) {
+        error_set(&error, ERROR_OVERLOADED, "out of memory");
+        stream_fail(stream, &error);
+    }
     stream_run(stream);
     return true;
 }
@@ -287,18 +344,17 @@ void api_stream_end(struct api_call *call)
     struct stream *stream = call->state;
 
     stream->is_ended = true;
+    if (stream->is_busy && can_begin(stream))
+        answer_begin(stream);
     stream_run(stream);
 }
 
 void api_stream_abandon(struct api_call *call)
 {
     struct stream *stream = call->state;
-    struct error error;
 
     if (!stream)
         return;
-    /* Nobody will read an answer: what is under way ends, what was not begun does not begin. */
-    error_set(&error, ERROR_BAD_REQUEST, "the body was cut off");
-    stream_fail(stream, &error);
-    api_stream_end(call);
+    stream->is_abandoned = true;
+    stream_run(stream);
 }

@@ -1,17 +1,25 @@
 /*
  * stream.h -- POST /scores as NDJSON of any length.
  *
- * Lines are taken in chunks as they arrive; while a chunk is under way at most another one is read, then the client has
- * to wait (backpressure). Results go to an unlinked file, because HTTP/1.1 clients do not read an answer before they
- * have sent their request; the answer is that file.
+ *     body --> lines --> chunk --> intake --> PostgreSQL, Redis
+ *                          |
+ *                          +--> results --> spool --> answer
+ *
+ * Lines are taken in chunks, one chunk at a time, in the order sent. While a chunk is under way at most 64 KiB more are
+ * read; then the client waits. Results wait in the spool until the last byte of the body is in, because HTTP/1.1
+ * clients do not read before; from then on they are sent as chunks are taken. When nothing was taken for
+ * server.answer_timeout_ms the stream fails: no further line is submitted, and the answer names each that was not
+ * taken. If none was taken, the answer is the error alone.
+ *
+ * Under an Idempotency-Key the body is cut at the same lines each time. Each chunk has a key of its own, derived from
+ * the client's and the chunk's number, and a fingerprint of all lines so far; it is claimed in the chunk's transaction.
+ * A repeat gets the kept results of the chunks that were taken, and the others are taken.
  */
 #ifndef API_STREAM_H
 #define API_STREAM_H
 
 #include "api/intake.h"
 
-/* One line into an item of an intake. */
-void api_stream_line(struct intake *intake, size_t index, struct slice line);
 void api_render_item(struct api_call *call, struct jsonw *json, const struct intake_item *item,
                      const struct submit_result *result);
 /* Of two tokens, one that shows both writes. before NULL: none yet. */

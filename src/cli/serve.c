@@ -124,6 +124,8 @@ static void *loop_run(void *context)
     struct store_settings store = store_settings_of(s, loop->database, loop->redis_replicas);
     const struct api_settings api = {.secret = slice_of(s->server_secret),
                                      .spool_directory = s->server_spool_directory,
+                                     .spool_bytes_max = s->server_spool_bytes_max,
+                                     .answer_timeout_ms = (int)s->server_answer_timeout_ms,
                                      .line_bytes_max = s->server_body_bytes_max,
                                      .l1_bytes = s->cache_l1_bytes,
                                      .l2_url = s->cache_l2_url,

@@ -25,7 +25,8 @@ INT(server, header_timeout_ms, 5000, 100, 600000, "ms", "From a request's first 
 INT(server, body_timeout_ms, 10000, 100, 600000, "ms",
     "From the end of the header to the end of a JSON body; an NDJSON stream may pause no longer than this.")
 INT(server, answer_timeout_ms, 5000, 100, 600000, "ms",
-    "From the end of the request until 503 is sent instead of an answer.")
+    "From the end of the request until 503 is sent instead of an answer; of an NDJSON stream, from the last lines that "
+    "were taken.")
 INT(server, idle_timeout_ms, 60000, 1000, 3600000, "ms", "A kept-alive connection without a request is closed.")
 INT(server, compress_bytes_min, 1024, 0, 1073741824, "bytes",
     "Answers from this size on are compressed for clients that accept gzip or brotli; 0: none is.")
@@ -34,7 +35,10 @@ INT(server, compress_percent, 25, 1, 100, "%",
 INT(server, drain_timeout_ms, 10000, 0, 600000, "ms", "At a graceful stop, how long accepted requests may take.")
 INT(server, token_cookie_s, 60, 0, 86400, "s",
     "How long a client that keeps cookies shows the token of its last write by itself; 0: it is sent none.")
-TEXT(server, spool_directory, "/tmp", "Where the answers to long NDJSON streams wait (unlinked files).")
+TEXT(server, spool_directory, "/tmp",
+     "Where the results of long NDJSON streams wait for the end of the body (unlinked files).")
+INT(server, spool_bytes_max, 268435456, 65536, 1099511627776, "bytes",
+    "Results of one NDJSON stream; a stream that reaches it takes no more lines (results=errors keeps them few).")
 SECRET(server, secret, "Signs cursors and consistency tokens; 16 bytes or more, the same on every server.")
 TEXT(database, url, "postgresql:///ladder",
      "The PostgreSQL primary: a connection string, of several hosts if it may be any of them, and before it words "

@@ -61,7 +61,7 @@ static void body_late(struct peer *peer)
     struct error error;
 
     error_set(&error, ERROR_REQUEST_TIMEOUT,
-              exchange->is_streamed ? "no more of the body arrived within %d ms"
+              exchange->is_streamed ? "no more of the body arrived within %d ms; lines before may have been taken"
                                     : "the body did not arrive within %d ms",
               peer->server->settings.body_timeout_ms);
     peer_reap(peer, exchange->has_refusal ? &exchange->refusal : exchange->status == 0 ? &error : NULL);
@@ -89,13 +89,15 @@ void peer_check(struct peer *peer, int64_t now_us)
     } else if (exchange->state == EXCHANGE_BODY && !exchange->is_paused &&
                phase_us > settings->body_timeout_ms * 1000LL) {
         body_late(peer);
-    } else if (exchange->state == EXCHANGE_HANDLING && exchange->status == 0 &&
-               phase_us > settings->answer_timeout_ms * 1000LL) {
+    } else if ((exchange->state == EXCHANGE_OPENING ||
+                (exchange->state == EXCHANGE_HANDLING && !exchange->is_streamed)) &&
+               exchange->status == 0 && phase_us > settings->answer_timeout_ms * 1000LL) {
         struct error error;
         error_set(&error, ERROR_DEADLINE,
                   "the answer was not ready within server.answer_timeout_ms; a write may or may not have happened");
         http_reply_error(&exchange->request, &error);
-    } else if (exchange->state == EXCHANGE_ANSWERING && phase_us > settings->idle_timeout_ms * 1000LL) {
+    } else if (exchange->state == EXCHANGE_ANSWERING && !exchange->is_parked &&
+               phase_us > settings->idle_timeout_ms * 1000LL) {
         peer_reap(peer, NULL);
     }
 }

@@ -40,6 +40,7 @@ void exchange_free(struct http_exchange *exchange)
     struct http_server *server = exchange->server;
 
     exchange_response_drop(exchange);
+    growing_drop(&exchange->growing);
     buf_done(&exchange->request.body);
     if (server->free_exchange_count >= KEPT_MAX) {
         arena_done(&exchange->request.arena);

@@ -47,23 +47,24 @@ static bool text_scan(struct slice text, char *copy, bool *ret_has_too_large)
     return true;
 }
 
-static bool refuse_text(const json_error_t *fault, struct error *error)
+static bool refuse_text(const json_error_t *fault, int64_t first_line, struct error *error)
 {
+    long long line = first_line + fault->line - 1;
+
     switch (json_error_code(fault)) {
     case json_error_duplicate_key:
-        return error_set(error, ERROR_INVALID_BODY, "line %d, column %d: %.120s", fault->line, fault->column,
-                         fault->text);
+        return error_set(error, ERROR_INVALID_BODY, "line %lld, column %d: %.120s", line, fault->column, fault->text);
     case json_error_null_character:
     case json_error_null_byte_in_key:
-        return error_set(error, ERROR_INVALID_BODY, "line %d, column %d: \\u0000 is not allowed", fault->line,
+        return error_set(error, ERROR_INVALID_BODY, "line %lld, column %d: \\u0000 is not allowed", line,
                          fault->column);
     default:
-        return error_set(error, ERROR_INVALID_BODY, "not JSON at line %d, column %d: %.120s", fault->line,
-                         fault->column, fault->text);
+        return error_set(error, ERROR_INVALID_BODY, "not JSON at line %lld, column %d: %.120s", line, fault->column,
+                         fault->text);
     }
 }
 
-bool json_document_parse(struct json_document *document, struct slice text, struct error *error)
+bool json_line_parse(struct json_document *document, struct slice text, int64_t line, struct error *error)
 {
     json_error_t fault;
     bool has_too_large;
@@ -85,7 +86,12 @@ bool json_document_parse(struct json_document *document, struct slice text, stru
     }
     document->root = json_loadb(copy ? copy : text.data, text.size, JSON_REJECT_DUPLICATES, &fault);
     free(copy);
-    return document->root != NULL || refuse_text(&fault, error);
+    return document->root != NULL || refuse_text(&fault, line, error);
+}
+
+bool json_document_parse(struct json_document *document, struct slice text, struct error *error)
+{
+    return json_line_parse(document, text, 1, error);
 }
 
 void json_document_free(struct json_document *document)

@@ -25,6 +25,8 @@ struct json_document {
 };
 
 bool json_document_parse(struct json_document *document, struct slice text, struct error *error);
+/* The same of one line of a body, counted from 1: an error of syntax names it. */
+bool json_line_parse(struct json_document *document, struct slice text, int64_t line, struct error *error);
 void json_document_free(struct json_document *document);
 
 /* An object somewhere in a document; `pointer` is where ("" for the root), for errors. */

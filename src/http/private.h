@@ -12,7 +12,15 @@
 #include "http/listener.h"
 #include "http/server.h"
 
-enum exchange_state { EXCHANGE_HEADER, EXCHANGE_BODY, EXCHANGE_HANDLING, EXCHANGE_ANSWERING, EXCHANGE_OVER };
+/* OPENING: the application looks whether it takes a streamed body. */
+enum exchange_state {
+    EXCHANGE_HEADER,
+    EXCHANGE_OPENING,
+    EXCHANGE_BODY,
+    EXCHANGE_HANDLING,
+    EXCHANGE_ANSWERING,
+    EXCHANGE_OVER
+};
 
 struct reply_header {
     const char *name;
@@ -46,6 +54,7 @@ struct http_exchange {
     bool is_parked;
     bool is_streamed;
     bool is_paused;
+    bool is_hurried;  /* what comes of its body no longer moves the deadline */
     bool is_resuming; /* in this turn */
     bool is_first_call_done;
     bool must_close;
@@ -57,6 +66,7 @@ struct http_exchange {
     int64_t body_bytes_max;
     struct MHD_Response *response; /* until queued; owned, unless it is of `shared` */
     struct http_shared *shared;
+    struct growing *growing; /* the body of the answer, if it is a file; a reference */
     struct http_exchange *next_free;
     http_within_fn *within_done; /* of a request without a connection: where its answer goes */
     struct http_request *parent; /* of one within another: held */
@@ -114,6 +124,8 @@ void exchanges_free(struct http_server *server);
 void exchange_response_drop(struct http_exchange *exchange);
 
 /* request.c: the face of a request, and its answer. */
+void reply_finish(struct http_exchange *exchange, int status, const char *content_type, struct MHD_Response *response);
+void exchange_park(struct http_exchange *exchange); /* server.c */
 void reply_queue(struct http_exchange *exchange, int status, struct MHD_Response *response);
 void exchange_resume(struct http_exchange *exchange);
 bool request_parameters(struct http_request *request, struct slice query, struct error *error);
@@ -126,6 +138,9 @@ struct http_body *http_body_share(struct http_body *body); /* one more reference
 /* coding.c: the response with the body compressed, and in which coding; the body is then taken. NULL: it is to be sent
  * as it is. */
 struct MHD_Response *response_fitting(struct http_request *request, struct buf *body, enum http_coding *ret_coding);
+
+/* growing.c: the exchange's reference; what is not sent yet stays valid for the connection that sends it. */
+void growing_drop(struct growing **growing);
 
 /* finish.c */
 bool http_is_json(const char *content_type); /* NULL: no */

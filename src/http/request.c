@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -92,6 +91,11 @@ bool http_is_answered(const struct http_request *request)
     return request->exchange->status != 0 || request->exchange->state == EXCHANGE_OVER;
 }
 
+bool http_is_over(const struct http_request *request)
+{
+    return request->exchange->state == EXCHANGE_OVER;
+}
+
 void exchange_resume(struct http_exchange *exchange)
 {
     if (!exchange->is_parked)
@@ -161,8 +165,7 @@ static void fields_add(const struct http_exchange *exchange, struct MHD_Response
             MHD_add_response_header(response, fields[i].name, fields[i].value);
 }
 
-static void reply_finish(struct http_exchange *exchange, int status, const char *content_type,
-                         struct MHD_Response *response)
+void reply_finish(struct http_exchange *exchange, int status, const char *content_type, struct MHD_Response *response)
 {
     ASSERT(response != NULL);
     if (content_type)
@@ -239,15 +242,6 @@ void http_reply(struct http_request *request, int status, const char *content_ty
         http_json_finish(request, body);
     struct MHD_Response *response = response_make(request, body);
     reply_finish(exchange, status, content_type, response);
-}
-
-void http_reply_file(struct http_request *request, int status, const char *content_type, int fd, uint64_t size)
-{
-    if (http_is_answered(request)) {
-        close(fd);
-        return;
-    }
-    reply_finish(request->exchange, status, content_type, MHD_create_response_from_fd64(size, fd));
 }
 
 void http_problem_open(struct jsonw *json, const struct error *error)
@@ -328,8 +322,21 @@ void http_stream_pause(struct http_request *request)
 void http_stream_resume(struct http_request *request)
 {
     request->exchange->is_paused = false;
-    request->exchange->phase_since_us = clock_monotonic_us();
+    if (!request->exchange->is_hurried)
+        request->exchange->phase_since_us = clock_monotonic_us();
     exchange_resume(request->exchange);
+}
+
+void http_stream_hurry(struct http_request *request, const struct error *error)
+{
+    struct http_exchange *exchange = request->exchange;
+
+    if (exchange->is_hurried)
+        return;
+    exchange->is_hurried = true;
+    exchange->has_refusal = true;
+    exchange->refusal = *error;
+    exchange->phase_since_us = clock_monotonic_us();
 }
 
 /* ---- the query ---- */

@@ -22,7 +22,8 @@ enum {
     HTTP_PARAMETERS_MAX = 32,
     HTTP_HEADERS_MAX = 64,
     HTTP_ARENA_BYTES_MAX = 8 << 20,
-    HTTP_FOLDED_BYTES_MAX = 8 << 20
+    HTTP_FOLDED_BYTES_MAX = 8 << 20,
+    HTTP_TAKEN_BYTES = 256 << 10
 };
 
 struct http_parameter {
@@ -55,6 +56,7 @@ const struct http_parameter *http_parameter(const struct http_request *request, 
 void http_hold(struct http_request *request);
 void http_release(struct http_request *request);
 bool http_is_answered(const struct http_request *request);
+bool http_is_over(const struct http_request *request); /* the connection has ended, or the answer has been sent */
 
 /* For the answer to come, instead of an earlier one of this name; name and value are copied. Value: visible ASCII and
  * spaces. */
@@ -73,8 +75,14 @@ bool http_is_pretty(const struct http_request *request);
 bool http_json_finish(const struct http_request *request, struct buf *body);
 /* RFC 9457: type, title, status, detail, errors[] with pointer or parameter. */
 void http_reply_error(struct http_request *request, const struct error *error);
-/* The file's bytes from its start; the descriptor is taken and closed. */
-void http_reply_file(struct http_request *request, int status, const char *content_type, int fd, uint64_t size);
+/*
+ * The bytes of a file from its start; the descriptor is taken and closed. is_whole: `size` is all of it. Otherwise the
+ * file grows: http_reply_grown says how far, and with is_whole that this is all; until then the client waits. A client
+ * that takes less than HTTP_TAKEN_BYTES within server.idle_timeout_ms is left.
+ */
+void http_reply_file(struct http_request *request, int status, const char *content_type, int fd, uint64_t size,
+                     bool is_whole);
+void http_reply_grown(struct http_request *request, uint64_t size, bool is_whole);
 
 /* Bytes that several answers send and none of them copies: they stay until the last has let go. One thread. */
 struct http_body;
@@ -124,8 +132,10 @@ void http_problem(struct jsonw *json, const struct error *error);
 /* The same without its errors, and without the closing brace: the caller adds members of its own. */
 void http_problem_open(struct jsonw *json, const struct error *error);
 
-/* A streamed body: ask for no more, for now; and for more again. */
+/* A streamed body: ask for no more, for now; and for more again. In `begin`, a pause holds the whole body back. */
 void http_stream_pause(struct http_request *request);
 void http_stream_resume(struct http_request *request);
+/* The rest of it is of no use: it has server.body_timeout_ms to end, whatever arrives, then *error is the answer. */
+void http_stream_hurry(struct http_request *request, const struct error *error);
 
 #endif

@@ -4,8 +4,10 @@
  * One exchange:
  *
  *   HEADER --guard ok--> BODY --last byte--> HANDLING --http_reply--> ANSWERING --sent--> (next request or close)
- *                                  |              parked: the connection is suspended in the daemon
- *                                  +-- refused: answered at once, connection closed
+ *      |                  ^  |                    parked: the connection is suspended in the daemon
+ *      | streamed         |  +-- refused: answered at once, connection closed
+ *      +--> OPENING ------+
+ *           parked while the application decides; refused: answered before the body, connection closed
  *
  * Rules of the library that shape this file: an answer queued in the handler's first call closes the connection, so the
  * first call only looks; a resume is noticed by the next MHD_run only, and costs a walk over all suspended connections,
@@ -110,6 +112,27 @@ static enum MHD_Result exchange_refuse(struct http_exchange *exchange, const str
     return exchange_answer(exchange);
 }
 
+void exchange_park(struct http_exchange *exchange)
+{
+    exchange->is_parked = true;
+    MHD_suspend_connection(exchange->connection);
+}
+
+/* An answer before the first byte of the body closes the connection behind it; so a refused body is not even read. */
+static enum MHD_Result exchange_open(struct http_exchange *exchange)
+{
+    if (exchange->status != 0)
+        return exchange_answer(exchange);
+    if (exchange->is_paused) {
+        exchange_park(exchange);
+        return MHD_YES;
+    }
+    exchange->must_close = false;
+    exchange->state = EXCHANGE_BODY;
+    exchange->phase_since_us = exchange->server->now_us;
+    return MHD_YES;
+}
+
 static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char *method, const char *version)
 {
     struct http_server *server = exchange->server;
@@ -139,21 +162,17 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
         error_set(&error, ERROR_BAD_REQUEST, "%s takes no body", method);
         return exchange_refuse(exchange, &error);
     }
+    exchange->must_close = may_have_body; /* an answer by `begin` */
     exchange->is_streamed =
         may_have_body && server->application.begin(server->application.context, request) == HTTP_BODY_STREAM;
+    exchange->must_close = exchange->is_streamed;
     if (!exchange->is_streamed && guard.is_length_known && guard.content_length > exchange->body_bytes_max) {
         error_set(&error, ERROR_BODY_TOO_LARGE, "the body has %lld bytes, the limit is %lld",
                   (long long)guard.content_length, (long long)exchange->body_bytes_max);
         return exchange_refuse(exchange, &error);
     }
-    exchange->state = EXCHANGE_BODY;
-    return MHD_YES;
-}
-
-static void exchange_park(struct http_exchange *exchange)
-{
-    exchange->is_parked = true;
-    MHD_suspend_connection(exchange->connection);
+    exchange->state = exchange->is_streamed ? EXCHANGE_OPENING : EXCHANGE_BODY;
+    return exchange->is_streamed ? exchange_open(exchange) : MHD_YES;
 }
 
 static enum MHD_Result exchange_data(struct http_exchange *exchange, const char *data, size_t *size)
@@ -173,7 +192,8 @@ static enum MHD_Result exchange_data(struct http_exchange *exchange, const char 
                 exchange_park(exchange);
             return MHD_YES;
         }
-        exchange->phase_since_us = clock_monotonic_us();
+        if (!exchange->is_hurried)
+            exchange->phase_since_us = clock_monotonic_us();
     } else if (exchange->body_bytes > exchange->body_bytes_max) {
         struct error error;
         error_set(&error, ERROR_BODY_TOO_LARGE, "the body is larger than the limit of %lld bytes",
@@ -204,6 +224,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return MHD_NO;
     if (!exchange->is_first_call_done)
         return exchange_begin(exchange, method, version);
+    if (exchange->state == EXCHANGE_OPENING)
+        return exchange_open(exchange);
     if (exchange->state == EXCHANGE_BODY && *data_size > 0)
         return exchange_data(exchange, data, data_size);
     if (exchange->state == EXCHANGE_BODY) {
@@ -250,7 +272,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     exchange->peer = NULL;
     exchange->connection = NULL;
     exchange->is_parked = false;
-    bool is_cut = exchange->is_streamed && exchange->state == EXCHANGE_BODY;
+    bool is_cut = exchange->is_streamed && (exchange->state == EXCHANGE_BODY || exchange->state == EXCHANGE_OPENING);
     exchange->state = EXCHANGE_OVER;
     if (is_cut && exchange->server->application.gone)
         exchange->server->application.gone(exchange->server->application.context, &exchange->request);

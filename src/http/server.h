@@ -21,7 +21,8 @@ enum http_body_mode { HTTP_BODY_WHOLE, HTTP_BODY_STREAM };
 
 struct http_application {
     void *context;
-    /* The header is complete: how does the body come? A stream is passed on as it arrives. */
+    /* The header is complete: how does the body come? A stream is passed on as it arrives; it may be answered here, or
+     * after http_stream_pause, and then nothing of the body is read. */
     enum http_body_mode (*begin)(void *context, struct http_request *request);
     /* Some of a streamed body. false: paused before anything was taken; the same bytes come again after the resume. */
     bool (*data)(void *context, struct http_request *request, struct slice bytes);

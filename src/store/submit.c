@@ -184,7 +184,8 @@ static void on_submit(void *context, const struct db_outcome *outcome)
             return;
         }
         struct error error = outcome->error;
-        if (error.code == ERROR_WRITE_UNCERTAIN)
+        batch->is_uncertain = error.code == ERROR_WRITE_UNCERTAIN;
+        if (batch->is_uncertain)
             error_set(
                 &error, ERROR_UNAVAILABLE,
                 "the connection to the database was lost; the submission may or may not have been taken: send it again with an Idempotency-Key");

@@ -20,6 +20,7 @@ struct submission {
     int64_t score;
     int64_t subscore;
     int64_t at_us;         /* when it was reached; SUBMIT_NOW: when the database takes it, by its clock */
+    bool is_unranked;      /* nobody wants its ranks: PostgreSQL is not asked where Redis cannot tell them */
     struct slice metadata; /* borrowed until done; data NULL: none */
     unsigned windows;      /* which it is meant for: a bit for each enum window; 0: every one of the board */
     bool is_strict;        /* refused where one of these windows is closed */
@@ -46,6 +47,7 @@ struct submit_facet {
 
 struct submit_result {
     struct error error; /* ERROR_NONE: taken */
+    bool is_uncertain;  /* with an error: the connection was lost, so it may have been taken all the same */
     struct submit_window windows[WINDOW_COUNT];
     int window_count; /* those that took it */
     /* Those whose period is closed, and which were passed over: window and period_start_us only. */
@@ -74,6 +76,11 @@ struct submit_claim {
 bool submit_group(struct store *store, const struct submission *submissions, size_t count,
                   const struct submit_claim *claim, int connection, submit_done_fn *done, void *context,
                   struct error *error);
+/*
+ * Takes a group back, by the context of its `done`, as long as nothing of it was sent to the database: `done` is not
+ * called, nothing of it was or will be taken. false: some of it is on its way, and `done` comes.
+ */
+bool submit_withdraw(struct store *store, const void *context);
 /* The results of a claimed group whose answer was lost: from what its transaction kept. Ranks are today's. */
 void submit_resume(struct store *store, const struct submission *submissions, size_t count,
                    const struct submit_claim *claim, int64_t game_id, submit_done_fn *done, void *context);

@@ -55,6 +55,7 @@ static void batch_answer(struct batch *batch)
             batch->items[i]->result.error = batch->error;
         token.game_id = batch->items[i]->submission.board.game_id;
         token.definition = batch->items[i]->submission.board.definition;
+        batch->items[i]->result.is_uncertain = batch->is_uncertain;
         batch->items[i]->result.token = token;
         item_answer(batch->items[i]);
     }
@@ -208,7 +209,7 @@ static void places_ask(struct batch *batch, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
         const struct apply_row *row = &batch->rows[i];
-        if (!row->is_shown)
+        if (!row->is_shown || row->item->submission.is_unranked)
             continue;
         place_ask(batch, i, false);
         if (row->shows_old_rank && row->place->has_old && row->place->is_changed)
@@ -250,7 +251,7 @@ static void on_apply(void *context, const struct redisReply *reply)
         /* A row that only asked tells the rank of now. */
         if (before >= 0 && (row->revision || !window->is_changed))
             window->old_rank = before + 1;
-        else if (window->is_changed && row->shows_old_rank)
+        else if (window->is_changed && row->shows_old_rank && !row->item->submission.is_unranked)
             place_ask(batch, i, true); /* the tail was faster than we */
     }
     if (!is_ok) {

@@ -103,6 +103,7 @@ struct batch {
     bool is_applied;
     bool is_settled;    /* its answers are ready; they wait for the batches before it */
     struct error error; /* all of it failed */
+    bool is_uncertain;  /* or may have been committed */
     struct batch *next;
 };
 

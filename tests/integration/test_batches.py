@@ -53,10 +53,14 @@ def test_each_item_has_its_own_result(boards, form):
     assert answer.status_code == 200 and answer.headers["Content-Type"] == "application/json"
     body = answer.json()
     assert len(body["results"]) == len(ITEMS) and answer.headers["Ladder-Token"] == body["token"]
+    if form == "lines":
+        assert [result["line"] for result in body["results"]] == list(range(1, len(ITEMS) + 1))
+        statuses = [status for _, status, *_ in ITEMS]
+        assert (body["taken"], body["refused"]) == (statuses.count(200), len(ITEMS) - statuses.count(200)) and "complete" not in body
     for i, (result, (item, status, slug, field)) in enumerate(zip(body["results"], ITEMS)):
         assert result["status"] == status, (item, result)
         if slug:
-            assert set(result) == {"status", "problem"}
+            assert set(result) == {"status", "problem"} | ({"line"} if form == "lines" else set())
             problem_is(result["problem"], slug)
             if field:
                 (error,) = result["problem"]["errors"]
@@ -64,7 +68,7 @@ def test_each_item_has_its_own_result(boards, form):
                 if form == "json" and slug == "invalid-body":
                     assert error["pointer"] == f"/scores/{i}{field}"
         else:
-            assert set(result) == {"status", "entry", "previous", "improved", "windows"}
+            assert set(result) == {"status", "entry", "previous", "improved", "windows"} | ({"line"} if form == "lines" else set())
             assert result["entry"]["player"] == item["player"]
     assert [r["entry"]["score"] for r in body["results"] if r["status"] == 200] == [5, 3, 2**63 - 1, 13, 10]
     assert boards.read("/boards/sum/players/ann")["score"] == 13
@@ -110,7 +114,7 @@ def test_a_score_beyond_64_bits_spoils_its_own_item_only(boards):
 
 def test_nothing_is_a_batch_too(boards):
     assert send(boards, [], "json").json() == {"results": []}
-    assert send(boards, [], "lines").json() == {"results": []}
+    assert send(boards, [], "lines").json() == {"results": [], "taken": 0, "refused": 0}
 
 
 @pytest.mark.parametrize("junk, problems", [(b"\n\n\r\n", 0), (b"x\n", 1), (b"{\n", 1), (b'{"board":"sum"}{"a":1}\n', 1), (b"\x00\n", 1), (b"\xff\n", 1), (b" \n", None)])
@@ -143,9 +147,36 @@ def test_a_stream_is_taken_while_it_is_sent(boards, ladder):
     assert sum(e["score"] for e in boards.pages("sum")) == count
 
 
-def test_a_line_that_is_too_long_ends_the_stream(boards):
-    lines = b'{"board":"sum","player":"ann","score":1}\n' + b'{"board":"' + b"x" * (3 << 20) + b'"}\n'
-    refused(boards.request("POST", "/scores", lines, headers=NDJSON), "body-too-large")
+def test_a_line_that_is_too_long_is_refused_alone(boards):
+    line = b'{"board":"sum","player":"ann","score":1}\n'
+    for end in (b'"}\n', b'"}'):
+        answer = boards.request("POST", "/scores", line + b'{"board":"' + b"x" * (3 << 20) + end + line * (end[-1] == 10), headers=NDJSON)
+        results = answer.json()["results"]
+        assert [(r["line"], r["status"]) for r in results] == [(1, 200), (2, 413), (3, 200)][:len(results)] and len(results) == 2 + (end[-1] == 10)
+        problem_is(results[1]["problem"], "body-too-large")
+
+
+def test_a_problem_names_the_line_of_the_body(boards):
+    """Empty lines count as lines and have no result."""
+    good = b'{"board":"sum","player":"ann","score":1}\n'
+    body = good + b"\n\r\n" + b'{"board":\n' + good + b"what?\n" + b'{"board":"sum","player":"ann"}\n'
+    answer = boards.request("POST", "/scores", body, headers=NDJSON).json()
+    assert [(r["line"], r["status"]) for r in answer["results"]] == [(1, 200), (4, 400), (5, 200), (6, 400), (7, 400)]
+    details = {r["line"]: r["problem"]["detail"] for r in answer["results"] if r["status"] == 400}
+    assert "line 4, column" in details[4] and "line 6, column" in details[6] and "line" not in details[7]
+
+
+@pytest.mark.parametrize("form", ["json", "lines"])
+def test_results_of_errors_only(boards, form):
+    items = [item for item, *_ in ITEMS]
+    body = json.dumps({"scores": items}).encode() if form == "json" else "".join(json.dumps(i) + "\n" for i in items).encode()
+    kind = "application/json" if form == "json" else "application/x-ndjson"
+    answer = boards.request("POST", "/scores", body, headers={"Content-Type": kind}, results="errors")
+    found = answer.json()
+    name, first = ("item", 0) if form == "json" else ("line", 1)
+    assert [(r[name], r["status"]) for r in found["results"]] == [(i + first, s) for i, (_, s, *_) in enumerate(ITEMS) if s != 200]
+    assert found["taken"] == 5 and found["refused"] == len(ITEMS) - 5 and answer.headers["Ladder-Token"] == found["token"]
+    refused(boards.request("POST", "/scores", body, headers={"Content-Type": kind}, results="none"), "invalid-parameter", "results")
 
 
 @pytest.mark.parametrize("type", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", None])

@@ -345,7 +345,8 @@ def test_ten_megabytes_of_lines(target):
     long = b'{"board": "b", "player": "ann", "score": 3, "x": "' + b"a" * 2 * BODY_MAX + b'"}\n'
     head = target.head("POST", f"{target.base}/scores", f"Content-Length: {len(long)}", "Content-Type: application/x-ndjson",
                        "Connection: close")
-    check_problem(target.once(head + long), 413, "a line is longer")
+    (result,) = target.once(head + long).json()["results"]
+    assert result["line"] == 1 and result["status"] == 413 and "the line is longer" in result["problem"]["detail"]
 
 
 # ---- methods ----
@@ -586,8 +587,7 @@ def test_a_reader_that_does_not_read(target):
         wait_until(lambda: held(target.server) <= before, 10, "the connection is gone")
         while wire.receive():
             pass
-        size = int(re.search(rb"(?i)content-length: (\d+)", wire.data)[1])
-        assert len(wire.data) < size, "all of it was sent: the test needs a longer answer"
+        assert b"HTTP/1.1 200 " in wire.data and not wire.data.endswith(b"}\n\r\n0\r\n\r\n"), "all of it was sent: the test needs a longer answer"
 
 
 def test_a_thousand_idle_connections(target):

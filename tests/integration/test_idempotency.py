@@ -263,11 +263,3 @@ def test_the_answer_of_a_deletion_whose_server_died(boards, stack):
     assert is_the_same_again.status_code == 204 and is_the_same_again.headers["Idempotency-Replayed"] == "true"
 
 
-def test_a_stream_under_a_key_is_one_transaction(boards):
-    """So it has as many lines as a batch."""
-    lines = b"".join(b'{"board":"sum","player":"p%d","score":1}\n' % i for i in range(1001))
-    refused(send(boards, "POST", "/scores", lines, NDJSON, "k"), "body-too-large")
-    first = send(boards, "POST", "/scores", lines[:lines.rindex(b"\n", 0, -1) + 1], NDJSON, "k")
-    assert first.status_code == 200 and len(first.json()["results"]) == 1000
-    is_the_same(first, send(boards, "POST", "/scores", lines[:lines.rindex(b"\n", 0, -1) + 1], NDJSON, "k"))
-    assert sum(e["score"] for e in boards.pages("sum") if e["player"] != "old") == 1000
