@@ -210,7 +210,7 @@ static void kv_lost(struct kv *kv, const char *because)
     ev_timer_start(kv->loop, &kv->retry);
 }
 
-/* From the timer or kv_free only, never from inside a hiredis callback. */
+/* From the timer or kv_close only, never from inside a hiredis callback. */
 static void kv_abandon(struct kv *kv, const char *because)
 {
     redisAsyncContext *context = kv->context;
@@ -453,22 +453,29 @@ struct kv *kv_new(struct ev_loop *loop, const struct kv_settings *settings)
     return kv;
 }
 
+void kv_close(struct kv *kv)
+{
+    if (kv->is_closing)
+        return;
+    kv->is_closing = true;
+    if (kv->cluster) {
+        cluster_free(&kv->cluster);
+        return;
+    }
+    sentinel_free(&kv->sentinel);
+    kv_abandon(kv, "shutting down");
+    ev_timer_stop(kv->loop, &kv->retry);
+    ev_timer_stop(kv->loop, &kv->tick);
+    arena_done(&kv->replies);
+}
+
 void kv_free(struct kv **pkv)
 {
     struct kv *kv = *pkv;
 
     if (!kv)
         return;
-    if (kv->cluster) {
-        cluster_free(&kv->cluster);
-    } else {
-        kv->is_closing = true;
-        sentinel_free(&kv->sentinel);
-        kv_abandon(kv, "shutting down");
-        ev_timer_stop(kv->loop, &kv->retry);
-        ev_timer_stop(kv->loop, &kv->tick);
-        arena_done(&kv->replies);
-    }
+    kv_close(kv);
     free(kv);
     *pkv = NULL;
 }

@@ -39,7 +39,10 @@ struct kv_settings {
 typedef void kv_done_fn(void *context, const struct redisReply *reply);
 
 struct kv *kv_new(struct ev_loop *loop, const struct kv_settings *settings);
-void kv_free(struct kv **kv);
+/* Answers what is in flight with NULL and ends the connections. From then on it is down and not trusted, and a call is
+ * refused: what still refers to it may still ask. */
+void kv_close(struct kv *kv);
+void kv_free(struct kv **kv); /* closes it first */
 
 bool kv_set_epoch(struct kv *kv, int epoch); /* what `ladder:ready` must name; true: it is another than before */
 bool kv_is_up(const struct kv *kv);

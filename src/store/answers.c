@@ -203,7 +203,9 @@ void answers_free(struct store *store)
 
 bool answers_are_trusted(const struct store *store)
 {
-    return store->answers->l1 && kv_stream_is_current(store->answers->stream) && kv_is_trusted(store->kv);
+    const struct answers *answers = store->answers;
+
+    return answers->l1 && answers->stream && kv_stream_is_current(answers->stream) && kv_is_trusted(store->kv);
 }
 
 bool answers_heard(const struct store *store, int64_t *ret_version, uint64_t *ret_era)

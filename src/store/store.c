@@ -58,8 +58,9 @@ void store_free(struct store **pstore)
     answers_stop(store);
     l2_close(store);
     replicas_close(store);
-    kv_free(&store->kv);
+    kv_close(store->kv); /* a read that the database gives up below looks whether Redis can answer it */
     db_free(&store->db);
+    kv_free(&store->kv);
     submitter_free(store);
     answers_free(store);
     keys_free(store);

@@ -196,3 +196,35 @@ def test_a_server_stops_while_the_database_hangs(stack):
         connection.close()
     server.check_clean()
     assert worker.stop() == 0
+
+
+def test_a_server_stops_while_the_database_is_silent(stack, ladder):
+    """What waits for PostgreSQL is answered while the server stops, when its connections to Redis are closed already."""
+    import os
+    import signal
+    server = stack.serve(cache_board_ttl_ms=0, cache_key_ttl_ms=0, server_drain_timeout_ms=100)
+    stack.trusted(server)
+    game = stack.new_game()
+    client = Client(server, game, stack.key(game))
+    client.put_board("b", public=True)
+    client.submit("b", "ann", 1)
+    paths = ["/boards/b/top", "/boards/b/players/ann", "/boards/b/top?ranking=dense", "/boards/b/stats"]
+    for path in paths:
+        assert client.get(path).status_code == 200
+    silent = [pid for sql in (stack.sql, stack.replica_sql) for pid, in sql("select pid from pg_stat_activity where usename = 'ladder_serve'")]
+    try:
+        for pid in silent:
+            os.kill(pid, signal.SIGSTOP)
+        sockets = []
+        for path in paths * 4:
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            connection.sendall(f"GET /v1/games/{game}{path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            sockets.append(connection)
+        time.sleep(0.3)
+        assert server.stop() == 0, server.log()[-2000:]
+    finally:
+        for pid in silent:
+            os.kill(pid, signal.SIGCONT)
+        for connection in sockets:
+            connection.close()
+    server.check_clean()
