@@ -426,7 +426,7 @@ class Checker:
             self.submit_many(connection, items)
 
     def post(self, connection, path, body, done, method="POST"):
-        data = json.dumps(body).encode() if body is not None else b""
+        data = model.text_of(body).encode() if body is not None else b""
         text = f"{method} /v1/games/{self.game}{path}{self.head}Content-Length: {len(data)}\r\n"
         if data:
             text += "Content-Type: application/json\r\n"

@@ -32,7 +32,7 @@ static bool facets_read(const struct json_object *object, struct arena *arena, s
             return false;
         }
     }
-    return json_read_raw_object(object, "facets", FACETS_BYTES_MAX, arena, ret_facets, error);
+    return json_read_compact(object, "facets", FACETS_BYTES_MAX, arena, ret_facets, error);
 }
 
 /* Which windows it is meant for, and what happens where one of them is closed. */

@@ -47,6 +47,14 @@ static struct slice field_text(const struct dbb_field *field)
     return (struct slice){field->data, field->size < 0 ? 0 : (size_t)field->size};
 }
 
+/* Metadata may hold line breaks, as white space between its parts; a row of NDJSON is one line. */
+static void line_breaks_replace(struct buf *line, size_t from)
+{
+    for (size_t i = from; i < line->size; i++)
+        if (line->data[i] == '\n' || line->data[i] == '\r')
+            line->data[i] = ' ';
+}
+
 static void ndjson_append(const struct export *export, struct buf *line, const struct dbb_field *fields)
 {
     const struct sort_key *key = &export->state.key;
@@ -66,10 +74,12 @@ static void ndjson_append(const struct export *export, struct buf *line, const s
     jsonw_key(&json, "achieved_at");
     jsonw_time(&json, board_achieved_us(&export->board, key));
     jsonw_key(&json, "metadata");
+    size_t before = line->size;
     if (metadata.size)
         jsonw_raw(&json, metadata);
     else
         jsonw_null(&json);
+    line_breaks_replace(line, before);
     if (export->board.facet_count) {
         jsonw_key(&json, "facets");
         jsonw_object_open(&json);

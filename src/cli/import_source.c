@@ -311,7 +311,7 @@ static bool metadata_json_read(struct source *source, struct submission *ret_row
     static const char *const names[] = {"metadata", NULL};
     struct slice text = csv_field(&source->csv, (size_t)source->metadata_json_column);
     struct buf *body = &source->metadata_text;
-    struct json_document document = {NULL};
+    struct json_document document = {.root = NULL};
     struct json_object object;
     struct error reason;
 
@@ -322,10 +322,9 @@ static bool metadata_json_read(struct source *source, struct submission *ret_row
     buf_append_slice(body, text);
     buf_append_byte(body, '}');
     arena_reset(&source->arena);
-    bool is_ok =
-        json_document_parse(&document, buf_slice(body), &reason) && json_root_object(&document, &object, &reason) &&
-        json_object_only(&object, names, &reason) &&
-        json_read_raw_object(&object, "metadata", METADATA_BYTES_MAX, &source->arena, &ret_row->metadata, &reason);
+    bool is_ok = json_document_parse(&document, buf_slice(body), &reason) &&
+                 json_root_object(&document, &object, &reason) && json_object_only(&object, names, &reason) &&
+                 json_read_raw(&object, "metadata", METADATA_BYTES_MAX, &source->arena, &ret_row->metadata, &reason);
     json_document_free(&document);
     return is_ok || bad_value(source, REJECT_METADATA, source->options.metadata_json, text, reason.message, error);
 }

@@ -22,7 +22,7 @@ struct submission {
     struct slice player;
     int64_t score, subscore, at_us;
     struct slice facets;   /* a JSON object; data NULL: no --facet is given */
-    struct slice metadata; /* a JSON object; data NULL: the row has none */
+    struct slice metadata; /* a JSON value; data NULL: the row has none */
     bool takes_metadata;   /* the options name columns of metadata */
     int64_t line;          /* where it begins in the file, from 1 */
 };
@@ -42,7 +42,7 @@ struct source_options {
     size_t facet_count;
     const char *metadata[SOURCE_METADATA_MAX]; /* NAME=COLUMN: a string of the entry's metadata, unless empty */
     size_t metadata_count;
-    const char *metadata_json; /* a column with the whole metadata as a JSON object; not together with the above */
+    const char *metadata_json; /* a column with the whole metadata as JSON; not together with the above */
     bool is_exported;          /* the columns are those of ladder export, its facets too: source_is_exported */
 };
 

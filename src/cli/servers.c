@@ -174,7 +174,7 @@ static bool row_print(const struct field *columns, size_t column_count, const st
 }
 
 /* The array `name` of an object, if there is something in it or is_shown_empty. */
-static bool array_print(const struct json_object *object, const char *name, size_t most, bool is_shown_empty,
+static bool array_print(struct json_object *object, const char *name, size_t most, bool is_shown_empty,
                         const struct field *columns, size_t column_count, struct error *error)
 {
     struct json_object server;

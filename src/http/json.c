@@ -1,16 +1,14 @@
 #include "http/json.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/text.h"
 #include "http/json_number.h"
-
-/* 0.1, written with 17 digits, is six times as long; with a comma behind it less. */
-enum { REAL_GROWTH_MAX = 6 };
+#include "http/json_text.h"
 
 /* Before the parser sees it. Depth: its own limit is 2048, which costs that much stack for nothing. Numbers: see
  * json_number.h; *ret_has_too_large says that there are such, and where `copy` is not NULL, a copy of the text, they
@@ -36,8 +34,8 @@ static bool text_scan(struct slice text, char *copy, bool *ret_has_too_large)
         } else if (c == '}' || c == ']') {
             depth--;
         } else if (c == '-' || (c >= '0' && c <= '9')) {
-            bool is_real, is_too_large;
-            size_t end = json_number_end(text, i, &is_real, &is_too_large);
+            bool is_too_large;
+            size_t end = json_number_end(text, i, &is_too_large);
             if (is_too_large && copy)
                 json_number_replace(copy, i, end);
             *ret_has_too_large = *ret_has_too_large || is_too_large;
@@ -70,7 +68,7 @@ bool json_line_parse(struct json_document *document, struct slice text, int64_t 
     bool has_too_large;
     char *copy = NULL;
 
-    document->root = NULL;
+    *document = (struct json_document){.text = text};
     if (text.size == 0)
         return error_set(error, ERROR_INVALID_BODY, "the body is empty; a JSON object is needed");
     if (memchr(text.data, 0, text.size))
@@ -109,7 +107,7 @@ bool json_root_object(const struct json_document *document, struct json_object *
 {
     if (!json_is_object(document->root))
         return error_set(error, ERROR_INVALID_BODY, "the body must be a JSON object");
-    *ret_object = (struct json_object){.value = document->root};
+    *ret_object = (struct json_object){.value = document->root, .text = document->text};
     return true;
 }
 
@@ -204,54 +202,46 @@ bool json_read_bool(const struct json_object *object, const char *name, bool is_
     return true;
 }
 
-/* Down to JSON_BODY_DEPTH_MAX levels. */
-static bool holds_too_large(const json_t *value)
+static bool size_check(const struct json_object *object, const char *name, size_t size, size_t bytes_max,
+                       struct error *error)
 {
-    const char *key;
-    json_t *member_value;
-    size_t index;
+    char what[64];
 
-    if (json_is_real(value))
-        return fabs(json_real_value(value)) >= JSON_NUMBER_TOO_LARGE;
-    json_object_foreach((json_t *)value, key, member_value) if (holds_too_large(member_value)) return true;
-    json_array_foreach(value, index, member_value) if (holds_too_large(member_value)) return true;
-    return false;
-}
-
-bool json_read_raw_object(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
-                          struct slice *ret_value, struct error *error)
-{
-    const json_t *value = member(object, name);
-
-    if (value && !json_is_object(value))
-        return refuse(object, name, error, "must be an object");
-    return json_read_raw(object, name, bytes_max, arena, ret_value, error);
+    snprintf(what, sizeof(what), "has %zu bytes, the limit is %zu", size, bytes_max);
+    return size <= bytes_max || refuse(object, name, error, what);
 }
 
 bool json_read_raw(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
                    struct slice *ret_value, struct error *error)
 {
     const json_t *value = member(object, name);
-    char what[64];
+    struct slice text;
 
     if (!value || json_is_null(value))
         return true;
-    if (holds_too_large(value))
-        return refuse(object, name, error, "holds a number beyond 64 bits, or from 1e308 on");
-    /* 17 digits bring every double back; everything else comes back as it was, but for spaces. */
-    const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17);
-    size_t size = json_dumpb(value, NULL, 0, flags);
-    char *out = size <= REAL_GROWTH_MAX * bytes_max ? arena_alloc(arena, size + 1) : NULL;
-    if (size <= REAL_GROWTH_MAX * bytes_max && !out)
+    bool is_there = json_text_member(object->text, name, &text);
+    ASSERT(is_there);
+    if (!size_check(object, name, text.size, bytes_max, error))
+        return false;
+    *ret_value = arena_copy(arena, text);
+    return ret_value->data || error_set(error, ERROR_OVERLOADED, "out of memory");
+}
+
+bool json_read_compact(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
+                       struct slice *ret_value, struct error *error)
+{
+    const json_t *value = member(object, name);
+
+    if (!value)
+        return true;
+    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    if (!size_check(object, name, size, bytes_max, error))
+        return false;
+    char *out = arena_alloc(arena, size + 1);
+    if (!out)
         return error_set(error, ERROR_OVERLOADED, "out of memory");
-    if (out) {
-        json_dumpb(value, out, size, flags);
-        size = json_numbers_shorten(out, size);
-        out[size] = 0;
-    }
-    snprintf(what, sizeof(what), "has %zu bytes, the limit is %zu", size, bytes_max);
-    if (size > bytes_max)
-        return refuse(object, name, error, what);
+    json_dumpb(value, out, size, JSON_COMPACT);
+    out[size] = 0;
     *ret_value = (struct slice){out, size};
     return true;
 }
@@ -305,20 +295,39 @@ bool json_read_array(const struct json_object *object, const char *name, size_t 
 bool json_object_in(const struct json_object *object, const char *name, struct json_object *ret_member,
                     struct error *error)
 {
-    ret_member->value = member(object, name);
+    *ret_member = (struct json_object){.value = member(object, name)};
     snprintf(ret_member->pointer, sizeof(ret_member->pointer), "/%.30s", name);
     if (!json_is_object(ret_member->value))
         return error_set_field(error, ERROR_INVALID_BODY, ret_member->pointer, "must be an object");
+    bool is_there = json_text_member(object->text, name, &ret_member->text);
+    ASSERT(is_there);
     return true;
 }
 
-bool json_array_object(const struct json_object *object, const char *name, size_t index, struct json_object *ret_item,
+/* From where the last call for the same array ended, if the item is not before that. */
+static struct slice item_text(struct json_object *object, const char *name, size_t index)
+{
+    struct json_reached *reached = &object->reached;
+    const json_t *array = member(object, name);
+    struct slice item = {"", 0};
+
+    if (reached->array != array || index < reached->next) {
+        *reached = (struct json_reached){.array = array};
+        json_text_member(object->text, name, &reached->text);
+    }
+    for (; reached->next <= index; reached->next++)
+        json_text_item(reached->text, &reached->at, &item);
+    return item;
+}
+
+bool json_array_object(struct json_object *object, const char *name, size_t index, struct json_object *ret_item,
                        struct error *error)
 {
-    ret_item->value = json_array_get(member(object, name), index);
+    *ret_item = (struct json_object){.value = json_array_get(member(object, name), index)};
     snprintf(ret_item->pointer, sizeof(ret_item->pointer), "/%.30s/%zu", name, index);
     if (!json_is_object(ret_item->value))
         return error_set_field(error, ERROR_INVALID_BODY, ret_item->pointer, "must be an object");
+    ret_item->text = item_text(object, name, index);
     return true;
 }
 

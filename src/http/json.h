@@ -4,7 +4,7 @@
  * A document is refused when it holds a NUL byte (the parser would skip it), a duplicate key, more than JSON_DEPTH_MAX
  * levels, or is not one RFC 8259 value. Fields are read by name; what was not asked for is refused by json_object_only.
  * Every error names the field by JSON pointer and, where there is one, the limit. Values are borrowed from the
- * document.
+ * document, and the document borrows the text that it was parsed from.
  */
 #ifndef HTTP_JSON_H
 #define HTTP_JSON_H
@@ -22,6 +22,7 @@ enum { JSON_BODY_DEPTH_MAX = 8, JSON_KEYS_MAX = 64, JSON_POINTER_MAX = 64 };
 
 struct json_document {
     struct json_t *root; /* owned; NULL: none */
+    struct slice text;   /* borrowed until the document is freed */
 };
 
 bool json_document_parse(struct json_document *document, struct slice text, struct error *error);
@@ -29,10 +30,19 @@ bool json_document_parse(struct json_document *document, struct slice text, stru
 bool json_line_parse(struct json_document *document, struct slice text, int64_t line, struct error *error);
 void json_document_free(struct json_document *document);
 
+/* How far json_array_object has read the text of an array. */
+struct json_reached {
+    const struct json_t *array; /* NULL: of none */
+    struct slice text;
+    size_t next, at; /* the next item, and the offset before it */
+};
+
 /* An object somewhere in a document; `pointer` is where ("" for the root), for errors. */
 struct json_object {
     const struct json_t *value;
     char pointer[JSON_POINTER_MAX];
+    struct slice text;           /* its own part of the document's text */
+    struct json_reached reached; /* of the array whose items are being read */
 };
 
 bool json_root_object(const struct json_document *document, struct json_object *ret_object, struct error *error);
@@ -51,23 +61,23 @@ bool json_read_int64(const struct json_object *object, const char *name, bool is
                      struct error *error);
 bool json_read_bool(const struct json_object *object, const char *name, bool is_needed, bool *ret_value,
                     struct error *error);
-/* Any value, written again without spaces, in the arena; null is like a member that is missing. Numbers come back as they
- * were, but for their spelling; integers beyond 64 bits and reals from 1e308 on are refused. */
+/* Any value, byte for byte as it stands in the text, without the white space around it; a copy in the arena. null is like
+ * a member that is missing. Refused from bytes_max + 1 bytes on. */
 bool json_read_raw(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
                    struct slice *ret_value, struct error *error);
-/* The same of an object only; null is refused. */
-bool json_read_raw_object(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
-                          struct slice *ret_value, struct error *error);
+/* An object that json_read_texts has taken, written without spaces and unneeded escapes; a copy in the arena. */
+bool json_read_compact(const struct json_object *object, const char *name, size_t bytes_max, struct arena *arena,
+                       struct slice *ret_value, struct error *error);
 /* An object of at most count_max texts or nulls (data NULL), in its order. Missing: *ret_count is 0. */
 bool json_read_texts(const struct json_object *object, const char *name, size_t count_max, struct slice *ret_names,
                      struct slice *ret_values, size_t *ret_count, struct error *error);
 /* The object that is a member of one. */
 bool json_object_in(const struct json_object *object, const char *name, struct json_object *ret_member,
                     struct error *error);
-/* An array's length, and its items. */
+/* An array's length, and its items. json_array_object reads items in ascending order in time linear in the array. */
 bool json_read_array(const struct json_object *object, const char *name, size_t count_max, size_t *ret_count,
                      struct error *error);
-bool json_array_object(const struct json_object *object, const char *name, size_t index, struct json_object *ret_item,
+bool json_array_object(struct json_object *object, const char *name, size_t index, struct json_object *ret_item,
                        struct error *error);
 bool json_array_text(const struct json_object *object, const char *name, size_t index, struct slice *ret_text,
                      struct error *error);

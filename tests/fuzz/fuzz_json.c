@@ -1,9 +1,53 @@
-/* A JSON body: parsed, read by every reader, its metadata written again. */
+/* A JSON body: parsed, read by every reader; what is kept of its metadata is the same value byte for byte. */
+#include <stdio.h>
+
 #include "fuzz.h"
 
 #include "http/json.h"
 
-static void read_object(const struct json_object *object, struct arena *arena)
+/* Whether a field of two objects is read the same, as each kind of value. */
+static void check_same(const struct json_object *one, const struct json_object *two, struct arena *arena)
+{
+    struct slice texts[2] = {{NULL, 0}, {NULL, 0}};
+    struct error error;
+    int64_t numbers[2];
+    bool flags[2];
+
+    bool is_text = json_read_text(one, "metadata", true, &texts[0], &error);
+    ASSERT(is_text == json_read_text(two, "metadata", true, &texts[1], &error));
+    ASSERT(!is_text || slice_equal(texts[0], texts[1]));
+    bool is_number = json_read_int64(one, "metadata", true, &numbers[0], &error);
+    ASSERT(is_number == json_read_int64(two, "metadata", true, &numbers[1], &error));
+    ASSERT(!is_number || numbers[0] == numbers[1]);
+    bool is_flag = json_read_bool(one, "metadata", true, &flags[0], &error);
+    ASSERT(is_flag == json_read_bool(two, "metadata", true, &flags[1], &error));
+    ASSERT(!is_flag || flags[0] == flags[1]);
+    bool is_compact = json_read_compact(one, "metadata", 100000, arena, &texts[0], &error);
+    ASSERT(is_compact == json_read_compact(two, "metadata", 100000, arena, &texts[1], &error));
+    ASSERT(!is_compact || slice_equal(texts[0], texts[1]));
+}
+
+static void check_kept(const struct json_object *object, struct slice kept)
+{
+    char body[2048 + 32];
+    struct json_document again;
+    struct json_object root;
+    struct arena arena;
+    struct slice text = {NULL, 0};
+    struct error error;
+    int size = snprintf(body, sizeof(body), "{\"metadata\":%.*s}", (int)kept.size, kept.data);
+
+    arena_init(&arena, 1 << 20);
+    ASSERT(kept.size > 0 && kept.size <= 2048 && text_is_utf8(kept));
+    ASSERT(json_document_parse(&again, (struct slice){body, (size_t)size}, &error));
+    ASSERT(json_root_object(&again, &root, &error));
+    ASSERT(json_read_raw(&root, "metadata", 2048, &arena, &text, &error) && slice_equal(text, kept));
+    check_same(object, &root, &arena);
+    json_document_free(&again);
+    arena_done(&arena);
+}
+
+static void read_object(struct json_object *object, struct arena *arena)
 {
     static const char *const names[] = {"player", "score", "metadata", "board", "at", NULL};
     struct error error = {.code = ERROR_NONE};
@@ -26,10 +70,7 @@ static void read_object(const struct json_object *object, struct arena *arena)
     if (!json_read_raw(object, "metadata", 2048, arena, &text, &error)) {
         fuzz_check_error(&error);
     } else if (text.data) {
-        struct json_document again;
-        ASSERT(text.size <= 2048 && text_is_utf8(text));
-        ASSERT(json_document_parse(&again, text, &error)); /* what we keep can be read */
-        json_document_free(&again);
+        check_kept(object, text);
     }
     if (!json_read_array(object, "scores", 100, &count, &error))
         fuzz_check_error(&error);

@@ -1,4 +1,4 @@
-"""Names and what belongs to them: ids of any characters, lists of players, boards' names, definitions and metadata."""
+"""Names and what belongs to them: ids of any characters, lists of players, boards' names, and definitions."""
 import json
 import urllib.parse
 
@@ -165,56 +165,7 @@ def test_lists_that_are_refused(shared, ids):
     refused(shared.get("/boards/plain/players", **({} if ids is None else {"ids": ids})), "invalid-parameter", "ids")
 
 
-# ---- metadata ----
-
-@pytest.mark.parametrize("size, is_taken", [(2, True), (2047, True), (2048, True), (2049, False), (5000, False)])
-def test_metadata_to_the_byte(client, size, is_taken):
-    """As compact JSON, whatever spaces it was sent with, in bytes of UTF-8."""
-    client.put_board("b")
-    metadata = {"k": "é" * ((size - 8) // 2) + "x" * (size % 2)} if size > 8 else {}
-    compact = json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()
-    assert len(compact) == size
-    for body in (b'{"player":"a","score":1,"metadata":' + compact + b"}", json.dumps({"player": "b", "score": 1, "metadata": metadata}, indent=8).encode()):
-        answer = client.request("POST", "/boards/b/scores", body, headers={"Content-Type": "application/json"})
-        if is_taken:
-            assert answer.status_code == 200 and answer.json()["entry"]["metadata"] == metadata
-        else:
-            refused(answer, "invalid-body", "/metadata")
-    if is_taken:
-        assert [e["metadata"] for e in client.read("/boards/b/top", fields="metadata")["entries"]] == [metadata, metadata]
-
-
-def test_metadata_comes_back_as_it_was(client):
-    client.put_board("b", operator="last")
-    for metadata in ({}, {"a": None, "b": [1, 2.5, -0.0, 1e300, 0.1, True, {"c": {}}], "": "\u0001\"\\/"}, {"n": HIGHEST, "m": -2**63},
-                     {"tenths": [0.1] * 500},
-                     {"z": 1, "a": 2}, {"d": [[[[[[]]]]]]}, [], [1, {"a": [None]}], "x", "", 0, -2**63, 0.1, True, False):
-        answer = client.submit("b", "a", 1, metadata=metadata)
-        for got in (answer["entry"]["metadata"], client.read("/boards/b/players/a")["metadata"],
-                    client.read("/boards/b/top", fields="metadata")["entries"][0]["metadata"],
-                    client.read("/boards/b/players", ids="a", fields="metadata")["entries"][0]["metadata"]):
-            assert got == metadata and json.dumps(got) == json.dumps(metadata)
-    assert client.submit("b", "a", 2, metadata=None)["entry"]["metadata"] is None
-    assert client.submit("b", "a", 2)["entry"]["metadata"] is None, "the entry's own, not an older one's"
-
-
-HIGHEST = 2**63 - 1
-
-
-def test_metadata_keeps_the_spelling_of_usual_numbers(client):
-    client.put_board("b")
-    text = '{"a":0.1,"b":2.50,"c":-0.0,"d":1.0,"e":12345.678,"f":0.30000000000000004}'
-    body = b'{"player":"a","score":1,"metadata":' + text.encode() + b"}"
-    client.request("POST", "/boards/b/scores", body, headers={"Content-Type": "application/json"})
-    assert text.replace("2.50", "2.5") in client.get("/boards/b/players/a").text
-
-
-@pytest.mark.parametrize("metadata", ["[1e999]", "9223372036854775808", '{"a":1,"a":2}', '{"a":9223372036854775808}', '{"a":NaN}', '{"a":"\\u0000"}', "{'a':1}"])
-def test_metadata_that_is_refused(shared, metadata):
-    shared.put_board("plain")
-    body = b'{"player":"a","score":1,"metadata":' + metadata.encode() + b"}"
-    refused(shared.request("POST", "/boards/plain/scores", body, headers={"Content-Type": "application/json"}), "invalid-body")
-
+# ---- fields ----
 
 def test_fields_choose(client):
     client.put_board("b")
