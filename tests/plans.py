@@ -89,6 +89,7 @@ CASES = {
     "period_reopen": (("{board}", "daily", "2001-01-01T00:00:00Z", "60", "me", "why"), 0, 0),
     "period_reopenings": (("{board}",), 0, 0),
     "player_boards": (("{game}", "ann", "all", "", "20"), 4, 0),
+    "player_describe": (("{board}", "ann", '{{"car":1}}', "", "false"), MANY, 0),
     # Of everything, so of every partition that the player may be in.
     "player_erase": (("{game}", "ann"), MANY, MANY),
     "player_remove": (("{board}", "ann"), MANY, 0),

@@ -168,6 +168,7 @@ api_handler_fn api_player_boards;                                               
 api_handler_fn api_statistics;                                                   /* statistics.c */
 api_handler_fn api_stats_history;                                                /* stats_history.c */
 api_handler_fn api_periods;                                                      /* periods.c */
+api_handler_fn api_player_describe;                                              /* describe.c */
 api_handler_fn api_player_remove, api_player_erase;                              /* removal.c */
 api_handler_fn api_cache_purge;                                                  /* purging.c */
 api_handler_fn api_query;                                                        /* query.c */

@@ -69,6 +69,8 @@ static const struct api_route routes[] = {
     {HTTP_GET, BOARD "/players/{player}", SCOPE_READ, API_NEEDS_BOARD, API_STANDING_PARAMETERS, api_player},
     {HTTP_GET, BOARD "/players/{player}/around", SCOPE_READ, API_NEEDS_BOARD,
      API_STANDING_PARAMETERS "above below absent", api_around},
+    {HTTP_PATCH, BOARD "/players/{player}", SCOPE_WRITE, API_NEEDS_BOARD, "window integers source",
+     api_player_describe},
     {HTTP_DELETE, BOARD "/players/{player}", SCOPE_WRITE, API_NEEDS_BOARD, "", api_player_remove},
     {HTTP_DELETE, GAME "/players/{player}", SCOPE_ADMIN, 0, "", api_player_erase},
     {HTTP_DELETE, GAME "/cache", SCOPE_ADMIN, 0, "tag", api_cache_purge},
