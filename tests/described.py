@@ -5,6 +5,7 @@ what was accepted (2xx) was described: its parameters and its body. A path that 
 and 405. The description is made from this checkout; that the server gives out the same is a test of test_openapi.py.
 """
 import functools
+import gzip
 import json
 import pathlib
 import re
@@ -136,7 +137,8 @@ def check_request(operation, path, query, headers, body, answer):
         return
     media = next((headers[name] for name in headers if name.lower() == "content-type"), "").split(";")[0].lower()
     if media != "application/x-ndjson":
-        value = json.loads(body)
+        coding = next((headers[name] for name in headers if name.lower() == "content-encoding"), "")
+        value = json.loads(gzip.decompress(body) if "gzip" in coding else body)
         if operation.name == "submitScores":  # each item is taken or refused by itself
             results = json.loads(answer)["results"]
             refused = {result.get("item", at) for at, result in enumerate(results) if result["status"] != 200}

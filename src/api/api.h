@@ -179,6 +179,8 @@ api_handler_fn api_performance, api_alerts, api_servers_change;                 
 /* The streamed form of POST /scores (stream.c): answered at once, or later, or the body is passed on. */
 void api_stream_begin(struct api_call *call);
 bool api_stream_data(struct api_call *call, struct slice bytes);
+/* The rest of the body cannot be decoded: after this, only api_stream_end or api_stream_abandon. */
+void api_stream_broken(struct api_call *call, const struct error *error);
 void api_stream_end(struct api_call *call);
 void api_stream_abandon(struct api_call *call); /* the client left before the end */
 /* The API key in the Authorization header: data NULL without one, "" when it is no Bearer. */

@@ -435,6 +435,12 @@ static bool on_data(void *context, struct http_request *http, struct slice bytes
     return api_stream_data(http->application, bytes);
 }
 
+static void on_broken(void *context, struct http_request *http, const struct error *error)
+{
+    (void)context;
+    api_stream_broken(http->application, error);
+}
+
 static void on_gone(void *context, struct http_request *http)
 {
     (void)context;
@@ -543,6 +549,7 @@ struct http_application api_application(struct api *api)
                                      .handle = on_handle,
                                      .unavailable = on_unavailable,
                                      .end = on_end,
+                                     .broken = on_broken,
                                      .gone = on_gone,
                                      .fields = past_caches,
                                      .field_count = ARRAY_SIZE(past_caches),

@@ -339,6 +339,14 @@ bool api_stream_data(struct api_call *call, struct slice bytes)
     return true;
 }
 
+void api_stream_broken(struct api_call *call, const struct error *error)
+{
+    struct stream *stream = call->state;
+
+    stream_fail(stream, error);
+    stream_run(stream);
+}
+
 void api_stream_end(struct api_call *call)
 {
     struct stream *stream = call->state;

@@ -41,6 +41,7 @@ void exchange_free(struct http_exchange *exchange)
 
     exchange_response_drop(exchange);
     growing_drop(&exchange->growing);
+    body_drop(exchange);
     buf_done(&exchange->request.body);
     if (server->free_exchange_count >= KEPT_MAX) {
         arena_done(&exchange->request.arena);

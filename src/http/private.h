@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "http/coding.h"
+#include "http/inflate.h"
 #include "http/listener.h"
 #include "http/server.h"
 
@@ -62,8 +63,17 @@ struct http_exchange {
     bool has_refusal; /* answered before the end of its body */
     bool has_body;
     int64_t phase_since_us; /* of the body, the answer, … */
-    int64_t body_bytes;
+    int64_t body_bytes;     /* decoded */
     int64_t body_bytes_max;
+    bool is_gzip;              /* its body; the next ones are body.c's */
+    bool is_broken;            /* the body cannot be decoded */
+    bool is_byte_held;         /* the first byte that comes is decoded already */
+    bool is_turn_over;         /* there is more to decode in the next turn */
+    struct inflater *inflater; /* from the first byte to the last one of a body in gzip */
+    struct slice decoded;      /* its last output, until it is taken */
+    int64_t coded_bytes;
+    int64_t turn_us; /* the turn in which turn_bytes were decoded */
+    size_t turn_bytes;
     struct MHD_Response *response; /* until queued; owned, unless it is of `shared` */
     struct http_shared *shared;
     struct growing *growing; /* the body of the answer, if it is a file; a reference */
@@ -116,6 +126,13 @@ void server_free(struct http_server *server);
 
 /* within.c: the answer of a request within another. */
 void within_answer(struct http_exchange *exchange, int status, struct slice body);
+
+/* body.c. Whether the body's coding is one of ours, and no 415. */
+bool body_coding_read(struct http_exchange *exchange, struct error *error);
+/* *size bytes of the body; sets *size to how many must come again, after the resume. */
+void body_data(struct http_exchange *exchange, const char *data, size_t *size);
+void body_end(struct http_exchange *exchange);  /* all of it has come */
+void body_drop(struct http_exchange *exchange); /* what decoding it took */
 
 /* exchange.c: their memory. */
 struct http_exchange *exchange_new(struct http_server *server);

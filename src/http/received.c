@@ -105,8 +105,8 @@ static bool is_stuck(const struct peer *peer)
 {
     const struct http_exchange *exchange = peer->exchange;
 
-    return exchange && exchange->state == EXCHANGE_BODY && !exchange->is_parked && !peer->is_reaped &&
-           is_writable(peer);
+    return exchange && exchange->state == EXCHANGE_BODY && !exchange->is_parked && !exchange->is_turn_over &&
+           !peer->is_reaped && is_writable(peer);
 }
 
 void received_run(struct http_server *server)

@@ -162,6 +162,8 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
         error_set(&error, ERROR_BAD_REQUEST, "%s takes no body", method);
         return exchange_refuse(exchange, &error);
     }
+    if (may_have_body && guard.has_body && !body_coding_read(exchange, &error))
+        return exchange_refuse(exchange, &error);
     exchange->must_close = may_have_body; /* an answer by `begin` */
     exchange->is_streamed =
         may_have_body && server->application.begin(server->application.context, request) == HTTP_BODY_STREAM;
@@ -173,44 +175,6 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
     }
     exchange->state = exchange->is_streamed ? EXCHANGE_OPENING : EXCHANGE_BODY;
     return exchange->is_streamed ? exchange_open(exchange) : MHD_YES;
-}
-
-static enum MHD_Result exchange_data(struct http_exchange *exchange, const char *data, size_t *size)
-{
-    struct http_server *server = exchange->server;
-    struct http_request *request = &exchange->request;
-
-    exchange->body_bytes += (int64_t)*size;
-    if (exchange->status != 0) {
-        *size = 0; /* refused already: the rest of the body goes nowhere, until the deadline */
-        return MHD_YES;
-    }
-    if (exchange->is_streamed) {
-        if (!server->application.data(server->application.context, request, (struct slice){data, *size})) {
-            exchange->body_bytes -= (int64_t)*size;
-            if (exchange->is_paused)
-                exchange_park(exchange);
-            return MHD_YES;
-        }
-        if (!exchange->is_hurried)
-            exchange->phase_since_us = clock_monotonic_us();
-    } else if (exchange->body_bytes > exchange->body_bytes_max) {
-        struct error error;
-        error_set(&error, ERROR_BODY_TOO_LARGE, "the body is larger than the limit of %lld bytes",
-                  (long long)exchange->body_bytes_max);
-        exchange->must_close = true;
-        http_reply_error(request, &error);
-    } else {
-        buf_append(&request->body, data, *size);
-        if (request->body.is_overflown) {
-            struct error error;
-            error_set(&error, ERROR_OVERLOADED, "out of memory");
-            exchange->must_close = true;
-            http_reply_error(request, &error);
-        }
-    }
-    *size = 0;
-    return MHD_YES;
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
@@ -226,10 +190,13 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return exchange_begin(exchange, method, version);
     if (exchange->state == EXCHANGE_OPENING)
         return exchange_open(exchange);
-    if (exchange->state == EXCHANGE_BODY && *data_size > 0)
-        return exchange_data(exchange, data, data_size);
+    if (exchange->state == EXCHANGE_BODY && *data_size > 0) {
+        body_data(exchange, data, data_size);
+        return MHD_YES;
+    }
     if (exchange->state == EXCHANGE_BODY) {
         struct error error;
+        body_end(exchange);
         exchange->state = EXCHANGE_HANDLING;
         exchange->phase_since_us = server->now_us;
         if (exchange->has_body && !guard_trailers(connection, &error)) {
@@ -272,6 +239,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     exchange->peer = NULL;
     exchange->connection = NULL;
     exchange->is_parked = false;
+    body_drop(exchange);
     bool is_cut = exchange->is_streamed && (exchange->state == EXCHANGE_BODY || exchange->state == EXCHANGE_OPENING);
     exchange->state = EXCHANGE_OVER;
     if (is_cut && exchange->server->application.gone)

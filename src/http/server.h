@@ -26,6 +26,8 @@ struct http_application {
     enum http_body_mode (*begin)(void *context, struct http_request *request);
     /* Some of a streamed body. false: paused before anything was taken; the same bytes come again after the resume. */
     bool (*data)(void *context, struct http_request *request, struct slice bytes);
+    /* The rest of a streamed body cannot be decoded: no more data comes, and handle when the body has ended. */
+    void (*broken)(void *context, struct http_request *request, const struct error *error);
     /* The request is whole: answer it, now or later. */
     void (*handle)(void *context, struct http_request *request);
     /* The client left in the middle of a streamed body: neither more data nor handle come. May be NULL. */
