@@ -11,3 +11,4 @@ create table ladder.tally_due (
 );
 comment on table ladder.tally_due is 'Standings whose rungs have to be looked at again: they changed in a piece of a backlog, and rungs are made only when nothing is left behind the cursor.';
 comment on column ladder.tally_due.period_id is 'The standing.';
+comment on constraint tally_due_period_id_pk on ladder.tally_due is 'A standing is noted once.';

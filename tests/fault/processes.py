@@ -279,7 +279,7 @@ class Restart(Fault):
 
     def inject(self, field, dice):
         old = field.servers["here"]
-        field.server_start("here")
+        field.server_start("here", server_share_port="true")
         assert old.stop() == 0, old.log()[-2000:]
 
 
