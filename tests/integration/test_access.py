@@ -37,6 +37,7 @@ ROUTES = [
     ("GET", "/boards/b/players?ids=ann", None, "read", 200),
     ("GET", "/boards/b/players/ann", None, "read", 200),
     ("GET", "/boards/b/players/ann/around", None, "read", 200),
+    ("PATCH", "/boards/b/players/ann", {"metadata": [1]}, "write", 200),
     ("DELETE", "/boards/b/players/bob", None, "write", 200),
     ("DELETE", "/players/bob", None, "admin", 200),
     ("DELETE", "/cache", None, "admin", 200),
