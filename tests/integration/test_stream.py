@@ -139,8 +139,8 @@ def rss(server):
 # ---- progress, and the end of it ----
 
 def test_a_stream_is_not_cut_while_lines_are_taken(stack):
-    """It takes many times server.answer_timeout_ms: the database stands still for most of each second."""
-    count, is_over = 4000, threading.Event()
+    """It takes longer than server.answer_timeout_ms: the database stands still for most of each second."""
+    count, is_over = 6000, threading.Event()
     with serving(stack, server_answer_timeout_ms=1500, database_statement_timeout_ms=60000, database_batch_max=256) as client, Lock(stack) as lock:
         def halting():
             while not is_over.is_set():
@@ -160,7 +160,7 @@ def test_a_stream_is_not_cut_while_lines_are_taken(stack):
         assert answer.status_code == 200, answer.text
         found = answer.json()
         assert numbers(found) == list(range(1, count + 1)) and found["taken"] == count and "complete" not in found
-        assert total(client) == count and took > 3, took
+        assert total(client) == count and took > 1.5, took
 
 
 def test_the_answer_begins_before_the_last_line_is_taken(stack):
