@@ -45,13 +45,21 @@ static bool fail(struct dbb *db, const PGresult *result, struct error *error)
                      state ? state : "?");
 }
 
+/* PostgreSQL warns of a rollback without a transaction: after a failure we roll back whether there is one or not. */
+static bool is_idle_rollback(const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    return state && strcmp(state, "25P01") == 0;
+}
+
 static void on_notice(void *context, const PGresult *result)
 {
     (void)context;
     const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
-    if (severity && strcmp(severity, "WARNING") == 0)
+    if (severity && strcmp(severity, "WARNING") == 0 && !is_idle_rollback(result))
         log_warn("database-warning", LOG_TEXT("message", message));
     else
         log_debug("database-notice", LOG_TEXT("message", message));

@@ -23,9 +23,9 @@ def test_every_statement_has_a_line(own):
 
 
 def test_a_plan(own):
-    plan = own.db("explain", "standing_page", "daily", "2026-11-21", "7", "0", "10", "0", "false")
+    plan = own.db("explain", "standing_percentile", "daily", "2026-11-21", "7", "50", "10", "0")
     assert "entry_daily_2026q4" in plan and "entry_daily_2027" not in plan and "actual rows" not in plan
-    assert "entry_daily_2026q4" not in own.db("explain", "standing_page")  # for any values: which partition is not known yet
+    assert "entry_daily_2026q4" not in own.db("explain", "standing_percentile")  # for any values: which partition is not known yet
     assert "actual" in own.db("explain", "game_find", "o'clock", "--run")
     own.db("explain", "job_start", "purge", "by hand", "--run")
     assert own.sql("select count(*) from ladder.job_run") == [(0,)], "it is undone"
