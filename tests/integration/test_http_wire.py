@@ -364,7 +364,7 @@ def test_head(target):
     ("/version", "GET, HEAD, OPTIONS"),
     ("/boards/b", "PUT, GET, HEAD, PATCH, DELETE, OPTIONS"),
     ("/boards/b/scores", "POST, OPTIONS"),
-    ("/boards/b/players/ann", "GET, HEAD, DELETE, OPTIONS"),
+    ("/boards/b/players/ann", "GET, HEAD, PATCH, DELETE, OPTIONS"),
 ])
 def test_options_and_405(target, path, allow):
     path = path if path == "/version" else target.base + path
