@@ -13,7 +13,8 @@
 #include "work/l2_tail.h"
 #include "work/link.h"
 
-enum { FOR_S = 3600, FOR_S_MAX = 30 * 86400, WHO_MAX = 256 };
+/* At least twice as long as a server may take a reopened period for closed (CLOSED_TTL_US in store/periods.c). */
+enum { FOR_S = 3600, FOR_S_MIN = 10, FOR_S_MAX = 30 * 86400, WHO_MAX = 256 };
 
 struct reopening {
     const char *game, *board, *window, *period, *reason, *by;
@@ -114,9 +115,9 @@ static const char *reopening_check(struct reopening *reopening, const char *seco
         return "--window must be monthly, weekly, daily or hourly";
     if (!clock_parse(slice_of(reopening->period), &at_us))
         return "--period must be the first instant of a period (RFC 3339)";
-    if (seconds && (!text_parse_int64(slice_of(seconds), &reopening->seconds) || reopening->seconds < 1 ||
+    if (seconds && (!text_parse_int64(slice_of(seconds), &reopening->seconds) || reopening->seconds < FOR_S_MIN ||
                     reopening->seconds > FOR_S_MAX))
-        return "--seconds must be 1 to 2592000";
+        return "--seconds must be 10 to 2592000";
     return NULL;
 }
 
