@@ -132,6 +132,22 @@ static void find_fail(struct find *find, enum error_code code, const char *messa
 
 static void find_send(struct find *find);
 
+/* While the database does not answer, a period that was closed stays closed: that a server looks again is for the rare one
+ * that was opened again, which takes the database, too. */
+static bool find_last_known(struct find *find)
+{
+    struct period_name name = name_make(find->board_id, find->window, find->facet, RECALL_STARTS, find->at_us);
+    struct period_entry *entry = find->is_exact ? entry_find(find->store, &name) : NULL;
+
+    if (!entry)
+        return false;
+    entry->remembered_us = clock_monotonic_us();
+    struct period period = entry->period;
+    find->done(find->context, &period, NULL);
+    free(find);
+    return true;
+}
+
 static void on_period(void *context, const struct db_outcome *outcome, enum db_source source)
 {
     struct find *find = context;
@@ -139,6 +155,8 @@ static void on_period(void *context, const struct db_outcome *outcome, enum db_s
     struct error error;
 
     if (outcome->error.code != ERROR_NONE) {
+        if (find_last_known(find))
+            return;
         store_error_of(outcome, &error);
         find->done(find->context, NULL, &error);
         free(find);
@@ -194,7 +212,7 @@ static void find_send(struct find *find)
                        {.data = find->at_text, .format = DB_TEXT},
                        {.data = find->facet, .format = DB_TEXT}},
     };
-    if (!db_read_primary(find->store->db, &call, on_period, find))
+    if (!db_read_primary(find->store->db, &call, on_period, find) && !find_last_known(find))
         find_fail(find, ERROR_UNAVAILABLE, "the database is not reachable");
 }
 
