@@ -2,6 +2,7 @@
 import contextlib
 import re
 import threading
+import time
 
 import psycopg2
 import pytest
@@ -63,19 +64,10 @@ def test_a_dependency(stack):
     assert server.stop() == 0, server.log()[-2000:]
 
 
-def test_a_deadline(stack):
-    """A lock holds the write until the answer is late."""
-    with serving(stack, server_answer_timeout_ms=500) as server:
-        game = stack.new_game()
-        client = Client(server, game, stack.key(game))
-        client.put_board("b")
-        before = counts(server)
-        with entries_locked(stack):
-            is_said_once(server, "deadline", before, client.request("POST", "/boards/b/scores", {"player": "ann", "score": 1}))
-
-
-def test_a_statement_that_takes_too_long(stack):
-    with serving(stack, database_statement_timeout_ms=200) as server:
+@pytest.mark.parametrize("setting", [{"server_answer_timeout_ms": 500}, {"database_statement_timeout_ms": 200}], ids=lambda s: next(iter(s)))
+def test_a_deadline(stack, setting):
+    """A lock holds the write until the answer is late, or its statement takes too long."""
+    with serving(stack, **setting) as server:
         game = stack.new_game()
         client = Client(server, game, stack.key(game))
         client.put_board("b")
@@ -92,18 +84,22 @@ def test_a_queue(stack):
         key = stack.key(game)
         client = Client(server, game, key)
         client.put_board("b")
-        before = counts(server)
-        waiting = []
+        waiting, refused_at = [], [time.monotonic()]
 
         def post(player):
-            waiting.append(Client(server, game, key).request("POST", "/boards/b/scores", {"player": player, "score": 1}))
+            """Those that arrive in the same moment may find the queue full before the first of them is in flight."""
+            while (answer := Client(server, game, key).request("POST", "/boards/b/scores", {"player": player, "score": 1})).status_code == 503:
+                refused_at[0] = time.monotonic()
+                time.sleep(0.05)
+            waiting.append(answer)
         threads = [threading.Thread(target=post, args=(f"p{i}",)) for i in range(3)]  # two in flight, one in the queue
         with entries_locked(stack):
             for thread in threads:
                 thread.start()
             text = lambda: client.session.get(f"http://127.0.0.1:{server.port}/metrics", timeout=60).text
-            wait_until(lambda: "ladder_submit_queue 1" in text() or len(waiting) > 0, 30, "the queue is full")
+            wait_until(lambda: "ladder_submit_queue 1" in text() and time.monotonic() - refused_at[0] > 2, 30, "the queue is full, and all three are in")
             assert not waiting, waiting
+            before = counts(server)
             is_said_once(server, "queue", before, client.request("POST", "/boards/b/scores", {"player": "late", "score": 1}))
         for thread in threads:
             thread.join()
