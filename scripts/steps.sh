@@ -58,6 +58,7 @@ done_step() {
     step_stop
     [ ! -t 1 ] || printf '\r\e[K%-44s' "$step_title"
     printf '%s (%d.%01d s)\n' "${1:-ok}" $((ms / 1000)) $((ms % 1000 / 100))
+    step_title=
 }
 
 # die SENTENCE [LOG…]: what happened, where to look, what to do. The end of each log is printed.

@@ -163,6 +163,7 @@ def test_reports_are_counted(tmp_path):
                       '<testcase classname="tests.integration.test_a" name="two"><failure/></testcase>'
                       '<testcase classname="tests.integration.test_a" name="three"><skipped message="no\nnet"/></testcase></testsuite></testsuites>')
     done = subprocess.run([ROOT / "tests" / "junit", tmp_path / "skipped", report, tmp_path / "missing.xml"], capture_output=True, text=True, check=True)
+    assert done.stderr == f"{tmp_path}/missing.xml: the runner wrote no report\n"
     assert done.stdout == "1 2 1\n" and (tmp_path / "skipped").read_text() == "test_a::three: no net\n"
 
 

@@ -119,5 +119,5 @@ int main(void)
         cmocka_unit_test(test_pieces_come_back),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("compress", tests, NULL, NULL);
 }
