@@ -23,6 +23,7 @@ enum {
     API_OPEN = 2 /* no key */,
     API_CONDITIONAL = 4 /* a write that knows If-Match and If-None-Match */,
     API_FIXED_FORM = 8 /* its answer is a document or text: there is no `pretty` */,
+    API_OPERATOR = 16 /* its key is the one of those who run the server */,
     API_ANSWER_BYTES_MAX = 4 << 20
 };
 
@@ -59,6 +60,7 @@ struct api_call {
     const struct api_route *route;
     struct slice game, board_name, player; /* from the path, decoded; data NULL if not in it */
     struct api_key key;
+    bool is_authorized; /* by `key`, before the body (arriving.h) */
     struct board board; /* with API_NEEDS_BOARD */
     bool has_token;
     struct token token;
@@ -84,6 +86,7 @@ struct api_settings {
     int64_t spool_bytes_max;
     int answer_timeout_ms;
     int64_t line_bytes_max;
+    int64_t anonymous_body_bytes_max;
     int64_t l1_bytes;
     const char *l2_url;
     int64_t l2_ttl_ms;

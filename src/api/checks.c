@@ -108,6 +108,21 @@ bool claim_check(struct api_call *call, struct error *error)
     return true;
 }
 
+bool key_check(const struct api_call *call, const struct api_key *key, enum scope scope, struct error *error)
+{
+    if (key->game_id == 0)
+        return error_set(error, ERROR_UNAUTHORIZED, "the API key is unknown or revoked");
+    if (!slice_is(call->game, key->game))
+        return error_set(error, ERROR_FORBIDDEN, "the API key is of another game");
+    return key->scope >= scope || error_set(error, ERROR_FORBIDDEN, "this needs a key of scope %s, the key has %s",
+                                            scope_name(scope), scope_name(key->scope));
+}
+
+void key_demand(struct api_call *call)
+{
+    api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+}
+
 bool conditions_check(struct api_call *call, struct error *error)
 {
     bool is_read = call->http->method == HTTP_GET || call->http->method == HTTP_HEAD;

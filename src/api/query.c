@@ -130,7 +130,7 @@ void api_query(struct api_call *call)
     struct queries *queries = NULL;
     struct error error;
 
-    if (json_document_parse(&document, buf_slice(&call->http->body), &error)) {
+    if (json_list_parse(&document, buf_slice(&call->http->body), QUERIES_MAX, &error)) {
         if (json_root_object(&document, &object, &error) && json_object_only(&object, names, &error))
             queries = queries_read(call, &object, &error);
         json_document_free(&document);

@@ -2,6 +2,7 @@
  * routes.c -- from a request to its handler.
  *
  *   begin -> route? method? parameters? -> token -> key -> board -> handler
+ *                                                     ^-- the body of a write is read from here on
  *
  * Names of other tenants can't be probed: a key that opens another game gets 403 whatever exists there, and a read
  * without a key gets one and the same 401 for a private board, an absent board and an absent game.
@@ -14,6 +15,7 @@
 #include <strings.h>
 
 #include "api/api.h"
+#include "api/arriving.h"
 #include "api/checks.h"
 #include "api/document.h"
 #include "api/metrics.h"
@@ -39,7 +41,7 @@ static const struct api_route routes[] = {
     {HTTP_GET, "/version", SCOPE_NONE, API_OPEN, "", api_version},
     {HTTP_GET, "/monitoring/performance", SCOPE_NONE, API_OPEN, "", api_performance},
     {HTTP_GET, "/monitoring/alerts", SCOPE_NONE, API_OPEN, "", api_alerts},
-    {HTTP_POST, "/monitoring/servers", SCOPE_NONE, API_OPEN, "", api_servers_change},
+    {HTTP_POST, "/monitoring/servers", SCOPE_NONE, API_OPEN | API_OPERATOR, "", api_servers_change},
     {HTTP_GET, "/openapi.json", SCOPE_NONE, API_OPEN | API_FIXED_FORM, "", api_description},
     {HTTP_GET, "/docs", SCOPE_NONE, API_OPEN | API_FIXED_FORM, "", api_docs},
     {HTTP_GET, GAME "/boards", SCOPE_READ, 0, "limit cursor", api_board_list},
@@ -249,11 +251,6 @@ static void call_handle(struct api_call *call)
     http_release(call->http);
 }
 
-static void key_demand(struct api_call *call)
-{
-    api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
-}
-
 static bool is_conditional(const struct api_call *call)
 {
     const struct http_conditions conditions = http_conditions_read(call->http);
@@ -302,17 +299,11 @@ static void call_board(struct api_call *call)
 static void on_key(void *context, const struct api_key *key, const struct error *error)
 {
     struct api_call *call = context;
+    struct error refusal;
 
     if (error) {
         api_fail(call, error);
-    } else if (key->game_id == 0) {
-        api_fail_with(call, ERROR_UNAUTHORIZED, "the API key is unknown or revoked");
-    } else if (!slice_is(call->game, key->game)) {
-        api_fail_with(call, ERROR_FORBIDDEN, "the API key is of another game");
-    } else if (key->scope < call->route->scope) {
-        struct error refusal;
-        error_set(&refusal, ERROR_FORBIDDEN, "this needs a key of scope %s, the key has %s",
-                  scope_name(call->route->scope), scope_name(key->scope));
+    } else if (!key_check(call, key, call->route->scope, &refusal)) {
         api_fail(call, &refusal);
     } else {
         call->key = *key;
@@ -339,6 +330,10 @@ static void call_authorize(struct api_call *call)
 
     if (call->route->flags & API_OPEN) {
         call_handle(call);
+        return;
+    }
+    if (call->is_authorized) {
+        call_board(call);
         return;
     }
     if (http_is_trusted(call->http)) {
@@ -389,7 +384,6 @@ static bool call_route(struct api_call *call, struct error *error)
             call->route = &routes[i];
             if (parts_take(call, &path, error) && parameters_check(call, error) && token_check(call, error))
                 return true;
-            call->route = NULL; /* asked again once the body is there, it is refused again */
             return false;
         }
     }
@@ -412,7 +406,7 @@ static struct api_call *call_new(struct api *api, struct http_request *http)
     return call;
 }
 
-static enum http_body_mode on_begin(void *context, struct http_request *http)
+static void on_begin(void *context, struct http_request *http)
 {
     struct api_call *call = call_new(context, http);
     struct error error;
@@ -420,13 +414,19 @@ static enum http_body_mode on_begin(void *context, struct http_request *http)
     bool is_ndjson = type.size >= 20 && strncasecmp(type.data, "application/x-ndjson", 20) == 0 &&
                      (type.size == 20 || type.data[20] == ';' || type.data[20] == ' ');
 
-    if (http->method != HTTP_POST || !is_ndjson || !call_route(call, &error) || call->route->handle != api_scores_post)
-        return HTTP_BODY_WHOLE;
+    if (!call_route(call, &error)) {
+        api_fail(call, &error);
+        return;
+    }
+    if (!is_ndjson || call->route->handle != api_scores_post) {
+        arriving_check(call);
+        return;
+    }
+    http_body_stream(http);
     if (conditions_check(call, &error))
         api_stream_begin(call);
     else
         api_fail(call, &error);
-    return HTTP_BODY_STREAM;
 }
 
 static bool on_data(void *context, struct http_request *http, struct slice bytes)

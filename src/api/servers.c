@@ -276,14 +276,16 @@ void api_alerts(struct api_call *call)
 
 /* ---- changing them ---- */
 
-static bool is_allowed(const struct api_call *call)
+bool operator_check(const struct api_call *call, struct error *error)
 {
     struct slice header = http_header(call->http, "Authorization");
     char token[API_ADMIN_TOKEN_MAX];
 
     api_admin_token(api_settings_of(call->api)->secret, token);
-    return header.size == 7 + strlen(token) && memcmp(header.data, "Bearer ", 7) == 0 &&
-           crypto_equal(header.data + 7, token, strlen(token));
+    return (header.size == 7 + strlen(token) && memcmp(header.data, "Bearer ", 7) == 0 &&
+            crypto_equal(header.data + 7, token, strlen(token))) ||
+           error_set(error, ERROR_UNAUTHORIZED,
+                     "send what `ladder servers` makes of the server's secret as `Authorization: Bearer …`");
 }
 
 static bool change_apply(struct api_call *call, struct slice body, struct error *error)
@@ -323,11 +325,6 @@ void api_servers_change(struct api_call *call)
     struct error error;
     struct buf body;
 
-    if (!is_allowed(call)) {
-        api_fail_with(call, ERROR_UNAUTHORIZED,
-                      "send what `ladder servers` makes of the server's secret as `Authorization: Bearer …`");
-        return;
-    }
     if (!change_apply(call, buf_slice(&call->http->body), &error)) {
         api_fail(call, &error);
         return;

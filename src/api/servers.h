@@ -12,6 +12,10 @@ enum { API_ADMIN_TOKEN_MAX = 2 * CRYPTO_MAC_SIZE + 1 };
 
 /* The bearer token of POST /monitoring/servers. */
 void api_admin_token(struct slice secret, char out[static API_ADMIN_TOKEN_MAX]);
+/* The request has it. */
+struct api_call;
+struct error;
+bool operator_check(const struct api_call *call, struct error *error);
 
 void servers_metrics_render(struct buf *body);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/checks.h"
 #include "api/stream_private.h"
 #include "base/assert.h"
 
@@ -247,13 +248,7 @@ static void on_key(void *context, const struct api_key *key, const struct error 
     }
     if (error) {
         refusal = *error;
-    } else if (key->game_id == 0) {
-        error_set(&refusal, ERROR_UNAUTHORIZED, "the API key is unknown or revoked");
-    } else if (!slice_is(call->game, key->game)) {
-        error_set(&refusal, ERROR_FORBIDDEN, "the API key is of another game");
-    } else if (key->scope < SCOPE_WRITE) {
-        error_set(&refusal, ERROR_FORBIDDEN, "this needs a key of scope write, the key has %s", scope_name(key->scope));
-    } else {
+    } else if (key_check(call, key, SCOPE_WRITE, &refusal)) {
         call->key = *key;
         claim_open(stream, &refusal);
     }

@@ -127,6 +127,7 @@ static void *loop_run(void *context)
                                      .spool_bytes_max = s->server_spool_bytes_max,
                                      .answer_timeout_ms = (int)s->server_answer_timeout_ms,
                                      .line_bytes_max = s->server_body_bytes_max,
+                                     .anonymous_body_bytes_max = s->server_anonymous_body_bytes_max,
                                      .l1_bytes = s->cache_l1_bytes,
                                      .l2_url = s->cache_l2_url,
                                      .l2_ttl_ms = s->cache_l2_ttl_s * 1000,

@@ -52,8 +52,9 @@ static void body_too_large(struct http_exchange *exchange)
 {
     struct error error;
 
-    error_set(&error, ERROR_BODY_TOO_LARGE, "the body%s is larger than the limit of %lld bytes",
-              exchange->is_gzip ? " or what it decodes to" : "", (long long)exchange->body_bytes_max);
+    error_set(&error, ERROR_BODY_TOO_LARGE, "the body%s is larger than the limit%s of %lld bytes",
+              exchange->is_gzip ? " or what it decodes to" : "", exchange->body_limit_why,
+              (long long)exchange->body_bytes_max);
     body_refuse(exchange, &error);
 }
 

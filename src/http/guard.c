@@ -271,5 +271,6 @@ bool guard_header(struct MHD_Connection *connection, const struct guard_line *li
         return false;
     if (scan.expect.data && (scan.expect.size != 12 || strncasecmp(scan.expect.data, "100-continue", 12) != 0))
         return error_set(error, ERROR_EXPECTATION_FAILED, "the only expectation is 100-continue");
+    ret_result->expects_continue = scan.expect.data != NULL;
     return true;
 }

@@ -47,6 +47,7 @@ struct guard_result {
     bool has_body;
     bool is_length_known;
     int64_t content_length;
+    bool expects_continue;
 };
 
 /* A target in origin form: visible ASCII, whole escapes, no %00, no empty segments, no dot segments but escaped. */

@@ -10,6 +10,33 @@
 #include "http/json_number.h"
 #include "http/json_text.h"
 
+/* The values of a text that is JSON, or more. */
+static size_t values_count(struct slice text, size_t enough)
+{
+    size_t count = 1;
+    bool is_string = false;
+
+    for (size_t i = 0; i < text.size && count <= enough; i++) {
+        char c = text.data[i];
+        if (is_string && c == '\\')
+            i++;
+        else if (c == '"')
+            is_string = !is_string;
+        else if (!is_string && (c == ',' || c == '[' || c == '{'))
+            count++;
+    }
+    return count;
+}
+
+bool json_list_parse(struct json_document *document, struct slice text, size_t count_max, struct error *error)
+{
+    *document = (struct json_document){.text = text};
+    if (values_count(text, 2 * count_max + 4) > 2 * count_max + 4)
+        return error_set(error, ERROR_INVALID_BODY, "the body has too many values: its list may have %zu items",
+                         count_max);
+    return json_document_parse(document, text, error);
+}
+
 /* Before the parser sees it. Depth: its own limit is 2048, which costs that much stack for nothing. Numbers: see
  * json_number.h; *ret_has_too_large says that there are such, and where `copy` is not NULL, a copy of the text, they
  * are replaced there. Returns whether the depth is fine. */

@@ -26,6 +26,9 @@ struct json_document {
 };
 
 bool json_document_parse(struct json_document *document, struct slice text, struct error *error);
+/* The same where the body has a list of at most count_max items and little else: what has more than twice as many values
+ * is refused before it is parsed, because values cost far more memory and time than the bytes that they take. */
+bool json_list_parse(struct json_document *document, struct slice text, size_t count_max, struct error *error);
 /* The same of one line of a body, counted from 1: an error of syntax names it. */
 bool json_line_parse(struct json_document *document, struct slice text, int64_t line, struct error *error);
 void json_document_free(struct json_document *document);

@@ -13,7 +13,7 @@
 #include "http/listener.h"
 #include "http/server.h"
 
-/* OPENING: the application looks whether it takes a streamed body. */
+/* OPENING: the application looks whether it takes the body. */
 enum exchange_state {
     EXCHANGE_HEADER,
     EXCHANGE_OPENING,
@@ -65,12 +65,15 @@ struct http_exchange {
     int64_t phase_since_us; /* of the body, the answer, … */
     int64_t body_bytes;     /* decoded */
     int64_t body_bytes_max;
-    bool is_gzip;              /* its body; the next ones are body.c's */
-    bool is_broken;            /* the body cannot be decoded */
-    bool is_byte_held;         /* the first byte that comes is decoded already */
-    bool is_turn_over;         /* there is more to decode in the next turn */
-    struct inflater *inflater; /* from the first byte to the last one of a body in gzip */
-    struct slice decoded;      /* its last output, until it is taken */
+    const char *body_limit_why; /* of body_bytes_max, for the message */
+    int64_t body_length;        /* as the header says; -1: it does not */
+    bool is_awaited;            /* the client sends its body when it gets 100 (Continue) */
+    bool is_gzip;               /* its body; the next ones are body.c's */
+    bool is_broken;             /* the body cannot be decoded */
+    bool is_byte_held;          /* the first byte that comes is decoded already */
+    bool is_turn_over;          /* there is more to decode in the next turn */
+    struct inflater *inflater;  /* from the first byte to the last one of a body in gzip */
+    struct slice decoded;       /* its last output, until it is taken */
     int64_t coded_bytes;
     int64_t turn_us; /* the turn in which turn_bytes were decoded */
     size_t turn_bytes;

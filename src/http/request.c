@@ -299,7 +299,7 @@ void http_reply_error(struct http_request *request, const struct error *error)
     if (http_is_answered(request))
         return;
     http_unavailable(request, error);
-    if (exchange->state == EXCHANGE_BODY) {
+    if (exchange->state == EXCHANGE_OPENING || exchange->state == EXCHANGE_BODY) {
         exchange->has_refusal = true;
         exchange->refusal = *error;
     }
@@ -312,6 +312,20 @@ void http_reply_error(struct http_request *request, const struct error *error)
         http_reply_header(request, "WWW-Authenticate", "Bearer realm=\"ladder\"");
     http_reply_header(request, "Cache-Control", "no-store");
     http_reply(request, status, "application/problem+json", &body);
+}
+
+void http_body_stream(struct http_request *request)
+{
+    request->exchange->is_streamed = true;
+    request->exchange->must_close = true; /* with an answer before the body; until the body is read */
+}
+
+void http_body_limit(struct http_request *request, int64_t bytes_max, const char *why)
+{
+    if (bytes_max >= request->exchange->body_bytes_max)
+        return;
+    request->exchange->body_bytes_max = bytes_max;
+    request->exchange->body_limit_why = why;
 }
 
 void http_stream_pause(struct http_request *request)

@@ -132,7 +132,13 @@ void http_problem(struct jsonw *json, const struct error *error);
 /* The same without its errors, and without the closing brace: the caller adds members of its own. */
 void http_problem_open(struct jsonw *json, const struct error *error);
 
-/* A streamed body: ask for no more, for now; and for more again. In `begin`, a pause holds the whole body back. */
+/* In `begin`: the body is passed on as it arrives. Before an answer. */
+void http_body_stream(struct http_request *request);
+/* In `begin`, or while the body is held back: a limit below the server's. why: for the message, like " without a key";
+ * static. */
+void http_body_limit(struct http_request *request, int64_t bytes_max, const char *why);
+
+/* A streamed body: ask for no more, for now; and for more again. In `begin`, a pause holds any body back. */
 void http_stream_pause(struct http_request *request);
 void http_stream_resume(struct http_request *request);
 /* The rest of it is of no use: it has server.body_timeout_ms to end, whatever arrives, then *error is the answer. */

@@ -5,9 +5,10 @@
  *
  *   HEADER --guard ok--> BODY --last byte--> HANDLING --http_reply--> ANSWERING --sent--> (next request or close)
  *      |                  ^  |                    parked: the connection is suspended in the daemon
- *      | streamed         |  +-- refused: answered at once, connection closed
+ *      | may have a body  |  +-- refused, here or before: the rest is read and dropped, then the answer is sent
  *      +--> OPENING ------+
- *           parked while the application decides; refused: answered before the body, connection closed
+ *           parked while the application decides; a stream, or a client that waits for 100 (Continue), that is refused is
+ *           answered here, connection closed
  *
  * Rules of the library that shape this file: an answer queued in the handler's first call closes the connection, so the
  * first call only looks; a resume is noticed by the next MHD_run only, and costs a walk over all suspended connections,
@@ -82,6 +83,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     exchange->holds = 1;
     exchange->phase_since_us = server->now_us;
     exchange->body_bytes_max = server->settings.body_bytes_max;
+    exchange->body_limit_why = "";
     server->exchanges++;
     http_count(&server->counters->requests);
     request->exchange = exchange;
@@ -118,16 +120,33 @@ void exchange_park(struct http_exchange *exchange)
     MHD_suspend_connection(exchange->connection);
 }
 
-/* An answer before the first byte of the body closes the connection behind it; so a refused body is not even read. */
+/*
+ * Nothing of the body is read yet; the application may have answered. An answer before the first byte of the body closes
+ * the connection behind it, and where the client is just sending the body, the reset that follows may overtake the
+ * answer. So a body that is refused is read and dropped first; but not that of a stream, which may have no end, nor one
+ * over its limit, nor one that the client does not send yet.
+ */
 static enum MHD_Result exchange_open(struct http_exchange *exchange)
 {
-    if (exchange->status != 0)
+    bool is_answered = exchange->status != 0;
+    bool is_too_long = !exchange->is_streamed && exchange->body_length > exchange->body_bytes_max;
+
+    if (is_answered && (exchange->is_streamed || exchange->is_awaited || is_too_long)) {
+        exchange->must_close = true;
         return exchange_answer(exchange);
-    if (exchange->is_paused) {
+    }
+    if (!is_answered && exchange->is_paused) {
         exchange_park(exchange);
         return MHD_YES;
     }
+    if (!is_answered && is_too_long) {
+        struct error error;
+        error_set(&error, ERROR_BODY_TOO_LARGE, "the body has %lld bytes, the limit%s is %lld",
+                  (long long)exchange->body_length, exchange->body_limit_why, (long long)exchange->body_bytes_max);
+        return exchange_refuse(exchange, &error);
+    }
     exchange->must_close = false;
+    exchange->is_paused = false;
     exchange->state = EXCHANGE_BODY;
     exchange->phase_since_us = exchange->server->now_us;
     return MHD_YES;
@@ -164,17 +183,17 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
     }
     if (may_have_body && guard.has_body && !body_coding_read(exchange, &error))
         return exchange_refuse(exchange, &error);
-    exchange->must_close = may_have_body; /* an answer by `begin` */
-    exchange->is_streamed =
-        may_have_body && server->application.begin(server->application.context, request) == HTTP_BODY_STREAM;
-    exchange->must_close = exchange->is_streamed;
-    if (!exchange->is_streamed && guard.is_length_known && guard.content_length > exchange->body_bytes_max) {
-        error_set(&error, ERROR_BODY_TOO_LARGE, "the body has %lld bytes, the limit is %lld",
-                  (long long)guard.content_length, (long long)exchange->body_bytes_max);
-        return exchange_refuse(exchange, &error);
+    if (!may_have_body) {
+        exchange->state = EXCHANGE_BODY;
+        return MHD_YES;
     }
-    exchange->state = exchange->is_streamed ? EXCHANGE_OPENING : EXCHANGE_BODY;
-    return exchange->is_streamed ? exchange_open(exchange) : MHD_YES;
+    exchange->state = EXCHANGE_OPENING;
+    exchange->body_length = guard.is_length_known ? guard.content_length : -1;
+    exchange->is_awaited = guard.has_body && guard.expects_continue;
+    exchange->must_close = exchange->is_awaited; /* if it is answered here */
+    if (server->application.begin)
+        server->application.begin(server->application.context, request);
+    return exchange_open(exchange);
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,

@@ -17,13 +17,14 @@
 struct ev_loop;
 struct http_server;
 
-enum http_body_mode { HTTP_BODY_WHOLE, HTTP_BODY_STREAM };
-
 struct http_application {
     void *context;
-    /* The header is complete: how does the body come? A stream is passed on as it arrives; it may be answered here, or
-     * after http_stream_pause, and then nothing of the body is read. */
-    enum http_body_mode (*begin)(void *context, struct http_request *request);
+    /* The header of a PUT, POST or PATCH is complete, and nothing of its body is kept yet. Here, or after
+     * http_stream_pause until http_stream_resume, the application may answer, give the body a limit of its own
+     * (http_body_limit) or take it as it arrives (http_body_stream). An answer means that nothing of the body is kept:
+     * to a stream, and to a client that waits for 100 (Continue), it is sent at once, and the connection closes;
+     * otherwise it is sent when the body has ended. May be NULL. */
+    void (*begin)(void *context, struct http_request *request);
     /* Some of a streamed body. false: paused before anything was taken; the same bytes come again after the resume. */
     bool (*data)(void *context, struct http_request *request, struct slice bytes);
     /* The rest of a streamed body cannot be decoded: no more data comes, and handle when the body has ended. */

@@ -139,13 +139,6 @@ static void on_request(void *context, struct http_request *request)
     http_reply(request, 200, is_healthz ? "application/json" : "text/plain; version=0.0.4; charset=utf-8", &body);
 }
 
-static enum http_body_mode on_begin(void *context, struct http_request *request)
-{
-    (void)context;
-    (void)request;
-    return HTTP_BODY_WHOLE;
-}
-
 /* ---- the listener ---- */
 
 struct status_listener {
@@ -173,7 +166,7 @@ static void *listener_main(void *context)
 
 struct status_listener *status_listen(const struct settings *settings, struct error *error)
 {
-    const struct http_application application = {.begin = on_begin, .handle = on_request};
+    const struct http_application application = {.handle = on_request};
     int fd, port;
 
     if (!http_listen(settings->worker_listen, (int)settings->worker_port, &fd, &port, error))

@@ -220,5 +220,5 @@ def test_links_lead_somewhere():
 
 def test_limits_in_the_text_are_the_settings():
     rows = {name: int(default) for name, default in re.findall(r"^INT\(server, (\w+), (\d+),", (ROOT / "src" / "conf" / "settings.tbl.h").read_text(), re.M)}
-    for name in ("uri_bytes_max", "header_bytes_max", "body_bytes_max"):
+    for name in ("uri_bytes_max", "header_bytes_max", "body_bytes_max", "anonymous_body_bytes_max"):
         assert f"| `server.{name}` | {rows[name]:,} |" in api()

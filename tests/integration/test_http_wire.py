@@ -503,13 +503,13 @@ def slowly(target, data, tail, pause=0.05):
     ("header", b"GET /version HTTP/1.1\r\nHost: x\r\nX: ", b"a" * 200, HEADER_MS),
     ("first line", b"", b"GET /" + b"a" * 200, HEADER_MS),
     ("empty lines", b"", b"\r\n" * 200, HEADER_MS),
-    ("body", "POST {base}/boards/b/scores HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n", b" " * 200, BODY_MS),
-    ("chunks", "POST {base}/boards/b/scores HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n" * 50, BODY_MS),
-    ("chunk's size", "POST {base}/boards/b/scores HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"0" * 200, BODY_MS),
-    ("trailers", "POST {base}/boards/b/scores HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: a\r\n" * 50, BODY_MS),
+    ("body", "POST {base}/boards/b/scores HTTP/1.1\r\nHost: x\r\n{key}Content-Length: 500\r\n\r\n", b" " * 200, BODY_MS),
+    ("chunks", "POST {base}/boards/b/scores HTTP/1.1\r\nHost: x\r\n{key}Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n" * 50, BODY_MS),
+    ("chunk's size", "POST {base}/boards/b/scores HTTP/1.1\r\nHost: x\r\n{key}Transfer-Encoding: chunked\r\n\r\n", b"0" * 200, BODY_MS),
+    ("trailers", "POST {base}/boards/b/scores HTTP/1.1\r\nHost: x\r\n{key}Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: a\r\n" * 50, BODY_MS),
 ])
 def test_slowloris(target, name, data, tail, limit_ms):
-    data = data if isinstance(data, bytes) else data.format(base=target.base).encode()
+    data = data if isinstance(data, bytes) else data.format(base=target.base, key=target.authorization).encode()
     took, wire = slowly(target, data, tail)
     assert wire.is_closed and limit_ms / 1000 <= took + 0.05 and took < (limit_ms + 2 * TURN_MS) / 1000 + 0.5, took
     if wire.data:
