@@ -60,7 +60,7 @@ enum http_coding http_coding_of(const struct http_request *request, size_t size,
 {
     int64_t bytes_min = request->exchange->server->settings.compress_bytes_min;
 
-    if (bytes_min == 0 || (int64_t)size < bytes_min || request->exchange->within_done)
+    if (bytes_min == 0 || size < (size_t)bytes_min || request->exchange->within_done)
         return HTTP_IDENTITY;
     return http_coding_best(http_header(request, "Accept-Encoding"), is_useless);
 }
@@ -260,4 +260,41 @@ struct MHD_Response *response_fitting(struct http_request *request, struct buf *
     }
     *ret_coding = coding;
     return response;
+}
+
+/* ---- of http_reply_file ---- */
+
+struct compressor *compressor_fitting(struct http_request *request, size_t size)
+{
+    static const bool is_useless[HTTP_CODING_COUNT];
+    struct http_server *server = request->exchange->server;
+    int64_t bytes_min = server->settings.compress_bytes_min;
+
+    if (bytes_min == 0 || size < (size_t)bytes_min)
+        return NULL;
+    reply_vary(request);
+    enum http_coding coding = http_coding_of(request, size, is_useless);
+    if (coding == HTTP_IDENTITY)
+        return NULL;
+    if (!budget_has(server)) {
+        http_count(&server->counters->compress_skipped);
+        return NULL;
+    }
+    struct compressor *compressor = compressor_new(compress_coding_of(coding), COMPRESS_FAST);
+    if (compressor)
+        http_reply_header(request, "Content-Encoding", http_coding_name(coding));
+    return compressor;
+}
+
+bool coding_run(struct http_server *server, struct compressor *compressor, enum compress_step step, struct slice *in,
+                char *out, size_t size, size_t *ret_written)
+{
+    int64_t since_us = cpu_us();
+    size_t before = in->size;
+
+    bool is_ok = compressor_run(compressor, step, in, (uint8_t *)out, size, ret_written);
+    budget_spend(server, since_us);
+    http_add(&server->counters->compressed_in, before - in->size);
+    http_add(&server->counters->compressed_out, *ret_written);
+    return is_ok;
 }

@@ -147,6 +147,7 @@ void exchange_response_drop(struct http_exchange *exchange);
 void reply_finish(struct http_exchange *exchange, int status, const char *content_type, struct MHD_Response *response);
 void exchange_park(struct http_exchange *exchange); /* server.c */
 void reply_queue(struct http_exchange *exchange, int status, struct MHD_Response *response);
+void reply_vary(struct http_request *request); /* Vary gets Accept-Encoding besides what it has */
 void exchange_resume(struct http_exchange *exchange);
 bool request_parameters(struct http_request *request, struct slice query, struct error *error);
 bool method_parse(const char *text, enum http_method *ret_method);
@@ -158,6 +159,12 @@ struct http_body *http_body_share(struct http_body *body); /* one more reference
 /* coding.c: the response with the body compressed, and in which coding; the body is then taken. NULL: it is to be sent
  * as it is. */
 struct MHD_Response *response_fitting(struct http_request *request, struct buf *body, enum http_coding *ret_coding);
+/* For an answer of `size` bytes that is compressed while it is sent: adds Vary and Content-Encoding. NULL: it is sent as
+ * it is. */
+struct compressor *compressor_fitting(struct http_request *request, size_t size);
+/* compressor_run on the budget of the server. */
+bool coding_run(struct http_server *server, struct compressor *compressor, enum compress_step step, struct slice *in,
+                char *out, size_t size, size_t *ret_written);
 
 /* growing.c: the exchange's reference; what is not sent yet stays valid for the connection that sends it. */
 void growing_drop(struct growing **growing);

@@ -180,8 +180,7 @@ void reply_finish(struct http_exchange *exchange, int status, const char *conten
     reply_queue(exchange, status, response);
 }
 
-/* Vary gets Accept-Encoding besides what it has. */
-static void vary_add(struct http_request *request)
+void reply_vary(struct http_request *request)
 {
     const struct http_exchange *exchange = request->exchange;
 
@@ -203,7 +202,7 @@ static struct MHD_Response *response_make(struct http_request *request, struct b
 
     if (bytes_min > 0 && (int64_t)body->size >= bytes_min && !header_is_set(exchange, "ETag")) {
         enum http_coding coding;
-        vary_add(request);
+        reply_vary(request);
         struct MHD_Response *response = response_fitting(request, body, &coding);
         if (response) {
             http_reply_header(request, "Content-Encoding", http_coding_name(coding));

@@ -153,6 +153,23 @@ def test_answers_that_are_no_pages(game, coding):
             assert answer.headers["Ladder-Token"] and len(json.loads(answer.body)["results"]) == 500
 
 
+@pytest.mark.parametrize("coding", ("identity", *CODINGS))
+@pytest.mark.parametrize("count", (1, 3000))
+def test_the_results_of_a_stream(game, coding, count):
+    """An answer that is sent while it is written; with its key again, one that is whole from the start."""
+    rows = b"".join(json.dumps(dict(board="b", player=f"streamed-{i}", score=i)).encode() + b"\n" for i in range(count))
+    headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": f"{coding}-{count}"}
+    answers = [ask(game, "/scores", coding, "POST", rows, **headers) for _ in range(2)]
+    for answer in answers:
+        found = json.loads(answer.body)
+        assert answer.status == 200 and [result["line"] for result in found["results"]] == list(range(1, count + 1)) and found["taken"] == count
+        assert answer.coding == (coding if count > 1 else "identity"), (count, answer.headers)
+        if answer.coding != "identity":
+            assert len(answer.raw) < len(answer.body) / 2 and "Accept-Encoding" in answer.headers["Vary"]
+    assert json.loads(answers[0].body)["results"] == json.loads(answers[1].body)["results"]
+    assert ask(game, "/scores", coding, "POST", rows, **{**headers, "Idempotency-Key": f"{coding}-{count}-left"}).status == 200
+
+
 def test_small_answers_and_those_who_take_none_get_them_as_they_are(game):
     for path, coding in (("/boards/b/top?limit=2", "gzip"), ("/boards/b", "br"), (PATHS["top"], "identity"), (PATHS["top"], "gzip;q=0, br;q=0"), (PATHS["large"], "deflate"),
                          ("/boards/b/players/nobody", "gzip")):
