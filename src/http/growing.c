@@ -93,7 +93,9 @@ static ssize_t step_begin(struct growing *growing)
     if (size == 0 || size == MHD_CONTENT_READER_END_WITH_ERROR)
         return size;
     growing->left = (struct slice){growing->block, size > 0 ? (size_t)size : 0};
-    growing->step = growing->position < growing->size ? COMPRESS_MORE : growing->is_whole ? COMPRESS_END : COMPRESS_FLUSH;
+    growing->step = growing->position < growing->size ? COMPRESS_MORE
+                    : growing->is_whole               ? COMPRESS_END
+                                                      : COMPRESS_FLUSH;
     growing->is_busy = true;
     return 1;
 }
@@ -108,7 +110,8 @@ static ssize_t on_more_coded(void *context, uint64_t position, char *out, size_t
         ssize_t begun = growing->is_busy ? 1 : step_begin(growing);
         if (begun != 1)
             return begun;
-        if (!coding_run(growing->exchange->server, growing->compressor, growing->step, &growing->left, out, room, &written))
+        if (!coding_run(growing->exchange->server, growing->compressor, growing->step, &growing->left, out, room,
+                        &written))
             return MHD_CONTENT_READER_END_WITH_ERROR;
         growing->is_busy = growing->left.size > 0 || written == room;
     }
