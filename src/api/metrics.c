@@ -6,6 +6,7 @@
 
 #include "api/servers.h"
 #include "base/assert.h"
+#include "store/submit.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(, metrics) all = LIST_HEAD_INITIALIZER(all); /* and what is noted in them: under the mutex */
@@ -328,6 +329,8 @@ void metrics_render(struct buf *body, const struct api_route *routes, size_t cou
     http_render(body, &sum->http);
     durations_render(body, sum, routes, count);
     caches_render(body, sum, routes, count);
+    metric(body, "ladder_items_failed_total", "counter",
+           "Submissions that the database refused for an error of their data.", submit_failed());
     metric(body, "ladder_submit_queue", "gauge", "Submissions that wait for the database.", sum->noted.submit_queue);
     head(body, "ladder_worker_silence_seconds", "gauge",
          "Since the worker's last sign of life; NaN: Redis does not say.");

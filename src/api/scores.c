@@ -231,6 +231,7 @@ struct bulk {
     struct token token;
     bool has_token, is_repeat, is_failed, only_errors;
     int64_t taken, refused;
+    size_t failed; /* of the refused ones, those that the database refused */
 };
 
 void api_render_item(struct api_call *call, struct jsonw *json, const struct intake_item *item,
@@ -267,8 +268,9 @@ static void on_item(void *context, const struct intake_item *item, const struct 
         bulk->has_token = true;
         bulk->intake.call->source = result->source;
     }
-    if (result && error_status(result->error.code) >= 500)
+    if (result && !error_is_refusal(result->error.code))
         bulk->is_failed = true;
+    bulk->failed += result && result->error.code == ERROR_ITEM_FAILED;
     bool is_taken = result && result->error.code == ERROR_NONE;
     *(is_taken ? &bulk->taken : &bulk->refused) += 1;
     if (is_taken && bulk->only_errors)
@@ -279,6 +281,7 @@ static void on_item(void *context, const struct intake_item *item, const struct 
 static void bulk_open(struct bulk *bulk)
 {
     bulk->taken = bulk->refused = 0;
+    bulk->failed = 0;
     buf_init(&bulk->body, API_ANSWER_BYTES_MAX);
     jsonw_init(&bulk->json, &bulk->body);
     bulk->json.integers_as_strings = bulk->intake.call->integers_as_strings;
@@ -323,7 +326,8 @@ static void on_bulk(void *context, const struct error *error)
             jsonw_text(&bulk->json, token);
         }
         jsonw_object_close(&bulk->json);
-        call->is_claimed = call->has_claim && !bulk->is_failed && bulk->intake.good_count > 0;
+        /* If all of them failed, nothing was committed, and the key is unused. */
+        call->is_claimed = call->has_claim && !bulk->is_failed && bulk->intake.good_count > bulk->failed;
         api_answer(call, 200, &bulk->body, token);
     }
     http_release(call->http);

@@ -86,7 +86,7 @@ static void item_taken(struct stream *stream, const struct intake_item *item, co
 
 static void item_not_taken(struct stream *stream, struct intake_item *item, bool is_uncertain)
 {
-    bool is_refused = item->error.code != ERROR_NONE && error_status(item->error.code) < 500;
+    bool is_refused = item->error.code != ERROR_NONE && error_is_refusal(item->error.code);
 
     if (!stream->first_not_taken)
         stream->first_not_taken = item->place;
@@ -103,7 +103,7 @@ static void item_not_taken(struct stream *stream, struct intake_item *item, bool
 
 static bool is_failure(const struct intake_item *item, const struct error *error)
 {
-    return error_status(error->code) >= 500 && item->is_read;
+    return !error_is_refusal(error->code) && item->is_read;
 }
 
 static void on_item(void *context, const struct intake_item *const_item, const struct submit_result *result)
@@ -227,7 +227,7 @@ void chunk_attempt(struct stream *stream, size_t from)
     stream->is_uncertain = false;
     arena_reset(&stream->attempt);
     for (size_t i = from; i < stream->to; i++)
-        if (stream->items[i].is_read && error_status(stream->items[i].error.code) >= 500)
+        if (stream->items[i].is_read && !error_is_refusal(stream->items[i].error.code))
             stream->items[i].error.code = ERROR_NONE;
     stream->intake = (struct intake){.call = call,
                                      .arena = &stream->attempt,

@@ -77,6 +77,11 @@ int error_status(enum error_code code)
     return rows[code].status;
 }
 
+bool error_is_refusal(enum error_code code)
+{
+    return error_status(code) < 500 || code == ERROR_ITEM_FAILED;
+}
+
 const char *error_slug(enum error_code code)
 {
     return rows[code].slug;

@@ -34,7 +34,9 @@ bool error_set(struct error *error, enum error_code code, const char *format, ..
 bool error_set_field(struct error *error, enum error_code code, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-int error_status(enum error_code code);       /* HTTP status, 200 to 599 */
+int error_status(enum error_code code); /* HTTP status, 200 to 599 */
+/* Is it an answer to this one item, which a repeat would get again? Otherwise it is a failure of something else. */
+bool error_is_refusal(enum error_code code);
 const char *error_slug(enum error_code code); /* static, never NULL */
 /* Why an answer is 503: the label of a counter, and the word of a log line. ERROR_CAUSE_COUNT: it is not 503. */
 enum error_cause { ERROR_CAUSE_QUEUE, ERROR_CAUSE_DEADLINE, ERROR_CAUSE_DEPENDENCY, ERROR_CAUSE_COUNT };

@@ -33,6 +33,7 @@ ERROR(TOO_MANY_FACET_VALUES, 422, "too-many-facet-values", "The board's facets h
 ERROR(IDEMPOTENCY_MISMATCH, 422, "idempotency-mismatch", "The Idempotency-Key was used for another request")
 ERROR(HEADERS_TOO_LARGE, 431, "headers-too-large", "The header fields are larger than the limit")
 ERROR(INTERNAL, 500, "internal", "The server failed")
+ERROR(ITEM_FAILED, 500, "item-failed", "The database refused this item")
 ERROR(UNAVAILABLE, 503, "unavailable", "A dependency is down; try again")
 ERROR(DEADLINE, 503, "deadline-exceeded", "The answer took too long")
 ERROR(OVERLOADED, 503, "overloaded", "Too much is waiting already; try again")

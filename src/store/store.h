@@ -45,6 +45,8 @@ bool store_is_idle(const struct store *store); /* no submission waits or is unde
 
 /* The error of an outcome as callers may see it; logs what PostgreSQL said. */
 void store_error_of(const struct db_outcome *outcome, struct error *error);
+/* Does an SQLSTATE speak of the state of the server, and not of the data? The same statement may succeed later. */
+bool store_is_passing(const char *sqlstate);
 
 /* ---- what a reader must see ---- */
 

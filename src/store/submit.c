@@ -21,6 +21,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "db/array.h"
 #include "db/primary_clock.h"
 #include "store/idempotency.h"
@@ -100,6 +101,10 @@ static void result_read(struct batch *batch, struct db_rows rows, int r)
         result->is_repeat = true;
         return;
     }
+    if (outcome == OUTCOME_FAILED) {
+        item_fail(batch, item, (struct slice){db_text(rows, r, S_METADATA), (size_t)db_size(rows, r, S_METADATA)});
+        return;
+    }
     if (outcome > OUTCOME_CHANGED) {
         bool is_subscore = outcome == OUTCOME_OVERFLOW && is_subscore_overflown(&item->submission, rows, r);
         if (result->error.code == ERROR_NONE || is_subscore)
@@ -172,6 +177,15 @@ static bool is_retryable(const struct db_outcome *outcome)
     return strcmp(outcome->sqlstate, "40001") == 0 || strcmp(outcome->sqlstate, "40P01") == 0;
 }
 
+/* It was undone for something in it. */
+static void batch_send_apart(struct batch *batch, const struct db_outcome *outcome)
+{
+    log_warn("batch-failed", LOG_INT("items", (int64_t)batch->count), LOG_TEXT("sqlstate", outcome->sqlstate),
+             LOG_TEXT("because", outcome->error.message));
+    batch->is_apart = true;
+    batch_send(batch);
+}
+
 static void on_submit(void *context, const struct db_outcome *outcome)
 {
     struct batch *batch = context;
@@ -181,6 +195,10 @@ static void on_submit(void *context, const struct db_outcome *outcome)
     if (outcome->error.code != ERROR_NONE && outcome->failed_call <= first) {
         if (is_retryable(outcome) && batch->retries++ < RETRIES_MAX) {
             batch_send(batch);
+            return;
+        }
+        if (submit_is_of_data(outcome) && outcome->failed_call == first && !batch->is_apart) {
+            batch_send_apart(batch, outcome);
             return;
         }
         struct error error = outcome->error;
@@ -292,6 +310,8 @@ static void batch_send(struct batch *batch)
         batch->is_waiting = true;
         batch->submitter->queues[batch->connection].waiting++;
     }
+    if (batch->is_apart)
+        calls[1].statement = STATEMENT_submit_apart;
     int first = batch->has_commit_level ? 0 : 1;
     bool is_whole = true;
     for (int i = 0; i < ARRAYS; i++) {

@@ -89,5 +89,7 @@ int submit_connection(struct store *store, enum commit_level level);
 /* Does the submission's board have the windows that it names? Fills *error, naming /windows. */
 bool submission_windows_check(const struct submission *submission, struct error *error);
 size_t submit_queued(const struct store *store);
+/* Submissions that the database refused for an error of their data, in this process. Any thread. */
+uint64_t submit_failed(void);
 
 #endif

@@ -17,6 +17,7 @@ enum {
     APPLY_ROWS_MAX = 100, /* in one script call: it holds up the others for a millisecond */
     ARRAY_BYTES_MAX = 16 << 20,
     CONNECTIONS_MAX = 64,
+    SUBMIT_INCIDENT_MAX = 2 * 8 + 1,
 };
 
 enum outcome {
@@ -32,6 +33,8 @@ enum outcome {
     OUTCOME_TOO_MANY_VALUES,
     OUTCOME_NO_FACET,
     OUTCOME_NO_PERIOD,
+    OUTCOME_FAILED,            /* the database refused it */
+    OUTCOME_NOT_TRIED,         /* the time for a batch that fails was used up by others */
     OUTCOME_SUBSCORE_OVERFLOW, /* only here: SQL says overflow */
 };
 
@@ -93,6 +96,9 @@ struct batch {
     int retries;
     bool is_waiting;       /* counted in its queue's `waiting` */
     bool has_commit_level; /* the first of its calls sets what the commit waits for */
+    bool is_apart;         /* it failed for some of its items: those are refused, the others are taken (submit_apart) */
+    const struct item *failed;          /* the last item that was refused so */
+    char incident[SUBMIT_INCIDENT_MAX]; /* its number */
     struct arena arena;
     int64_t lsn;
     int64_t committed_us;
@@ -117,5 +123,10 @@ void batch_fail(struct batch *batch, const struct error *error);
 void item_answer(struct item *item); /* frees */
 /* Fills the error of an item that the transaction did not take. outcome: an enum outcome. */
 void item_refuse(struct item *item, int outcome);
+/* The same of an item that the database refused: why has the SQLSTATE and the message. Logs it, under a number that the
+ * error names; items of one board that follow one another share it. */
+void item_fail(struct batch *batch, struct item *item, struct slice why);
+/* Is the error of a batch one of its data? It was undone then, and can be taken without the items at fault. */
+bool submit_is_of_data(const struct db_outcome *outcome);
 
 #endif

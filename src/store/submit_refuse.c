@@ -1,7 +1,15 @@
 /*
  * submit_refuse.c -- why a submission is not taken: by its board's definition, or by the transaction.
  */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/text.h"
 #include "store/submit_private.h"
+
+static _Atomic uint64_t failed_count;
 
 bool submission_windows_check(const struct submission *submission, struct error *error)
 {
@@ -46,6 +54,9 @@ void item_refuse(struct item *item, int outcome)
         error_set_field(error, ERROR_CONFLICT, "/at",
                         "the board's time zone, %s, has no period that holds this instant", board->time_zone);
         break;
+    case OUTCOME_NOT_TRIED:
+        error_set(error, ERROR_UNAVAILABLE, "the database refused other submissions of the batch; try again");
+        break;
     case OUTCOME_COMBINED:
         error_set(error, ERROR_CONFLICT, "the board is made of others: submit to those");
         break;
@@ -53,4 +64,32 @@ void item_refuse(struct item *item, int outcome)
         error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\"", board->name);
         break;
     }
+}
+
+bool submit_is_of_data(const struct db_outcome *outcome)
+{
+    return outcome->error.code == ERROR_INTERNAL && outcome->sqlstate[0] && !store_is_passing(outcome->sqlstate);
+}
+
+void item_fail(struct batch *batch, struct item *item, struct slice why)
+{
+    const struct board *board = &item->submission.board;
+    uint8_t random[(SUBMIT_INCIDENT_MAX - 1) / 2];
+
+    failed_count++;
+    if (!batch->failed || batch->failed->submission.board.id != board->id) {
+        crypto_random(random, sizeof(random));
+        text_hex_encode(random, sizeof(random), batch->incident);
+        log_error("item-failed", LOG_TEXT("incident", batch->incident), LOG_INT("board", board->id),
+                  LOG_SLICE("because", why));
+    }
+    batch->failed = item;
+    error_set(&item->result.error, ERROR_ITEM_FAILED,
+              "the database refused it, and nothing of it was taken; the server's log has the cause under incident %s",
+              batch->incident);
+}
+
+uint64_t submit_failed(void)
+{
+    return failed_count;
 }

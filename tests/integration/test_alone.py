@@ -1,0 +1,265 @@
+"""What cannot be taken or done is refused or left out alone: everybody else is answered as if it were not there."""
+import contextlib
+import json
+import re
+import threading
+
+import psycopg2
+import pytest
+import requests
+
+from checks import problem_is
+from harness import Client, wait_until
+
+NDJSON = {"Content-Type": "application/x-ndjson"}
+# Of the data; each has been seen from PostgreSQL for one row of many.
+OF_DATA = ["P0001", "22003", "23514", "23505", "42P01", "54000", "XX000", "XX002"]
+
+
+@pytest.fixture(scope="module")
+def serving(stack):
+    """One loop and one connection for submissions, so that all that waits shares a batch."""
+    server = stack.serve(server_loops=1, database_write_connections=1)
+    worker = stack.worker()
+    stack.trusted(server)
+    yield server
+    assert server.stop() == 0
+    server.check_clean()
+    worker.stop()
+
+
+def patiently(stack, query):
+    """A change of a table, beside a worker that uses it: deadlocks are no news."""
+    def ran():
+        with contextlib.suppress(psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable):
+            stack.sql("set lock_timeout = '2s'; " + query)
+            return True
+    wait_until(ran, 60, query)
+
+
+ruled = set()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_rule_stays(stack):
+    yield
+    for table in ruled:
+        patiently(stack, f"drop function ladder.broken_{table}() cascade")
+    ruled.clear()
+
+
+@contextlib.contextmanager
+def rule(stack, table, condition, action, timing="before insert or update"):
+    """A fault in the database: for rows that meet the condition, `action` is run."""
+    head = f"create or replace function ladder.broken_{table}() returns trigger language plpgsql as $$ begin "
+    tail = " return case tg_op when 'DELETE' then old else new end; end $$"
+    stack.sql(head + f"if {condition} then {action} end if;" + tail)
+    ruled.add(table)
+    patiently(stack, f"create or replace trigger broken {timing} on ladder.{table} for each row execute function ladder.broken_{table}()")
+    try:
+        yield
+    finally:
+        stack.sql(head + tail)
+
+
+def raising(stack, sqlstate="P0001"):
+    return rule(stack, "entry", "new.player like 'bad%'", f"raise exception 'no room for %', new.player using errcode = '{sqlstate}';")
+
+
+def game(stack, server, **definition):
+    client = Client(server, stack.new_game())
+    client.key = stack.key(client.game)
+    client.put_board("b", **definition)
+    return client
+
+
+def queued(server):
+    text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=50).text
+    return int(re.search(r"^ladder_submit_queue (\d+)", text, re.M)[1])
+
+
+def together(stack, server, posts):
+    """Sends posts (functions) so that the database gets them as one batch, in this order; returns their answers."""
+    answers = [None] * len(posts)
+
+    def run(i):
+        answers[i] = posts[i]()
+    with contextlib.closing(psycopg2.connect(stack.primary_url)) as session, session.cursor() as cursor:
+        cursor.execute("lock table ladder.entry in share row exclusive mode")
+        # Behind a batch under way, the next ones wait for it.
+        first = game(stack, server)
+        opener = threading.Thread(target=first.submit, args=("b", "first", 1))
+        opener.start()
+        wait_until(lambda: stack.sql("select count(*) from pg_stat_activity where query like '%%ladder.submit(%%' and wait_event_type = 'Lock'")[0][0], 20,
+                   "the first batch waits")
+        threads = []
+        for i in range(len(posts)):
+            threads.append(threading.Thread(target=run, args=(i,)))
+            threads[-1].start()
+            wait_until(lambda: queued(server) >= i + 1, 20, f"{i + 1} submissions wait")
+        session.rollback()
+    for thread in [opener, *threads]:
+        thread.join()
+    return answers
+
+
+def post(client, player, score, **fields):
+    return lambda: client.request("POST", "/boards/b/scores", {"player": player, "score": score, **fields})
+
+
+def incident(server, answer_or_problem):
+    """The log's line of the incident that a problem names."""
+    text = answer_or_problem["detail"]
+    number = re.search(r"incident ([0-9a-f]{16})", text)[1]
+    (line,) = [x for x in server.log().splitlines() if number in x]
+    assert "event=item-failed" in line
+    return line
+
+
+@pytest.mark.parametrize("sqlstate", OF_DATA)
+def test_a_submission_that_the_database_refuses_is_refused_alone(stack, serving, sqlstate):
+    games = [game(stack, serving) for _ in range(3)]
+    posts = [post(games[0], "ann", 10), post(games[1], "bob", 20), post(games[2], "bad", 30), post(games[2], "cid", 40), post(games[0], "dan", 50)]
+    with raising(stack, sqlstate):
+        answers = together(stack, serving, posts)
+    assert [a.status_code for a in answers] == [200, 200, 500, 200, 200], [a.text for a in answers]
+    problem_is(answers[2].json(), "item-failed")
+    line = incident(serving, answers[2].json())
+    assert sqlstate in line and "no room for bad" in line
+    assert "no room" not in answers[2].text
+    assert [a.json()["entry"]["rank"] for a in answers if a.status_code == 200] == [1, 1, 1, 1]
+    assert [[e["player"] for e in g.pages("b")] for g in games] == [["dan", "ann"], ["bob"], ["cid"]]
+    assert post(games[2], "bad", 30)().status_code == 200  # nothing of it is left
+
+
+ITEMS = [("ann", 5), ("bob", 7), ("ann", -3), ("cid", 7), ("bob", 1), ("ann", 9), ("cid", -7), ("dan", 2)]
+
+
+@pytest.mark.parametrize("operator", ["sum", "last", "best"])
+@pytest.mark.parametrize("place", range(len(ITEMS) + 1))
+def test_the_others_get_what_they_would_without_it(stack, serving, operator, place):
+    """Ranks before and after, scores and order, with the failing item at each place."""
+    client = game(stack, serving, operator=operator, windows=["all", "daily"])
+    client.put_board("twin", operator=operator, windows=["all", "daily"])
+
+    def rows(board, items):
+        return [{"board": board, "player": p, "score": s} for p, s in items]
+    with raising(stack):
+        answer = client.request("POST", "/scores", {"scores": rows("b", [*ITEMS[:place], ("bad", 3), *ITEMS[place:]])})
+    results = answer.json()["results"]
+    twins = client.submit_many(rows("twin", ITEMS))
+    problem_is(results.pop(place)["problem"], "item-failed")
+
+    def seen(result):
+        for place in (result["entry"], result["previous"] or {}):
+            place.pop("achieved_at", None)
+        return result["status"], result["entry"], result["previous"], result["improved"], {w: (r["rank"], r["score"], r["improved"]) for w, r in result["windows"].items()}
+    assert [seen(r) for r in results] == [seen(r) for r in twins]
+    assert [(e["player"], e["score"], e["rank"]) for e in client.pages("b")] == [(e["player"], e["score"], e["rank"]) for e in client.pages("twin")]
+    # The instants are those of one batch: in the order of arrival.
+    at = stack.sql("select v.achieved_at from ladder.score_event v join ladder.board b on b.id = v.board_id join ladder.game g on g.id = b.game_id "
+                   "where g.name = %s and b.name = 'b' order by v.id", client.game)
+    assert at == sorted(at) and len(set(at)) == len(ITEMS)
+
+
+def test_many_at_fault(stack, serving):
+    """Of several games, in all places, under keys and without."""
+    games = [game(stack, serving) for _ in range(4)]
+    with raising(stack):
+        answers = together(stack, serving, [post(games[i % 4], f"{'bad' if i % 3 == 0 else 'good'}{i}", i) for i in range(20)])
+    assert [a.status_code for a in answers] == [500 if i % 3 == 0 else 200 for i in range(20)]
+    for number, client in enumerate(games):
+        assert [e["player"] for e in client.pages("b")] == [f"good{i}" for i in reversed(range(20)) if i % 3 and i % 4 == number]
+
+
+def test_lines(stack, serving):
+    client = game(stack, serving)
+    lines = [{"board": "b", "player": "bad" if i == 1500 else f"p{i}", "score": i} for i in range(3000)]
+    with raising(stack):
+        answer = client.request("POST", "/scores", "".join(json.dumps(line) + "\n" for line in lines).encode(), headers=NDJSON, results="errors").json()
+    assert (answer["taken"], answer["refused"], [r["line"] for r in answer["results"]]) == (2999, 1, [1501]), answer
+    problem_is(answer["results"][0]["problem"], "item-failed")
+
+
+# ---- Idempotency-Keys ----
+
+def test_a_key_is_unused_after_its_only_submission_failed(stack, serving):
+    client, key = game(stack, serving), {"Idempotency-Key": "once"}
+
+    def send(player, headers):
+        return lambda: client.request("POST", "/boards/b/scores", {"player": player, "score": 1}, headers=headers)
+    with raising(stack):
+        answers = together(stack, serving, [send("bad", key), send("ann", {"Idempotency-Key": "other"})])
+        assert [a.status_code for a in answers] == [500, 200]
+        assert send("bad", key)().status_code == 500
+    answer = send("bad", key)()
+    assert answer.status_code == 200 and "Idempotency-Replayed" not in answer.headers
+    assert send("bad", key)().headers["Idempotency-Replayed"] == "true"
+    assert send("ann", {"Idempotency-Key": "other"})().headers["Idempotency-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("kind", ["json", "lines"])
+def test_a_key_keeps_the_answers_of_the_others(stack, serving, kind):
+    client, key = game(stack, serving, operator="sum"), {"Idempotency-Key": "k"}
+    client.put_board("c", operator="sum")
+    items = [{"board": "bc"[i % 2], "player": ["bad1", "ann", "ann", "bad2", "bob"][i], "score": i + 1} for i in range(5)]
+
+    def send():
+        if kind == "json":
+            return client.request("POST", "/scores", {"scores": items}, headers=key)
+        return client.request("POST", "/scores", "".join(json.dumps(i) + "\n" for i in items).encode(), headers={**key, **NDJSON})
+    with raising(stack):
+        first = send()
+    again = send()
+    assert [r["status"] for r in first.json()["results"]] == [500, 200, 200, 500, 200]
+    assert again.json()["results"] == first.json()["results"]
+    assert stack.sql("select count(*), sum(score) from ladder.score_event v join ladder.board b on b.id = v.board_id join ladder.game g on g.id = b.game_id "
+                     "where g.name = %s", client.game) == [(3, 10)]
+    # The outcome, from which an answer that was lost is made.
+    stack.sql("update ladder.idempotency_key k set status = null, body = null, headers = null, created_at = now() - interval '1 minute' from ladder.game g "
+              "where g.id = k.game_id and g.name = %s", client.game)
+    if kind == "json":
+        made = send()
+        assert [r["status"] for r in made.json()["results"]] == [500, 200, 200, 500, 200], made.text
+        assert [r["entry"]["score"] for r in made.json()["results"] if r["status"] == 200] == [2, 3, 5]
+
+
+def test_a_key_whose_submissions_all_fail_is_unused(stack, serving):
+    client, key = game(stack, serving), {"Idempotency-Key": "k"}
+    items = {"scores": [{"board": "b", "player": f"bad{i}", "score": i} for i in range(3)]}
+    with raising(stack):
+        assert [r["status"] for r in client.request("POST", "/scores", items, headers=key).json()["results"]] == [500] * 3
+    answer = client.request("POST", "/scores", items, headers=key)
+    assert [r["status"] for r in answer.json()["results"]] == [200] * 3 and "Idempotency-Replayed" not in answer.headers
+
+
+# ---- bounds ----
+
+def test_what_says_nothing_of_the_data_is_of_the_whole_batch(stack, serving):
+    """Out of resources, shutting down: nobody is at fault, nothing is taken, and nothing is tried one by one."""
+    client = game(stack, serving)
+    for sqlstate in ("53100", "57P01", "25006", "58030"):
+        with raising(stack, sqlstate):
+            answers = client.request("POST", "/scores", {"scores": [{"board": "b", "player": p, "score": 1} for p in ("ann", "bad")]}).json()
+        assert [r["status"] for r in answers["results"]] == [503, 503], sqlstate
+    assert client.pages("b") == []
+
+
+def test_time_for_many_errors_is_bounded(stack, serving):
+    """A board whose every submission fails slowly uses up its own time."""
+    bad, good = game(stack, serving), game(stack, serving)
+    items = {"scores": [{"board": "b", "player": f"bad{i}", "score": i} for i in range(60)]}
+    with rule(stack, "entry", "new.player like 'bad%'", "perform pg_sleep(0.05); raise exception 'slow';"):
+        answers = together(stack, serving, [post(good, "ann", 1), lambda: bad.request("POST", "/scores", items), post(good, "bob", 2)])
+    assert [a.status_code for a in answers] == [200] * 3
+    statuses = [r["status"] for r in answers[1].json()["results"]]
+    assert set(statuses) == {500, 503} and statuses.count(503) > 20
+
+
+def test_failures_are_counted(stack, serving):
+    def failed():
+        return int(re.search(r"^ladder_items_failed_total (\d+)", requests.get(f"http://127.0.0.1:{serving.port}/metrics", timeout=50).text, re.M)[1])
+    client, before = game(stack, serving), failed()
+    with raising(stack):
+        client.request("POST", "/scores", {"scores": [{"board": "b", "player": p, "score": 1} for p in ("bad", "ann", "bad2")]})
+    assert failed() == before + 2
