@@ -26,5 +26,5 @@ def test_one_core_that_others_use(tmp_path, others):
         assert all(loop.poll() is None for loop in others)
         assert re.search(r"^a season of [0-9,]+ players  (.|\n)* ok \(", demo.output, re.M), demo.output
         boards = demo.request("GET", "/boards").json()["boards"]
-        assert boards and all(demo.request("GET", f"/boards/{board['board']}/top").json()["entries"] for board in boards)
+        assert boards and all(demo.request("GET", f"/boards/{board['name']}/top").json()["entries"] for board in boards)
         wait_until(lambda: demo.ready()["status"] == "ok", LONG_S / 10, "everything is ready")
