@@ -92,7 +92,8 @@ struct api_settings {
     int64_t l2_ttl_ms;
     int64_t closed_max_age_s;
     int heartbeat_ms;
-    int token_cookie_s; /* 0: none */
+    int query_anonymous; /* queries in one POST /query without a key */
+    int token_cookie_s;  /* 0: none */
     int64_t worker_silent_after_ms;
 };
 

@@ -6,13 +6,18 @@
  *
  * Paths are relative to the game. Whether a key is needed is each query's own affair: public boards need none. So is
  * what is wrong with a query: a text that is no path has a problem as its result, and the others are answered.
+ *
+ * A few are under way at a time; each that ends starts the next one. Whoever sends no API key that is valid may have
+ * fewer queries in a request (limits.query_anonymous).
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "api/api.h"
+#include "base/fault.h"
 #include "http/json.h"
 
-enum { QUERIES_MAX = 100 };
+enum { QUERIES_MAX = 100, AT_ONCE = 4 };
 
 struct query {
     struct queries *queries;
@@ -23,7 +28,10 @@ struct query {
 
 struct queries {
     struct api_call *call;
-    size_t count, left;
+    size_t count, next; /* to be started */
+    size_t under_way;
+    size_t bytes; /* of the answers */
+    bool is_starting;
     struct query items[];
 };
 
@@ -47,7 +55,7 @@ static void queries_answer(struct queries *queries)
     }
     jsonw_array_close(&json);
     jsonw_object_close(&json);
-    if (queries->call->arena->is_exhausted || body.is_overflown) {
+    if (queries->call->arena->is_exhausted || body.is_overflown || queries->bytes > API_ANSWER_BYTES_MAX) {
         buf_done(&body);
         api_fail_with(queries->call, ERROR_OVERLOADED, "the answers together are too large");
     } else {
@@ -56,6 +64,8 @@ static void queries_answer(struct queries *queries)
     http_release(queries->call->http);
 }
 
+static void queries_start(struct queries *queries);
+
 static void on_result(void *context, int status, struct slice body)
 {
     struct query *query = context;
@@ -63,7 +73,31 @@ static void on_result(void *context, int status, struct slice body)
 
     query->status = status;
     query->body = arena_copy(queries->call->arena, body);
-    if (--queries->left == 0)
+    queries->bytes += body.size;
+    queries->under_way--;
+    queries_start(queries);
+}
+
+/* One that is answered at once comes back here from inside. */
+static void queries_start(struct queries *queries)
+{
+    size_t at_once = fault_is("turns") ? QUERIES_MAX : AT_ONCE;
+
+    if (queries->is_starting)
+        return;
+    queries->is_starting = true;
+    /* Answered by its deadline, or too large already: nobody waits for the rest. */
+    if (http_is_answered(queries->call->http) || queries->bytes > API_ANSWER_BYTES_MAX)
+        queries->next = queries->count;
+    while (queries->next < queries->count && queries->under_way < at_once) {
+        struct query *query = &queries->items[queries->next++];
+        if (!query->target.data)
+            continue;
+        queries->under_way++;
+        http_request_within(queries->call->http, query->target, on_result, query);
+    }
+    queries->is_starting = false;
+    if (queries->under_way == 0 && queries->next == queries->count)
         queries_answer(queries);
 }
 
@@ -94,8 +128,14 @@ static void query_read(struct query *query, struct slice text, size_t index)
         query_refuse(query, &error);
         return;
     }
-    char *target = arena_printf(call->arena, "/v1/games/%s%.*s", call->game.data, (int)text.size, text.data);
-    query->target = slice_of(target); /* none: the arena is exhausted, which the answer says */
+    const struct slice base = SLICE("/v1/games/");
+    char *target = arena_alloc(call->arena, base.size + call->game.size + text.size);
+    if (!target)
+        return; /* which the answer says */
+    memcpy(target, base.data, base.size);
+    memcpy(target + base.size, call->game.data, call->game.size);
+    memcpy(target + base.size + call->game.size, text.data, text.size);
+    query->target = (struct slice){target, base.size + call->game.size + text.size};
 }
 
 /* NULL after filling *error. */
@@ -139,14 +179,13 @@ void api_query(struct api_call *call)
         api_fail(call, &error);
         return;
     }
-    http_hold(call->http);
-    queries->left = 1; /* until all are asked */
-    for (size_t i = 0; i < queries->count; i++) {
-        if (!queries->items[i].target.data)
-            continue;
-        queries->left++;
-        http_request_within(call->http, queries->items[i].target, on_result, &queries->items[i]);
+    int anonymous_max = api_settings_of(call->api)->query_anonymous;
+    if (!call->is_authorized && queries->count > (size_t)anonymous_max && !fault_is("turns")) {
+        error_set_field(&error, ERROR_INVALID_BODY, "/queries", "has %zu items, the limit without an API key is %d",
+                        queries->count, anonymous_max);
+        api_fail(call, &error);
+        return;
     }
-    if (--queries->left == 0)
-        queries_answer(queries);
+    http_hold(call->http);
+    queries_start(queries);
 }

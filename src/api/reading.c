@@ -292,6 +292,20 @@ static uint64_t client_of(const struct api_call *call)
     return client;
 }
 
+/* Who pays for it: a key, or all of the game who have none. */
+static uint64_t requester_of(const struct api_call *call)
+{
+    struct slice key = http_header(call->http, "Authorization");
+    uint8_t hash[HASH_SIZE];
+    uint64_t requester = 0;
+
+    if (key.data && call->key.scope != SCOPE_NONE) {
+        hash_bytes(key, hash);
+        memcpy(&requester, hash, sizeof(requester));
+    }
+    return requester;
+}
+
 static void on_joined(void *context, void *value, const struct error *error)
 {
     struct reading *reading = context;
@@ -319,6 +333,8 @@ static void reading_ask(struct reading *reading)
 
     query->freshness = store_freshness(call->store, call->has_token ? &call->token : NULL, query->period.id);
     query->freshness.client = client_of(call);
+    query->game_id = call->board.game_id;
+    query->client = requester_of(call);
     size_t size = key_make(reading, key);
     bool may_share = size > 0 && query->period.id > 0 && !call->shows_source &&
                      !call->board.is_combined /* its age is of now */ && !query->freshness.needs_primary &&

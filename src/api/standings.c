@@ -8,6 +8,7 @@
 
 #include "api/reading.h"
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "board/cursor.h"
 
@@ -299,6 +300,23 @@ static bool id_next(struct arena *arena, struct slice text, size_t *at, struct s
     return true;
 }
 
+/* Open addressing: a slot has the place of an id in the list, from 1 on. */
+enum { SLOTS = 1024 };
+_Static_assert(SLOTS >= 2 * (int)STANDING_PLAYERS_MAX, "there is always a free one");
+
+/* Where the id stands, or would. */
+static uint16_t *slot_of(const struct reading *reading, uint16_t slots[static SLOTS], struct slice id)
+{
+    uint8_t hash[HASH_SIZE];
+    uint32_t at;
+
+    hash_bytes(id, hash);
+    memcpy(&at, hash, sizeof(at));
+    for (at %= SLOTS; slots[at] && !slice_equal(reading->ids[slots[at] - 1], id); at = (at + 1) % SLOTS)
+        ;
+    return &slots[at];
+}
+
 static bool ids_read(struct reading *reading, struct slice text, struct error *error)
 {
     struct standing_query *query = &reading->query;
@@ -306,7 +324,8 @@ static bool ids_read(struct reading *reading, struct slice text, struct error *e
     if (!text.data || text.size == 0)
         return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "give 1 to %d player ids, separated by commas",
                                STANDING_PLAYERS_MAX);
-    int listed = 0; /* repeats too: each is looked for among the others */
+    uint16_t slots[SLOTS] = {0};
+    int listed = 0; /* repeats too */
     for (size_t at = 0; at <= text.size;) {
         struct slice id;
         if (++listed > 2 * STANDING_PLAYERS_MAX)
@@ -314,14 +333,13 @@ static bool ids_read(struct reading *reading, struct slice text, struct error *e
                                    2 * STANDING_PLAYERS_MAX);
         if (!id_next(reading->call->arena, text, &at, &id, error) || !player_check(id, "ids", error))
             return false;
-        bool is_repeat = false;
-        for (size_t i = 0; i < query->player_count && !is_repeat; i++)
-            is_repeat = slice_equal(reading->ids[i], id);
-        if (is_repeat)
+        uint16_t *slot = slot_of(reading, slots, id);
+        if (*slot)
             continue;
         if (query->player_count == STANDING_PLAYERS_MAX)
             return error_set_field(error, ERROR_INVALID_PARAMETER, "ids", "more than %d players", STANDING_PLAYERS_MAX);
         reading->ids[query->player_count++] = id;
+        *slot = (uint16_t)query->player_count;
     }
     return true;
 }

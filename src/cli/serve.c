@@ -78,6 +78,11 @@ static struct store_settings store_settings_of(const struct settings *s, const s
         .replicas = *replicas,
         .queue_max = (int)s->database_queue_max,
         .batch_max = (int)s->database_batch_max,
+        .reads_in_flight = s->limits_reads_in_flight,
+        .game_percent = (int)s->limits_game_percent,
+        .client_percent = (int)s->limits_client_percent,
+        .reads_waiting_max = (int)s->limits_reads_waiting,
+        .reads_wait_ms = (int)s->limits_reads_wait_ms,
         .board_ttl_ms = (int)s->cache_board_ttl_ms,
         .key_ttl_ms = (int)s->cache_key_ttl_ms,
     };
@@ -133,6 +138,7 @@ static void *loop_run(void *context)
                                      .l2_ttl_ms = s->cache_l2_ttl_s * 1000,
                                      .closed_max_age_s = s->cache_closed_max_age_s,
                                      .heartbeat_ms = (int)s->cache_heartbeat_ms,
+                                     .query_anonymous = (int)s->limits_query_anonymous,
                                      .token_cookie_s = (int)s->server_token_cookie_s,
                                      .worker_silent_after_ms = s->worker_silent_after_ms};
 

@@ -94,9 +94,19 @@ TEXT(redis, url, "redis://127.0.0.1:6379/0",
 LIST(redis, replicas,
      "Replicas that answer reads when they have all that the reader must see (docs/replicas.md): host:port, "
      "or the word sentinels for those that these know.")
-INT(redis, command_timeout_ms, 250, 5, 60000, "ms", "Until an answer from Redis is given up and PostgreSQL asked.")
+INT(redis, command_timeout_ms, 250, 5, 60000, "ms",
+    "How long Redis may answer nothing until it counts as lost; while it answers other commands, one is given up, and "
+    "PostgreSQL asked, after four times as long.")
 INT(redis, pending_max, 20000, 1, 1000000, "commands", "Commands in flight per loop; more go to PostgreSQL.")
 INT(redis, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two connection attempts.")
+INT(limits, reads_in_flight, 512, 1, 1000000, "look-ups",
+    "In Redis and PostgreSQL at a time, per loop: a player of a list is one, a page a few; more wait for their turn.")
+INT(limits, game_percent, 50, 1, 100, "%", "Of these, how many may be one game's.")
+INT(limits, client_percent, 25, 1, 100, "%",
+    "Of these, how many may be of one API key; requests of a game without a key count as one client.")
+INT(limits, reads_waiting, 2000, 0, 1000000, "reads", "Of one game, waiting for their turn, per loop; more get 503.")
+INT(limits, reads_wait_ms, 1000, 1, 60000, "ms", "A read whose turn comes later than that gets 503.")
+INT(limits, query_anonymous, 20, 0, 100, "queries", "In one POST /query without an API key; with one it may have 100.")
 INT(cache, l1_bytes, 67108864, 0, 68719476736, "bytes", "Memory for finished answers, per loop; 0 keeps none.")
 TEXT(cache, l2_url, "", "Redis of the second cache (docs/caching.md); empty: that of the standings.")
 INT(cache, closed_max_age_s, 3600, 0, 31536000, "s",

@@ -25,6 +25,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/put.h"
 #include "base/text.h"
@@ -38,6 +39,7 @@
 
 enum { RETRY_FIRST_MS = 20, TICK_MS = 20, CONNECT_TIMEOUT_MS = 1000, READY_TRUSTED_MS = 500, READY_UNTRUSTED_MS = 50 };
 enum { RUN_ID_MAX = 64, REPLY_BYTES_MAX = 256 << 20 };
+enum { PATIENCE = 4 }; /* how many times the timeout a call waits while others are answered */
 
 enum state { STATE_DOWN, STATE_CONNECTING, STATE_PREPARING, STATE_UP };
 
@@ -45,7 +47,7 @@ struct call {
     struct kv *kv;
     kv_done_fn *done;
     void *context;
-    int64_t deadline_us;
+    int64_t deadline_us; /* of its own; the connection's is kv->answered_us */
     TAILQ_ENTRY(call) link;
 };
 
@@ -64,6 +66,7 @@ struct kv {
     ev_timer tick;
     int64_t listened_us; /* the clock of deadlines: see kv_listened */
     int64_t ticked_us;
+    int64_t answered_us; /* by that clock: the last reply, or the first call of those in flight */
     int64_t connect_deadline_us;
     int64_t next_ready_us;
     bool is_asking_ready;
@@ -102,15 +105,42 @@ static void call_unlink(struct call *call)
 static void on_reply(redisAsyncContext *context, void *reply, void *data)
 {
     struct call *call = data;
+    struct kv *kv = call->kv;
 
     (void)context;
+    kv->answered_us = kv_listened(kv, clock_monotonic_us());
     call_unlink(call);
-    if (call->kv->owner && kv_reply_is_error(reply) && kv_error_is_elsewhere(kv_reply_text(reply))) {
-        cluster_elsewhere(call->kv->owner);
+    if (kv->owner && kv_reply_is_error(reply) && kv_error_is_elsewhere(kv_reply_text(reply))) {
+        cluster_elsewhere(kv->owner);
         reply = NULL;
     }
-    call->done(call->context, reply);
+    if (call->done)
+        call->done(call->context, reply);
     free(call);
+}
+
+/* Replies come in the order of the calls: each one shows that Redis is at work, and how long the others still wait only
+ * says how many they are. So the connection is lost when none comes, and a call ends by itself when it waits too long. */
+static bool is_silent(const struct kv *kv)
+{
+    if (TAILQ_EMPTY(&kv->calls))
+        return false;
+    int64_t since_us = fault_is("slow-is-lost")
+                           ? TAILQ_FIRST(&kv->calls)->deadline_us - PATIENCE * kv->settings.command_timeout_ms * 1000LL
+                           : kv->answered_us;
+    return kv->listened_us - since_us > kv->settings.command_timeout_ms * 1000LL;
+}
+
+/* Its reply, when it comes, is dropped. */
+static void calls_give_up(struct kv *kv)
+{
+    for (struct call *call = TAILQ_FIRST(&kv->calls); call && kv->listened_us > call->deadline_us;
+         call = TAILQ_NEXT(call, link)) {
+        kv_done_fn *done = call->done;
+        call->done = NULL;
+        if (done)
+            done(call->context, NULL);
+    }
 }
 
 /* As Redis reads it. hiredis would spell it too, by a printf of its own: more than half of what a call costs. */
@@ -142,12 +172,14 @@ static bool call_send(struct kv *kv, size_t count, const struct slice *arguments
 {
     struct call *call = malloc(sizeof(*call));
 
+    int64_t now_us = kv_listened(kv, clock_monotonic_us());
     ASSERT(call != NULL);
-    *call =
-        (struct call){.kv = kv,
-                      .done = done,
-                      .context = context,
-                      .deadline_us = kv_listened(kv, clock_monotonic_us()) + kv->settings.command_timeout_ms * 1000LL};
+    *call = (struct call){.kv = kv,
+                          .done = done,
+                          .context = context,
+                          .deadline_us = now_us + PATIENCE * kv->settings.command_timeout_ms * 1000LL};
+    if (TAILQ_EMPTY(&kv->calls))
+        kv->answered_us = now_us;
     if (!command_send(kv, count, arguments, on_reply, call)) {
         free(call);
         return false;
@@ -410,10 +442,11 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
         kv_abandon(kv, "another server is the primary");
     else if ((kv->state == STATE_CONNECTING || kv->state == STATE_PREPARING) && now_us > kv->connect_deadline_us)
         kv_abandon(kv, "the connection was not made in time");
-    else if (!TAILQ_EMPTY(&kv->calls) && kv->listened_us > TAILQ_FIRST(&kv->calls)->deadline_us)
+    else if (is_silent(kv))
         kv_abandon(kv, "an answer did not come in time");
     else if (kv->state == STATE_UP && now_us > kv->next_ready_us)
         ask_ready(kv);
+    calls_give_up(kv);
 }
 
 static struct kv *connection_new(struct ev_loop *loop, const struct kv_settings *settings, const struct kv_url *url,

@@ -9,7 +9,9 @@
  * (url.h): a server, a cluster, or sentinels who say it.
  *
  * Commands are sent as argument vectors. `done` is called exactly once, never from inside kv_call; with reply NULL when
- * the connection was lost or the answer took longer than the timeout. One thread: its loop's.
+ * the connection was lost, or the answer took four times the timeout. The connection is lost when Redis answers none of
+ * the commands in flight for as long as the timeout: a Redis that is slow, or that we ask too much of, is not lost, and
+ * keeps its trust. One thread: its loop's.
  */
 #ifndef KV_KV_H
 #define KV_KV_H

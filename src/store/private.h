@@ -35,6 +35,7 @@ struct store {
     int64_t worker_heard_us;        /* monotonic: when Redis last said when the worker spoke; 0: never */
     int64_t worker_spoke_us;        /* monotonic; INT64_MIN: it did not */
     struct zone_list *zones;        /* NULL: not listed yet (zones.c) */
+    struct turns *turns;            /* of reads (standing_turn.c) */
     struct replicas *replicas;      /* of Redis (standing_replica.c); NULL: none is read from */
 };
 

@@ -127,6 +127,7 @@ void standing_finish(struct standing_read *read)
     }
     if (read->arena->is_exhausted)
         error_set(&read->answer.error, ERROR_OVERLOADED, "the answer is too large");
+    standing_turn_end(read);
     read->done(read->context, &read->answer);
 }
 
@@ -138,7 +139,7 @@ void standing_fail(struct standing_read *read, enum error_code code, const char 
 
 /* ---- Redis ---- */
 
-static bool redis_may_answer(struct standing_read *read)
+bool standing_redis_may_answer(struct standing_read *read)
 {
     const struct standing_query *query = &read->query;
     bool is_dense = query->ranking == RANKING_DENSE && !(query->kind == STANDING_PAGE && query->offset == 0);
@@ -182,7 +183,7 @@ static bool page_rows(struct standing_read *read, const struct redisReply *reply
     return standing_members_read(read, kv_reply_item(reply, 6), kv_reply_item(reply, 7));
 }
 
-static int row_compare(const void *a, const void *b)
+int standing_row_compare(const void *a, const void *b)
 {
     const struct standing_row *left = a, *right = b;
 
@@ -215,7 +216,7 @@ static bool players_rows(struct standing_read *read, const struct redisReply *re
         row_metadata(value, row);
         answer->count++;
     }
-    qsort(answer->rows, answer->count, sizeof(*answer->rows), row_compare);
+    qsort(answer->rows, answer->count, sizeof(*answer->rows), standing_row_compare);
     return true;
 }
 
@@ -390,7 +391,7 @@ static bool script_send(struct standing_read *read)
 
 void standing_script_send(struct standing_read *read)
 {
-    if (!redis_may_answer(read) || !script_send(read))
+    if (!standing_redis_may_answer(read) || !script_send(read))
         standing_redis_failed(read, false);
 }
 
@@ -418,6 +419,12 @@ void standing_read(struct store *store, struct arena *arena, const struct standi
             standing_finish(read);
         return;
     }
-    if (!redis_may_answer(read) || (!standing_page_send(read) && !script_send(read)))
+    if (!standing_players_split(read))
+        standing_turn_ask(read);
+}
+
+void standing_send(struct standing_read *read)
+{
+    if (!standing_redis_may_answer(read) || (!standing_page_send(read) && !script_send(read)))
         standing_sql_send(read);
 }

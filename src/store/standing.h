@@ -80,6 +80,8 @@ enum standing_absent { ABSENT_404, ABSENT_TOP, ABSENT_LAST };
 
 struct standing_query {
     enum standing_kind kind;
+    int64_t game_id; /* whose turn it takes, and which client's of the game: base/turns.h */
+    uint64_t client;
     struct period period;
     struct freshness freshness;
     enum ranking ranking;

@@ -4,6 +4,7 @@
 #ifndef STORE_STANDING_PRIVATE_H
 #define STORE_STANDING_PRIVATE_H
 
+#include "base/turns.h"
 #include "kv/keys.h"
 #include "store/standing.h"
 
@@ -18,6 +19,7 @@ struct standing_read {
     bool is_past_replicas;           /* standing_replica.c: this one is the primary's to answer */
     int rounds;                      /* standing_statistics.c: how often it was begun */
     bool is_too_old;                 /* the same: a good answer, but not one for who asks */
+    struct turn turn;                /* standing_turn.c */
     /* PostgreSQL: */
     struct db_call call;
     char texts[DB_PARAMETERS_MAX][32];
@@ -32,6 +34,15 @@ void standing_finish(struct standing_read *read); /* calls done: it is gone then
 void standing_fail(struct standing_read *read, enum error_code code, const char *message);
 
 void standing_sql_send(struct standing_read *read);
+void standing_send(struct standing_read *read); /* to whoever may answer */
+
+/* standing_turn.c: sends it when its turn comes, or fails it. */
+void standing_turn_ask(struct standing_read *read);
+void standing_turn_end(struct standing_read *read);
+/* false: it is not long enough. */
+bool standing_players_split(struct standing_read *read);
+bool standing_redis_may_answer(struct standing_read *read);
+int standing_row_compare(const void *a, const void *b); /* by their places */
 
 /* standing.c, for standing_page.c: what both ways of asking Redis share. */
 void standing_head_read(struct standing_read *read, const struct redisReply *reply); /* version, total, as_of */

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/turns.h"
 #include "kv/keys.h"
 #include "store/answers.h"
 #include "store/private.h"
@@ -37,6 +38,13 @@ struct store *store_new(struct ev_loop *loop, const struct store_settings *setti
     ASSERT(store != NULL);
     store->loop = loop;
     store->settings = *settings;
+    const struct turns_settings turns = {
+        .in_flight_max = settings->reads_in_flight,
+        .game_max = settings->reads_in_flight * settings->game_percent / 100,
+        .client_max = settings->reads_in_flight * settings->client_percent / 100,
+        .waiting_max = (size_t)settings->reads_waiting_max,
+    };
+    store->turns = turns_new(&turns);
     submitter_new(store);
     boards_join(store);
     struct db_settings db = *settings->db;
@@ -69,6 +77,7 @@ void store_free(struct store **pstore)
     definitions_free(store);
     periods_free(store);
     generations_free(store);
+    turns_free(&store->turns);
     free(store->replicas);
     free(store);
     *pstore = NULL;

@@ -28,6 +28,10 @@ struct store_settings {
     struct kv_replicas_settings replicas;
     int queue_max;
     int batch_max;
+    int64_t reads_in_flight; /* costs, standing_turn.c */
+    int game_percent, client_percent;
+    int reads_waiting_max; /* of a game */
+    int reads_wait_ms;
     int board_ttl_ms;
     int key_ttl_ms;
 };

@@ -194,6 +194,7 @@ static void place_ask(struct batch *batch, size_t row, bool is_old)
     struct freshness freshness = {.lsn = batch->lsn, .shown_lsn = batch->lsn, .skips_redis = true};
     const struct standing_query query = {
         .kind = STANDING_SEEK,
+        .game_id = item->submission.board.game_id,
         .period = {.id = window->period_id,
                    .board_id = item->submission.board.id,
                    .window = window->window,
