@@ -147,6 +147,8 @@ CASES = {
     "statistics_history": (("{board}", "day", "2026-01-01", "2036-01-01", "100"), 0, MANY),
     "submit": (("{{{board},{board}}}", "{{ann,bob}}", "{{500,9}}", "{{0,0}}", "{{{now_us},{now_us}}}", "{{NULL,NULL}}", "{{0,0}}", "{{0,0}}", "{{}}",
                 "{{}}", "{{}}", '{{"{{\\"country\\":\\"AR\\"}}",null}}', "{{0,32}}"), 8, 0),
+    "submit_changed": (("{snapshot} 1", "{{{board}}}"), 0, 5),
+    "submit_committed": ((), 0, 0),
     # Of the events since then: of the eight or nine partitions that there are, those of the days from three days ahead on.
     "tail_changes": (("{snapshot}", "{later}"), 8, 6),
     "tail_snapshot": ((), 0, 0),

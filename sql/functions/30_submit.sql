@@ -350,6 +350,8 @@ begin
         from unnest(p_board, p_claim) with ordinality as i (board_id, claim, item)
         where not exists (select from unnest(v_results) x where x.item = i.item);
     end if;
+    -- For submit_committed: what others commit from here on this transaction has not seen.
+    perform set_config('ladder.submitted', pg_current_snapshot()::text || ' ' || pg_current_xact_id()::text, false);
 end
 $$;
 comment on function ladder.submit(bigint[], text[], bigint[], bigint[], bigint[], text[], integer[], integer[], bigint[], bytea[], bytea[], text[], integer[])

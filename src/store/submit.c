@@ -1,7 +1,7 @@
 /*
  * submit.c -- see submit.h.
  *
- *   submit_group -> queue of a connection -> batch -> PostgreSQL: [commit_level |] submit | sync | commit_lsn | sync
+ *   submit_group -> queue of a connection -> batch -> PostgreSQL: [commit_level |] submit | sync | submit_committed | sync
  *                                                        |
  *             answers  <-  Redis: one apply a standing  <+   (W1 commit, W2 acknowledged, W3 applied)
  *
@@ -218,6 +218,8 @@ static void on_submit(void *context, const struct db_outcome *outcome)
     if (outcome->error.code == ERROR_NONE) {
         batch->lsn = db_int64(outcome->rows[first + 1], 0, 0);
         batch->committed_us = db_int64(outcome->rows[first + 1], 0, 1);
+        if (!db_is_null(outcome->rows[first + 1], 0, 2))
+            batch->snapshot = arena_printf(&batch->arena, "%s", db_text(outcome->rows[first + 1], 0, 2));
         primary_clock_saw(batch->committed_us);
         db_saw_lsn(submitter->store->db, batch->lsn);
     } else {
@@ -260,7 +262,7 @@ static void batch_send(struct batch *batch)
     struct db_call calls[3] = {
         {.statement = 0},
         {.statement = STATEMENT_submit, .parameter_count = ARRAYS, .is_last_of_transaction = true},
-        {.statement = STATEMENT_commit_lsn, .is_last_of_transaction = true},
+        {.statement = STATEMENT_submit_committed, .is_last_of_transaction = true},
     };
     const struct group *claimed = NULL;
     int claim = 0;

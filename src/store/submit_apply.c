@@ -2,8 +2,8 @@
  * submit_apply.c -- W3 of the write path: a committed batch goes to Redis, and its submissions are answered.
  *
  * One script call a standing, in the order of arrival. Where Redis could not tell a rank (it is down, cold, or may lack
- * an earlier change of ours), PostgreSQL counts it. A failed apply leaves the standing unsure; the worker's tail
- * repairs it.
+ * an earlier change of ours), PostgreSQL counts it (submit_places.c). A failed apply leaves the standing unsure; the
+ * worker's tail repairs it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +94,7 @@ void batch_answer_early(struct batch *batch)
 }
 
 /* A group may lie in two batches, and the second may be ready first: answers go out in the order of the cuts. */
-static void batch_settle(struct batch *batch)
+void batch_settle(struct batch *batch)
 {
     batch->is_settled = true;
     if (batch->connection < 0) {
@@ -117,105 +117,10 @@ void batch_fail(struct batch *batch, const struct error *error)
     batch_settle(batch);
 }
 
-static void batch_step(struct batch *batch)
+void batch_step(struct batch *batch)
 {
     if (--batch->waiting == 0)
-        batch_settle(batch);
-}
-
-/* ---- ranks from PostgreSQL, where Redis could not tell ---- */
-
-struct place {
-    struct batch *batch;
-    size_t row;
-    struct arena arena;
-    bool is_old;
-};
-
-static bool is_before(const struct sort_key *a, struct slice a_player, const struct sort_key *b, struct slice b_player)
-{
-    return sort_key_compare(a, a_player, b, b_player) < 0;
-}
-
-/*
- * PostgreSQL counts after the commit, when all of the batch is in. How many were before `key` when the rows from
- * `from` on had not been applied yet: each of them is undone, its new entry taken out and its old one put back. So the
- * ranks are those that Redis, which applies one row after the other, would have told.
- */
-static int64_t undone(const struct batch *batch, size_t from, int64_t standing, const struct sort_key *key,
-                      struct slice player, int64_t before)
-{
-    for (size_t i = from; i < batch->row_count; i++) {
-        const struct apply_row *row = &batch->rows[i];
-        const struct submit_window *place = row->place;
-        struct slice other = row->item->submission.player;
-        if (place->period_id != standing)
-            break;
-        if (!place->is_changed)
-            continue;
-        before -= !row->is_removal && is_before(&place->key, other, key, player);
-        before += place->has_old && is_before(&place->old_key, other, key, player);
-    }
-    return before;
-}
-
-static void on_place(void *context, const struct standing_answer *answer)
-{
-    struct place *place = context;
-    const struct apply_row *row = &place->batch->rows[place->row];
-    struct submit_window *window = row->place;
-    struct slice player = row->item->submission.player;
-
-    if (answer->error.code == ERROR_NONE) {
-        if (place->is_old)
-            window->old_rank =
-                undone(place->batch, place->row, window->period_id, &window->old_key, player, answer->before) + 1;
-        else
-            window->rank =
-                undone(place->batch, place->row + 1, window->period_id, &window->key, player, answer->before) + 1;
-        row->item->result.source = answer->source;
-    }
-    arena_done(&place->arena);
-    struct batch *batch = place->batch;
-    free(place);
-    batch_step(batch);
-}
-
-static void place_ask(struct batch *batch, size_t row, bool is_old)
-{
-    const struct item *item = batch->rows[row].item;
-    const struct submit_window *window = batch->rows[row].place;
-    struct place *place = calloc(1, sizeof(*place));
-
-    ASSERT(place != NULL);
-    *place = (struct place){.batch = batch, .row = row, .is_old = is_old};
-    arena_init(&place->arena, 65536);
-    batch->waiting++;
-    struct freshness freshness = {.lsn = batch->lsn, .shown_lsn = batch->lsn, .skips_redis = true};
-    const struct standing_query query = {
-        .kind = STANDING_SEEK,
-        .game_id = item->submission.board.game_id,
-        .period = {.id = window->period_id,
-                   .board_id = item->submission.board.id,
-                   .window = window->window,
-                   .start_us = window->period_start_us},
-        .freshness = freshness,
-        .key = is_old ? window->old_key : window->key,
-        .player = item->submission.player,
-    };
-    standing_read(batch->submitter->store, &place->arena, &query, on_place, place);
-}
-
-static void places_ask(struct batch *batch, size_t from, size_t to)
-{
-    for (size_t i = from; i < to; i++) {
-        const struct apply_row *row = &batch->rows[i];
-        if (!row->is_shown || row->item->submission.is_unranked)
-            continue;
-        place_ask(batch, i, false);
-        if (row->shows_old_rank && row->place->has_old && row->place->is_changed)
-            place_ask(batch, i, true);
-    }
+        places_check(batch);
 }
 
 /* ---- W3: Redis ---- */

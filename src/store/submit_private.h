@@ -84,6 +84,7 @@ struct apply_row {
     bool is_removal;             /* the player left this standing */
     bool is_shown;               /* the answer has its rank */
     bool shows_old_rank;         /* and the one before */
+    bool is_old_counted;         /* by PostgreSQL */
     int64_t revision;
     struct slice metadata;
 };
@@ -96,6 +97,7 @@ struct batch {
     int retries;
     bool is_waiting;       /* counted in its queue's `waiting` */
     bool has_commit_level; /* the first of its calls sets what the commit waits for */
+    const char *snapshot;  /* what its transaction saw when it submitted, and its number; NULL: not known */
     bool is_apart;         /* it failed for some of its items: those are refused, the others are taken (submit_apart) */
     const struct item *failed;          /* the last item that was refused so */
     char incident[SUBMIT_INCIDENT_MAX]; /* its number */
@@ -120,6 +122,10 @@ void batch_apply(struct batch *batch);
 void batch_answer_early(struct batch *batch);
 /* Answers all of a batch with an error; frees. */
 void batch_fail(struct batch *batch, const struct error *error);
+/* Its ranks are known: it is answered once those before it are. */
+void batch_settle(struct batch *batch);
+/* One of the answers that it waits for is there. */
+void batch_step(struct batch *batch);
 void item_answer(struct item *item); /* frees */
 /* Fills the error of an item that the transaction did not take. outcome: an enum outcome. */
 void item_refuse(struct item *item, int outcome);
@@ -128,5 +134,11 @@ void item_refuse(struct item *item, int outcome);
 void item_fail(struct batch *batch, struct item *item, struct slice why);
 /* Is the error of a batch one of its data? It was undone then, and can be taken without the items at fault. */
 bool submit_is_of_data(const struct db_outcome *outcome);
+
+/* submit_places.c */
+void place_ask(struct batch *batch, size_t row, bool is_old);
+void places_ask(struct batch *batch, size_t from, size_t to); /* of rows */
+/* All were counted: drops old ranks that are not known, then settles. */
+void places_check(struct batch *batch);
 
 #endif

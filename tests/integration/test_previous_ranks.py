@@ -1,9 +1,11 @@
 """Ranks within a batch: the same, item by item, whether Redis tells them or PostgreSQL counts."""
 import random
+import signal
+import threading
 
 import pytest
 
-from harness import wait_until
+from harness import Client, wait_until
 
 
 class Ladder:
@@ -62,3 +64,30 @@ def test_random_batches(stack, client, whole_again, store, order):
         rows = [(f"p{draw.randrange(30)}", draw.randrange(200)) for _ in range(size)]
         answer = client.request("POST", "/scores", {"scores": [{"board": "b", "player": p, "score": s} for p, s in rows]})
         assert told(answer) == [model.submit(*row) for row in rows], (size, rows)
+
+
+@pytest.mark.parametrize("other, before", [(None, 2), ("other", 2), ("b", None)], ids=["nobody", "on another board", "on this board"])
+def test_another_commit_before_the_count(stack, client, whole_again, other, before):
+    """The server is stopped between its commit and its count. What another server commits meanwhile can't be told from what was there before,
+    so the rank before the submission is not known; on another board it changes nothing."""
+    for board in ("b", "other"):
+        client.put_board(board)
+        client.submit_many([dict(board=board, player=player, score=score) for player, score in (("m1", 200), ("m2", 150), ("m3", 100))])
+    away(stack, client)
+    server = stack.serve(faults="stop-committed")
+    try:
+        one = Client(server, client.game, client.key)
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(one.request("POST", "/boards/b/scores", {"player": "m2", "score": 160})))
+        thread.start()
+        wait_until(server.is_stopped, 60, "the commit")
+        if other:
+            client.submit(other, "new", 1000)
+        server.send(signal.SIGCONT)
+        thread.join()
+        found = answers[0].json()
+        assert found["previous"]["score"] == 150 and found["previous"]["rank"] == before, found
+        assert found["entry"]["rank"] in ((2, 3) if other == "b" else (2,))
+    finally:
+        server.send(signal.SIGCONT)
+        assert server.stop() == 0
