@@ -87,6 +87,8 @@ struct api_settings {
     int answer_timeout_ms;
     int64_t line_bytes_max;
     int64_t anonymous_body_bytes_max;
+    struct quota *memory;      /* of all requests of the process; outlives the api */
+    struct quota *connections; /* their number; the same */
     int64_t l1_bytes;
     const char *l2_url;
     int64_t l2_ttl_ms;

@@ -51,6 +51,11 @@ bool lines_add(struct lines *lines, struct slice bytes)
     return !lines->input.is_overflown;
 }
 
+size_t lines_memory(const struct lines *lines)
+{
+    return lines->input.capacity;
+}
+
 size_t lines_waiting(const struct lines *lines)
 {
     return lines->input.size - lines->taken;

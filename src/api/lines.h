@@ -31,6 +31,7 @@ void lines_init(struct lines *lines, size_t bytes_max);
 void lines_done(struct lines *lines);
 /* false: out of memory. */
 bool lines_add(struct lines *lines, struct slice bytes);
+size_t lines_memory(const struct lines *lines);  /* that they take */
 size_t lines_waiting(const struct lines *lines); /* bytes that were added and not handed out */
 /* *ret_line: without its end, valid until the next call of any function. is_ended: nothing will be added. */
 enum lines_next lines_next(struct lines *lines, bool is_ended, struct slice *ret_line);

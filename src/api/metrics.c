@@ -195,7 +195,7 @@ static void http_render(struct buf *body, const struct http_counters *http)
         buf_printf(body, "ladder_http_answers_total{class=\"%dxx\"} %llu\n", i, (unsigned long long)http->status[i]);
     head(
         body, "ladder_unavailable_total", "counter",
-        "Answers of 503, and results within an answer, by cause: a queue was full, a deadline passed, or a dependency failed.");
+        "Answers of 503, and results within an answer, by cause: a queue was full, the memory of requests was used up, a deadline passed, or a dependency failed.");
     for (int i = 0; i < ERROR_CAUSE_COUNT; i++)
         buf_printf(body, "ladder_unavailable_total{cause=\"%s\"} %llu\n", error_cause_name((enum error_cause)i),
                    (unsigned long long)http->unavailable[i]);
@@ -318,7 +318,7 @@ static void caches_render(struct buf *body, const struct metrics *sum, const str
     metric(body, "ladder_cache_standings", "gauge", "Standings whose changes are followed.", sum->noted.l1.standings);
 }
 
-void metrics_render(struct buf *body, const struct api_route *routes, size_t count)
+void metrics_render(struct buf *body, const struct api_route *routes, size_t count, const struct api_settings *settings)
 {
     struct metrics *sum = calloc(1, sizeof(*sum));
 
@@ -331,6 +331,13 @@ void metrics_render(struct buf *body, const struct api_route *routes, size_t cou
     caches_render(body, sum, routes, count);
     metric(body, "ladder_items_failed_total", "counter",
            "Submissions that the database refused for an error of their data.", submit_failed());
+    metric(body, "ladder_http_connections_open", "gauge", "Open client connections.",
+           (uint64_t)quota_used(settings->connections));
+    metric(body, "ladder_request_memory_bytes", "gauge",
+           "Memory of the requests under way: bodies, answers that are not sent yet, and what is between.",
+           (uint64_t)quota_used(settings->memory));
+    metric(body, "ladder_request_memory_limit_bytes", "gauge", "The most that they may have (server.memory_bytes).",
+           (uint64_t)settings->memory->max);
     metric(body, "ladder_submit_queue", "gauge", "Submissions that wait for the database.", sum->noted.submit_queue);
     head(body, "ladder_worker_silence_seconds", "gauge",
          "Since the worker's last sign of life; NaN: Redis does not say.");

@@ -48,6 +48,7 @@ void metrics_answered(struct metrics *metrics, size_t route, enum api_cache outc
 void metrics_took(struct metrics *metrics, size_t route, int64_t took_us);
 
 /* routes: their paths and methods, in the order of the indices. */
-void metrics_render(struct buf *body, const struct api_route *routes, size_t count);
+void metrics_render(struct buf *body, const struct api_route *routes, size_t count,
+                    const struct api_settings *settings);
 
 #endif

@@ -72,7 +72,8 @@ static void on_result(void *context, int status, struct slice body)
     struct queries *queries = query->queries;
 
     query->status = status;
-    query->body = arena_copy(queries->call->arena, body);
+    if (!http_is_answered(queries->call->http)) /* by the deadline, or for lack of memory */
+        query->body = arena_copy(queries->call->arena, body);
     queries->bytes += body.size;
     queries->under_way--;
     queries_start(queries);

@@ -151,6 +151,7 @@ static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
     struct api *api = watcher->data;
     if (memory_is_short())
         memory_recover(api);
+    memory_trim_look(api->settings.memory, api->settings.connections, clock_monotonic_us());
     worker_word_ask(api->store);
     metrics_look(api);
     warming_look(api->warming);
@@ -159,7 +160,7 @@ static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
 void api_metrics_render(struct api *api, struct buf *body)
 {
     metrics_look(api);
-    metrics_render(body, routes, ARRAY_SIZE(routes));
+    metrics_render(body, routes, ARRAY_SIZE(routes), &api->settings);
 }
 
 /* ---- matching ---- */
@@ -403,6 +404,7 @@ static struct api_call *call_new(struct api *api, struct http_request *http)
     call->http = http;
     call->arena = &http->arena;
     http->application = call;
+    http_keep(http);
     return call;
 }
 

@@ -162,6 +162,7 @@ static void stream_free(struct stream *stream)
     arena_done(&stream->attempt);
     free(stream);
     call->state = NULL;
+    http_charge(call->http, 0);
     http_release(call->http);
 }
 
@@ -210,6 +211,16 @@ static bool stream_step(struct stream *stream)
     return false;
 }
 
+/* false: all requests together have too much. */
+static bool memory_count(const struct stream *stream)
+{
+    const struct spool *results = &stream->results;
+    size_t bytes = sizeof(*stream) + lines_memory(&stream->lines) + results->text.capacity + stream->text.capacity +
+                   stream->arena.used_bytes + stream->attempt.used_bytes;
+
+    return http_charge(stream->call->http, (int64_t)bytes);
+}
+
 void stream_run(struct stream *stream)
 {
     if (stream->is_in_run || !stream->is_open)
@@ -218,6 +229,8 @@ void stream_run(struct stream *stream)
     while (!stream->is_busy && !stream->is_over && stream_step(stream))
         ;
     stream->is_in_run = false;
+    if (!stream->is_over)
+        memory_count(stream);
     if (stream->is_over) {
         stream_free(stream);
     } else if (stream->is_paused && (!stream->is_busy || lines_waiting(&stream->lines) < STREAM_INPUT_BYTES)) {
@@ -328,6 +341,10 @@ bool api_stream_data(struct api_call *call, struct slice bytes)
     }
     if (!lines_add(&stream->lines, bytes)) {
         error_set(&error, ERROR_OVERLOADED, "out of memory");
+        stream_fail(stream, &error);
+    }
+    if (!memory_count(stream)) {
+        error_set(&error, ERROR_MEMORY_FULL, "all requests together have reached server.memory_bytes");
         stream_fail(stream, &error);
     }
     stream_run(stream);

@@ -50,6 +50,21 @@ void arena_reset(struct arena *arena)
     *arena = (struct arena){.head = newest, .bytes_max = bytes_max};
 }
 
+struct arena_block *arena_mark(const struct arena *arena)
+{
+    return arena->head;
+}
+
+void arena_release(struct arena *arena, struct arena_block *mark)
+{
+    while (arena->head != mark) {
+        struct arena_block *newest = arena->head;
+        arena->head = newest->next;
+        arena->used_bytes -= newest->used;
+        free(newest);
+    }
+}
+
 void *arena_alloc(struct arena *arena, size_t size)
 {
     if (size > arena->bytes_max) {

@@ -26,6 +26,11 @@ void arena_init(struct arena *arena, size_t bytes_max);
 void arena_done(struct arena *arena);  /* frees all; the arena may be initialised again */
 void arena_reset(struct arena *arena); /* frees all but one block, if it is not a large one */
 
+/* All that is allocated from here on goes with arena_release; some of that may be left. The mark is good until the arena is
+ * reset. */
+struct arena_block *arena_mark(const struct arena *arena);
+void arena_release(struct arena *arena, struct arena_block *mark);
+
 /* 16-byte aligned, not zeroed. NULL when exhausted. size 0 gives a valid pointer. */
 void *arena_alloc(struct arena *arena, size_t size) __attribute__((malloc));
 void *arena_calloc(struct arena *arena, size_t count, size_t size);

@@ -96,14 +96,15 @@ enum error_cause error_cause(enum error_code code)
 {
     if (error_status(code) != 503)
         return ERROR_CAUSE_COUNT;
-    return code == ERROR_OVERLOADED ? ERROR_CAUSE_QUEUE
-           : code == ERROR_DEADLINE ? ERROR_CAUSE_DEADLINE
-                                    : ERROR_CAUSE_DEPENDENCY;
+    return code == ERROR_OVERLOADED    ? ERROR_CAUSE_QUEUE
+           : code == ERROR_MEMORY_FULL ? ERROR_CAUSE_MEMORY
+           : code == ERROR_DEADLINE    ? ERROR_CAUSE_DEADLINE
+                                       : ERROR_CAUSE_DEPENDENCY;
 }
 
 const char *error_cause_name(enum error_cause cause)
 {
-    static const char *const names[ERROR_CAUSE_COUNT] = {"queue", "deadline", "dependency"};
+    static const char *const names[ERROR_CAUSE_COUNT] = {"queue", "memory", "deadline", "dependency"};
 
     return names[cause];
 }

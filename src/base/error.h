@@ -39,9 +39,15 @@ int error_status(enum error_code code); /* HTTP status, 200 to 599 */
 bool error_is_refusal(enum error_code code);
 const char *error_slug(enum error_code code); /* static, never NULL */
 /* Why an answer is 503: the label of a counter, and the word of a log line. ERROR_CAUSE_COUNT: it is not 503. */
-enum error_cause { ERROR_CAUSE_QUEUE, ERROR_CAUSE_DEADLINE, ERROR_CAUSE_DEPENDENCY, ERROR_CAUSE_COUNT };
+enum error_cause {
+    ERROR_CAUSE_QUEUE,
+    ERROR_CAUSE_MEMORY,
+    ERROR_CAUSE_DEADLINE,
+    ERROR_CAUSE_DEPENDENCY,
+    ERROR_CAUSE_COUNT
+};
 enum error_cause error_cause(enum error_code code);
-const char *error_cause_name(enum error_cause cause); /* "queue", "deadline", "dependency" */
+const char *error_cause_name(enum error_cause cause); /* "queue", "memory", "deadline", "dependency" */
 const char *error_title(enum error_code code);        /* static, never NULL */
 
 #endif

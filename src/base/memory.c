@@ -1,7 +1,10 @@
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+
+#include "base/quota.h"
 
 static _Atomic(void *) reserve;
 static atomic_bool is_short;
@@ -38,4 +41,17 @@ bool memory_relieve(size_t size)
 bool memory_is_short(void)
 {
     return atomic_load_explicit(&is_short, memory_order_relaxed);
+}
+
+void memory_trim_look(struct quota *requests, struct quota *connections, int64_t now_us)
+{
+    static _Atomic int64_t next_us;
+    int64_t due_us = atomic_load_explicit(&next_us, memory_order_relaxed);
+
+    if (now_us < due_us || !atomic_compare_exchange_strong(&next_us, &due_us, now_us + MEMORY_TRIM_MS * 1000LL))
+        return;
+    bool is_less = quota_has_fallen(requests, MEMORY_FALL_BYTES);
+    bool are_fewer = quota_has_fallen(connections, MEMORY_FALL_CONNECTIONS);
+    if (is_less || are_fewer)
+        malloc_trim(0);
 }

@@ -11,8 +11,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-enum { MEMORY_SMALL_MAX = 1 << 20, MEMORY_RESERVE_BYTES = 32 << 20 };
+struct quota;
+
+enum {
+    MEMORY_SMALL_MAX = 1 << 20,
+    MEMORY_RESERVE_BYTES = 32 << 20,
+    MEMORY_FALL_BYTES = 16 << 20,
+    MEMORY_FALL_CONNECTIONS = 256,
+    MEMORY_TRIM_MS = 5000
+};
 
 /* Sets the reserve aside, or again. false: the machine does not have it now. */
 bool memory_reserve(void);
@@ -20,5 +29,10 @@ bool memory_reserve(void);
 bool memory_relieve(size_t size);
 /* The reserve is gone: let nothing in that can wait. */
 bool memory_is_short(void);
+/*
+ * Where requests had MEMORY_FALL_BYTES more, or there were MEMORY_FALL_CONNECTIONS more connections, a while ago: has the C
+ * library give back to the machine what is free; every MEMORY_TRIM_MS at most. From time to time, by any loop.
+ */
+void memory_trim_look(struct quota *requests, struct quota *connections, int64_t now_us);
 
 #endif

@@ -5,6 +5,7 @@
  * closed, within drain_timeout_ms; a second signal ends the process at once.
  */
 #include <ev.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "cli/command.h"
 #include "db/plan.h"
@@ -38,6 +40,9 @@ struct serve_loop {
     struct api *api;
     struct http_server *server;
 };
+
+/* Of all loops. */
+static struct quota request_memory, connections;
 
 static void on_drain(struct ev_loop *ev, ev_timer *watcher, int events)
 {
@@ -104,6 +109,8 @@ static void loop_open(struct serve_loop *loop)
         .compress_bytes_min = s->server_compress_bytes_min,
         .compress_percent = (int)s->server_compress_percent,
         .counters = api_http_counters(loop->api),
+        .memory = &request_memory,
+        .connections = &connections,
     };
     struct http_application application = api_application(loop->api);
     loop->server = http_server_new(loop->ev, &http, &application);
@@ -133,6 +140,8 @@ static void *loop_run(void *context)
                                      .answer_timeout_ms = (int)s->server_answer_timeout_ms,
                                      .line_bytes_max = s->server_body_bytes_max,
                                      .anonymous_body_bytes_max = s->server_anonymous_body_bytes_max,
+                                     .memory = &request_memory,
+                                     .connections = &connections,
                                      .l1_bytes = s->cache_l1_bytes,
                                      .l2_url = s->cache_l2_url,
                                      .l2_ttl_ms = s->cache_l2_ttl_s * 1000,
@@ -194,6 +203,25 @@ static void descriptors_raise(const struct settings *settings, int loops)
         log_warn("few-descriptors", LOG_INT("limit", limit.rlim_cur), LOG_INT("wanted", wanted));
 }
 
+/*
+ * The quota of requests; and the C library gives memory back to the machine as soon as it is free: a large block has pages
+ * of its own (without a fixed threshold, freed large blocks raise it, and later ones come from the heap), and there are
+ * no more heaps than loops. docs/decisions/0107-memory-of-requests.md has what was measured.
+ */
+static void memory_share(const struct settings *settings, int loops)
+{
+    enum { OWN_PAGES_BYTES = 128 << 10, SHARE = 4, BYTES_MIN = 64 << 20 };
+    int64_t share = machine_memory_bytes("") / SHARE;
+
+    quota_init(&request_memory, settings->server_memory_bytes ? settings->server_memory_bytes
+                                : share > BYTES_MIN           ? share
+                                                              : BYTES_MIN);
+    quota_init(&connections, INT64_MAX);
+    mallopt(M_MMAP_THRESHOLD, OWN_PAGES_BYTES);
+    mallopt(M_TRIM_THRESHOLD, OWN_PAGES_BYTES);
+    mallopt(M_ARENA_MAX, loops + 1);
+}
+
 /* SIGHUP: the database servers, how reads are spread over them, and the replicas of Redis, from the settings as they are
  * now. */
 static void settings_reload(const char *path)
@@ -240,6 +268,7 @@ int cmd_serve(int argc, char **argv)
     ASSERT(loops != NULL);
     if (!loops_listen(loops, count, &settings, &port, &error))
         return command_fail(&error);
+    memory_share(&settings, count);
     memory_reserve(); /* without it, small allocations may fail as large ones do */
     hash_seed(slice_of(settings.server_secret));
     sigemptyset(&signals);

@@ -23,6 +23,9 @@ INT(server, body_bytes_max, 1048576, 1024, 67108864, "bytes",
     "Largest JSON body, as sent and decoded; larger gets 413. An NDJSON stream may be longer, its lines not.")
 INT(server, anonymous_body_bytes_max, 65536, 1024, 67108864, "bytes",
     "The same of a body sent without a valid API key, which only POST /query takes.")
+INT(server, memory_bytes, 0, 0, 1099511627776, "bytes",
+    "Memory of all requests under way (bodies, answers that are not sent yet, what is between); beyond it 503. 0: a "
+    "quarter of what the process may have, by the machine and its control group.")
 INT(server, header_timeout_ms, 5000, 100, 600000, "ms", "From a request's first byte to the end of its header.")
 INT(server, body_timeout_ms, 10000, 100, 600000, "ms",
     "From the end of the header to the end of a JSON body; an NDJSON stream may pause no longer than this.")

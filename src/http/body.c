@@ -44,6 +44,8 @@ bool body_coding_read(struct http_exchange *exchange, struct error *error)
 
 static void body_refuse(struct http_exchange *exchange, const struct error *error)
 {
+    buf_done(&exchange->request.body);
+    exchange_charge(exchange, QUOTA_PERCENT_LARGE);
     exchange->must_close = true;
     http_reply_error(&exchange->request, error);
 }
@@ -71,6 +73,9 @@ static void body_keep(struct http_exchange *exchange, struct slice bytes)
     buf_append_slice(&request->body, bytes);
     if (request->body.is_overflown) {
         error_set(&error, ERROR_OVERLOADED, "out of memory");
+        body_refuse(exchange, &error);
+    } else if (!exchange_charge(exchange, exchange->body_percent)) {
+        memory_refuse(&error);
         body_refuse(exchange, &error);
     }
 }

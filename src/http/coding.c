@@ -219,6 +219,11 @@ void http_reply_coded(struct http_request *request, int status, const struct htt
     if (http_is_answered(request))
         return;
     ASSERT(!exchange->within_done);
+    if (!answer_charge_shared(exchange, status, body, true)) {
+        if (making)
+            making->is_abandoned = true; /* nobody makes it */
+        return;
+    }
     struct MHD_Response *response = response_coded(exchange->server, body, coding, making);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     for (size_t i = 0; i < count; i++)

@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "http/private.h"
 
-enum { KEPT_MAX = 1024 };
+enum { KEPT_MAX = 64 }; /* a crowd that has left leaves no more */
 
 struct http_exchange *exchange_new(struct http_server *server)
 {
@@ -40,6 +40,8 @@ void exchange_free(struct http_exchange *exchange)
     struct http_server *server = exchange->server;
 
     exchange_response_drop(exchange);
+    exchange_sent(exchange);
+    exchange_charge_nothing(exchange);
     growing_drop(&exchange->growing);
     body_drop(exchange);
     buf_done(&exchange->request.body);

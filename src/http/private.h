@@ -37,6 +37,7 @@ struct peer {
     int64_t quiet_since_us;         /* since then no request is under way */
     int64_t bytes_consumed;         /* by requests so far; if the kernel has received more, a header has begun */
     int64_t header_since_us;        /* 0: not begun */
+    int64_t counted;                /* 1, where open connections are counted */
     bool had_request;
     bool is_reaped;
     bool is_answered; /* by peer_answer */
@@ -75,7 +76,12 @@ struct http_exchange {
     struct inflater *inflater;  /* from the first byte to the last one of a body in gzip */
     struct slice decoded;       /* its last output, until it is taken */
     int64_t coded_bytes;
-    int64_t turn_us; /* the turn in which turn_bytes were decoded */
+    int64_t held_bytes; /* of the quota; charge.c, as the next ones */
+    int64_t answer_bytes, application_bytes;
+    int body_percent;         /* of the quota, up to which its body may grow */
+    struct arena_block *kept; /* of the arena, until the end: http_keep */
+    struct http_body *sent;   /* the shared body of its answer; a reference */
+    int64_t turn_us;          /* the turn in which turn_bytes were decoded */
     size_t turn_bytes;
     struct MHD_Response *response; /* until queued; owned, unless it is of `shared` */
     struct http_shared *shared;
@@ -152,7 +158,24 @@ void exchange_resume(struct http_exchange *exchange);
 bool request_parameters(struct http_request *request, struct slice query, struct error *error);
 bool method_parse(const char *text, enum http_method *ret_method);
 
+/* charge.c. Counts what the exchange has; false: it has more than before, and all together have more than this percentage
+ * of the quota. */
+enum { QUOTA_PERCENT_ANONYMOUS = 50, QUOTA_PERCENT_LARGE = 90 };
+bool exchange_charge(struct http_exchange *exchange, int percent);
+void exchange_charge_nothing(struct http_exchange *exchange); /* it ends */
+bool memory_refuse(struct error *error);
+/* The answer is made: its bytes, and whether they are compressed while they are sent. false: it is not to be sent, and
+ * the exchange was answered otherwise. */
+bool answer_charge(struct http_exchange *exchange, int status, size_t size, bool is_coded);
+bool answer_charge_shared(struct http_exchange *exchange, int status, struct http_body *body, bool is_coded);
+/* It is answered, or was released: what nobody needs any more goes. */
+void exchange_slim(struct http_exchange *exchange);
+void exchange_sent(struct http_exchange *exchange); /* the connection is done with the answer */
+
 /* shared.c */
+bool body_send(struct http_body *body); /* one more exchange sends it; true: the first */
+bool body_sent(struct http_body *body); /* one less; true: the last */
+int64_t *body_held(struct http_body *body);
 struct MHD_Response *response_of(struct http_body *body);  /* the body is shared */
 struct http_body *http_body_share(struct http_body *body); /* one more reference: http_body_free */
 

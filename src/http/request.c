@@ -76,8 +76,10 @@ void http_release(struct http_request *request)
     struct http_server *server = exchange->server;
 
     ASSERT(exchange->holds > 0);
-    if (--exchange->holds > 0)
+    if (--exchange->holds > 0) {
+        exchange_slim(exchange);
         return;
+    }
     if (server->application.end)
         server->application.end(server->application.context, request);
     server->exchanges--;
@@ -239,6 +241,10 @@ void http_reply(struct http_request *request, int status, const char *content_ty
     }
     if (http_is_json(content_type))
         http_json_finish(request, body);
+    if (!answer_charge(exchange, status, body->size, (int64_t)body->size > HTTP_CODED_WHOLE_MAX)) {
+        buf_done(body);
+        return;
+    }
     struct MHD_Response *response = response_make(request, body);
     reply_finish(exchange, status, content_type, response);
 }
@@ -313,6 +319,11 @@ void http_reply_error(struct http_request *request, const struct error *error)
     http_reply(request, status, "application/problem+json", &body);
 }
 
+void http_keep(struct http_request *request)
+{
+    request->exchange->kept = arena_mark(&request->arena);
+}
+
 void http_body_stream(struct http_request *request)
 {
     request->exchange->is_streamed = true;
@@ -321,6 +332,7 @@ void http_body_stream(struct http_request *request)
 
 void http_body_limit(struct http_request *request, int64_t bytes_max, const char *why)
 {
+    request->exchange->body_percent = QUOTA_PERCENT_ANONYMOUS;
     if (bytes_max >= request->exchange->body_bytes_max)
         return;
     request->exchange->body_bytes_max = bytes_max;

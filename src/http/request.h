@@ -134,9 +134,15 @@ void http_problem_open(struct jsonw *json, const struct error *error);
 
 /* In `begin`: the body is passed on as it arrives. Before an answer. */
 void http_body_stream(struct http_request *request);
-/* In `begin`, or while the body is held back: a limit below the server's. why: for the message, like " without a key";
- * static. */
+/* In `begin`, or while the body is held back: a limit below the server's, and such bodies may take half of the memory of
+ * requests. why: for the message, like " without a key"; static. */
 void http_body_limit(struct http_request *request, int64_t bytes_max, const char *why);
+
+/* What the arena has now stays until `end`. What is added may go once the request is answered and nobody holds it. */
+void http_keep(struct http_request *request);
+/* What the application keeps for the request, apart from the arena, as of now. false: all requests together have more
+ * memory than they may; it is counted all the same. */
+bool http_charge(struct http_request *request, int64_t bytes);
 
 /* A streamed body: ask for no more, for now; and for more again. In `begin`, a pause holds any body back. */
 void http_stream_pause(struct http_request *request);

@@ -84,6 +84,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     exchange->phase_since_us = server->now_us;
     exchange->body_bytes_max = server->settings.body_bytes_max;
     exchange->body_limit_why = "";
+    exchange->body_percent = QUOTA_PERCENT_LARGE;
     server->exchanges++;
     http_count(&server->counters->requests);
     request->exchange = exchange;
@@ -102,6 +103,7 @@ static enum MHD_Result exchange_answer(struct http_exchange *exchange)
     exchange_response_drop(exchange);
     exchange->state = EXCHANGE_ANSWERING;
     exchange->phase_since_us = exchange->server->now_us;
+    exchange_slim(exchange);
     return result;
 }
 
@@ -228,8 +230,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     }
     if (exchange->status != 0 && exchange->response)
         return exchange_answer(exchange);
-    if (exchange->state == EXCHANGE_HANDLING)
+    if (exchange->state == EXCHANGE_HANDLING) {
+        exchange_charge(exchange, QUOTA_PERCENT_LARGE);
         exchange_park(exchange);
+    }
     return MHD_YES;
 }
 
@@ -259,6 +263,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     exchange->connection = NULL;
     exchange->is_parked = false;
     body_drop(exchange);
+    exchange_sent(exchange);
     bool is_cut = exchange->is_streamed && (exchange->state == EXCHANGE_BODY || exchange->state == EXCHANGE_OPENING);
     exchange->state = EXCHANGE_OVER;
     if (is_cut && exchange->server->application.gone)
@@ -280,6 +285,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         LIST_INSERT_HEAD(&server->peers, peer, link);
         received_join(peer);
         http_count(&server->counters->connections);
+        quota_take(server->settings.connections, &peer->counted, 1);
         listener_began(&server->listener);
         *socket_context = peer;
     } else {
@@ -287,6 +293,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         if (!peer)
             return;
         received_leave(peer);
+        quota_take(server->settings.connections, &peer->counted, 0);
         LIST_REMOVE(peer, link);
         free(peer);
         *socket_context = NULL;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/quota.h"
 #include "http/request.h"
 
 struct ev_loop;
@@ -83,6 +84,8 @@ struct http_settings {
     int64_t compress_bytes_min;     /* answers from this size on are compressed; 0: none is */
     int compress_percent;           /* of the loop's time that may go into it, 1 to 100 */
     struct http_counters *counters; /* outlives the server */
+    struct quota *memory;           /* of all requests of the process; NULL: no limit. The same */
+    struct quota *connections;      /* their number is counted in it; NULL: nowhere. The same */
 };
 
 /* A listening socket with SO_REUSEPORT, so that each loop has its own. port 0: any; ret_port says which. */

@@ -14,6 +14,8 @@ static char unsent[8 << 20];
 struct http_body {
     struct buf bytes;
     int uses;
+    int senders;        /* exchanges whose answer it is; these hold it too */
+    int64_t held_bytes; /* of the quota, while there are any */
 };
 
 struct http_body *http_body_new(struct buf *bytes)
@@ -54,6 +56,21 @@ struct http_body *http_body_share(struct http_body *body)
     return body;
 }
 
+bool body_send(struct http_body *body)
+{
+    return body->senders++ == 0;
+}
+
+bool body_sent(struct http_body *body)
+{
+    return --body->senders == 0;
+}
+
+int64_t *body_held(struct http_body *body)
+{
+    return &body->held_bytes;
+}
+
 struct MHD_Response *response_of(struct http_body *body)
 {
     body->uses++;
@@ -88,6 +105,7 @@ struct http_shared {
     struct MHD_Response *response; /* the library counts its users */
     int uses;                      /* its owner, and requests that have not passed it on yet */
     struct slice body;             /* the response's, as long as we hold it */
+    struct http_body *whole;       /* the same; NULL: nothing of it is sent */
 };
 
 struct http_shared *http_shared_new(int status, const struct http_field *fields, size_t count, struct http_body *body)
@@ -107,6 +125,7 @@ struct http_shared *http_shared_new(int status, const struct http_field *fields,
         shared->response = MHD_create_response_from_buffer(shared->body.size, unsent, MHD_RESPMEM_PERSISTENT);
     } else {
         shared->response = response_of(body);
+        shared->whole = http_body_share(body);
     }
     ASSERT(shared->response != NULL);
     MHD_add_response_header(shared->response, "X-Content-Type-Options", "nosniff");
@@ -121,6 +140,7 @@ void http_shared_free(struct http_shared **shared)
         return;
     if (--(*shared)->uses == 0) {
         MHD_destroy_response((*shared)->response);
+        http_body_free(&(*shared)->whole);
         free(*shared);
     }
     *shared = NULL;
@@ -143,6 +163,8 @@ void http_reply_shared(struct http_request *request, struct http_shared *shared)
         within_answer(exchange, shared->status, shared->body);
         return;
     }
+    if (shared->whole && !answer_charge_shared(exchange, shared->status, shared->whole, false))
+        return;
     if (exchange->must_close || exchange->server->is_draining) {
         /* One of its own, that says so. */
         struct MHD_Response *response =

@@ -17,6 +17,11 @@ void within_answer(struct http_exchange *exchange, int status, struct slice body
     if (body.size > 0 && body.data[body.size - 1] == '\n')
         body.size--; /* it is embedded in another answer */
     exchange->within_done(exchange->within_context, status, body);
+    if (parent && !exchange_charge(parent->exchange, QUOTA_PERCENT_LARGE) && !http_is_answered(parent)) {
+        struct error error;
+        memory_refuse(&error);
+        http_reply_error(parent, &error);
+    }
     http_release(&exchange->request);
     if (parent)
         http_release(parent);

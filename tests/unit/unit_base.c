@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sys/stat.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -14,8 +16,91 @@
 #include "base/error.h"
 #include "base/jsonw.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/put.h"
+#include "base/quota.h"
 #include "base/text.h"
+
+static void test_arena_lets_go_of_what_came_later(void **context)
+{
+    struct arena arena;
+
+    (void)context;
+    arena_init(&arena, 100000);
+    char *kept = arena_strdup(&arena, "kept");
+    struct arena_block *mark = arena_mark(&arena);
+    assert_non_null(arena_alloc(&arena, 100));
+    size_t before = arena.used_bytes;
+    for (int i = 0; i < 9; i++)
+        assert_non_null(arena_alloc(&arena, 10000));
+    assert_null(arena_alloc(&arena, 10000));
+    arena_release(&arena, mark);
+    assert_string_equal(kept, "kept");
+    assert_int_equal(arena.used_bytes, before);
+    assert_non_null(arena_alloc(&arena, 90000));
+    arena_done(&arena);
+}
+
+static void test_quota(void **context)
+{
+    struct quota quota;
+    int64_t one = 0, other = 0;
+
+    (void)context;
+    quota_init(&quota, 1000);
+    assert_true(quota_hold(&quota, &one, 600, 100));
+    assert_false(quota_hold(&quota, &other, 401, 100));
+    assert_int_equal(other, 0);
+    assert_true(quota_hold(&quota, &other, 400, 100));
+    assert_false(quota_has_fallen(&quota, 1));
+    assert_true(quota_hold(&quota, &one, 100, 10)); /* less, whatever the percentage */
+    assert_false(quota_hold(&quota, &one, 101, 50));
+    assert_true(quota_hold(&quota, &one, 200, 60));
+    assert_true(quota_has_fallen(&quota, 400)); /* 1,000 to 600 */
+    assert_false(quota_has_fallen(&quota, 1));
+    quota_take(&quota, &one, 5000);
+    assert_int_equal(quota_used(&quota), 5400);
+    quota_take(&quota, &one, 0);
+    quota_take(&quota, &other, 0);
+    assert_int_equal(quota_used(&quota), 0);
+    assert_true(quota_hold(NULL, &one, 1 << 30, 1));
+}
+
+static int64_t memory_in(const char *root, const char *file, const char *text)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s%s", root, file);
+    for (char *slash = strchr(path + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+    return machine_memory_bytes(root);
+}
+
+/* The smallest limit of the groups that the process is in. */
+static void test_memory_of_the_machine(void **context)
+{
+    char root[] = "/tmp/ladder-unit-XXXXXX", command[64];
+
+    (void)context;
+    assert_non_null(mkdtemp(root));
+    int64_t machine = machine_memory_bytes(root);
+    assert_true(machine > 1 << 20);
+    assert_int_equal(memory_in(root, "/proc/self/cgroup", "12:cpu:/x\n4:memory:/b\n0::/a/b.slice\n"), machine);
+    assert_int_equal(memory_in(root, "/sys/fs/cgroup/a/b.slice/memory.max", "max\n"), machine);
+    assert_int_equal(memory_in(root, "/sys/fs/cgroup/a/memory.max", "1000000\n"), 1000000);
+    assert_int_equal(memory_in(root, "/sys/fs/cgroup/a/b.slice/memory.high", "900000\n"), 900000);
+    assert_int_equal(memory_in(root, "/sys/fs/cgroup/memory/b/memory.limit_in_bytes", "800000\n"), 800000);
+    assert_int_equal(memory_in(root, "/sys/fs/cgroup/memory.max", "700000\n"), 700000);
+    snprintf(command, sizeof(command), "rm -r %s", root);
+    assert_int_equal(system(command), 0);
+}
 
 static void test_arena_has_a_cap(void **context)
 {
@@ -557,6 +642,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arena_has_a_cap),
+        cmocka_unit_test(test_arena_lets_go_of_what_came_later),
+        cmocka_unit_test(test_quota),
+        cmocka_unit_test(test_memory_of_the_machine),
         cmocka_unit_test(test_buf_overflows_softly),
         cmocka_unit_test(test_integers_are_spelled),
         cmocka_unit_test(test_json_strings_are_escaped),
