@@ -132,6 +132,7 @@ void http_reply_file(struct http_request *request, int status, const char *conte
     *growing = (struct growing){.fd = fd, .uses = 2, .size = size, .is_whole = is_whole, .exchange = exchange};
     growing->compressor = compressor_fitting(request, is_whole ? size : SIZE_MAX);
     exchange->growing = growing;
+    answer_charge(exchange, status, 0, growing->compressor != NULL);
     reply_finish(exchange, status, content_type,
                  MHD_create_response_from_callback(is_whole && !growing->compressor ? size : MHD_SIZE_UNKNOWN,
                                                    BLOCK_BYTES, growing->compressor ? on_more_coded : on_more, growing,
