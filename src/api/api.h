@@ -84,6 +84,8 @@ struct api_settings {
     struct slice secret;
     const char *spool_directory;
     int64_t spool_bytes_max;
+    struct quota *spool;   /* of the files of all loops; outlives the api */
+    int64_t results_bytes; /* of a stream's answer, from which on it lists no more of what was taken */
     int answer_timeout_ms;
     int64_t line_bytes_max;
     int64_t anonymous_body_bytes_max;

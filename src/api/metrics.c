@@ -338,6 +338,9 @@ void metrics_render(struct buf *body, const struct api_route *routes, size_t cou
            (uint64_t)quota_used(settings->memory));
     metric(body, "ladder_request_memory_limit_bytes", "gauge", "The most that they may have (server.memory_bytes).",
            (uint64_t)settings->memory->max);
+    metric(body, "ladder_spool_bytes", "gauge", "Results of streams in files.", (uint64_t)quota_used(settings->spool));
+    metric(body, "ladder_spool_limit_bytes", "gauge", "The most that there may be (server.spool_bytes).",
+           (uint64_t)settings->spool->max);
     metric(body, "ladder_submit_queue", "gauge", "Submissions that wait for the database.", sum->noted.submit_queue);
     head(body, "ladder_worker_silence_seconds", "gauge",
          "Since the worker's last sign of life; NaN: Redis does not say.");

@@ -2,16 +2,39 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 
 enum { TEXT_BYTES_MAX = 64 << 20 }; /* a chunk of results, and what closes them */
 
-void spool_init(struct spool *spool, const char *directory, int64_t bytes_max)
+/* What a file takes of the quota, while somebody has it open. */
+struct spool_hold {
+    struct quota *all;
+    int64_t bytes;
+    int uses;
+};
+
+void spool_closed(void *context)
 {
-    *spool = (struct spool){.directory = directory, .bytes_max = bytes_max, .fd = -1};
+    struct spool_hold *hold = context;
+
+    if (--hold->uses > 0)
+        return;
+    quota_take(hold->all, &hold->bytes, 0);
+    free(hold);
+}
+
+void spool_init(struct spool *spool, const char *directory, int64_t bytes_max, struct quota *all)
+{
+    struct spool_hold *hold = malloc(sizeof(*hold));
+
+    ASSERT(hold != NULL);
+    *hold = (struct spool_hold){.all = all, .uses = 1};
+    *spool = (struct spool){.directory = directory, .bytes_max = bytes_max, .all = all, .fd = -1, .hold = hold};
     buf_init(&spool->text, TEXT_BYTES_MAX);
 }
 
@@ -21,6 +44,25 @@ void spool_done(struct spool *spool)
     if (spool->fd >= 0)
         close(spool->fd);
     spool->fd = -1;
+    spool_closed(spool->hold);
+}
+
+bool spool_has_room(struct spool *spool, size_t pending, struct error *error)
+{
+    int64_t size = (int64_t)(spool_size(spool) + pending);
+    int64_t wanted = (size / SPOOL_ROOM_BYTES + 2) * SPOOL_ROOM_BYTES;
+
+    if (size >= spool->bytes_max)
+        return error_set(error, ERROR_BODY_TOO_LARGE,
+                         "the results have reached server.spool_bytes_max, %lld bytes: ask for results=errors, or send "
+                         "shorter streams",
+                         (long long)spool->bytes_max);
+    if ((spool->fd < 0 && size + SPOOL_ROOM_BYTES <= SPOOL_MEMORY_BYTES) || wanted <= spool->hold->bytes ||
+        quota_hold(spool->all, &spool->hold->bytes, wanted, 100))
+        return true;
+    return error_set(error, ERROR_OVERLOADED,
+                     "the results of all streams together have reached server.spool_bytes, %lld bytes",
+                     (long long)spool->all->max);
 }
 
 uint64_t spool_size(const struct spool *spool)
@@ -52,6 +94,8 @@ bool spool_flush(struct spool *spool, struct error *error)
         at += (size_t)written;
     }
     spool->filed += at;
+    if ((int64_t)spool->filed > spool->hold->bytes)
+        quota_take(spool->all, &spool->hold->bytes, (int64_t)spool->filed);
     buf_done(&spool->text);
     return true;
 }
@@ -73,10 +117,16 @@ bool spool_add(struct spool *spool, struct slice text, struct error *error)
     return false;
 }
 
-int spool_file(struct spool *spool, struct error *error)
+int spool_file(struct spool *spool, struct spool_hold **ret_hold, struct error *error)
 {
     if (!spool_flush(spool, error))
         return -1;
     int fd = fcntl(spool->fd, F_DUPFD_CLOEXEC, 0);
-    return fd >= 0 ? fd : (file_fail(spool, error), -1);
+    if (fd < 0) {
+        file_fail(spool, error);
+        return -1;
+    }
+    spool->hold->uses++;
+    *ret_hold = spool->hold;
+    return fd;
 }

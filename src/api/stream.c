@@ -52,6 +52,8 @@ static void closing_write(struct stream *stream, struct buf *out, char token[sta
 {
     token[0] = 0;
     buf_printf(out, "],\"taken\":%lld,\"refused\":%lld", (long long)stream->taken_sum, (long long)stream->refused_sum);
+    if (stream->omitted_sum > 0)
+        buf_printf(out, ",\"omitted\":%lld", (long long)stream->omitted_sum);
     if (stream->is_failed) {
         struct buf problem;
         struct jsonw json;
@@ -86,7 +88,8 @@ static void answer_headers(struct stream *stream)
 static void answer_begin(struct stream *stream)
 {
     struct error error;
-    int fd = spool_file(&stream->results, &error);
+    struct spool_hold *hold;
+    int fd = spool_file(&stream->results, &hold, &error);
 
     if (fd < 0) {
         stream_fail(stream, &error);
@@ -94,7 +97,8 @@ static void answer_begin(struct stream *stream)
     }
     stream->is_begun = true;
     answer_headers(stream);
-    http_reply_file(stream->call->http, 200, "application/json", fd, spool_size(&stream->results), false);
+    http_reply_file(stream->call->http, 200, "application/json", fd, spool_size(&stream->results), false, spool_closed,
+                    hold);
 }
 
 static void answer_whole(struct stream *stream, const char *token)
@@ -110,11 +114,12 @@ static void answer_whole(struct stream *stream, const char *token)
         http_reply(call->http, 200, "application/json", &results->text);
         return;
     }
-    int fd = spool_file(results, &error);
+    struct spool_hold *hold;
+    int fd = spool_file(results, &hold, &error);
     if (fd < 0)
         api_fail(call, &error);
     else
-        http_reply_file(call->http, 200, "application/json", fd, spool_size(results), true);
+        http_reply_file(call->http, 200, "application/json", fd, spool_size(results), true, spool_closed, hold);
 }
 
 static void stream_finish(struct stream *stream)
@@ -171,12 +176,8 @@ static bool has_room(struct stream *stream)
 {
     struct error error;
 
-    if (spool_size(&stream->results) < (uint64_t)stream->results.bytes_max)
+    if (spool_has_room(&stream->results, 0, &error))
         return true;
-    error_set(&error, ERROR_BODY_TOO_LARGE,
-              "the results have reached server.spool_bytes_max, %lld bytes: ask for results=errors, or send shorter "
-              "streams",
-              (long long)stream->results.bytes_max);
     stream_fail(stream, &error);
     return false;
 }
@@ -308,9 +309,10 @@ void api_stream_begin(struct api_call *call)
     ASSERT(stream != NULL);
     stream->call = call;
     stream->only_errors = slice_is(api_text(call, "results"), "errors");
+    stream->all_bytes_max = slice_is(api_text(call, "results"), "all") ? INT64_MAX : settings->results_bytes;
     stream->attempt_max = STREAM_LINES;
     lines_init(&stream->lines, (size_t)settings->line_bytes_max);
-    spool_init(&stream->results, settings->spool_directory, settings->spool_bytes_max);
+    spool_init(&stream->results, settings->spool_directory, settings->spool_bytes_max, settings->spool);
     spool_add(&stream->results, SLICE("{\"results\":["), &error);
     buf_init(&stream->text, STREAM_ARENA_BYTES);
     arena_init(&stream->arena, STREAM_ARENA_BYTES);

@@ -13,6 +13,12 @@
 
 /* ---- reading ---- */
 
+/* Of what is taken no results are listed: that was asked for, or the answer is long already. A whole chunk is, or is not. */
+static bool is_brief(const struct stream *stream)
+{
+    return stream->only_errors || (int64_t)spool_size(&stream->results) >= stream->all_bytes_max;
+}
+
 static void line_read(struct stream *stream, struct intake_item *item, struct slice line)
 {
     struct json_document document;
@@ -24,7 +30,7 @@ static void line_read(struct stream *stream, struct intake_item *item, struct sl
                     api_read_submission(stream->call, &object, true, &stream->arena, &item->submission,
                                         &item->board_name, &item->error);
     json_document_free(&document);
-    item->submission.is_unranked = stream->only_errors;
+    item->submission.is_unranked = is_brief(stream);
     if (item->is_read && !name_is_valid(item->board_name))
         item->is_read = error_set_field(&item->error, ERROR_BOARD_NOT_FOUND, "/board", "there is no such board");
 }
@@ -80,8 +86,10 @@ static void item_taken(struct stream *stream, const struct intake_item *item, co
     stream->token = token_later(stream->has_token ? &stream->token : NULL, &result->token);
     stream->has_token = true;
     stream->call->source = result->source;
-    if (!stream->only_errors)
+    if (!is_brief(stream))
         item_write(stream, item, result);
+    else if (!stream->only_errors)
+        stream->omitted++;
 }
 
 static void item_not_taken(struct stream *stream, struct intake_item *item, bool is_uncertain)
@@ -246,7 +254,7 @@ void chunk_attempt(struct stream *stream, size_t from)
 void chunk_begin(struct stream *stream)
 {
     stream->is_busy = true;
-    stream->taken = stream->refused = 0;
+    stream->taken = stream->refused = stream->omitted = 0;
     stream->has_token = stream->is_kept = stream->is_mixed = false;
     deadline_restart(stream);
     if (stream->call->has_claim)
@@ -281,6 +289,7 @@ void chunk_end(struct stream *stream)
     stream->taken_sum += stream->taken;
     stream->taken_now += stream->is_kept ? 0 : stream->taken;
     stream->refused_sum += stream->refused;
+    stream->omitted_sum += stream->omitted;
     if (stream->has_token)
         stream->token_sum = token_later(stream->has_token_sum ? &stream->token_sum : NULL, &stream->token);
     stream->has_token_sum = stream->has_token_sum || stream->has_token;
@@ -297,6 +306,7 @@ void chunk_report(struct stream *stream, size_t from)
 {
     struct slice line = {"", 0};
     struct intake_item item;
+    struct error none;
 
     stream->refused = 0;
     for (size_t i = from; i < stream->count; i++)
@@ -306,7 +316,7 @@ void chunk_report(struct stream *stream, size_t from)
         memset(&item, 0, sizeof(item));
         item.place_name = "line";
         item.place = stream->lines.number;
-        if (spool_size(&stream->results) + stream->text.size < (uint64_t)stream->results.bytes_max)
+        if (spool_has_room(&stream->results, stream->text.size, &none))
             item_not_taken(stream, &item, false);
         else if (!stream->first_not_taken)
             stream->first_not_taken = item.place;

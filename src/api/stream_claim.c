@@ -86,6 +86,8 @@ void claim_keep(struct stream *stream)
     if (text.size)
         buf_append(&kept, text.data + 1, text.size - 1);
     buf_printf(&kept, "%s%lld,\"refused\":%lld", TAIL, (long long)stream->taken, (long long)stream->refused);
+    if (stream->omitted)
+        buf_printf(&kept, ",\"omitted\":%lld", (long long)stream->omitted);
     if (token[0])
         buf_printf(&kept, ",\"token\":\"%s\"", token);
     buf_append_byte(&kept, '}');
@@ -103,7 +105,7 @@ void claim_keep(struct stream *stream)
 static bool kept_read(struct stream *stream, const struct idempotency_answer *answer)
 {
     struct slice body = answer->body;
-    long long taken, refused;
+    long long taken, refused, omitted = 0;
     size_t head = sizeof(HEAD) - 1, tail = body.size;
     struct error error;
 
@@ -111,7 +113,7 @@ static bool kept_read(struct stream *stream, const struct idempotency_answer *an
         return false;
     while (tail > head && strncmp(body.data + tail, TAIL, sizeof(TAIL) - 1) != 0) /* it ends in a NUL */
         tail--;
-    if (sscanf(body.data + tail, "],\"taken\":%lld,\"refused\":%lld", &taken, &refused) != 2)
+    if (sscanf(body.data + tail, "],\"taken\":%lld,\"refused\":%lld,\"omitted\":%lld", &taken, &refused, &omitted) < 2)
         return false;
     struct slice results = {body.data + head, tail - head};
     if (results.size) {
@@ -120,6 +122,7 @@ static bool kept_read(struct stream *stream, const struct idempotency_answer *an
     }
     stream->taken = taken;
     stream->refused = refused;
+    stream->omitted = omitted;
     stream->has_token =
         answer->token.size > 0 && token_decode(answer->token, api_token_key(stream->call->api), &stream->token, &error);
     return true;
@@ -153,6 +156,6 @@ void claim_replay(struct stream *stream)
     struct api_call *call = stream->call;
 
     buf_reset(&stream->text);
-    stream->taken = stream->refused = 0;
+    stream->taken = stream->refused = stream->omitted = 0;
     idempotency_find(call->store, &stream->attempt, call->key.game_id, &call->claim, on_found, stream);
 }

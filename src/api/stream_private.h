@@ -26,6 +26,7 @@ struct stream {
     struct spool results; /* the answer, so far */
     bool has_results;
     bool only_errors;
+    int64_t all_bytes_max; /* from here on, too, though `omitted` says how many were left out */
 
     bool is_open;      /* the key was looked at */
     bool is_paused;    /* no more is read */
@@ -43,7 +44,7 @@ struct stream {
     size_t count;
     struct arena arena; /* of its items */
     struct buf text;    /* its results, each behind a comma */
-    int64_t taken, refused;
+    int64_t taken, refused, omitted;
     struct token token;
     bool has_token;
     bool is_kept; /* taken by an earlier request */
@@ -57,7 +58,7 @@ struct stream {
     ev_timer deadline, retry;
 
     /* All chunks: */
-    int64_t taken_sum, refused_sum;
+    int64_t taken_sum, refused_sum, omitted_sum;
     int64_t taken_now;       /* without the results that were kept of an earlier request */
     int64_t first_not_taken; /* line; 0: none */
     struct token token_sum;

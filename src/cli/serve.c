@@ -42,7 +42,7 @@ struct serve_loop {
 };
 
 /* Of all loops. */
-static struct quota request_memory, connections;
+static struct quota request_memory, connections, spool;
 
 static void on_drain(struct ev_loop *ev, ev_timer *watcher, int events)
 {
@@ -137,6 +137,8 @@ static void *loop_run(void *context)
     const struct api_settings api = {.secret = slice_of(s->server_secret),
                                      .spool_directory = s->server_spool_directory,
                                      .spool_bytes_max = s->server_spool_bytes_max,
+                                     .spool = &spool,
+                                     .results_bytes = s->server_results_bytes,
                                      .answer_timeout_ms = (int)s->server_answer_timeout_ms,
                                      .line_bytes_max = s->server_body_bytes_max,
                                      .anonymous_body_bytes_max = s->server_anonymous_body_bytes_max,
@@ -217,6 +219,7 @@ static void memory_share(const struct settings *settings, int loops)
                                 : share > BYTES_MIN           ? share
                                                               : BYTES_MIN);
     quota_init(&connections, INT64_MAX);
+    quota_init(&spool, settings->server_spool_bytes);
     mallopt(M_MMAP_THRESHOLD, OWN_PAGES_BYTES);
     mallopt(M_TRIM_THRESHOLD, OWN_PAGES_BYTES);
     mallopt(M_ARENA_MAX, loops + 1);

@@ -44,6 +44,11 @@ TEXT(server, spool_directory, "/tmp",
      "Where the results of long NDJSON streams wait for the end of the body (unlinked files).")
 INT(server, spool_bytes_max, 268435456, 65536, 1099511627776, "bytes",
     "Results of one NDJSON stream; a stream that reaches it takes no more lines (results=errors keeps them few).")
+INT(server, spool_bytes, 1073741824, 1048576, 1099511627776, "bytes",
+    "Results of all NDJSON streams together in that directory; while it is reached, long streams take no more lines.")
+INT(server, results_bytes, 16777216, 0, 1099511627776, "bytes",
+    "From this size on the answer to an NDJSON stream lists only results of lines that were not taken, unless the client "
+    "asks for results=all.")
 SECRET(server, secret, "Signs cursors and consistency tokens; 16 bytes or more, the same on every server.")
 TEXT(database, url, "postgresql:///ladder",
      "The PostgreSQL primary: a connection string, of several hosts if it may be any of them, and before it words "

@@ -20,6 +20,8 @@
 enum { BLOCK_BYTES = 16384 };
 
 struct growing {
+    void (*closed)(void *context);
+    void *closed_context;
     int fd;
     int uses;
     uint64_t size;
@@ -42,6 +44,7 @@ static void growing_let_go(void *context)
     if (--growing->uses > 0)
         return;
     close(growing->fd);
+    growing->closed(growing->closed_context);
     compressor_free(&growing->compressor);
     free(growing);
 }
@@ -119,17 +122,20 @@ static ssize_t on_more_coded(void *context, uint64_t position, char *out, size_t
 }
 
 void http_reply_file(struct http_request *request, int status, const char *content_type, int fd, uint64_t size,
-                     bool is_whole)
+                     bool is_whole, void (*closed)(void *context), void *context)
 {
     struct http_exchange *exchange = request->exchange;
 
     if (http_is_answered(request)) {
         close(fd);
+        closed(context);
         return;
     }
     struct growing *growing = calloc(1, sizeof(*growing));
     ASSERT(growing != NULL);
     *growing = (struct growing){.fd = fd, .uses = 2, .size = size, .is_whole = is_whole, .exchange = exchange};
+    growing->closed = closed;
+    growing->closed_context = context;
     growing->compressor = compressor_fitting(request, is_whole ? size : SIZE_MAX);
     exchange->growing = growing;
     answer_charge(exchange, status, 0, growing->compressor != NULL);

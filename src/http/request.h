@@ -76,12 +76,12 @@ bool http_json_finish(const struct http_request *request, struct buf *body);
 /* RFC 9457: type, title, status, detail, errors[] with pointer or parameter. */
 void http_reply_error(struct http_request *request, const struct error *error);
 /*
- * The bytes of a file from its start; the descriptor is taken and closed. is_whole: `size` is all of it. Otherwise the
+ * The bytes of a file from its start; the descriptor is taken and closed, which `closed` is told. is_whole: `size` is all of it. Otherwise the
  * file grows: http_reply_grown says how far, and with is_whole that this is all; until then the client waits. A client
  * that takes less than HTTP_TAKEN_BYTES within server.idle_timeout_ms is left.
  */
 void http_reply_file(struct http_request *request, int status, const char *content_type, int fd, uint64_t size,
-                     bool is_whole);
+                     bool is_whole, void (*closed)(void *context), void *context);
 void http_reply_grown(struct http_request *request, uint64_t size, bool is_whole);
 
 /* Bytes that several answers send and none of them copies: they stay until the last has let go. One thread. */

@@ -295,7 +295,7 @@ def test_forty_megabytes_do_not_raise_its_memory(stack):
         thread = threading.Thread(target=watch)
         thread.start()
         try:
-            answer = requests.post(client.base + "/scores", data=iter(rows), stream=True, timeout=300,
+            answer = requests.post(client.base + "/scores?results=all", data=iter(rows), stream=True, timeout=300,
                                    headers={"Authorization": "Bearer " + client.key, "Content-Type": NDJSON})
             body = b""
             for piece in answer.iter_content(1 << 16):
@@ -323,6 +323,56 @@ def test_results_have_a_bound(stack):
         assert total(client) == 1
         assert post(client, b"".join(line(f"p{i}") for i in range(20000)), results="errors").json() | {"token": ""} == {
             "results": [], "taken": 20000, "refused": 0, "token": ""}
+
+
+def spooled(client):
+    text = requests.get(f"http://127.0.0.1:{client.server.port}/metrics", timeout=60).text
+    return int(re.search(r"^ladder_spool_bytes (\d+)$", text, re.M)[1])
+
+
+def test_results_of_all_streams_have_a_bound(stack):
+    """Clients that send lines that are refused fill the directory no further, and when they have left there is room again."""
+    limit = 4 << 20
+    with serving(stack, server_spool_bytes=limit) as client:
+        uploads = [Upload(client) for _ in range(8)]
+        try:
+            for upload in uploads:
+                upload.send(b"{}\n" * 8000)  # 1.4 MB of results each
+            wait_until(lambda: spooled(client) > limit - (1 << 20), 60, "they are written")
+            with pytest.raises(AssertionError):
+                wait_until(lambda: spooled(client) > limit + (1 << 20), 2 / 10, "more than the limit")
+            answers = [upload.end().answer() for upload in uploads[:4]]
+            assert {status for status, _, _ in answers} <= {200, 503}
+            ended = [answer for _, _, answer in answers if answer.get("status") == 503 or answer.get("complete") is False]
+            for answer in ended:
+                problem_is(answer.get("problem", answer), "overloaded")
+            assert post(client, line("short")).json()["taken"] == 1, "a short stream needs no file"
+        finally:
+            for upload in uploads:
+                upload.socket.close()
+        wait_until(lambda: spooled(client) == 0, 60, "nothing is kept for clients that left")
+        assert len(post(client, b"{}\n" * 8000).json()["results"]) == 8000
+
+
+def test_a_long_answer_lists_only_what_was_not_taken(stack):
+    """From server.results_bytes on; nothing that was not taken is missing, and a repeat gets the same answer."""
+    with serving(stack, server_results_bytes=100000) as client:
+        body = lines(3000) + b"{}\n" + lines(2000, "q") + b"what?\n"
+
+        def told(answer):
+            assert answer.status_code == 200
+            found = answer.json()
+            assert len(numbers(found)) + found.get("omitted", 0) == found["taken"] + found["refused"] == 5002
+            return found
+        first = told(post(client, body, "k"))
+        assert [result["line"] for result in first["results"] if result["status"] != 200] == [3001, 5002]
+        assert 2000 < first["omitted"] < 5000 and numbers(first)[:500] == list(range(1, 501))
+        again = post(client, body, "k")
+        assert again.headers["Idempotency-Replayed"] == "true" and told(again) | {"token": ""} == first | {"token": ""}
+        assert total(client) == 5000
+        assert "omitted" not in told(post(client, body, results="all"))
+        found = post(client, body, results="errors").json()
+        assert numbers(found) == [3001, 5002] and "omitted" not in found and found["taken"] == 5000
 
 
 @pytest.mark.parametrize("authorization, status", [("", 401), ("Authorization: Bearer nonsense\r\n", 401), ("Authorization: Basic eDp5\r\n", 401)])
