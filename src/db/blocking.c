@@ -23,6 +23,7 @@ struct dbb {
     bool was_stopped;        /* a statement was cancelled for it */
     int64_t sent_us;         /* the statement that runs */
     bool is_cancelled;       /* it */
+    int timeline;            /* as dbb_timeline has it */
 };
 
 enum { STOP_LOOK_MS = 50, STOP_GRACE_MS = 1000 };
@@ -138,7 +139,7 @@ struct dbb *dbb_open_primary(const char *url, const char *const *others, int cou
         if (timeline > best_timeline) {
             dbb_close(&best);
             best = db;
-            best_timeline = timeline;
+            best->timeline = best_timeline = timeline;
         } else {
             dbb_close(&db);
         }
@@ -151,6 +152,11 @@ struct dbb *dbb_open_primary(const char *url, const char *const *others, int cou
 struct dbb *dbb_open(const char *url, const char *application_name, int statement_timeout_ms, struct error *error)
 {
     return dbb_open_primary(url, NULL, 0, application_name, statement_timeout_ms, error);
+}
+
+int dbb_timeline(const struct dbb *db)
+{
+    return db->timeline;
 }
 
 void dbb_patience(struct dbb *db, int silence_ms)

@@ -27,6 +27,8 @@ struct dbb *dbb_open(const char *url, const char *application_name, int statemen
  * it is. */
 struct dbb *dbb_open_primary(const char *url, const char *const *others, int count, const char *application_name,
                              int statement_timeout_ms, struct error *error);
+/* The timeline of the server that dbb_open_primary chose, when it was opened; 0: there was no choice. */
+int dbb_timeline(const struct dbb *db);
 /*
  * How long the calls from now on wait for a server that says nothing (default, and 0: for ever): then the connection
  * counts as gone. Keepalives find a machine that is gone; not a server that hangs, nor a pooler whose own link was

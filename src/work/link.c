@@ -1,5 +1,6 @@
 #include "work/link.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,18 +60,48 @@ void link_done(struct link *link, bool is_ok)
         link->silences++;
 }
 
+/* ---- which server ---- */
+
+static atomic_int newest_timeline;
+
+static struct dbb *primary_open(const struct settings *settings, const char *name, struct error *error)
+{
+    const struct settings_list *list = &settings->database_replicas;
+    const char *replicas[SETTINGS_LIST_MAX];
+
+    for (size_t i = 0; i < list->count; i++)
+        replicas[i] = list->items[i];
+    return dbb_open_primary(settings->database_url, replicas, (int)list->count, name, 0, error);
+}
+
+bool link_look(const struct settings *settings, struct error *error)
+{
+    struct dbb *db = primary_open(settings, "ladder work look", error);
+    int timeline = db ? dbb_timeline(db) : 0, before = newest_timeline;
+
+    if (!db)
+        return false;
+    dbb_close(&db);
+    if (timeline > before) {
+        newest_timeline = timeline;
+        if (before > 0)
+            log_warn("primary-replaced", LOG_INT("timeline", timeline), LOG_INT("before", before));
+    }
+    return true;
+}
+
+/* ---- the connections ---- */
+
 bool link_open(struct link *link, bool needs_kv, struct error *error)
 {
+    if (link->db && dbb_timeline(link->db) < newest_timeline)
+        dbb_close(&link->db);
     if (link->db && dbb_is_broken(link->db))
         dbb_close(&link->db);
     if (link->kv && kvb_is_broken(link->kv))
         kvb_close(&link->kv);
     if (!link->db) {
-        const struct settings_list *list = &link->settings->database_replicas;
-        const char *replicas[SETTINGS_LIST_MAX];
-        for (size_t i = 0; i < list->count; i++)
-            replicas[i] = list->items[i];
-        link->db = dbb_open_primary(link->settings->database_url, replicas, (int)list->count, link->name, 0, error);
+        link->db = primary_open(link->settings, link->name, error);
         if (!link->db)
             return false;
         dbb_stop_with(link->db, link->stop);

@@ -23,9 +23,16 @@ struct link {
     char epoch_text[16];
 };
 
-/* Opens what is closed or broken, and reads the epoch when the database was opened. */
+/*
+ * Opens what is closed or broken, and reads the epoch when the database was opened. Leaves a primary that was replaced
+ * (link_look).
+ */
 bool link_open(struct link *link, bool needs_kv, struct error *error);
 void link_close(struct link *link);
+/* Looks which of the configured servers is the primary of the newest timeline: a primary that was replaced may live on
+ * and take all that it is given. Does nothing where only one server is configured. For all links of the process; on one
+ * thread. */
+bool link_look(const struct settings *settings, struct error *error);
 /* Closes the connection to a Redis that is no primary any more. Not where it matters that all goes to the same one. */
 void link_check(struct link *link);
 /* What it was opened for was done, or failed. */

@@ -46,7 +46,7 @@ enum {
 struct worker {
     const struct settings *settings;
     atomic_bool is_stopping;
-    pthread_t tail, rebuilders[REBUILDERS], jobs, tally, refreshers[REFRESHERS], webhook;
+    pthread_t look, tail, rebuilders[REBUILDERS], jobs, tally, refreshers[REFRESHERS], webhook;
     struct edges edges;
     struct edge_thread {
         struct worker *worker;
@@ -90,6 +90,18 @@ static void failure_end(struct failure *failure, const char *what)
         return;
     failure->last[0] = 0;
     log_info("job-recovered", LOG_TEXT("job", what));
+}
+
+static void *look_main(void *context)
+{
+    struct worker *worker = context;
+    struct error ignored; /* those who need the database say so */
+
+    while (!worker->is_stopping) {
+        link_look(worker->settings, &ignored);
+        pause_ms(worker, worker->settings->database_health_interval_ms);
+    }
+    return NULL;
 }
 
 static void *tail_main(void *context)
@@ -291,6 +303,8 @@ struct worker *worker_start(const struct settings *settings, struct error *error
         free(worker);
         return NULL;
     }
+    if (settings->database_replicas.count > 0)
+        ASSERT(pthread_create(&worker->look, NULL, look_main, worker) == 0);
     ASSERT(pthread_create(&worker->tail, NULL, tail_main, worker) == 0);
     for (size_t i = 0; i < REBUILDERS; i++)
         ASSERT(pthread_create(&worker->rebuilders[i], NULL, rebuild_main, worker) == 0);
@@ -312,6 +326,8 @@ void worker_stop(struct worker **pworker)
     struct worker *worker = *pworker;
 
     worker->is_stopping = true;
+    if (worker->settings->database_replicas.count > 0)
+        pthread_join(worker->look, NULL);
     pthread_join(worker->tail, NULL);
     for (size_t i = 0; i < REBUILDERS; i++)
         pthread_join(worker->rebuilders[i], NULL);

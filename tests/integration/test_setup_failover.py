@@ -1,6 +1,7 @@
 """The set-up of scripts/up survives the loss of its primary: kill -9, pg_promote(), and both programs go on, each as its own user."""
 import os
 import pathlib
+import re
 import signal
 
 import psycopg2
@@ -47,3 +48,18 @@ def test_both_programs_follow_a_promotion(demo):
     users = sql(demo.env["LADDER_REPLICA_URL"], "select distinct usename::text, split_part(application_name, ' ', 2) from pg_stat_activity "
                                                 "where application_name like 'ladder%' and backend_type = 'client backend'")
     assert {user for user, program in users if program == "work"} == {"ladder_work"} and {user for user, program in users if program != "work"} <= {"ladder_serve"}
+
+
+def test_the_worker_leaves_a_primary_that_lives_on(demo):
+    """The replica is promoted, and nobody stops the old primary: it goes on to take all that it is given."""
+    assert demo.request("PUT", "/boards/arcade", json={}).status_code == 201
+    sql(demo.env["LADDER_REPLICA_URL"], "select pg_promote(true, 60)")
+    work = "select count(*) from pg_stat_activity where application_name like 'ladder work%' and application_name <> 'ladder work look'"
+    promoted = demo.env["LADDER_REPLICA_URL"]
+    port = (demo.run / "postgresql" / "primary" / "postmaster.pid").read_text().split("\n")[3]
+    primary = re.sub(r":\d+/", f":{port}/", promoted)
+    wait_until(lambda: sql(promoted, work)[0][0] > 0 and sql(primary, work) == [(0,)], LONG_S / 10, "the worker is at the promoted server")
+    wait_until(lambda: demo.request("POST", "/boards/arcade/scores", json={"player": "after", "score": 1}).status_code == 200, LONG_S / 10, "a write")
+    wait_until(lambda: demo.request("GET", "/boards/arcade/top?limit=1&source=true").json()["source"] == "redis", LONG_S / 10, "Redis has the board")
+    assert demo.request("GET", "/boards/arcade/top?limit=1").json()["entries"][0]["player"] == "after"
+    assert "event=primary-replaced" in (demo.run / "work.log").read_text()
