@@ -172,7 +172,6 @@ class Query:
             words["facet"] = urllib.parse.quote(facet)
         self.path = f"/boards/{board.name}{path}" + ("?" if words else "") + "&".join(f"{k}={v}" for k, v in words.items())
         self.parameters = parameters
-        self.is_from_redis = ranking != "dense"  # if Redis is well
 
     def expected(self, state):
         known = state.answers.get(self.path)
@@ -205,7 +204,6 @@ class Top(Query):
     def __init__(self, board, limit=100, offset=None, **common):
         super().__init__(board, "/top", limit=limit, offset=offset, **common)
         self.limit, self.offset = limit, offset or 0
-        self.is_from_redis = self.ranking != "dense" or self.offset == 0
 
     def answer(self, state):
         stop = self.offset + self.limit
@@ -286,7 +284,6 @@ class At(Query):
     def __init__(self, board, rank=None, percentile=None, **common):
         super().__init__(board, "/at", rank=rank, percentile=percentile, **common)
         self.rank, self.at_percentile = rank, percentile
-        self.is_from_redis = self.ranking != "dense" or rank == 1
 
     def answer(self, state):
         total = len(state.rows)
@@ -299,7 +296,6 @@ class AtScore(Query):
     def __init__(self, board, score, **common):
         super().__init__(board, "/at", score=score, **common)
         self.score = score
-        self.is_from_redis = True
 
     def answer(self, state):
         pair = self.board.pair(self.score, 0)

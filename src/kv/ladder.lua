@@ -7,9 +7,10 @@
 --
 -- A standing's keys share one hash tag, so they live on one node of a cluster:
 --
---     ladder:{shard}:<standing>:meta           HASH  epoch, gen, v, n, s [, bld, bn, bl, bs, until]
+--     ladder:{shard}:<standing>:meta           HASH  epoch, gen, v, n, s [, bld, bn, bl, bs, until] [, d, db]
 --     ladder:{shard}:<standing>:<gen>:order    ZSET  member = sort key .. player, score = nearest double
 --     ladder:{shard}:<standing>:<gen>:entry    HASH  player -> revision .. length .. sort key [.. metadata]
+--     ladder:{shard}:<standing>:<gen>:dense    ZSET  member = score and subscore as in a sort key: see dense_open
 --     ladder:{shard}:<standing>:still          STRING  while it is cold: see look and settle
 --     ladder:{shard}:<standing>:activity       HASH  how much was submitted when: see activity_add
 --     ladder:version                           STRING  run id, version: see reach
@@ -141,6 +142,16 @@ end
 local STIRRED_MS = 60000 -- longer than anybody needs to settle it
 local stirs = 0          -- in this process: one counts even if what it wrote was flushed at once
 
+-- What the standings could do without leaves them a fifth of the memory that Redis has, where it evicts nothing.
+local FULL = 0.8
+
+local function is_full()
+    local memory = redis.call('INFO', 'memory')
+    local most = tonumber(string.match(memory, 'maxmemory:(%d+)'))
+    return most > 0 and string.find(memory, 'maxmemory_policy:noeviction', 1, true) ~= nil and
+        tonumber(string.match(memory, 'used_memory:(%d+)')) > most * FULL
+end
+
 local function still_key(meta) return string.sub(meta, 1, -5) .. 'still' end
 local function stir(meta, before)
     local version, previous, message = publish_all(meta, before)
@@ -151,8 +162,10 @@ end
 
 local function order_key(base, gen) return base .. gen .. ':order' end
 local function entry_key(base, gen) return base .. gen .. ':entry' end
+local function dense_key(base, gen) return base .. gen .. ':dense' end
 local function activity_key(base) return base .. 'activity' end
 local function base_of(meta) return string.sub(meta, 1, -5) end -- up to the last colon
+local function generation_unlink(base, gen) redis.call('UNLINK', order_key(base, gen), entry_key(base, gen), dense_key(base, gen)) end
 
 -- The bytes of one coded integer: 1 of header, then as many as it says (see sort_key.h).
 local function coded_size(text, at)
@@ -194,6 +207,78 @@ end
 local function group_start(order, member)
     local score = redis.call('ZSCORE', order, member)
     return seek(order, score, string.sub(member, 1, head_size(member, 2)))
+end
+
+-- A dense rank counts the different pairs of score and subscore above an entry. `dense` has each pair of the order once, with the score
+-- of its entries, so that the rank of a pair in `dense` is the number of pairs that are better. It costs memory and time of each change,
+-- so a standing has it only if dense ranks are read: ladder_dense makes it, a piece in each call, from the best pair on. `d` says how
+-- far it is:
+--
+--     version (8), how many members (4), then the last pair that was taken in, with its score; nothing more: all were
+--
+--     order   A A A B B C | D D D D E F F        dense has exactly the pairs of the order up to the last one, C:
+--     dense   A     B   C |                      apply keeps these, and leaves the others to the pieces that follow
+--
+-- The version is that of the standing, up to which every change was made to `dense`, too: servers of an older version change a
+-- standing without it. With another version or another number of members it is worth nothing, and is made anew. It expires if
+-- nobody reads it, and belongs to its generation: a new one begins without it.
+
+local DENSE_S = 86400 -- lives; who still reads dense ranks prolongs it
+local DENSE_HEAD = '>I8I4'
+local DENSE_HEAD_SIZE = 12
+
+local function pair_of(key) return string.sub(key, 1, head_size(key, 2)) end
+local function has_pair(member, pair) return string.sub(member, 1, #pair) == pair end -- no coded integer begins another
+
+-- `text` is `d`. nil: it is worth nothing. `last` is the last pair taken in, '' where all were.
+local function dense_open(key, text, version)
+    if not text or #text < DENSE_HEAD_SIZE then return nil end
+    local at, count = struct.unpack(DENSE_HEAD, text)
+    if at ~= version or redis.pcall('ZCARD', key) ~= count then return nil end
+    local dense = { key = key, count = count, last = '', score = '' }
+    if #text > DENSE_HEAD_SIZE then
+        local size = string.byte(text, DENSE_HEAD_SIZE + 1)
+        dense.score = string.sub(text, DENSE_HEAD_SIZE + 2, DENSE_HEAD_SIZE + 1 + size)
+        dense.last = string.sub(text, DENSE_HEAD_SIZE + 2 + size)
+    end
+    return dense
+end
+
+local function dense_text(dense, version)
+    local head = struct.pack(DENSE_HEAD, version, dense.count)
+    return dense.last == '' and head or head .. string.char(#dense.score) .. dense.score .. dense.last
+end
+
+local function dense_drop(meta, key)
+    redis.call('HDEL', meta, 'd', 'db')
+    redis.pcall('UNLINK', key)
+end
+
+-- Is the pair one of those that were taken in?
+local function dense_covers(dense, pair) return dense.last == '' or not is_before(dense.last, pair) end
+
+-- The order has just lost a member with this pair, which had so many before it: those beside its place are all who may have the
+-- pair still.
+local function dense_lose(dense, order, pair, before)
+    if not dense_covers(dense, pair) then return end
+    local near = redis.call('ZRANGE', order, math.max(0, before - 1), before)
+    for i = 1, #near do
+        if has_pair(near[i], pair) then return end
+    end
+    dense.count = dense.count - redis.call('ZREM', dense.key, pair)
+end
+
+-- The order has just got a member with this pair.
+local function dense_gain(dense, pair, score)
+    if not dense_covers(dense, pair) then return end
+    local is_first = dense.count == 0
+    dense.count = dense.count + redis.call('ZADD', dense.key, score, pair)
+    if is_first then redis.call('EXPIRE', dense.key, DENSE_S) end
+end
+
+-- How many different pairs are better than the member's; nil: it is not known, or not known yet.
+local function dense_rank(dense, member)
+    return dense and dense.last == '' and redis.call('ZRANK', dense.key, pair_of(member)) or nil
 end
 
 -- Sums over k1 of all entries of a generation, and over its squares: exact, in limbs of 32 bits, the lowest first, because Lua's
@@ -282,8 +367,9 @@ local function open(meta, epoch)
 end
 
 -- One entry of one generation, gated by revision. Returns what it added to the number of members, or nil for a no-op;
--- where ranks are wanted, also the member's rank before and after (-1: none). `sums` are those of the generation.
-local function put(order, entry, sums, player, key, score, revision, metadata, with_ranks)
+-- where ranks are wanted, also the member's rank before and after (-1: none). `sums` are those of the generation, and so is `dense`,
+-- which needs the ranks.
+local function put(order, entry, sums, player, key, score, revision, metadata, with_ranks, dense)
     local old = redis.call('HGET', entry, player)
     local had, before, after, old_key = 0, -1, -1, ''
     if old then
@@ -300,11 +386,17 @@ local function put(order, entry, sums, player, key, score, revision, metadata, w
         if old_key ~= '' then sums_note(sums, old_key, -1) end
         if key ~= '' then sums_note(sums, key, 1) end
     end
+    local old_pair, pair = '', ''
+    if dense then
+        old_pair, pair = old_key ~= '' and pair_of(old_key) or '', key ~= '' and pair_of(key) or ''
+        if old_pair ~= pair and before >= 0 then dense_lose(dense, order, old_pair, before) end
+    end
     if key == '' then
         redis.call('HSET', entry, player, revision)
         return -had, before, after
     end
     redis.call('ZADD', order, score, key .. player)
+    if old_pair ~= pair then dense_gain(dense, pair, score) end
     redis.call('HSET', entry, player, revision .. string.char(#key) .. key .. metadata)
     if with_ranks then after = redis.call('ZRANK', order, key .. player) end
     return 1 - had, before, after
@@ -322,7 +414,7 @@ local function drop(keys)
     local m = redis.call('HMGET', keys[1], 'gen', 'bld')
     local base = base_of(keys[1])
     for i = 1, 2 do
-        if m[i] then redis.call('UNLINK', order_key(base, m[i]), entry_key(base, m[i])) end
+        if m[i] then generation_unlink(base, m[i]) end
     end
     redis.call('DEL', keys[1], still_key(keys[1]), activity_key(base))
     publish_all(keys[1])
@@ -336,7 +428,7 @@ end
 --    can't be told)
 local function apply(keys, args)
     local meta, epoch, with_ranks = keys[1], args[1], args[2] == '1'
-    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v', 'n', 's', 'bs')
+    local m = redis.call('HMGET', meta, 'epoch', 'gen', 'bld', 'v', 'n', 's', 'bs', 'd')
     -- What the hash lacks, its members have still: each would come to stand beside what takes its place.
     if m[1] == epoch and m[2] and redis.call('HLEN', entry_key(base_of(meta), m[2])) < tonumber(m[5] or 0) then
         drop(keys)
@@ -354,11 +446,13 @@ local function apply(keys, args)
     local sums, build_sums = no_sums(), build_order and no_sums()
     -- In a cluster, a key that has gone on to another node raises an error: then it shall be before anything is written.
     if order and build_order then redis.call('EXISTS', build_order, build_entry) end
+    local dense = order and m[8] and dense_open(dense_key(base, m[2]), m[8], version)
+    if m[8] and not dense then dense_drop(meta, dense_key(base, m[2])) end
     for i = 3, #args, 5 do
         local player, key, score, revision, metadata = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
         local delta, before, after
         if order and revision ~= '' then
-            delta, before, after = put(order, entry, sums, player, key, score, revision, metadata, true)
+            delta, before, after = put(order, entry, sums, player, key, score, revision, metadata, true, dense)
             if delta then
                 grown = grown + delta
                 if before >= 0 or after >= 0 then moves[#moves + 1] = move(before, after) end
@@ -382,6 +476,7 @@ local function apply(keys, args)
     if #moves > 0 then
         result[2], result[3] = tick(version)
         redis.call('HSET', meta, 'v', text_of(result[2]), 's', sums_add(m[6], sums, version, result[2]))
+        if dense then redis.call('HSET', meta, 'd', dense_text(dense, result[2])) end
         result[4] = publish(meta, result[2], version, moves)
     elseif not m[2] then
         result[2], result[3], result[4] = stir(meta, version)
@@ -398,13 +493,13 @@ local function build(keys, args)
     local now = tonumber(redis.call('TIME')[1])
     if m[1] and m[1] ~= epoch then
         for i = 2, 3 do
-            if m[i] then redis.call('UNLINK', order_key(base, m[i]), entry_key(base, m[i])) end
+            if m[i] then generation_unlink(base, m[i]) end
         end
         redis.call('DEL', meta)
         publish_all(meta)
     elseif m[3] then
         if not is_alone and tonumber(m[4] or 0) > now then return 'BUSY' end
-        redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3]))
+        generation_unlink(base, m[3])
     end
     redis.call('HSET', meta, 'epoch', epoch, 'bld', gen, 'bn', 0, 'bl', 0, 'bs', struct.pack(SUMS, 0, unpack(no_sums())),
                'until', now + lease)
@@ -466,10 +561,10 @@ local function flip(keys, args)
     local base = base_of(meta)
     local n = tonumber(m[4])
     if redis.call('ZCARD', order_key(base, m[2])) ~= n or redis.call('HLEN', entry_key(base, m[2])) < n then return 'ABORTED' end
-    if m[3] then redis.call('UNLINK', order_key(base, m[3]), entry_key(base, m[3])) end
+    if m[3] then generation_unlink(base, m[3]) end
     redis.call('DEL', still_key(meta))
     redis.call('HSET', meta, 'gen', m[2], 'n', m[4])
-    redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'bs', 'until')
+    redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'bs', 'until', 'd', 'db')
     local version = publish_all(meta, tonumber(m[5]))
     redis.call('HSET', meta, 'v', text_of(version), 's', sums_add(m[6], no_sums(), 0, version))
     return 'OK'
@@ -482,7 +577,7 @@ local function whole(keys)
     local m = redis.call('HMGET', meta, 'gen', 'bld', 'n')
     local base = base_of(meta)
     if m[2] then
-        redis.call('UNLINK', order_key(base, m[2]), entry_key(base, m[2]))
+        generation_unlink(base, m[2])
         redis.call('HDEL', meta, 'bld', 'bn', 'bl', 'bs', 'until')
     end
     local n = tonumber(m[3] or 0)
@@ -491,6 +586,54 @@ local function whole(keys)
     end
     drop(keys)
     return 'DROPPED'
+end
+
+-- ladder_dense meta ; epoch, who, how many members of the order at most -> OK | MORE | BUSY | FULL | COLD | CORRUPT
+-- The next piece of what dense ranks are read from. Whoever got MORE goes on; meanwhile others are BUSY, unless he stops for a second.
+-- What has begun with a pair of many entries goes on behind the last of them, without reading the others.
+local DENSE_LEASE_US = 1000000
+
+local function make_dense(keys, args)
+    local meta, who, most = keys[1], args[2], tonumber(args[3])
+    local base, gen, version = open(meta, args[1])
+    if not base then return gen end
+    local m = redis.call('HMGET', meta, 'd', 'db')
+    local order, key = order_key(base, gen), dense_key(base, gen)
+    local dense = dense_open(key, m[1], version)
+    if dense and dense.last == '' then
+        redis.call('EXPIRE', key, DENSE_S)
+        return 'OK'
+    end
+    local by, at = string.match(m[2] or '', '^(%w+) (%d+)$')
+    local age = at and now() - tonumber(at) or -1
+    if by ~= who and age >= 0 and age < DENSE_LEASE_US then return 'BUSY' end
+    if is_full() then
+        dense_drop(meta, key)
+        return 'FULL'
+    end
+    local start = 0
+    if dense then
+        start = seek(order, dense.score, dense.last .. '\255')
+    else
+        redis.call('UNLINK', key)
+        dense = { key = key, count = 0, last = '', score = '' }
+    end
+    local members = redis.call('ZRANGE', order, start, start + most - 1, 'WITHSCORES')
+    local rows, last, score = {}, nil, nil
+    for i = 1, #members, 2 do
+        if not last or not has_pair(members[i], last) then
+            last, score = pair_of(members[i]), members[i + 1]
+            rows[#rows + 1], rows[#rows + 2] = score, last
+        end
+    end
+    if rows[1] then dense.count = dense.count + redis.call('ZADD', key, unpack(rows)) end
+    local is_whole = #members < 2 * most
+    dense.last, dense.score = is_whole and '' or last, is_whole and '' or score
+    redis.call('HSET', meta, 'd', dense_text(dense, version), 'db', who .. ' ' .. text_of(now()))
+    redis.call('EXPIRE', key, DENSE_S)
+    if not is_whole then return 'MORE' end
+    redis.call('HDEL', meta, 'db')
+    return 'OK'
 end
 
 -- ladder_forget meta ; epoch, then for each row: player, revision -> how many tombstones went
@@ -567,19 +710,29 @@ local function values_of(entry, members)
     return redis.call('HMGET', entry, unpack(players))
 end
 
+local function dense_of(base, gen, version)
+    return dense_open(dense_key(base, gen), redis.call('HGET', base .. 'meta', 'd'), version)
+end
+
+-- Ranking 0 is ordinal, 1 competition, 2 dense. UNDENSE: nobody keeps what dense ranks are read from (ladder_dense).
 local function page(base, gen, version, total, start, stop, ranking, with_values)
     local order = order_key(base, gen)
     local members = {}
     if stop >= start then members = redis.call('ZRANGE', order, start, stop) end
     local group = start
     if ranking == '1' and members[1] then group = group_start(order, members[1]) end
+    if ranking == '2' and start > 0 and members[1] then
+        group = dense_rank(dense_of(base, gen, version), members[1])
+        if not group then return { 'UNDENSE', version, total, as_of(version) } end
+    end
     local values = {}
     if with_values == '1' then values = values_of(entry_key(base, gen), members) end
     return { 'OK', version, total, as_of(version), start, group, members, values, gen }
 end
 
 -- ladder_page meta ; epoch, start, count, ranking, with values
--- -> status, version, total, as_of, index of the first, entries better than the first's pair, members, values, generation
+-- -> status, version, total, as_of, index of the first, entries (dense: pairs) better than the first's pair, members, values,
+--    generation; UNDENSE
 local function read_page(keys, args)
     local base, gen, version, total = open(keys[1], args[1])
     if not base then return { gen } end
@@ -627,12 +780,13 @@ local function read_percentile(keys, args)
     return page(base, gen, version, total, start, start + tonumber(args[3]) - 1, args[4], args[5])
 end
 
--- ladder_players meta ; epoch, ranking, players… -> status, version, total, as_of, then for each: rank, group, value
+-- ladder_players meta ; epoch, ranking, players… -> status, version, total, as_of, then for each: rank, group, value; UNDENSE
 local function read_players(keys, args)
     local base, gen, version, total = open(keys[1], args[1])
     if not base then return { gen } end
     local order, entry = order_key(base, gen), entry_key(base, gen)
     local result = { 'OK', version, total, as_of(version) }
+    local dense = args[2] == '2' and dense_of(base, gen, version)
     for i = 3, #args do
         local value = redis.call('HGET', entry, args[i])
         local rank, group = -1, -1
@@ -643,6 +797,10 @@ local function read_players(keys, args)
             if not rank then return { 'CORRUPT' } end
             group = rank
             if args[2] == '1' then group = group_start(order, member) end
+            if args[2] == '2' then
+                group = dense_rank(dense, member)
+                if not group then return { 'UNDENSE', version, total, as_of(version) } end
+            end
         end
         result[#result + 1] = rank
         result[#result + 1] = group
@@ -651,11 +809,18 @@ local function read_players(keys, args)
     return result
 end
 
--- ladder_seek meta ; epoch, score, bytes -> status, version, total, as_of, how many are before
+-- ladder_seek meta ; epoch, score, bytes, ranking -> status, version, total, as_of, how many entries are before; dense: and how many
+--   different pairs, where the bytes begin with one; UNDENSE
 local function read_seek(keys, args)
     local base, gen, version, total = open(keys[1], args[1])
     if not base then return { gen } end
-    return { 'OK', version, total, as_of(version), seek(order_key(base, gen), args[2], args[3]) }
+    local result = { 'OK', version, total, as_of(version), seek(order_key(base, gen), args[2], args[3]) }
+    if args[4] == '2' then
+        local dense = dense_of(base, gen, version)
+        if not dense or dense.last ~= '' then return { 'UNDENSE', version, total, result[4] } end
+        result[6] = seek(dense.key, args[2], pair_of(args[3]))
+    end
+    return result
 end
 
 local function activity_sum(key, ring, from, to)
@@ -760,7 +925,6 @@ local L2_PURGED_MS = 60000 -- longer than anybody needs to make a tag
 local L2_TAG = 24          -- bytes that a reader is told: lsn, nonce
 local L2_TEXT = 128        -- no tag of ours is longer
 local L2_VALUE = 2097152   -- no value
-local L2_FULL = 0.8        -- of the memory that Redis has, where it evicts nothing: the rest is for the standings
 
 local function tag_head(epoch) return run_id() .. ' ' .. epoch .. ' ' end
 
@@ -851,12 +1015,7 @@ end
 
 -- ladder_retain value, tags… ; bytes, until (ms), milliseconds that tags live -> 1 | 0: there is no room
 local function retain(keys, args)
-    local memory = redis.call('INFO', 'memory')
-    local most = tonumber(string.match(memory, 'maxmemory:(%d+)'))
-    if most > 0 and string.find(memory, 'maxmemory_policy:noeviction', 1, true) and
-        tonumber(string.match(memory, 'used_memory:(%d+)')) > most * L2_FULL then
-        return 0
-    end
+    if is_full() then return 0 end
     redis.call('SET', keys[1], args[1], 'PXAT', args[2])
     for i = 2, #keys do redis.call('PEXPIRE', keys[i], args[3], 'GT') end
     return 1
@@ -871,7 +1030,7 @@ local function mended(write)
         if not string.find(type(answer) == 'table' and answer.err or tostring(answer), 'WRONGTYPE', 1, true) then error(answer, 0) end
         local base, m = base_of(keys[1]), redis.pcall('HMGET', keys[1], 'gen', 'bld')
         for i = 1, 2 do
-            if m[i] then redis.call('UNLINK', order_key(base, m[i]), entry_key(base, m[i])) end
+            if m[i] then generation_unlink(base, m[i]) end
         end
         redis.call('UNLINK', keys[1])
         publish_all(keys[1])
@@ -886,6 +1045,7 @@ redis.register_function('LADDER_LIBRARY_flip', mended(flip))
 redis.register_function('LADDER_LIBRARY_drop', mended(drop))
 redis.register_function('LADDER_LIBRARY_whole', mended(whole))
 redis.register_function('LADDER_LIBRARY_forget', mended(forget))
+redis.register_function('LADDER_LIBRARY_dense', mended(make_dense))
 redis.register_function{
     function_name = 'LADDER_LIBRARY_vouched', callback = vouched, flags = { 'no-writes', 'allow-cross-slot-keys' }
 }

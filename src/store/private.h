@@ -14,6 +14,7 @@ struct period_entry;
 struct submitter;
 struct answers;
 struct generation;
+struct dense;
 struct l2;
 struct replicas;
 struct zone_list;
@@ -31,6 +32,7 @@ struct store {
     struct submitter *submitter;
     struct answers *answers;        /* NULL until answers_open */
     struct generation *generations; /* by standing (standing_page.c) */
+    struct dense *dense;            /* by standing (dense.c) */
     struct l2 *l2;                  /* NULL: off */
     int64_t worker_heard_us;        /* monotonic: when Redis last said when the worker spoke; 0: never */
     int64_t worker_spoke_us;        /* monotonic; INT64_MIN: it did not */
@@ -45,6 +47,7 @@ void boards_free(struct store *store);
 void periods_free(struct store *store);
 void zones_close(struct store *store);
 void generations_free(struct store *store);
+void dense_close(struct store *store); /* after the Redis connection */
 void replicas_open(struct store *store);
 void replicas_close(struct store *store); /* before the Redis connection */
 void boards_join(struct store *store);    /* to be told what other loops changed */

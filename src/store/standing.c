@@ -6,8 +6,8 @@
  *                |                            | COLD, CORRUPT, lost, unreadable
  *                +------------- no -----------+--> PostgreSQL --> rows
  *
- * Dense ranks are PostgreSQL's, except from the top, where they are counted along the page: Redis would have to walk over
- * every different score above.
+ * Dense ranks need what Redis keeps only for standings of which they are read (dense.h): until it is there, PostgreSQL
+ * answers. From the top on they are counted along the page.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@
 #include "kv/keys.h"
 #include "kv/scripts.h"
 #include "store/changes.h"
+#include "store/dense.h"
 #include "store/private.h"
 #include "store/standing_private.h"
 
@@ -100,14 +101,14 @@ static struct span span_of(const struct standing_read *read)
         span.is_of_absence = answer->count < query->player_count;
         break;
     case STANDING_SEEK:
-        span.low = answer->before - 1;
-        span.high = answer->before;
+        span.low = read->place - 1;
+        span.high = read->place;
         break;
     case STANDING_STATISTICS:
         span.high = MOVES_END;
         break;
     }
-    /* Equal scores share the rank of the first of them; one above may come to share it without moving. */
+    /* A pair that comes or goes anywhere above changes a dense rank. Equal scores share the rank of the first of them; one above may come to share it without moving. */
     if (query->ranking == RANKING_COMPETITION && answer->count && !fault_is("competition-border"))
         span.low = (query->kind == STANDING_PLAYERS ? answer->rows[0].rank - 1 : answer->group) - 1;
     if (span.low < 0 || query->ranking == RANKING_DENSE)
@@ -142,10 +143,9 @@ void standing_fail(struct standing_read *read, enum error_code code, const char 
 bool standing_redis_may_answer(struct standing_read *read)
 {
     const struct standing_query *query = &read->query;
-    bool is_dense = query->ranking == RANKING_DENSE && !(query->kind == STANDING_PAGE && query->offset == 0);
 
     return kv_trusts(read->store->kv, query->period.id) && !query->period.is_closed && !query->freshness.skips_redis &&
-           !query->freshness.needs_primary && !is_dense && !unsure_has(read->store, query->period.id);
+           !query->freshness.needs_primary && !unsure_has(read->store, query->period.id);
 }
 
 bool standing_members_read(struct standing_read *read, const struct redisReply *members,
@@ -211,8 +211,7 @@ static bool players_rows(struct standing_read *read, const struct redisReply *re
             return false;
         row->player = read->query.players[i];
         row->ordinal = rank + 1;
-        row->rank =
-            (read->query.ranking == RANKING_COMPETITION ? kv_reply_int(kv_reply_item(reply, 5 + 3 * i)) : rank) + 1;
+        row->rank = (read->query.ranking == RANKING_ORDINAL ? rank : kv_reply_int(kv_reply_item(reply, 5 + 3 * i))) + 1;
         row_metadata(value, row);
         answer->count++;
     }
@@ -261,10 +260,14 @@ static bool script_answer(struct standing_read *read, const struct redisReply *r
             return true;
         is_ok = outcome == STATISTICS_READ;
     } else if (is_ok && read->query.kind == STANDING_SEEK) {
-        answer->before = kv_reply_int(kv_reply_item(reply, 4));
+        bool is_dense = read->query.ranking == RANKING_DENSE;
+        read->place = kv_reply_int(kv_reply_item(reply, 4));
+        answer->before = is_dense ? kv_reply_int(kv_reply_item(reply, 5)) : read->place;
     } else if (is_ok) {
         is_ok = read->query.kind == STANDING_PLAYERS ? players_rows(read, reply) : page_rows(read, reply);
     }
+    if (is_ok && read->query.ranking == RANKING_DENSE)
+        dense_read(read->store, read->query.period.id);
     if (is_ok)
         standing_finish(read);
     return is_ok;
@@ -286,7 +289,10 @@ static void on_redis(void *context, const struct redisReply *reply)
     bool is_uncounted = kv_reply_is_text(status, "UNCOUNTED");
     if (is_uncounted)
         activity_want(read->store, read->query.period.id);
-    standing_redis_failed(read, reply != NULL && !is_uncounted && !read->is_too_old);
+    bool is_undense = kv_reply_is_text(status, "UNDENSE");
+    if (is_undense)
+        dense_want(read->store, read->query.period.id);
+    standing_redis_failed(read, reply != NULL && !is_uncounted && !is_undense && !read->is_too_old);
 }
 
 static void on_replica(void *context, const struct redisReply *replies, int64_t as_of)
@@ -310,7 +316,8 @@ static bool script_send(struct standing_read *read)
     struct slice arguments[12 + STANDING_PLAYERS_MAX] = {SLICE("FCALL_RO"), SLICE(""), SLICE("1"),
                                                          kv_meta_key(query->period.id, meta)};
     size_t count = 4;
-    const char *ranking = query->ranking == RANKING_COMPETITION ? "1" : "0";
+    static const char *const rankings[] = {[RANKING_ORDINAL] = "0", [RANKING_COMPETITION] = "1", [RANKING_DENSE] = "2"};
+    const struct slice ranking = slice_of(rankings[query->ranking]);
     const char *with_values = query->with_metadata ? "1" : "0";
 
     snprintf(epoch, sizeof(epoch), "%d", db_epoch(read->store->db));
@@ -327,7 +334,7 @@ static bool script_send(struct standing_read *read)
         snprintf(numbers[1], sizeof(numbers[1]), "%d", query->limit + 1);
         arguments[count++] = slice_of(numbers[0]);
         arguments[count++] = slice_of(numbers[1]);
-        arguments[count++] = slice_of(ranking);
+        arguments[count++] = ranking;
         arguments[count++] = slice_of(with_values);
         break;
     case STANDING_AFTER:
@@ -336,7 +343,7 @@ static bool script_send(struct standing_read *read)
         arguments[count++] = slice_of(score);
         arguments[count++] = (struct slice){(const char *)bytes, bytes_size};
         arguments[count++] = slice_of(numbers[0]);
-        arguments[count++] = slice_of(ranking);
+        arguments[count++] = ranking;
         arguments[count++] = slice_of(with_values);
         if (query->k1_max < INT64_MAX) {
             sort_key_score_text(query->k1_max + 1, stop_score);
@@ -355,7 +362,7 @@ static bool script_send(struct standing_read *read)
         arguments[count++] = query->player;
         arguments[count++] = slice_of(numbers[0]);
         arguments[count++] = slice_of(numbers[1]);
-        arguments[count++] = slice_of(ranking);
+        arguments[count++] = ranking;
         arguments[count++] = slice_of(with_values);
         arguments[count++] = slice_of(absent_names[query->absent]);
         break;
@@ -365,12 +372,12 @@ static bool script_send(struct standing_read *read)
         snprintf(numbers[1], sizeof(numbers[1]), "%d", query->limit + 1);
         arguments[count++] = slice_of(numbers[0]);
         arguments[count++] = slice_of(numbers[1]);
-        arguments[count++] = slice_of(ranking);
+        arguments[count++] = ranking;
         arguments[count++] = slice_of(with_values);
         break;
     case STANDING_PLAYERS:
         arguments[1] = SLICE(KV_FUNCTION("players"));
-        arguments[count++] = slice_of(ranking);
+        arguments[count++] = ranking;
         for (size_t i = 0; i < query->player_count; i++)
             arguments[count++] = query->players[i];
         break;
@@ -378,6 +385,7 @@ static bool script_send(struct standing_read *read)
         arguments[1] = SLICE(KV_FUNCTION("seek"));
         arguments[count++] = slice_of(score);
         arguments[count++] = (struct slice){(const char *)bytes, bytes_size};
+        arguments[count++] = ranking;
         break;
     case STANDING_STATISTICS:
         arguments[1] = SLICE(KV_FUNCTION("statistics"));

@@ -46,7 +46,7 @@ struct standing_answer {
     struct error error; /* ERROR_NONE, ERROR_PLAYER_NOT_FOUND, ERROR_UNAVAILABLE, … */
     enum source source;
     int64_t total;  /* entries in the standing; -1: not known (PostgreSQL counts them only where with_total) */
-    int64_t before; /* STANDING_SEEK: how many entries are better */
+    int64_t before; /* STANDING_SEEK: how many entries (dense: pairs) are better */
     int64_t first;  /* a page: how many entries are before its first row */
     /* a page: how many entries have a better (score, subscore) than its first row; with RANKING_COMPETITION */
     int64_t group;

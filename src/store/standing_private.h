@@ -17,6 +17,7 @@ struct standing_read {
     void *context;
     char generation[KV_GEN_MAX + 1]; /* standing_page.c: whose members were asked for */
     bool is_past_replicas;           /* standing_replica.c: this one is the primary's to answer */
+    int64_t place;                   /* STANDING_SEEK of Redis: how many entries are better, whatever the ranking */
     int rounds;                      /* standing_statistics.c: how often it was begun */
     bool is_too_old;                 /* the same: a good answer, but not one for who asks */
     struct turn turn;                /* standing_turn.c */

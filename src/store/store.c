@@ -78,6 +78,7 @@ void store_free(struct store **pstore)
     periods_free(store);
     generations_free(store);
     turns_free(&store->turns);
+    dense_close(store);
     free(store->replicas);
     free(store);
     *pstore = NULL;
