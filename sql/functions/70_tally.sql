@@ -77,6 +77,7 @@ declare
 begin
     delete from ladder.tally t where t.period_id = p_id;
     delete from ladder.tally_rung r where r.period_id = p_id;
+    delete from ladder.tally_pair r where r.period_id = p_id; -- tally_pair_make makes it anew
     select * into p from ladder.period q where q.id = p_id;
     if not found then
         return;
@@ -119,6 +120,7 @@ begin
     delete from ladder.tally_recount;
     delete from ladder.tally;
     delete from ladder.tally_rung;
+    delete from ladder.tally_pair;
     delete from ladder.tally_slot;
     delete from ladder.tally_player;
     delete from ladder.tally_day d

@@ -290,7 +290,14 @@ begin
            array(select distinct h.board_id from change h where h.state <> 'open' and h.kind = 'remove') as erased_boards,
            array(select distinct h.period_id from change h where h.is_unknown) as unknown,
            array(select t.period_id from summed t where ladder.tally_step(t.entries) is not null) as large,
-           array(select row(t.period_id, t.k1, t.k2, t.k3, t.player, t.entries)::ladder.tally_rung from stepped t where t.entries > 4 * 500) as wide
+           array(select row(t.period_id, t.k1, t.k2, t.k3, t.player, t.entries)::ladder.tally_rung from stepped t where t.entries > 4 * 500) as wide,
+           array(select row(m.period_id, m.k1, m.k2, sum(m.sign))::ladder.tally_pair
+                 from (select h.period_id, h.old_k1 as k1, h.old_k2 as k2, -1 as sign from change h where h.old_k1 is not null
+                       union all
+                       select h.period_id, h.k1, h.k2, 1 from change h where h.k1 is not null) m
+                 where m.period_id in (select t.period_id from ladder.tally_pair t where t.k1 = -9223372036854775808 and t.k2 = -9223372036854775808)
+                 group by m.period_id, m.k1, m.k2
+                 having sum(m.sign) <> 0) as pairs
     into s;
     events := s.events;
 
@@ -305,11 +312,15 @@ begin
           and not exists (select from ladder.score_event v where v.board_id = g.board_id and v.player = g.player and v.kind = 'submit');
     end if;
 
+    if cardinality(s.pairs) > 0 then
+        perform ladder.tally_pair_add(s.pairs, not has_more);
+    end if;
     if has_more then
         insert into ladder.tally_recount (period_id) select unnest(s.unknown);
         insert into ladder.tally_due (period_id) select unnest(s.large) on conflict do nothing;
     else
         counted := ladder.tally_mend(v_recount || s.unknown, s.large, s.wide);
+        perform ladder.tally_pair_make();
     end if;
 
     -- Which boards the views show otherwise now.

@@ -314,33 +314,6 @@ $$;
 comment on function ladder.standing_group(ladder.window_kind, timestamptz, bigint, bigint, bigint, bigint, text, bigint)
     is 'How many entries of a standing have a better pair than an entry whose place is known.';
 
--- standing_dense: how many different pairs (k1, k2) are better than a pair. The index has the pairs in order, so neither the entries nor a
--- table of the pairs is needed; but every better entry is read.
-create or replace function ladder.standing_dense(p_window ladder.window_kind, p_start timestamptz, p_period bigint, p_k1 bigint, p_k2 bigint)
-    returns bigint
-    language plpgsql
-    stable
-    set search_path = pg_catalog
-    set enable_bitmapscan = off
-    set enable_seqscan = off
-    set enable_sort = off
-    set enable_hashagg = off
-    set max_parallel_workers_per_gather = 0
-    set jit = off
-as $$
-declare
-    v_pairs bigint;
-begin
-    execute 'select count(*) from (select ' || ladder.entry_from(p_window)
-            || ' and (e.k1, e.k2, e.k3, e.player) < ($4, $5, -9223372036854775808, '''') group by e.k1, e.k2) d'
-        into v_pairs
-        using p_period, p_window, p_start, p_k1, p_k2;
-    return v_pairs;
-end
-$$;
-comment on function ladder.standing_dense(ladder.window_kind, timestamptz, bigint, bigint, bigint)
-    is 'How many different pairs of a standing are better than a pair.';
-
 -- entry_back: the key that stands so many entries before another one; null: there is none.
 create or replace function ladder.entry_back(p_window ladder.window_kind, p_start timestamptz, p_period bigint,
                                              p_k1 bigint, p_k2 bigint, p_k3 bigint, p_player text, p_back bigint,

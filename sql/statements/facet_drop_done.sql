@@ -17,6 +17,11 @@ runged as (
     using gone
     where t.period_id = gone.id
 ),
+paired as (
+    delete from ladder.tally_pair t
+    using gone
+    where t.period_id = gone.id
+),
 slotted as (
     delete from ladder.tally_slot t
     using gone

@@ -18,17 +18,22 @@
 enum {
     STANDINGS_MAX = 10000,
     PAUSE_MAX_MS = 100,
-    AGAIN_MS = 200,          /* after somebody else was found at it, or it is done */
-    REFUSED_MS = 2000,       /* Redis lacks the standing, or the room */
-    PROLONG_MS = 3600 * 1000 /* DENSE_S of ladder.lua is a day */
+    AGAIN_MS = 200,           /* after somebody else was found at it, or it is done */
+    REFUSED_MS = 2000,        /* Redis lacks the standing, or the room */
+    PROLONG_MS = 3600 * 1000, /* DENSE_S of ladder.lua is a day, and so much tally_pair_make keeps */
+    ASK_AGAIN_MS = 2000       /* the primary did not hear it */
 };
 
 struct dense {
     struct store *store;
     int64_t standing;
     int64_t want_at_us, read_at_us; /* no piece is asked for before, and none to prolong */
+    int64_t ask_at_us;              /* PostgreSQL is not told before */
     int64_t sent_us;
-    bool is_in_flight;
+    bool is_in_flight; /* a piece is */
+    bool is_asking;    /* PostgreSQL is being told */
+    struct db_call ask;
+    char standing_text[24];
     ev_timer pause;
     char who[2 * WHO_BYTES + 1];
     UT_hash_handle hh;
@@ -77,7 +82,7 @@ static void piece_send(struct dense *dense)
 
 static bool is_idle(const struct dense *dense)
 {
-    return !dense->is_in_flight && !ev_is_active(&dense->pause);
+    return !dense->is_in_flight && !dense->is_asking && !ev_is_active(&dense->pause);
 }
 
 static void dense_free(struct dense *dense)
@@ -128,6 +133,29 @@ void dense_read(struct store *store, int64_t standing)
 
     if (dense && is_idle(dense) && clock_monotonic_us() >= dense->read_at_us)
         piece_send(dense);
+}
+
+static void on_asked(void *context, const struct db_outcome *outcome)
+{
+    struct dense *dense = context;
+    bool is_ok = outcome->error.code == ERROR_NONE;
+
+    dense->is_asking = false;
+    dense->ask_at_us = clock_monotonic_us() + (is_ok ? PROLONG_MS : ASK_AGAIN_MS) * 1000LL;
+}
+
+void dense_ask(struct store *store, int64_t standing)
+{
+    struct dense *dense = dense_of(store, standing);
+
+    if (!dense || dense->is_asking || clock_monotonic_us() < dense->ask_at_us || !db_can_write(store->db))
+        return;
+    snprintf(dense->standing_text, sizeof(dense->standing_text), "%lld", (long long)standing);
+    dense->ask = (struct db_call){.statement = STATEMENT_dense_want,
+                                  .parameters = {{.data = dense->standing_text, .format = DB_TEXT}},
+                                  .parameter_count = 1,
+                                  .is_last_of_transaction = true};
+    dense->is_asking = db_write(store->db, &dense->ask, 1, on_asked, dense);
 }
 
 void dense_close(struct store *store)

@@ -6,6 +6,9 @@
  * each call, with a pause as long as the call took: so no command waits longer than for one piece, and half of Redis's time is left.
  * Of several loops that want the same, one makes the pieces. What a day nobody reads, Redis lets go.
  *
+ * Where Redis has nothing to do with it (a standing that it lacks, a closed period, Redis is down), PostgreSQL answers: the worker then
+ * makes a ladder of pairs there (sql/functions/77_dense.sql), if somebody says that it is wanted.
+ *
  * One thread: its loop's.
  */
 #ifndef STORE_DENSE_H
@@ -17,5 +20,6 @@ struct store;
 
 void dense_want(struct store *store, int64_t standing); /* they are missing: have them made, unless somebody is at it */
 void dense_read(struct store *store, int64_t standing); /* they were read: Redis keeps them for another day */
+void dense_ask(struct store *store, int64_t standing);  /* PostgreSQL is asked instead, and for more than a moment */
 
 #endif

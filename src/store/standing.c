@@ -292,6 +292,7 @@ static void on_redis(void *context, const struct redisReply *reply)
     bool is_undense = kv_reply_is_text(status, "UNDENSE");
     if (is_undense)
         dense_want(read->store, read->query.period.id);
+    read->is_for_redis = is_undense;
     standing_redis_failed(read, reply != NULL && !is_uncounted && !is_undense && !read->is_too_old);
 }
 

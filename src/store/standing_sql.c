@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "store/dense.h"
 #include "store/private.h"
 #include "store/standing_private.h"
 
@@ -226,7 +227,10 @@ static void key_parameters(struct standing_read *read)
 void standing_sql_send(struct standing_read *read)
 {
     const struct standing_query *query = &read->query;
+    bool is_from_top = query->kind == STANDING_PAGE && query->offset == 0;
 
+    if (query->ranking == RANKING_DENSE && !is_from_top && !read->is_for_redis)
+        dense_ask(read->store, query->period.id);
     switch (query->kind) {
     case STANDING_PAGE:
         call_begin(read, STATEMENT_standing_page);

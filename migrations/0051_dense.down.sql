@@ -1,0 +1,3 @@
+drop function if exists ladder.tally_pair_add(ladder.tally_pair[]);
+drop table ladder.tally_pair_want;
+drop table ladder.tally_pair;
