@@ -47,6 +47,7 @@ CASES = {
     "db_indexes": ((), 0, 0),
     "db_slow_there": ((), 0, 0),
     "definition_written": (("{game}",), 0, 0),
+    "dense_want": (("{period}",), 0, 0),
     "edge_changed": (("{snapshot}", "{later}"), 0, 6),
     "edge_defined": ((), 0, 0),
     "edge_games": ((), 0, 0),

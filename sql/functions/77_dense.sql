@@ -8,12 +8,14 @@
 -- Whether a pair came or went follows from the entries that there are now and the moves since a snapshot: a pair has n entries now, and
 -- `net` more came than went, so it had n - net in the snapshot. Only n > 0 and n > net matter, so no more than net + 1 entries are read.
 --
--- Without a ladder (a small standing, nobody has asked yet, the worker is down) the index is read from the best entry on.
+-- Without a ladder (a small standing, nobody has asked yet, the worker is down) the index is read from the best entry on, and no further
+-- than a fifth of a second or so: what is deeper is not known until there is one.
 
--- pair_walk: counts the pairs from one (included) to another (excluded). Up to so many entries are read one by one; where there are more,
--- each pair is looked for by itself if there is a rung to start from, so that those of a pair that many share are not read.
+-- pair_walk: counts the pairs from one (included) to another (excluded). Up to p_entries entries are read one by one; where there are
+-- more, each pair is looked for by itself, so that those of a pair that many share are not read: up to p_pairs pairs (null: all of them).
+-- Null: there are more.
 create or replace function ladder.pair_walk(p_window ladder.window_kind, p_start timestamptz, p_period bigint,
-                                            p_from_k1 bigint, p_from_k2 bigint, p_k1 bigint, p_k2 bigint, p_most bigint)
+                                            p_from_k1 bigint, p_from_k2 bigint, p_k1 bigint, p_k2 bigint, p_entries bigint, p_pairs bigint)
     returns bigint
     language plpgsql
     stable
@@ -35,20 +37,20 @@ begin
     execute 'select count(*), coalesce(sum(g.entries), 0) from (select x.k1, x.k2, count(*) as entries from (select e.k1, e.k2 '
             || ladder.entry_from(p_window) || v_between || ' order by e.k1, e.k2, e.k3, e.player limit $8) x group by x.k1, x.k2) g'
         into v_pairs, v_entries
-        using p_period, p_window, p_start, p_from_k1, p_from_k2, p_k1, p_k2, p_most;
-    if p_most is null or v_entries < p_most then
+        using p_period, p_window, p_start, p_from_k1, p_from_k2, p_k1, p_k2, p_entries;
+    if p_entries is null or v_entries < p_entries then
         return v_pairs;
     end if;
     execute 'with recursive pair as ((select e.k1, e.k2 ' || ladder.entry_from(p_window) || v_between || v_first || ') union all '
             'select n.k1, n.k2 from pair cross join lateral (select e.k1, e.k2 ' || ladder.entry_from(p_window)
             || ' and (e.k1, e.k2) > (pair.k1, pair.k2) and (e.k1, e.k2, e.k3, e.player) < ($6, $7, -9223372036854775808, '''')' || v_first
-            || ') n) select count(*) from pair'
+            || ') n) select count(*) from (select from pair limit $8) x'
         into v_pairs
-        using p_period, p_window, p_start, p_from_k1, p_from_k2, p_k1, p_k2;
-    return v_pairs;
+        using p_period, p_window, p_start, p_from_k1, p_from_k2, p_k1, p_k2, p_pairs;
+    return case when p_pairs is null or v_pairs < p_pairs then v_pairs end;
 end
 $$;
-comment on function ladder.pair_walk(ladder.window_kind, timestamptz, bigint, bigint, bigint, bigint, bigint, bigint)
+comment on function ladder.pair_walk(ladder.window_kind, timestamptz, bigint, bigint, bigint, bigint, bigint, bigint, bigint)
     is 'Counts the different pairs of a stretch of a standing.';
 
 -- pair_deltas: for each of these pairs, of which so many entries (`pairs`) came, less those that went: 1 if the standing has the pair since,
@@ -109,7 +111,9 @@ create or replace function ladder.standing_dense(p_window ladder.window_kind, p_
 as $$
 declare
     c_lowest constant bigint := -9223372036854775808;
-    c_most constant bigint := 4000;
+    c_near constant bigint := 4000;      -- of a stretch between two rungs
+    c_entries constant bigint := 100000; -- without a ladder
+    c_pairs constant bigint := 20000;
     v_k1 bigint;
     v_k2 bigint;
 begin
@@ -126,13 +130,13 @@ begin
                 where q.period_id = p_period
                   and (q.k1, q.k2) < (v_k1, v_k2))
                + ladder.pair_moved(p_window, p_start, p_period, v_k1, v_k2)
-               + ladder.pair_walk(p_window, p_start, p_period, v_k1, v_k2, p_k1, p_k2, c_most);
+               + ladder.pair_walk(p_window, p_start, p_period, v_k1, v_k2, p_k1, p_k2, c_near, null);
     end if;
-    return ladder.pair_walk(p_window, p_start, p_period, c_lowest, c_lowest, p_k1, p_k2, null);
+    return ladder.pair_walk(p_window, p_start, p_period, c_lowest, c_lowest, p_k1, p_k2, c_entries, c_pairs);
 end
 $$;
 comment on function ladder.standing_dense(ladder.window_kind, timestamptz, bigint, bigint, bigint)
-    is 'How many different pairs of a standing are better than a pair.';
+    is 'How many different pairs of a standing are better than a pair; null: not known until there is a ladder of pairs.';
 
 -- pair_raise: puts rungs into one stretch of a standing's ladder of pairs, from a pair (included) to another (excluded; null: to the end).
 create or replace function ladder.pair_raise(p_period ladder.period, p_from_k1 bigint, p_from_k2 bigint, p_k1 bigint, p_k2 bigint, p_step bigint)
@@ -266,7 +270,7 @@ begin
         return;
     end if;
     v_pairs := ladder.pair_walk(v_period.window_kind, v_period.starts_at, v_period.id, c_lowest, c_lowest,
-                                9223372036854775807, 9223372036854775807, null);
+                                9223372036854775807, 9223372036854775807, null, null);
     perform ladder.pair_raise(v_period, c_lowest, c_lowest, null, null, ladder.tally_pair_step(v_pairs));
 end
 $$;

@@ -18,8 +18,11 @@
 enum {
     STANDINGS_MAX = 10000,
     PAUSE_MAX_MS = 100,
-    AGAIN_MS = 200,           /* after somebody else was found at it, or it is done */
-    REFUSED_MS = 2000,        /* Redis lacks the standing, or the room */
+    BUSY_MS = 50,      /* before somebody else is looked after again */
+    AGAIN_MS = 200,    /* after it was done, and is missing again */
+    REFUSED_MS = 2000, /* Redis lacks the standing, or the room */
+    WAIT_MS = 1000,
+    WAITERS_MAX = 1000,       /* for one standing */
     PROLONG_MS = 3600 * 1000, /* DENSE_S of ladder.lua is a day, and so much tally_pair_make keeps */
     ASK_AGAIN_MS = 2000       /* the primary did not hear it */
 };
@@ -32,6 +35,8 @@ struct dense {
     int64_t sent_us;
     bool is_in_flight; /* a piece is */
     bool is_asking;    /* PostgreSQL is being told */
+    struct dense_waiter *first, **last;
+    int waiters;
     struct db_call ask;
     char standing_text[24];
     ev_timer pause;
@@ -41,22 +46,53 @@ struct dense {
 
 static void piece_send(struct dense *dense);
 
+/* Those who have waited long enough, or all of them, go on. A waiter may come back at once. */
+static void waiters_end(struct dense *dense, bool is_made, bool all)
+{
+    struct dense_waiter *waiter = dense->first, *next;
+    int64_t now_us = clock_monotonic_us();
+
+    dense->first = NULL;
+    dense->last = &dense->first;
+    dense->waiters = 0;
+    for (; waiter; waiter = next) {
+        next = waiter->next;
+        if (all || now_us >= waiter->until_us) {
+            waiter->done(waiter, is_made);
+            continue;
+        }
+        waiter->next = NULL;
+        *dense->last = waiter;
+        dense->last = &waiter->next;
+        dense->waiters++;
+    }
+}
+
+static void pause_begin(struct dense *dense, int64_t us)
+{
+    ev_timer_set(&dense->pause, (double)us / 1e6, 0);
+    ev_timer_start(dense->store->loop, &dense->pause);
+}
+
 static void on_piece(void *context, const struct redisReply *reply)
 {
     struct dense *dense = context;
     int64_t now_us = clock_monotonic_us(), took_us = now_us - dense->sent_us;
 
+    bool is_made = kv_reply_is_text(reply, "OK"), is_busy = kv_reply_is_text(reply, "BUSY");
+    waiters_end(dense, is_made, is_made); /* it stays, being in flight */
     dense->is_in_flight = false;
     if (kv_reply_is_text(reply, "MORE")) {
-        if (took_us > PAUSE_MAX_MS * 1000LL)
-            took_us = PAUSE_MAX_MS * 1000LL;
-        ev_timer_set(&dense->pause, (double)took_us / 1e6, 0);
-        ev_timer_start(dense->store->loop, &dense->pause);
+        pause_begin(dense, took_us < PAUSE_MAX_MS * 1000LL ? took_us : PAUSE_MAX_MS * 1000LL);
         return;
     }
-    bool is_usual = kv_reply_is_text(reply, "OK") || kv_reply_is_text(reply, "BUSY");
-    dense->want_at_us = now_us + (is_usual ? AGAIN_MS : REFUSED_MS) * 1000LL;
+    if (is_busy && dense->first) {
+        pause_begin(dense, BUSY_MS * 1000LL);
+        return;
+    }
+    dense->want_at_us = now_us + (is_made ? AGAIN_MS : is_busy ? BUSY_MS : REFUSED_MS) * 1000LL;
     dense->read_at_us = now_us + PROLONG_MS * 1000LL;
+    waiters_end(dense, false, true);
 }
 
 static void on_pause(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -76,8 +112,10 @@ static void piece_send(struct dense *dense)
         slice_of(epoch), slice_of(dense->who),        SLICE(PIECE_TEXT)};
     dense->sent_us = clock_monotonic_us();
     dense->is_in_flight = kv_call(dense->store->kv, ARRAY_SIZE(piece), piece, on_piece, dense);
-    if (!dense->is_in_flight)
-        dense->want_at_us = dense->sent_us + REFUSED_MS * 1000LL;
+    if (dense->is_in_flight)
+        return;
+    dense->want_at_us = dense->sent_us + REFUSED_MS * 1000LL;
+    waiters_end(dense, false, true);
 }
 
 static bool is_idle(const struct dense *dense)
@@ -111,6 +149,7 @@ static struct dense *dense_of(struct store *store, int64_t standing)
     dense->store = store;
     dense->standing = standing;
     dense->read_at_us = clock_monotonic_us() + PROLONG_MS * 1000LL;
+    dense->last = &dense->first;
     crypto_random(who, sizeof(who));
     text_hex_encode(who, sizeof(who), dense->who);
     ev_timer_init(&dense->pause, on_pause, 0, 0);
@@ -119,12 +158,26 @@ static struct dense *dense_of(struct store *store, int64_t standing)
     return dense;
 }
 
-void dense_want(struct store *store, int64_t standing)
+bool dense_wait(struct store *store, int64_t standing, struct dense_waiter *waiter)
 {
     struct dense *dense = dense_of(store, standing);
+    int64_t now_us = clock_monotonic_us();
 
-    if (dense && is_idle(dense) && clock_monotonic_us() >= dense->want_at_us)
+    if (!dense || dense->waiters >= WAITERS_MAX)
+        return false;
+    bool is_making = dense->is_in_flight || ev_is_active(&dense->pause);
+    if (!is_making && now_us >= dense->want_at_us) {
         piece_send(dense);
+        is_making = dense->is_in_flight;
+    }
+    if (!is_making)
+        return false;
+    waiter->until_us = now_us + WAIT_MS * 1000LL;
+    waiter->next = NULL;
+    *dense->last = waiter;
+    dense->last = &waiter->next;
+    dense->waiters++;
+    return true;
 }
 
 void dense_read(struct store *store, int64_t standing)
@@ -156,6 +209,18 @@ void dense_ask(struct store *store, int64_t standing)
                                   .parameter_count = 1,
                                   .is_last_of_transaction = true};
     dense->is_asking = db_write(store->db, &dense->ask, 1, on_asked, dense);
+}
+
+void dense_stop(struct store *store)
+{
+    struct dense *dense;
+
+    for (dense = store->dense; dense; dense = dense->hh.next) {
+        ev_timer_stop(store->loop, &dense->pause);
+        dense->is_in_flight = true; /* it stays */
+    }
+    for (dense = store->dense; dense; dense = dense->hh.next)
+        waiters_end(dense, false, true);
 }
 
 void dense_close(struct store *store)

@@ -2,9 +2,9 @@
  * dense.h -- has Redis keep the different pairs of score and subscore of a standing, which dense ranks are read from.
  *
  * Redis has them only for standings of which dense ranks are read (ladder.lua: dense_open), because they cost memory and time of each
- * submission. A read that finds them missing is answered by PostgreSQL and calls dense_want: this loop then has them made, a piece in
- * each call, with a pause as long as the call took: so no command waits longer than for one piece, and half of Redis's time is left.
- * Of several loops that want the same, one makes the pieces. What a day nobody reads, Redis lets go.
+ * submission. A read that finds them missing waits: this loop has them made, a piece in each call, with a pause as long as the call
+ * took: so no command waits longer than for one piece, and half of Redis's time is left. Of several loops that want the same, one makes
+ * the pieces. Who has waited for a second asks PostgreSQL. What a day nobody reads, Redis lets go.
  *
  * Where Redis has nothing to do with it (a standing that it lacks, a closed period, Redis is down), PostgreSQL answers: the worker then
  * makes a ladder of pairs there (sql/functions/77_dense.sql), if somebody says that it is wanted.
@@ -14,11 +14,20 @@
 #ifndef STORE_DENSE_H
 #define STORE_DENSE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct store;
 
-void dense_want(struct store *store, int64_t standing); /* they are missing: have them made, unless somebody is at it */
+/* Part of what waits; `done` is called once, from the loop. is_made: Redis has them now. Whoever fills it in sets `done`. */
+struct dense_waiter {
+    void (*done)(struct dense_waiter *waiter, bool is_made);
+    int64_t until_us;
+    struct dense_waiter *next;
+};
+
+/* They are missing. false: they can't be waited for now; done will not be called. */
+bool dense_wait(struct store *store, int64_t standing, struct dense_waiter *waiter);
 void dense_read(struct store *store, int64_t standing); /* they were read: Redis keeps them for another day */
 void dense_ask(struct store *store, int64_t standing);  /* PostgreSQL is asked instead, and for more than a moment */
 

@@ -47,7 +47,8 @@ void boards_free(struct store *store);
 void periods_free(struct store *store);
 void zones_close(struct store *store);
 void generations_free(struct store *store);
-void dense_close(struct store *store); /* after the Redis connection */
+void dense_stop(struct store *store);  /* after the Redis connection: who waits goes on */
+void dense_close(struct store *store); /* after the database: nothing is under way any more */
 void replicas_open(struct store *store);
 void replicas_close(struct store *store); /* before the Redis connection */
 void boards_join(struct store *store);    /* to be told what other loops changed */

@@ -9,6 +9,7 @@
  * Dense ranks need what Redis keeps only for standings of which they are read (dense.h): until it is there, PostgreSQL
  * answers. From the top on they are counted along the page.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,6 +274,26 @@ static bool script_answer(struct standing_read *read, const struct redisReply *r
     return is_ok;
 }
 
+static void on_dense(struct dense_waiter *waiter, bool is_made)
+{
+    struct standing_read *read = (struct standing_read *)((char *)waiter - offsetof(struct standing_read, waiter));
+
+    if (is_made)
+        standing_script_send(read);
+    else
+        standing_redis_failed(read, false);
+}
+
+/* Once for each read. */
+static bool wait_for_dense(struct standing_read *read)
+{
+    if (read->waiter.done)
+        return false;
+    read->waiter.done = on_dense;
+    read->answer = (struct standing_answer){.total = -1};
+    return dense_wait(read->store, read->query.period.id, &read->waiter);
+}
+
 static void on_redis(void *context, const struct redisReply *reply)
 {
     struct standing_read *read = context;
@@ -290,9 +311,8 @@ static void on_redis(void *context, const struct redisReply *reply)
     if (is_uncounted)
         activity_want(read->store, read->query.period.id);
     bool is_undense = kv_reply_is_text(status, "UNDENSE");
-    if (is_undense)
-        dense_want(read->store, read->query.period.id);
-    read->is_for_redis = is_undense;
+    if (is_undense && wait_for_dense(read))
+        return;
     standing_redis_failed(read, reply != NULL && !is_uncounted && !is_undense && !read->is_too_old);
 }
 

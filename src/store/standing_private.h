@@ -6,6 +6,7 @@
 
 #include "base/turns.h"
 #include "kv/keys.h"
+#include "store/dense.h"
 #include "store/standing.h"
 
 struct standing_read {
@@ -19,7 +20,7 @@ struct standing_read {
     bool is_past_replicas;           /* standing_replica.c: this one is the primary's to answer */
     int64_t place;                   /* STANDING_SEEK of Redis: how many entries are better, whatever the ranking */
     int rounds;                      /* standing_statistics.c: how often it was begun */
-    bool is_for_redis;               /* PostgreSQL is asked, but soon Redis will know (dense.h) */
+    struct dense_waiter waiter;      /* standing.c: for what dense ranks are read from */
     bool is_too_old;                 /* the same: a good answer, but not one for who asks */
     struct turn turn;                /* standing_turn.c */
     /* PostgreSQL: */

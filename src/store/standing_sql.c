@@ -87,6 +87,18 @@ static void rows_read(struct standing_read *read, struct db_rows rows, size_t li
                                                                       : db_int64(rows, (int)i, COLUMN_GROUPS) + 1;
 }
 
+/* Deep dense ranks of a large standing are known once it has a ladder of pairs (sql/functions/77_dense.sql). */
+static bool is_undense(const struct standing_read *read, struct db_rows rows)
+{
+    bool is_seek = read->query.kind == STANDING_SEEK;
+
+    for (int i = 0; read->query.ranking == RANKING_DENSE && i < db_row_count(rows); i++)
+        if (is_seek ? db_is_null(rows, i, 0)
+                    : !db_is_null(rows, i, COLUMN_PLAYER) && db_is_null(rows, i, COLUMN_GROUPS))
+            return true;
+    return false;
+}
+
 static void on_rows(void *context, const struct db_outcome *outcome, enum db_source source);
 
 static struct slice text_of(struct standing_read *read, struct db_rows rows, int column)
@@ -146,6 +158,10 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
         read->query.freshness.lsn =
             read->query.freshness.shown_lsn; /* what this answer has, for those who would share it */
     answer->source = outcome->is_behind ? SOURCE_BEHIND : source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
+    if (is_undense(read, rows)) {
+        standing_fail(read, ERROR_UNAVAILABLE, "dense ranks of this standing are being prepared; try again");
+        return;
+    }
     if (read->query.kind == STANDING_SEEK) {
         answer->before = db_int64(rows, 0, 0);
         answer->total = db_int64(rows, 0, 1);
@@ -229,7 +245,7 @@ void standing_sql_send(struct standing_read *read)
     const struct standing_query *query = &read->query;
     bool is_from_top = query->kind == STANDING_PAGE && query->offset == 0;
 
-    if (query->ranking == RANKING_DENSE && !is_from_top && !read->is_for_redis)
+    if (query->ranking == RANKING_DENSE && !is_from_top)
         dense_ask(read->store, query->period.id);
     switch (query->kind) {
     case STANDING_PAGE:

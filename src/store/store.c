@@ -67,6 +67,7 @@ void store_free(struct store **pstore)
     l2_close(store);
     replicas_close(store);
     kv_close(store->kv); /* a read that the database gives up below looks whether Redis can answer it */
+    dense_stop(store);
     db_free(&store->db);
     kv_free(&store->kv);
     submitter_free(store);

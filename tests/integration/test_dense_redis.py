@@ -396,3 +396,29 @@ def test_at_a_score_that_nobody_has_where_many_are_equal(stack, client, order):
         assert client.read("/boards/b/at", **asked)["rank"] == 5
     client.submit_many([{"board": "b", "player": f"p{i}", "score": sign * 9} for i in range(40, 60)])  # the pair of places 41 to 60 goes
     assert client.read("/boards/b/at", **asked)["rank"] == 4
+
+
+def test_a_reader_waits_while_it_is_made(stack, client):
+    """The first answer is Redis's: PostgreSQL is not asked. So it is when it was lost, and of those who ask while another makes it."""
+    client.put_board("b", windows=["all"], operator="last")
+    client.submit_many([{"board": "b", "player": f"p{i}", "score": i // 2} for i in range(2000)])
+    wait_until(lambda: client.read("/boards/b/top", limit=3, source="true")["source"] == "redis", 30)
+    answer = client.read("/boards/b/top", ranking="dense", offset=500, limit=2, source="true")
+    assert (answer["source"], answer["entries"][0]["rank"]) == ("redis", 251)
+    period = period_of(stack, client)
+    meta = f"ladder:{{{period % 256}}}:{period}:meta"
+    generation = stack.redis.hget(meta, "gen").decode()
+
+    def lose():
+        stack.redis.hdel(meta, "d")
+        stack.redis.delete(f"{meta[:-4]}{generation}:dense")
+    lose()
+    epoch = stack.sql("select max(epoch) from ladder.epoch")[0][0]
+    make = lambda members: stack.redis.fcall(stack.redis_function("dense"), 1, meta, epoch, "other", members)  # noqa: E731
+    assert make(1) == b"MORE"
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        reads = [pool.submit(lambda i=i: client.get("/boards/b/top", ranking="dense", offset=600 + i, limit=2, source="true")) for i in range(4)]
+        while make(500) == b"MORE":
+            pass
+        for i, read in enumerate(reads):
+            assert read.result().json()["entries"][0]["rank"] == (600 + i) // 2 + 1

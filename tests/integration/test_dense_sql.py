@@ -31,7 +31,7 @@ class Board:
     def rungs(self):
         return self.stack.sql("select count(*), coalesce(sum(pairs), 0), coalesce(max(pairs), 0) from ladder.tally_pair where period_id = %s", self.period)[0]
 
-    def wrong(self, url=None, one_in=41):
+    def wrong(self, url=None, one_in=211):
         """In one snapshot: pairs whose dense rank is another one than dense_rank() has, and the same of pairs that nobody has."""
         return self.stack.sql(
             "with rank as (select k1, k2, dense_rank() over (order by k1, k2) as rank, row_number() over (order by k1, k2, k3, player) as nth from ladder.entry e "
@@ -185,3 +185,32 @@ def test_a_small_standing_needs_none(stack, ladder, client, alone):
     client.submit_many([{"board": "b", "player": f"p{i}", "score": i // 3} for i in range(100)])
     assert alone.read("/boards/b/players/p50", ranking="dense")["rank"] == 18
     wait_until(lambda: not stack.sql("select from ladder.tally_pair_want where period_id = %s", compare.periods(stack, client.game)[0]), 30)
+
+
+def test_a_deep_rank_of_a_large_standing_is_refused_until_it_is_ready(stack, ladder, client, alone):
+    """What would read every better entry says that it has to be tried again, and reads no more than a part."""
+    board = Board(stack, client, 10**6)
+    board.fill(110000)
+    deep = dict(ranking="dense", offset=105000, limit=2)
+    paths = (("top", deep), ("players/first", dict(ranking="dense")), ("players", dict(ranking="dense", ids="first,p7")), ("at", dict(ranking="dense", score=0)),
+             ("players/first/around", dict(ranking="dense")))
+    with worker_stopped(stack):
+        for path, asked in paths:
+            answer = alone.get(f"/boards/b/{path}", **asked)
+            assert answer.status_code == 503 and answer.headers["Retry-After"] and "being prepared" in answer.json()["detail"], answer.text
+        best = alone.read("/boards/b/top", ranking="dense", offset=5000, limit=1)["entries"][0]
+        assert best["rank"] == 5001
+    wait_until(lambda: alone.get("/boards/b/top", **deep).status_code == 200, 60, "it is ready")
+    assert [e["rank"] for e in alone.read("/boards/b/top", **deep)["entries"]] == [105001, 105002]
+    for path, asked in paths:
+        assert alone.read(f"/boards/b/{path}", **asked)
+    assert board.wrong(one_in=29989) == []
+
+
+def test_few_pairs_are_counted_however_many_entries_have_them(stack, ladder, client, alone):
+    """Without a ladder: each pair is looked for, and the entries behind its first are not read."""
+    board = Board(stack, client, 7)
+    board.fill(110000)
+    with worker_stopped(stack):
+        assert alone.read("/boards/b/players/first", ranking="dense")["rank"] == 6  # of the scores 0 to 6
+        assert alone.read("/boards/b/at", ranking="dense", score=-5)["rank"] == 8
