@@ -274,24 +274,28 @@ static bool script_answer(struct standing_read *read, const struct redisReply *r
     return is_ok;
 }
 
+/* Redis says whether it has them now; if not, PostgreSQL is asked. */
 static void on_dense(struct dense_waiter *waiter, bool is_made)
 {
     struct standing_read *read = (struct standing_read *)((char *)waiter - offsetof(struct standing_read, waiter));
 
-    if (is_made)
-        standing_script_send(read);
-    else
-        standing_redis_failed(read, false);
+    (void)is_made;
+    if (read->query.freshness.lsn < db_lsn(read->store->db))
+        read->query.freshness.lsn = db_lsn(read->store->db);
+    standing_turn_ask(read);
 }
 
-/* Once for each read. */
+/* Once for each read, and without its turn: others go on meanwhile. */
 static bool wait_for_dense(struct standing_read *read)
 {
     if (read->waiter.done)
         return false;
     read->waiter.done = on_dense;
     read->answer = (struct standing_answer){.total = -1};
-    return dense_wait(read->store, read->query.period.id, &read->waiter);
+    if (!dense_wait(read->store, read->query.period.id, &read->waiter))
+        return false;
+    standing_turn_end(read);
+    return true;
 }
 
 static void on_redis(void *context, const struct redisReply *reply)
@@ -301,8 +305,12 @@ static void on_redis(void *context, const struct redisReply *reply)
 
     if (script_answer(read, reply, 0))
         return;
-    if (read->query.tells_cold && kv_reply_is_text(status, "COLD")) {
-        standing_want(read->store, read->query.period.id);
+    bool is_cold = kv_reply_is_text(status, "COLD"), is_undense = kv_reply_is_text(status, "UNDENSE");
+    if (is_undense && wait_for_dense(read))
+        return;
+    if (read->query.tells_cold && (is_cold || is_undense)) {
+        if (is_cold)
+            standing_want(read->store, read->query.period.id);
         read->answer = (struct standing_answer){.total = -1, .is_cold = true};
         standing_finish(read);
         return;
@@ -310,9 +318,6 @@ static void on_redis(void *context, const struct redisReply *reply)
     bool is_uncounted = kv_reply_is_text(status, "UNCOUNTED");
     if (is_uncounted)
         activity_want(read->store, read->query.period.id);
-    bool is_undense = kv_reply_is_text(status, "UNDENSE");
-    if (is_undense && wait_for_dense(read))
-        return;
     standing_redis_failed(read, reply != NULL && !is_uncounted && !is_undense && !read->is_too_old);
 }
 

@@ -20,7 +20,7 @@ enum { PIECE_MAX = 100 };
 
 static int64_t cost_of(const struct standing_query *query)
 {
-    enum { SCRIPT = 2, ROWS_A_LOOK_UP = 32, STATISTICS = 32, DENSE = 8 };
+    enum { SCRIPT = 2, ROWS_A_LOOK_UP = 32, STATISTICS = 32 };
     int64_t cost = SCRIPT;
 
     switch (query->kind) {
@@ -41,7 +41,7 @@ static int64_t cost_of(const struct standing_query *query)
         cost += STATISTICS;
         break;
     }
-    return query->ranking == RANKING_DENSE ? DENSE * cost : cost;
+    return cost;
 }
 
 static void on_turn(struct turn *turn)
