@@ -66,7 +66,8 @@ def worker_stopped(stack):
     try:
         yield
     finally:
-        stack.worker()
+        worker = stack.worker()
+        wait_until(worker.log, 30, "the worker has begun")
 
 
 @pytest.mark.parametrize("spread, window", [(100000, "all"), (3000, "daily"), (7, "all")])
@@ -116,7 +117,7 @@ def test_a_backlog_is_added_in_pieces(stack, ladder, client, alone):
     with worker_stopped(stack):
         for _ in range(24):
             board.client.submit_many([{"board": "b", "player": f"p{dice.randrange(ENTRIES)}", "score": dice.randrange(5000)} for _ in range(1000)])
-        assert board.wrong(one_in=997) == []
+        assert board.wrong(one_in=4999) == []
     wait_until(lambda: not stack.sql("select ladder.tally_is_behind(1000)")[0][0], 60, "the backlog is added up")
     board.made()
     pairs = stack.sql("select count(distinct (k1, k2)) from ladder.entry where period_id = %s and not removed", board.period)[0][0]
@@ -164,7 +165,7 @@ def test_racing_writers(stack, ladder, client, alone):
     assert board.wrong() == []
 
 
-def test_it_goes_when_nobody_asks_and_with_its_board(stack, ladder, client, alone):
+def test_it_goes_when_nobody_asks(stack, ladder, client, alone):
     board = Board(stack, client, 5000)
     alone.read("/boards/b/players/p7", ranking="dense")
     board.made()
@@ -172,12 +173,6 @@ def test_it_goes_when_nobody_asks_and_with_its_board(stack, ladder, client, alon
     wait_until(lambda: board.rungs()[0] == 0, 30, "it is dropped")
     assert not stack.sql("select from ladder.tally_pair_want where period_id = %s", board.period)
     assert board.wrong(one_in=997) == []
-    other = Board(stack, client, 5000, name="c")
-    alone.read("/boards/c/players/p7", ranking="dense")
-    other.made()
-    client.request("DELETE", "/boards/c")
-    stack.cli("purge")
-    wait_until(lambda: stack.cli("purge") is not None and other.rungs()[0] == 0, 60, "the board's rows are purged")
 
 
 def test_a_small_standing_needs_none(stack, ladder, client, alone):
