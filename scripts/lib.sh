@@ -9,7 +9,7 @@ pg_bin=/usr/lib/postgresql/15/bin
 build_packages="gcc meson ninja-build pkg-config libmicrohttpd-dev libpq-dev libhiredis-dev libjansson-dev libyaml-dev libev-dev
  libsodium-dev libcmocka-dev uthash-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev libbrotli-dev libxxhash-dev libgmp-dev redis-server redis-tools postgresql-15
  postgresql-client-15 curl ca-certificates python3-yaml"
-test_packages="python3 python3-pytest python3-pytest-xdist python3-psycopg2 python3-redis python3-requests python3-jsonschema clang-format haproxy varnish nginx pgbouncer systemd iproute2 zstd"
+test_packages="python3 python3-pytest python3-pytest-xdist python3-psycopg2 python3-redis python3-requests python3-jsonschema clang-format haproxy varnish nginx pgbouncer systemd iproute2 zstd nftables libfaketime strace"
 
 # Nothing here is reached through a proxy; apt-get still is.
 export no_proxy=127.0.0.1${no_proxy:+,$no_proxy} NO_PROXY=127.0.0.1${NO_PROXY:+,$NO_PROXY}

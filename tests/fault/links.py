@@ -83,7 +83,7 @@ class Loss(Fault):
         port = field.links["primary"].port
         self.table = f"ladder_fault_{port}"
         rules = (f"table inet {self.table} {{ chain lose {{ type filter hook input priority 0; "
-                 f"tcp dport {port} numgen random mod 100 < 10 drop; tcp sport {port} numgen random mod 100 < 10 drop; }} }}")
+                 f"tcp dport {port} numgen random mod 100 < 10 drop; tcp sport {port} numgen random mod 100 < 10 drop; }}; }}")
         subprocess.run(["nft", rules], check=True)
 
     def heal(self, field):
