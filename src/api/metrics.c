@@ -47,6 +47,7 @@ static void counters_add(struct metrics *sum, const struct metrics *metrics)
     add(&sum->http.compress_skipped, &metrics->http.compress_skipped);
     for (size_t i = 0; i < ARRAY_SIZE(sum->http.status); i++)
         add(&sum->http.status[i], &metrics->http.status[i]);
+    add(&sum->http.connections_refused, &metrics->http.connections_refused);
     for (size_t i = 0; i < ARRAY_SIZE(sum->http.unavailable); i++)
         add(&sum->http.unavailable[i], &metrics->http.unavailable[i]);
     for (int r = 0; r < METRICS_ROUTES_MAX; r++) {
@@ -189,6 +190,8 @@ static void http_render(struct buf *body, const struct http_counters *http)
     metric(body, "ladder_http_refused_total", "counter", "Requests refused before routing.", http->refused);
     metric(body, "ladder_http_reaped_total", "counter", "Connections closed by a deadline.", http->reaped);
     metric(body, "ladder_http_connections_total", "counter", "Connections accepted.", http->connections);
+    metric(body, "ladder_http_connections_refused_total", "counter",
+           "Connections refused because their address had server.connections_per_address.", http->connections_refused);
     compression_render(body, http);
     head(body, "ladder_http_answers_total", "counter", "Answers by class of status.");
     for (int i = 2; i < 6; i++)

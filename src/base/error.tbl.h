@@ -31,6 +31,7 @@ ERROR(SCORE_OUT_OF_RANGE, 422, "score-out-of-range", "The score is outside the b
 ERROR(SCORE_OVERFLOW, 422, "score-overflow", "The sum leaves the range of a 64-bit integer")
 ERROR(TOO_MANY_FACET_VALUES, 422, "too-many-facet-values", "The board's facets have no room for another value")
 ERROR(IDEMPOTENCY_MISMATCH, 422, "idempotency-mismatch", "The Idempotency-Key was used for another request")
+ERROR(TOO_MANY_CONNECTIONS, 429, "too-many-connections", "The client's address has too many connections")
 ERROR(HEADERS_TOO_LARGE, 431, "headers-too-large", "The header fields are larger than the limit")
 ERROR(INTERNAL, 500, "internal", "The server failed")
 ERROR(ITEM_FAILED, 500, "item-failed", "The database refused this item")

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "edge/target.h"
+#include "http/origins.h"
 #include "kv/url.h"
 
 static bool address_check(const char *text, struct error *error)
@@ -73,6 +74,13 @@ static bool replica_check(const char *text, struct error *error)
     return db_line_parse(text, "replica", lines, &count, error);
 }
 
+static bool proxy_check(const char *text, struct error *error)
+{
+    struct origin_network network;
+
+    return origin_network_parse(text, &network, error);
+}
+
 bool setting_check(const char *section, const char *name, const char *value, struct error *error)
 {
     static const struct {
@@ -80,6 +88,7 @@ bool setting_check(const char *section, const char *name, const char *value, str
         bool (*check)(const char *text, struct error *error);
     } checks[] = {
         {"server", "listen", address_check},
+        {"server", "proxies", proxy_check},
         {"database", "url", server_check},
         {"database", "replicas", replica_check},
         {"database", "balance", command_balance_check},

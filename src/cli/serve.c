@@ -5,6 +5,7 @@
  * closed, within drain_timeout_ms; a second signal ends the process at once.
  */
 #include <ev.h>
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -43,6 +44,7 @@ struct serve_loop {
 
 /* Of all loops. */
 static struct quota request_memory, connections, spool;
+static struct origins *origins;
 
 static void on_drain(struct ev_loop *ev, ev_timer *watcher, int events)
 {
@@ -111,6 +113,7 @@ static void loop_open(struct serve_loop *loop)
         .counters = api_http_counters(loop->api),
         .memory = &request_memory,
         .connections = &connections,
+        .origins = origins,
     };
     struct http_application application = api_application(loop->api);
     loop->server = http_server_new(loop->ev, &http, &application);
@@ -225,6 +228,22 @@ static void memory_share(const struct settings *settings, int loops)
     mallopt(M_ARENA_MAX, loops + 1);
 }
 
+static struct origins *origins_make(const struct settings *settings, int loops)
+{
+    enum { SHARE = 4 };
+    int64_t most = settings->server_connections_per_address;
+    struct origin_network exempt[ORIGIN_NETWORKS_MAX];
+    struct error error;
+
+    _Static_assert((int)SETTINGS_LIST_MAX <= (int)ORIGIN_NETWORKS_MAX, "there is a place for each");
+    for (size_t i = 0; i < settings->server_proxies.count; i++)
+        ASSERT(origin_network_parse(settings->server_proxies.items[i], &exempt[i],
+                                    &error)); /* setting_check let it pass */
+    if (!most)
+        most = (settings->server_connections_max * loops + SHARE - 1) / SHARE;
+    return origins_new((int)(most < INT_MAX ? most : INT_MAX), exempt, settings->server_proxies.count);
+}
+
 /* SIGHUP: the database servers, how reads are spread over them, and the replicas of Redis, from the settings as they are
  * now. */
 static void settings_reload(const char *path)
@@ -272,6 +291,7 @@ int cmd_serve(int argc, char **argv)
     if (!loops_listen(loops, count, &settings, &port, &error))
         return command_fail(&error);
     memory_share(&settings, count);
+    origins = origins_make(&settings, count);
     memory_reserve(); /* without it, small allocations may fail as large ones do */
     hash_seed(slice_of(settings.server_secret));
     sigemptyset(&signals);
@@ -305,6 +325,7 @@ int cmd_serve(int argc, char **argv)
     }
     free(loops);
     unsure_free();
+    origins_free(&origins);
     log_info("stopped", LOG_INT("pid", getpid()));
     return EXIT_DONE;
 }

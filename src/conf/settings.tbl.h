@@ -16,6 +16,11 @@ BOOL(server, share_port, false,
      "Several processes may listen on the port, and the kernel spreads connections over them; each of them sets this.")
 INT(server, loops, 0, 0, 256, "threads", "Event loops, one thread each; 0 is one per processor.")
 INT(server, connections_max, 4096, 16, 1000000, "connections", "Open client connections per loop; more are refused.")
+INT(server, connections_per_address, 0, 0, 1000000, "connections",
+    "Of one client address (IPv6: of one /64) over all loops; more get 429. 0: a quarter of all that the server takes.")
+LIST(server, proxies,
+     "Addresses and networks without that limit, like 10.0.0.0/8: proxies, which connect for many clients. None: those "
+     "of this machine, 127.0.0.0/8 and ::1.")
 INT(server, uri_bytes_max, 8192, 256, 65536, "bytes", "Longest request target; longer gets 414.")
 INT(server, header_bytes_max, 8192, 4096, 1048576, "bytes",
     "All header fields of one request with their names; more gets 431. There is no other limit on one field.")

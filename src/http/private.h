@@ -37,6 +37,7 @@ struct peer {
     int64_t quiet_since_us;         /* since then no request is under way */
     int64_t bytes_consumed;         /* by requests so far; if the kernel has received more, a header has begun */
     int64_t header_since_us;        /* 0: not begun */
+    struct origin *origin;          /* NULL: its connections are not counted */
     int64_t counted;                /* 1, where open connections are counted */
     bool had_request;
     bool is_reaped;
@@ -121,7 +122,8 @@ struct http_server {
     size_t peer_of_count;
     struct http_counters *counters; /* borrowed */
     struct coding_budget coding;
-    int64_t now_us; /* monotonic: when this turn of the loop began */
+    struct origin *accepted; /* of the connection that the daemon is being given */
+    int64_t now_us;          /* monotonic: when this turn of the loop began */
     int exchanges;
     struct http_exchange *free_exchanges; /* kept with their first block of memory, for the next requests */
     int free_exchange_count;
@@ -201,6 +203,8 @@ bool http_is_json(const char *content_type); /* NULL: no */
  * once is lost.
  */
 void peer_answer(struct peer *peer, const struct error *error);
+/* The same for a connection that the library does not get; it is closed. */
+void stranger_refuse(const struct http_server *server, int fd, const struct error *error);
 /* own_answer.c: whether our answer is being queued (what the library queues by itself is replaced). */
 enum MHD_Result answer_queue(struct MHD_Connection *connection, int status, struct MHD_Response *response);
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/jsonw.h"
 #include "http/private.h"
@@ -29,16 +30,12 @@ static void head_write(struct buf *out, const struct http_server *server, int st
     buf_append_text(out, "\r\n");
 }
 
-void peer_answer(struct peer *peer, const struct error *error)
+static void problem_send(const struct http_server *server, int fd, bool is_head, const struct error *error)
 {
-    struct http_server *server = peer->server;
     int status = error_status(error->code);
     struct buf body, out;
     struct jsonw json;
 
-    if (peer->is_answered)
-        return;
-    peer->is_answered = true;
     http_count(&server->counters->status[status / 100 % 6]);
     buf_init(&body, 4096);
     buf_init(&out, 8192);
@@ -46,11 +43,30 @@ void peer_answer(struct peer *peer, const struct error *error)
     http_problem(&json, error);
     buf_append_byte(&body, '\n');
     head_write(&out, server, status, body.size);
-    if (!peer->exchange || peer->exchange->request.method != HTTP_HEAD)
+    if (!is_head)
         buf_append_slice(&out, buf_slice(&body));
     if (!out.is_overflown && !body.is_overflown)
-        (void)!send(peer->fd, out.data, out.size, MSG_NOSIGNAL | MSG_DONTWAIT);
-    shutdown(peer->fd, SHUT_WR);
+        (void)!send(fd, out.data, out.size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(fd, SHUT_WR);
     buf_done(&body);
     buf_done(&out);
+}
+
+void peer_answer(struct peer *peer, const struct error *error)
+{
+    if (peer->is_answered)
+        return;
+    peer->is_answered = true;
+    problem_send(peer->server, peer->fd, peer->exchange && peer->exchange->request.method == HTTP_HEAD, error);
+}
+
+void stranger_refuse(const struct http_server *server, int fd, const struct error *error)
+{
+    char bytes[4096];
+
+    problem_send(server, fd, false, error);
+    /* What is unread would turn the end of the connection into a reset, which overtakes the answer. */
+    while (recvfrom(fd, bytes, sizeof(bytes), MSG_DONTWAIT, NULL, NULL) == (ssize_t)sizeof(bytes))
+        ;
+    close(fd);
 }

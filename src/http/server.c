@@ -286,6 +286,8 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         received_join(peer);
         http_count(&server->counters->connections);
         quota_take(server->settings.connections, &peer->counted, 1);
+        peer->origin = server->accepted;
+        server->accepted = NULL;
         listener_began(&server->listener);
         *socket_context = peer;
     } else {
@@ -294,6 +296,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
             return;
         received_leave(peer);
         quota_take(server->settings.connections, &peer->counted, 0);
+        origins_leave(server->settings.origins, peer->origin);
         LIST_REMOVE(peer, link);
         free(peer);
         *socket_context = NULL;
@@ -320,8 +323,18 @@ static void on_reap(struct ev_loop *loop, ev_timer *watcher, int events)
 static void on_accepted(void *context, int fd, const struct sockaddr *address, socklen_t size)
 {
     struct http_server *server = context;
+    struct error error;
 
+    if (!origins_enter(server->settings.origins, address, &server->accepted)) {
+        error_set(&error, ERROR_TOO_MANY_CONNECTIONS, "the address has %d connections already",
+                  origins_max(server->settings.origins));
+        http_count(&server->counters->connections_refused);
+        stranger_refuse(server, fd, &error);
+        return;
+    }
     (void)MHD_add_connection(server->daemon, fd, address, size);
+    origins_leave(server->settings.origins, server->accepted); /* on_connection did not take it */
+    server->accepted = NULL;
     server->must_run = true;
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/quota.h"
+#include "http/origins.h"
 #include "http/request.h"
 
 struct ev_loop;
@@ -53,6 +54,7 @@ struct http_counters {
     _Atomic uint64_t refused; /* by the guard */
     _Atomic uint64_t reaped;  /* by a deadline */
     _Atomic uint64_t connections;
+    _Atomic uint64_t connections_refused; /* their address had too many */
     /* Bytes before and after compression, the processor time that it took, and answers that went without for lack of
      * budget. */
     _Atomic uint64_t compressed_in, compressed_out, compress_us, compress_skipped;
@@ -85,6 +87,7 @@ struct http_settings {
     int compress_percent;           /* of the loop's time that may go into it, 1 to 100 */
     struct http_counters *counters; /* outlives the server */
     struct quota *memory;           /* of all requests of the process; NULL: no limit. The same */
+    struct origins *origins;        /* connections by address; NULL: no limit. The same */
     struct quota *connections;      /* their number is counted in it; NULL: nowhere. The same */
 };
 

@@ -1,10 +1,15 @@
 #include "unit.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "base/assert.h"
 #include "base/text.h"
 #include "http/authority.h"
 #include "http/guard.h"
 #include "http/json.h"
 #include "http/json_text.h"
+#include "http/origins.h"
 
 static void test_targets(void **context)
 {
@@ -351,9 +356,87 @@ static void test_items_keep_their_text(void **context)
     arena_done(&arena);
 }
 
+static bool network_has_text(const char *network, const char *address)
+{
+    struct origin_network one;
+    struct sockaddr_in6 client = {.sin6_family = AF_INET6};
+    struct origin *origin = NULL;
+    struct error error;
+
+    assert_true(origin_network_parse(network, &one, &error));
+    assert_int_equal(inet_pton(AF_INET6, address, &client.sin6_addr), 1);
+    struct origins *origins = origins_new(1, &one, 1);
+    assert_true(origins_enter(origins, (struct sockaddr *)&client, &origin));
+    bool is_exempt = origin == NULL;
+    origins_leave(origins, origin);
+    origins_free(&origins);
+    return is_exempt;
+}
+
+static void test_origin_networks(void **context)
+{
+    static const char *const wrong[] = {"",       "x",      "10.0.0.0/33",  "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x",
+                                        "::/129", "10.0.0", "127.0.0.1:80", "/8"};
+    struct origin_network network;
+    struct error error;
+
+    (void)context;
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+        assert_false(origin_network_parse(wrong[i], &network, &error));
+    assert_true(network_has_text("10.0.0.0/8", "::ffff:10.255.0.1"));
+    assert_false(network_has_text("10.0.0.0/8", "::ffff:11.0.0.1"));
+    assert_true(network_has_text("10.16.0.0/12", "::ffff:10.31.0.1"));
+    assert_false(network_has_text("10.16.0.0/12", "::ffff:10.32.0.1"));
+    assert_true(network_has_text("192.0.2.7", "::ffff:192.0.2.7"));
+    assert_false(network_has_text("192.0.2.7", "::ffff:192.0.2.8"));
+    assert_true(network_has_text("0.0.0.0/0", "::ffff:9.9.9.9"));
+    assert_false(network_has_text("0.0.0.0/0", "2001:db8::1"));
+    assert_true(network_has_text("2001:db8::/32", "2001:db8:ffff::1"));
+    assert_false(network_has_text("2001:db8::/32", "2001:db9::1"));
+}
+
+/* Those of one /64 are one; an IPv4 address is the same whichever socket it came by. */
+static void test_origins_count(void **context)
+{
+    static const char *const same[] = {"2001:db8:1:2::1", "2001:db8:1:2:ffff::9"};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct origins *origins = origins_new(2, NULL, 0);
+    struct origin *held[4] = {NULL}, *none;
+
+    (void)context;
+    for (int i = 0; i < 2; i++) {
+        inet_pton(AF_INET6, same[i], &six.sin6_addr);
+        assert_true(origins_enter(origins, (struct sockaddr *)&six, &held[i]));
+    }
+    assert_ptr_equal(held[0], held[1]);
+    assert_false(origins_enter(origins, (struct sockaddr *)&six, &none));
+    inet_pton(AF_INET6, "2001:db8:1:3::1", &six.sin6_addr);
+    assert_true(origins_enter(origins, (struct sockaddr *)&six, &held[2]));
+    origins_leave(origins, held[0]);
+    inet_pton(AF_INET6, same[0], &six.sin6_addr);
+    assert_true(origins_enter(origins, (struct sockaddr *)&six, &held[0]));
+    inet_pton(AF_INET, "192.0.2.1", &four.sin_addr);
+    inet_pton(AF_INET6, "::ffff:192.0.2.1", &six.sin6_addr);
+    assert_true(origins_enter(origins, (struct sockaddr *)&four, &held[3]));
+    assert_true(origins_enter(origins, (struct sockaddr *)&six, &none));
+    assert_ptr_equal(none, held[3]);
+    assert_false(origins_enter(origins, (struct sockaddr *)&four, &none));
+    assert_null(none);
+    inet_pton(AF_INET, "127.8.0.1", &four.sin_addr);
+    for (int i = 0; i < 9; i++)
+        assert_true(origins_enter(origins, (struct sockaddr *)&four, &none) && none == NULL);
+    origins_leave(origins, held[3]);
+    for (int i = 0; i < 4; i++)
+        origins_leave(origins, held[i]);
+    origins_free(&origins);
+    assert_null(origins);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_origin_networks),  cmocka_unit_test(test_origins_count),
         cmocka_unit_test(test_targets),          cmocka_unit_test(test_authorities),
         cmocka_unit_test(test_absolute_targets), cmocka_unit_test(test_documents),
         cmocka_unit_test(test_fields),           cmocka_unit_test(test_numbers),
