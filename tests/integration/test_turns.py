@@ -1,7 +1,9 @@
 """Reads wait for their turn: what one request may cost, what a list in pieces is worth, and that a slow Redis is not a lost one."""
-import json
+import contextlib
 import random
+import socket
 import threading
+import time
 
 import pytest
 from harness import Client, wait_until
@@ -103,18 +105,50 @@ def test_too_many_wait(stack, crowd):
     server.stop()
 
 
-@pytest.mark.alone
+class SlowLink(threading.Thread):
+    """To Redis, and back at so many bytes a second while is_slow is set."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.port, self.is_slow = port, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}/0"
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near = self.listener.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self.port))
+                for source, sink, is_back in ((near, far, False), (far, near, True)):
+                    threading.Thread(target=self.pass_on, args=(source, sink, is_back), daemon=True).start()
+
+    def pass_on(self, source, sink, is_back):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1000 if is_back else 65536):
+                sink.sendall(data)
+                if is_back and self.is_slow.is_set():
+                    time.sleep(len(data) / 100_000)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
 @pytest.mark.parametrize("faults", ["turns", "turns,slow-is-lost"])
 def test_a_redis_that_is_slow_is_not_lost(stack, crowd, faults):
-    """Look-ups of several seconds at once: Redis answers one after the other, and keeps its trust. The control counts the wait in the
-    queue as before."""
-    server = stack.serve(faults=faults, server_loops=1, redis_command_timeout_ms=300)
+    """Some 300 KB of replies at once, at 100 KB a second: the last one comes after three seconds, one comes each tenth of a second. The
+    control counts the wait in the queue, as it was before."""
+    link = SlowLink(stack.redis_port)
+    server = stack.serve(faults=faults, server_loops=1, redis_url=link.url, redis_command_timeout_ms=1000)
     stack.trusted(server)
-    body = json.dumps({"queries": [f"/boards/b/players?ids={','.join(f'u{i * 3 + n}' for i in range(500))}&ranking=competition" for n in range(100)]}).encode()
-    wires = [Wire(server.port, timeout=120) for _ in range(8)]
-    for wire in wires:
-        wire.send(f"POST /v1/games/{crowd.game}/query HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {crowd.key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-    assert all(wire.answer() for wire in wires)
+    link.is_slow.set()
+    wires = [Wire(server.port, timeout=120) for _ in range(30)]
+    for n, wire in enumerate(wires):
+        wire.send(f"GET /v1/games/{crowd.game}/boards/b/players?source=true&ids={','.join(f'u{i + n}' for i in range(100))} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    sources = {wire.answer().json()["source"] for wire in wires}
     is_lost = "event=redis-lost" in server.log()
     assert is_lost == ("slow-is-lost" in faults)
+    if not is_lost:
+        assert sources == {"redis"}
     server.stop()
+    link.listener.close()
