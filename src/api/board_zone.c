@@ -34,8 +34,8 @@ static void on_zone(void *context, const char *name, const struct error *error)
 
     if (error && error->code == ERROR_INVALID_BODY) {
         check->refusal = *error;
-        store_board_find(call->store, call->game, call->board_name, call->has_token ? &call->token : NULL, on_board,
-                         check);
+        store_board_find(call->store, call->game, call->board_name, true, call->has_token ? &call->token : NULL,
+                         on_board, check);
         return; /* keeps the hold */
     }
     if (error) {

@@ -251,7 +251,7 @@ static void change_start(struct change *change)
     }
     http_hold(call->http);
     store_board_forget(call->store, call->game, call->board_name);
-    store_board_find(call->store, call->game, call->board_name, NULL, on_current, change);
+    store_board_find(call->store, call->game, call->board_name, true, NULL, on_current, change);
 }
 
 static void not_changed(struct api_call *call)
@@ -305,7 +305,7 @@ static void on_put(void *context, const struct db_outcome *outcome)
         } else if (change->must_be_new) {
             not_changed(call);
         } else {
-            store_board_find(call->store, call->game, call->board_name, NULL, on_conflict, call);
+            store_board_find(call->store, call->game, call->board_name, true, NULL, on_conflict, call);
             return; /* keeps the hold */
         }
     }
@@ -320,7 +320,7 @@ static void on_patch(void *context, const struct db_outcome *outcome)
     if (rows) {
         store_board_forget_all(call->store, call->game, call->board_name);
         if (db_row_count(*rows) == 0 && call->route->method == HTTP_PUT) {
-            store_board_find(call->store, call->game, call->board_name, NULL, on_conflict, call);
+            store_board_find(call->store, call->game, call->board_name, true, NULL, on_conflict, call);
             return; /* keeps the hold */
         } else if (db_row_count(*rows) == 0) {
             not_changed(call);

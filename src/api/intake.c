@@ -105,7 +105,7 @@ void intake_run(struct intake *intake)
         }
         intake->is_looking = true;
         intake->was_sync = false;
-        store_board_find(intake->call->store, intake->call->game, item->board_name,
+        store_board_find(intake->call->store, intake->call->game, item->board_name, true,
                          intake->call->has_token ? &intake->call->token : NULL, on_board, intake);
         intake->is_looking = false;
         if (!intake->was_sync)

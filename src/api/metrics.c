@@ -76,6 +76,7 @@ static void gauges_add(struct metrics_noted *sum, const struct metrics_noted *no
     }
     sum->l1.standings += noted->l1.standings;
     sum->submit_queue += noted->submit_queue;
+    sum->reads_waiting += noted->reads_waiting;
     if (sum->loops == 0 || (noted->worker_age_us >= 0 && noted->worker_age_us < sum->worker_age_us) ||
         sum->worker_age_us < 0)
         sum->worker_age_us = noted->worker_age_us;
@@ -345,6 +346,12 @@ void metrics_render(struct buf *body, const struct api_route *routes, size_t cou
     metric(body, "ladder_spool_limit_bytes", "gauge", "The most that there may be (server.spool_bytes).",
            (uint64_t)settings->spool->max);
     metric(body, "ladder_submit_queue", "gauge", "Submissions that wait for the database.", sum->noted.submit_queue);
+    metric(body, "ladder_turns_waiting", "gauge", "Reads of standings that wait for their game's turn.",
+           sum->noted.reads_waiting);
+    metric(body, "ladder_turns_refused_total", "counter", "Reads that waited too long for it, or found no place.",
+           standing_reads_refused());
+    metric(body, "ladder_lookups_refused_total", "counter",
+           "Look-ups of unknown boards and API keys beyond limits.unknown_lookups.", store_lookups_refused());
     head(body, "ladder_worker_silence_seconds", "gauge",
          "Since the worker's last sign of life; NaN: Redis does not say.");
     if (sum->noted.worker_age_us >= 0)

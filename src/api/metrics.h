@@ -34,7 +34,7 @@ struct metrics {
     /* Noted: */
     struct metrics_noted {
         struct l1_counters l1;
-        size_t submit_queue;
+        size_t submit_queue, reads_waiting;
         int64_t worker_age_us; /* since the worker's sign of life; -1: not known */
         int loops, can_write, is_redis_trusted, is_memory_trusted;
     } noted;

@@ -125,6 +125,7 @@ static void metrics_look(struct api *api)
     const struct metrics_noted noted = {
         .l1 = *answers_counters(api->store),
         .submit_queue = submit_queued(api->store),
+        .reads_waiting = standing_reads_waiting(api->store),
         .worker_age_us = worker == WORKER_SPOKE ? worker_age_us : -1,
         .can_write = db_can_write(store_db(api->store)),
         .is_redis_trusted = kv_is_trusted(store_kv(api->store)),
@@ -291,8 +292,8 @@ static void on_board(void *context, const struct board *board, const struct erro
 static void call_board(struct api_call *call)
 {
     if (call->route->flags & API_NEEDS_BOARD)
-        store_board_find(call->store, call->game, call->board_name, call->has_token ? &call->token : NULL, on_board,
-                         call);
+        store_board_find(call->store, call->game, call->board_name, call->key.scope != SCOPE_NONE,
+                         call->has_token ? &call->token : NULL, on_board, call);
     else
         call_handle(call);
 }

@@ -90,6 +90,7 @@ static struct store_settings store_settings_of(const struct settings *s, const s
         .client_percent = (int)s->limits_client_percent,
         .reads_waiting_max = (int)s->limits_reads_waiting,
         .reads_wait_ms = (int)s->limits_reads_wait_ms,
+        .unknown_lookups = (int)s->limits_unknown_lookups,
         .board_ttl_ms = (int)s->cache_board_ttl_ms,
         .key_ttl_ms = (int)s->cache_key_ttl_ms,
     };

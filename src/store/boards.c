@@ -36,7 +36,7 @@ struct find {
     char name[NAME_BYTES_MAX + 1];
     store_board_fn *done; /* NULL: nobody waits, it is looked at ahead of its time */
     void *context;
-    uint64_t changes; /* those that were known when it was asked */
+    uint64_t changes, definition_changes; /* those that were known when it was asked */
     bool has_token;
     struct token token; /* what the answer must be as new as */
 };
@@ -115,6 +115,7 @@ void boards_spoil(struct store *store, int64_t game_id, int64_t version)
 static void board_forget(struct store *store, const char *path)
 {
     board_drop(store, path);
+    absent_forget(store, path);
     store->board_changes++;
 }
 
@@ -162,6 +163,20 @@ static bool find_takes(const struct find *find, const struct board_entry *entry)
     return entry->board.definition >= definition_need(find->store, token, entry->board.game_id);
 }
 
+/* What was asked before a change that is known by now is nothing to remember. */
+static void absence_remember(struct find *find, struct db_rows rows)
+{
+    enum { DEFINITION = 3 + BOARD_COLUMNS };
+    struct store *store = find->store;
+
+    if (find->changes != store->board_changes)
+        return;
+    if (db_row_count(rows) == 0 && find->definition_changes == store->definition_changes)
+        absent_remember(store, find->path, 0, 0);
+    else if (db_row_count(rows) > 0 && db_int64(rows, 0, DEFINITION) >= definition_heard(store, db_int64(rows, 0, 0)))
+        absent_remember(store, find->path, db_int64(rows, 0, 0), db_int64(rows, 0, DEFINITION));
+}
+
 /* A standby that is behind was asked because there is no primary. */
 static bool is_too_old(const struct find *find, struct db_rows rows)
 {
@@ -169,6 +184,14 @@ static bool is_too_old(const struct find *find, struct db_rows rows)
 
     return db_row_count(rows) > 0 && find->has_token &&
            db_int64(rows, 0, DEFINITION) < definition_need(find->store, &find->token, db_int64(rows, 0, 0));
+}
+
+static void absence_error(bool is_of_game, const char *game, const char *name, struct error *error)
+{
+    if (is_of_game)
+        error_set(error, ERROR_GAME_NOT_FOUND, "there is no game \"%s\"", game);
+    else
+        error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in the game \"%s\"", name, game);
 }
 
 static void on_board(void *context, const struct db_outcome *outcome, enum db_source source)
@@ -192,10 +215,9 @@ static void on_board(void *context, const struct db_outcome *outcome, enum db_so
         }
     } else if (is_too_old(find, rows)) {
         error_set(&error, ERROR_UNAVAILABLE, "no database that is reachable has the definition that the token names");
-    } else if (db_row_count(rows) == 0) {
-        error_set(&error, ERROR_GAME_NOT_FOUND, "there is no game \"%s\"", find->game);
-    } else if (db_is_null(rows, 0, 1)) {
-        error_set(&error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in the game \"%s\"", find->name, find->game);
+    } else if (db_row_count(rows) == 0 || db_is_null(rows, 0, 1)) {
+        absence_error(db_row_count(rows) == 0, find->game, find->name, &error);
+        absence_remember(find, rows);
     } else {
         struct board board;
         store_board_read(&board, rows, 0, 1);
@@ -222,6 +244,7 @@ static bool find_send(struct store *store, struct slice game, struct slice name,
     find->done = done;
     find->context = context;
     find->changes = store->board_changes;
+    find->definition_changes = store->definition_changes;
     find->has_token = token != NULL;
     if (token)
         find->token = *token;
@@ -239,10 +262,31 @@ static bool find_send(struct store *store, struct slice game, struct slice name,
     return false;
 }
 
-void store_board_find(struct store *store, struct slice game, struct slice name, const struct token *token,
-                      store_board_fn *done, void *context)
+/* Without the database: it is known that there is none, or too many such questions were sent. */
+static bool find_refuses(struct store *store, const char *path, bool is_keyed, const struct token *token,
+                         struct error *error)
+{
+    enum absence absence = absent_find(store, path, token);
+    char game[NAME_BYTES_MAX + 1];
+
+    if (absence != ABSENCE_UNKNOWN) {
+        size_t size = strcspn(path, "/");
+        memcpy(game, path, size);
+        game[size] = 0;
+        absence_error(absence == ABSENCE_OF_GAME, game, path + size + 1, error);
+        return true;
+    }
+    if (lookup_may_be_sent(store, is_keyed ? LOOKUP_BOARD_KEYED : LOOKUP_BOARD_ANONYMOUS))
+        return false;
+    error_set(error, ERROR_OVERLOADED, "too many boards that the server does not know are asked for; try again");
+    return true;
+}
+
+void store_board_find(struct store *store, struct slice game, struct slice name, bool is_keyed,
+                      const struct token *token, store_board_fn *done, void *context)
 {
     struct board_entry *entry;
+    struct error error;
     char path[PATH_MAX_BYTES];
 
     ASSERT(game.size <= NAME_BYTES_MAX && name.size <= NAME_BYTES_MAX);
@@ -261,6 +305,10 @@ void store_board_find(struct store *store, struct slice game, struct slice name,
             return;
         }
     }
+    if (!entry && find_refuses(store, path, is_keyed, token, &error)) {
+        done(context, NULL, &error);
+        return;
+    }
     if (find_send(store, game, name, path, token, done, context))
         return;
     if (is_new) { /* no server at all: the same */
@@ -268,7 +316,6 @@ void store_board_find(struct store *store, struct slice game, struct slice name,
         done(context, &copy, NULL);
         return;
     }
-    struct error error;
     error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable");
     done(context, NULL, &error);
 }

@@ -65,7 +65,9 @@ void definitions_free(struct store *store)
 void definitions_missed(struct store *store)
 {
     store->board_changes++; /* what is being read now may be older than a message that was missed */
+    store->definition_changes++;
     boards_spoil(store, 0, INT64_MAX);
+    absent_spoil(store, 0, INT64_MAX);
     keys_spoil(store, 0, INT64_MAX);
 }
 
@@ -86,7 +88,9 @@ void definition_hear(struct store *store, int64_t game_id, int64_t version)
         HASH_ADD(hh, store->definitions, game_id, sizeof(heard->game_id), heard);
     }
     heard->version = version;
+    store->definition_changes++;
     boards_spoil(store, game_id, version);
+    absent_spoil(store, game_id, version);
     keys_spoil(store, game_id, version);
 }
 

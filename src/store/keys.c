@@ -2,8 +2,8 @@
  * keys.c -- API keys, remembered for a while.
  *
  * A key is looked up by its public part and compared by hash, in constant time. What is remembered is the database's
- * answer for that part, "there is none" included, so a flood of wrong keys costs one query a part and second; the
- * number of remembered parts is bounded. Half-way to its end an answer is looked at again, so that no request waits for
+ * answer for that part, "there is none" included; the number of remembered parts is bounded, and so is the rate of
+ * look-ups of parts that are not known (absent.c). Half-way to its end an answer is looked at again, so that no request waits for
  * that, nor for a database that hangs. A revoked key is told to all servers by a message (definitions.c); where that
  * does not come, it lives for key_ttl_ms at most.
  */
@@ -48,28 +48,49 @@ static void key_answer(const struct key_entry *entry, const uint8_t *hash, store
     done(context, is_right ? &entry->key : &nobody, NULL);
 }
 
-static struct key_entry *key_remember(struct store *store, const char *id)
+static struct key_entry *key_remembered(const struct store *store, const char *id)
 {
     struct key_entry *entry;
 
     HASH_FIND_STR(store->keys, id, entry);
+    if (!entry)
+        HASH_FIND_STR(store->unknown_keys, id, entry);
+    return entry;
+}
+
+static void key_drop(struct key_entry **keys, struct key_entry *entry)
+{
+    HASH_DEL(*keys, entry);
+    free(entry);
+}
+
+/* Those of which there are none have their own places: they are made up easily, and must not push out others. */
+static struct key_entry *key_remember(struct store *store, const char *id, bool is_known)
+{
+    struct key_entry **keys = is_known ? &store->keys : &store->unknown_keys,
+                     **others = is_known ? &store->unknown_keys : &store->keys;
+    struct key_entry *entry;
+
+    HASH_FIND_STR(*others, id, entry);
+    if (entry)
+        key_drop(others, entry);
+    HASH_FIND_STR(*keys, id, entry);
     if (entry)
         return entry;
     /* uthash iterates in the order of insertion: the first is the oldest. */
-    if (HASH_COUNT(store->keys) >= KEYS_REMEMBERED_MAX) {
-        entry = store->keys;
-        HASH_DEL(store->keys, entry);
-        free(entry);
-    }
+    if (HASH_COUNT(*keys) >= KEYS_REMEMBERED_MAX)
+        key_drop(keys, *keys);
     entry = calloc(1, sizeof(*entry));
     ASSERT(entry != NULL);
     strcpy(entry->id, id);
-    HASH_ADD_STR(store->keys, id, entry);
+    HASH_ADD_STR(*keys, id, entry);
     return entry;
 }
 
 void keys_spoil(struct store *store, int64_t game_id, int64_t version)
 {
+    while (game_id == 0 && store->unknown_keys)
+        key_drop(&store->unknown_keys, store->unknown_keys);
     for (struct key_entry *entry = store->keys; entry; entry = entry->hh.next)
         if ((game_id == 0 || entry->key.game_id == game_id) && entry->definition < version) {
             entry->ahead_us = entry->expires_us = 0;
@@ -103,9 +124,8 @@ static void on_key(void *context, const struct db_outcome *outcome, enum db_sour
 
     (void)source;
     if (outcome->error.code != ERROR_NONE) {
-        struct key_entry *known;
+        struct key_entry *known = key_remembered(find->store, find->id);
         struct error error;
-        HASH_FIND_STR(find->store->keys, find->id, known);
         store_error_of(outcome, &error);
         if (known)
             known->is_looked_at = false;
@@ -120,8 +140,9 @@ static void on_key(void *context, const struct db_outcome *outcome, enum db_sour
         free(find);
         return;
     }
-    struct key_entry *entry = key_remember(find->store, find->id);
-    int64_t definition = db_row_count(outcome->rows[0]) == 1 ? db_int64(outcome->rows[0], 0, 4) : 0;
+    bool is_known = db_row_count(outcome->rows[0]) == 1;
+    struct key_entry *entry = key_remember(find->store, find->id, is_known);
+    int64_t definition = is_known ? db_int64(outcome->rows[0], 0, 4) : 0;
     entry->is_looked_at = false;
     if (definition > 0 && definition < entry->definition) { /* a standby, or overtaken by another look */
         if (find->done)
@@ -129,7 +150,7 @@ static void on_key(void *context, const struct db_outcome *outcome, enum db_sour
         free(find);
         return;
     }
-    entry->is_known = db_row_count(outcome->rows[0]) == 1;
+    entry->is_known = is_known;
     entry->key.game_id = entry->definition = 0;
     if (entry->is_known) {
         ASSERT(db_bytes(outcome->rows[0], 0, 0, entry->hash, sizeof(entry->hash)) == CRYPTO_HASH_SIZE);
@@ -183,6 +204,7 @@ void store_key_find(struct store *store, struct slice text, const struct token *
 {
     static const struct api_key nobody = {.game_id = 0};
     struct key_entry *entry;
+    struct error error;
     uint8_t hash[CRYPTO_HASH_SIZE];
     char id[KEY_ID_MAX];
 
@@ -191,7 +213,7 @@ void store_key_find(struct store *store, struct slice text, const struct token *
         return;
     }
     crypto_digest(text, hash);
-    HASH_FIND_STR(store->keys, id, entry);
+    entry = key_remembered(store, id);
     bool is_new = entry && entry->definition >= definition_need(store, token, entry->key.game_id);
     if (is_new) {
         int64_t now_us = clock_monotonic_us();
@@ -204,6 +226,11 @@ void store_key_find(struct store *store, struct slice text, const struct token *
             return;
         }
     }
+    if ((!entry || !entry->is_known) && !lookup_may_be_sent(store, LOOKUP_KEY)) {
+        error_set(&error, ERROR_OVERLOADED, "too many API keys that the server does not know are sent; try again");
+        done(context, NULL, &error);
+        return;
+    }
     if (find_send(store, id, hash, token, done, context))
         return;
     /* No server at all: a key that was good a moment ago is still good; that is what "reads go on" means. */
@@ -211,7 +238,6 @@ void store_key_find(struct store *store, struct slice text, const struct token *
         key_answer(entry, hash, done, context);
         return;
     }
-    struct error error;
     error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable, so the key cannot be checked");
     done(context, NULL, &error);
 }
@@ -220,8 +246,8 @@ void keys_free(struct store *store)
 {
     struct key_entry *entry, *next;
 
-    HASH_ITER(hh, store->keys, entry, next) {
-        HASH_DEL(store->keys, entry);
-        free(entry);
-    }
+    HASH_ITER(hh, store->keys, entry, next)
+        key_drop(&store->keys, entry);
+    HASH_ITER(hh, store->unknown_keys, entry, next)
+        key_drop(&store->unknown_keys, entry);
 }

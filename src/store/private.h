@@ -9,6 +9,14 @@
 #include "store/store.h"
 
 struct key_entry;
+struct absent;
+
+/* absent.c: what PostgreSQL is asked about that is not in memory. */
+enum lookup { LOOKUP_BOARD_ANONYMOUS, LOOKUP_BOARD_KEYED, LOOKUP_KEY, LOOKUP_COUNT };
+struct lookup_rate {
+    int64_t left; /* look-ups, in millionths */
+    int64_t at_us;
+};
 struct board_entry;
 struct period_entry;
 struct submitter;
@@ -24,9 +32,13 @@ struct store {
     struct store_settings settings;
     struct db *db;
     struct kv *kv;
-    struct key_entry *keys;               /* by id (keys.c) */
+    struct key_entry *keys;         /* by id (keys.c) */
+    struct key_entry *unknown_keys; /* the same, of which there are none */
+    struct absent *absent;          /* by "game/board" (absent.c) */
+    struct lookup_rate lookups[LOOKUP_COUNT];
     struct board_entry *boards;           /* by "game/board" (boards.c) */
     uint64_t board_changes;               /* that this loop was told of */
+    uint64_t definition_changes;          /* the same, of all definitions */
     struct definition_heard *definitions; /* by game (definitions.c) */
     struct period_entry *periods;         /* by board and window (periods.c) */
     struct submitter *submitter;
@@ -53,6 +65,19 @@ void replicas_open(struct store *store);
 void replicas_close(struct store *store); /* before the Redis connection */
 void boards_join(struct store *store);    /* to be told what other loops changed */
 void boards_leave(struct store *store);
+
+/*
+ * absent.c: boards that there are not. token: what the answer must be as new as; NULL: nothing. game_id 0: there is no
+ * such game.
+ */
+enum absence { ABSENCE_UNKNOWN, ABSENCE_OF_BOARD, ABSENCE_OF_GAME };
+enum absence absent_find(struct store *store, const char *path, const struct token *token);
+void absent_remember(struct store *store, const char *path, int64_t game_id, int64_t definition);
+void absent_forget(struct store *store, const char *path);
+void absent_spoil(struct store *store, int64_t game_id, int64_t version); /* as boards_spoil */
+void absent_free(struct store *store);
+/* Counts it. false: too many were sent lately. */
+bool lookup_may_be_sent(struct store *store, enum lookup kind);
 
 /* definitions.c. A message on the channel of definitions; and: messages may have been missed, all is read anew. */
 void definition_message(struct store *store, struct slice payload);

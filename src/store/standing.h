@@ -103,6 +103,11 @@ struct standing_query {
 
 typedef void standing_done_fn(void *context, const struct standing_answer *answer);
 
+/* Reads of this loop that wait for their turn. */
+size_t standing_reads_waiting(const struct store *store);
+/* Those that waited too long or found no place, of all loops, since the start. */
+uint64_t standing_reads_refused(void);
+
 /* The query is copied; what it points to, and the arena, live until done. */
 void standing_read(struct store *store, struct arena *arena, const struct standing_query *query, standing_done_fn *done,
                    void *context);

@@ -9,6 +9,7 @@
  * The pieces of a list are of one state if the standing's version is the same in all. Where it changed between them, or
  * Redis has no answer to one, the list is read once more, whole.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -17,6 +18,24 @@
 #include "store/standing_private.h"
 
 enum { PIECE_MAX = 100 };
+
+static _Atomic uint64_t refused; /* of all loops */
+
+uint64_t standing_reads_refused(void)
+{
+    return atomic_load_explicit(&refused, memory_order_relaxed);
+}
+
+size_t standing_reads_waiting(const struct store *store)
+{
+    return turns_waiting(store->turns);
+}
+
+static void refuse(struct standing_read *read, const char *message)
+{
+    atomic_fetch_add_explicit(&refused, 1, memory_order_relaxed);
+    standing_fail(read, ERROR_OVERLOADED, message);
+}
 
 static int64_t cost_of(const struct standing_query *query)
 {
@@ -50,7 +69,7 @@ static void on_turn(struct turn *turn)
     int64_t waited_us = clock_monotonic_us() - turn->asked_us;
 
     if (waited_us > read->store->settings.reads_wait_ms * 1000LL)
-        standing_fail(read, ERROR_OVERLOADED, "the game's reads wait too long; try again");
+        refuse(read, "the game's reads wait too long; try again");
     else
         standing_send(read);
 }
@@ -73,7 +92,7 @@ void standing_turn_ask(struct standing_read *read)
         break;
     case TURN_REFUSED:
         read->turn.client = NULL;
-        standing_fail(read, ERROR_OVERLOADED, "too many reads of the game wait; try again");
+        refuse(read, "too many reads of the game wait; try again");
         break;
     }
 }

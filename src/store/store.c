@@ -74,6 +74,7 @@ void store_free(struct store **pstore)
     answers_free(store);
     keys_free(store);
     boards_free(store);
+    absent_free(store);
     zones_close(store);
     definitions_free(store);
     periods_free(store);

@@ -32,6 +32,7 @@ struct store_settings {
     int game_percent, client_percent;
     int reads_waiting_max; /* of a game */
     int reads_wait_ms;
+    int unknown_lookups; /* a second; 0: no limit */
     int board_ttl_ms;
     int key_ttl_ms;
 };
@@ -88,9 +89,10 @@ void store_key_find(struct store *store, struct slice text, const struct token *
 
 typedef void store_board_fn(void *context, const struct board *board, const struct error *error);
 /* ERROR_GAME_NOT_FOUND, ERROR_BOARD_NOT_FOUND. The board is borrowed until the continuation returns. token: what the
- * definition must be as new as, or NULL; borrowed for the call. */
-void store_board_find(struct store *store, struct slice game, struct slice name, const struct token *token,
-                      store_board_fn *done, void *context);
+ * definition must be as new as, or NULL; borrowed for the call. is_keyed: who asks has shown a key of the game;
+ * ERROR_OVERLOADED: too many boards that are not in memory were asked for lately. */
+void store_board_find(struct store *store, struct slice game, struct slice name, bool is_keyed,
+                      const struct token *token, store_board_fn *done, void *context);
 void store_board_forget(struct store *store, struct slice game, struct slice name);
 /* The same in every loop of the process, through their mailboxes; the caller's own at once. */
 void store_board_forget_all(struct store *store, struct slice game, struct slice name);
@@ -99,6 +101,9 @@ void store_board_forget_all(struct store *store, struct slice game, struct slice
  * BOARD_COLUMNS. */
 enum { BOARD_COLUMNS = 13 + BOARD_CACHING_COUNT + 4 };
 void store_board_read(struct board *board, struct db_rows rows, int row, int column);
+
+/* Of boards and keys, by all loops, since the start. */
+uint64_t store_lookups_refused(void);
 
 /* ---- changes of definitions (definitions.c) ---- */
 
