@@ -41,6 +41,7 @@ grant select, insert, update on ladder.board, ladder.entry, ladder.idempotency_k
 grant select, insert on ladder.epoch, ladder.period to ladder_app;
 grant select on ladder.entry_all to ladder_app, ladder_worker;
 grant insert on ladder.edge_purge, ladder.facet_drop to ladder_app;
+grant select, insert, update on ladder.job_item to ladder_app; -- board_due
 grant select, insert, update, delete on ladder.player_facet to ladder_app; -- delete: removing a player
 grant select, insert on ladder.facet_value to ladder_app;
 grant select, insert, delete on ladder.score_event to ladder_app; -- delete: erasing a player
@@ -58,7 +59,7 @@ grant select, insert on ladder.epoch to ladder_worker;
 grant select, insert, delete on ladder.edge_purge to ladder_worker; -- insert: a period that is opened again
 grant select, insert on ladder.period_reopening to ladder_worker;
 grant select, delete on ladder.facet_drop to ladder_worker;
-grant select, insert, update, delete on ladder.period, ladder.player_facet, ladder.facet_value, ladder.entry, ladder.job_run, ladder.import_run, ladder.popularity to ladder_worker;
+grant select, insert, update, delete on ladder.period, ladder.player_facet, ladder.facet_value, ladder.entry, ladder.job_run, ladder.job_item, ladder.import_run, ladder.popularity to ladder_worker;
 
 grant select, insert, delete on ladder.final_rank, ladder.final_gap, ladder.standing_snapshot, ladder.snapshot_run to ladder_worker;
 grant select on ladder.webhook to ladder_worker;

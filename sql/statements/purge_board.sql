@@ -49,6 +49,11 @@ dropped as (
     delete from ladder.facet_drop d
     where d.board_id = $1::bigint
 ),
+noted as (
+    delete from ladder.job_item j
+    where j.item_id = $1::bigint
+      and j.job <> 'purge-game'
+),
 imported as (
     delete from ladder.import_run i
     where i.board_id = $1::bigint

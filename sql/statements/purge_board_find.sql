@@ -1,8 +1,13 @@
 -- Boards that were deleted a while ago, or whose game was: no server takes submissions for them any more.
-select b.id
-from ladder.board b
-join ladder.game g on g.id = b.game_id
-where b.deleted_at < now() - interval '1 minute'
-   or g.deleted_at < now() - interval '1 minute'
-order by b.deleted_at
+select x.id
+from (select b.id, b.deleted_at
+      from ladder.board b
+      where b.deleted_at < now() - interval '1 minute'
+      union
+      select b.id, b.deleted_at
+      from ladder.game g
+      join ladder.board b on b.game_id = g.id
+      where g.deleted_at < now() - interval '1 minute') x
+where not ladder.job_waits('purge', x.id)
+order by x.deleted_at
 limit 10

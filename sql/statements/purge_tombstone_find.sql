@@ -5,6 +5,7 @@ from (select q.*
       from ladder.score_event q
       where q.kind = 'remove'
         and q.submitted_at < now() - $1::int * interval '1 hour'
+        and not ladder.job_waits('purge', q.board_id)
       limit $2::int) v
 left join lateral (select r.*
                    from unnest(v.period_ids) as t (period_id)

@@ -2,3 +2,4 @@
 select count(*) as periods
 from ladder.period p
 where p.state = 'closing'
+  and not ladder.job_waits('close', p.board_id)

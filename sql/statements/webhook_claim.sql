@@ -1,5 +1,4 @@
--- Takes some messages that are due, one a game, for as long as a try can last: a worker that dies meanwhile leaves them to the next. The
--- text is null where the board is gone, or the webhook.
+-- Takes some messages that are due, one a game, for as long as a try can last: a worker that dies meanwhile leaves them to the next.
 -- $1 milliseconds, $2 limit
 with due as (
     select d.id
@@ -21,7 +20,7 @@ claimed as (
     where d.id = due.id
     returning d.*
 )
-select c.id, c.message_id, g.name as game, w.url, encode(w.secret, 'hex') as secret, ladder.webhook_message(c.id) as message, c.attempts
+select c.id, c.message_id, g.name as game, w.url, encode(w.secret, 'hex') as secret, c.attempts
 from claimed c
 left join ladder.webhook w on w.game_id = c.game_id
 join ladder.game g on g.id = c.game_id

@@ -14,6 +14,7 @@
 #include "db/plan.h"
 #include "db/report.h"
 #include "http/json.h"
+#include "store/worker_word.h"
 
 void api_admin_token(struct slice secret, char out[static API_ADMIN_TOKEN_MAX])
 {
@@ -268,6 +269,8 @@ void api_alerts(struct api_call *call)
     char worker[API_WORKER_TEXT_MAX];
     if (api_worker_is_silent(call, worker))
         alert(&json, "worker-silent", "warning", NULL, worker, 0);
+    if (worker_failing(call->store)[0])
+        alert(&json, "board-job-failed", "warning", NULL, worker_failing(call->store), 0);
     jsonw_array_close(&json);
     jsonw_object_close(&json);
     json_answer(call, &body);

@@ -167,6 +167,20 @@ bool kvb_call_node(struct kvb *kv, size_t node, size_t count, const struct slice
     return false;
 }
 
+bool kvb_error_is_of_server(const struct error *error)
+{
+    static const char *const heads[] = {"OOM",         "LOADING",  "BUSY", "MISCONF", "NOREPLICAS", "MASTERDOWN",
+                                        "CLUSTERDOWN", "TRYAGAIN", "ASK",  "MOVED",   "READONLY",   "NOAUTH"};
+    const char *refused = strstr(error->message, "Redis refused"), *text = refused ? strstr(refused, ": ") : NULL;
+
+    if (!text)
+        return error->code == ERROR_UNAVAILABLE;
+    for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
+        if (strncmp(text + 2, heads[i], strlen(heads[i])) == 0)
+            return true;
+    return kv_error_is_elsewhere(slice_of(text + 2));
+}
+
 bool kvb_call(struct kvb *kv, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply,
               struct error *error)
 {

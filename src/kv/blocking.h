@@ -50,6 +50,10 @@ size_t kvb_node_of(const struct kvb *kv, struct slice key);
 bool kvb_call_node(struct kvb *kv, size_t node, size_t count, const struct slice *arguments,
                    struct kvb_reply **ret_reply, struct error *error);
 
+/* Of a call that failed: does it say that the server can't (gone, out of memory, loading, elsewhere), and nothing of the
+ * keys that it was about? */
+bool kvb_error_is_of_server(const struct error *error);
+
 enum kvb_kind kvb_kind(const struct kvb_reply *reply);
 struct slice kvb_text(const struct kvb_reply *reply);
 int64_t kvb_int(const struct kvb_reply *reply);

@@ -44,6 +44,9 @@ enum {
 #define KV_ACTIVITY_WANTED "ladder:activity:wanted"
 #define KV_WORKER "ladder:worker"
 enum { KV_WORKER_LIVE_MS = 86400000 };
+/* What the jobs fail for, as the worker last said: "close: 1, purge: 2"; empty: nothing. */
+#define KV_FAILING "ladder:failing"
+enum { KV_FAILING_LIVE_MS = 600000 };
 #define KV_POPULAR_STANDINGS "ladder:popular:standings"
 #define KV_POPULAR_PAGES "ladder:popular:pages"
 /* Beside a cursor: a node of a cluster that loses some of it has an old cursor, too, and the changes are found

@@ -27,6 +27,8 @@ struct l2;
 struct replicas;
 struct zone_list;
 
+enum { STORE_FAILING_MAX = 256 };
+
 struct store {
     struct ev_loop *loop;
     struct store_settings settings;
@@ -42,15 +44,16 @@ struct store {
     struct definition_heard *definitions; /* by game (definitions.c) */
     struct period_entry *periods;         /* by board and window (periods.c) */
     struct submitter *submitter;
-    struct answers *answers;        /* NULL until answers_open */
-    struct generation *generations; /* by standing (standing_page.c) */
-    struct dense *dense;            /* by standing (dense.c) */
-    struct l2 *l2;                  /* NULL: off */
-    int64_t worker_heard_us;        /* monotonic: when Redis last said when the worker spoke; 0: never */
-    int64_t worker_spoke_us;        /* monotonic; INT64_MIN: it did not */
-    struct zone_list *zones;        /* NULL: not listed yet (zones.c) */
-    struct turns *turns;            /* of reads (standing_turn.c) */
-    struct replicas *replicas;      /* of Redis (standing_replica.c); NULL: none is read from */
+    struct answers *answers;         /* NULL until answers_open */
+    struct generation *generations;  /* by standing (standing_page.c) */
+    struct dense *dense;             /* by standing (dense.c) */
+    struct l2 *l2;                   /* NULL: off */
+    char failing[STORE_FAILING_MAX]; /* what the worker's jobs fail for, as it said */
+    int64_t worker_heard_us;         /* monotonic: when Redis last said when the worker spoke; 0: never */
+    int64_t worker_spoke_us;         /* monotonic; INT64_MIN: it did not */
+    struct zone_list *zones;         /* NULL: not listed yet (zones.c) */
+    struct turns *turns;             /* of reads (standing_turn.c) */
+    struct replicas *replicas;       /* of Redis (standing_replica.c); NULL: none is read from */
 };
 
 /* keys.c, boards.c, unsure.c, submit.c */

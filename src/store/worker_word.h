@@ -16,6 +16,8 @@ enum worker_word {
 
 /* Asks Redis; some times a second. */
 void worker_word_ask(struct store *store);
+/* What its jobs fail for, in words; "": nothing, or it is not known. */
+const char *worker_failing(const struct store *store);
 /* *ret_age_us: with WORKER_SPOKE; else 0. */
 enum worker_word worker_word_get(const struct store *store, int64_t *ret_age_us);
 

@@ -2,6 +2,7 @@
  * combine.c -- boards made of others, brought up to date every second or two. One transaction a board
  * (sql/functions/83_combine.sql): whoever dies in between has done nothing, and the next does it.
  */
+#include "work/alone.h"
 #include "work/job.h"
 
 static bool combine_run(struct link *link, int64_t *ret_rows, struct error *error)
@@ -14,9 +15,11 @@ static bool combine_run(struct link *link, int64_t *ret_rows, struct error *erro
     for (size_t i = 0; i < dbb_rows(boards) && is_ok; i++) {
         const char *board = dbb_text(boards, i, 0);
         struct dbb_result *changed;
-        is_ok = link_query(link, STATEMENT_combine, 1, &board, &changed, error);
-        if (!is_ok)
-            break;
+        struct error why;
+        if (!link_query(link, STATEMENT_combine, 1, &board, &changed, &why)) {
+            is_ok = alone_failed(link, "combine", board, &why, error);
+            continue;
+        }
         *ret_rows += dbb_int64(changed, 0, 0);
         dbb_result_free(&changed);
     }
@@ -24,4 +27,4 @@ static bool combine_run(struct link *link, int64_t *ret_rows, struct error *erro
     return is_ok;
 }
 
-const struct job combine_job = {.name = "combine", .period_ms = 1500, .run = combine_run};
+const struct job combine_job = {.name = "combine", .parts = "{combine}", .period_ms = 1500, .run = combine_run};

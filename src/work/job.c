@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "work/alone.h"
+
 static bool is_due(struct link *link, const char *name, int64_t unless_within_ms, bool *ret_is_due, struct error *error)
 {
     char within[24];
@@ -55,7 +57,7 @@ static enum job_outcome run_locked(struct link *link, const struct job *job, int
         return JOB_RECENT;
     if (!ledger_begin(link, job->name, &id, error))
         return JOB_FAILED;
-    if (job->run(link, ret_rows, error))
+    if (job->run(link, ret_rows, error) && (!job->parts || alone_worked(link, job->parts, job->name, error)))
         return ledger_end(link, id, *ret_rows, NULL, error) ? JOB_DONE : JOB_FAILED;
     struct error ignored;
     dbb_rollback(link->db);

@@ -12,6 +12,7 @@
 
 struct job {
     const char *name;
+    const char *parts; /* those that work board by board (alone.h), as an array's text; NULL: none */
     int64_t period_ms;
     bool needs_kv;
     /* Does what is due; ret_rows: how much that was. */

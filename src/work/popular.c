@@ -6,6 +6,7 @@
  */
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/text.h"
 #include "kv/keys.h"
 #include "work/job.h"
 
@@ -43,13 +44,19 @@ static bool standings_note(struct link *link, int64_t *ret_rows, struct error *e
     size_t count = kvb_count(reply) / 2;
     buf_init(&ids, 1 << 20);
     buf_init(&weights, 1 << 20);
+    size_t known = 0;
     for (size_t i = 0; i < count; i++) {
-        buf_append_byte(&ids, i ? ',' : '{');
+        int64_t id;
+        if (!text_parse_int64(kvb_text(kvb_item(reply, 2 * i)), &id))
+            continue; /* not ours */
+        buf_append_byte(&ids, known ? ',' : '{');
         buf_append_slice(&ids, kvb_text(kvb_item(reply, 2 * i)));
-        buf_append_byte(&weights, i ? ',' : '{');
+        buf_append_byte(&weights, known ? ',' : '{');
         buf_append_slice(&weights, kvb_text(kvb_item(reply, 2 * i + 1)));
+        known++;
     }
     kvb_reply_free(&reply);
+    count = known;
     buf_append_byte(&ids, '}');
     buf_append_byte(&weights, '}');
     const char *parameters[] = {ids.data, weights.data};

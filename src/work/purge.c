@@ -13,10 +13,13 @@
 #include "base/text.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
+#include "work/alone.h"
 #include "work/job.h"
 
 enum { SOME = 1000, ROUNDS_MAX = 100 };
 #define SOME_TEXT "1000"
+
+static const char purge_part[] = "purge";
 
 /* Rows that a statement's command touched or, where a function does the work, returned. */
 static bool purge_some(struct link *link, enum statement statement, size_t count, const char *const *parameters,
@@ -76,14 +79,18 @@ static bool tombstones_purge(struct link *link, int64_t *rows, struct error *err
     snprintf(hours, sizeof(hours), "%lld", (long long)link->settings->worker_tombstone_hours);
     if (!link_query(link, STATEMENT_purge_tombstone_find, 2, parameters, &found, error))
         return false;
-    for (size_t i = 0; i < dbb_rows(found) && is_ok; i++) {
-        is_ok = tombstone_purge(link, found, i, error);
-        *rows += is_ok;
-    }
-    for (size_t i = 0; i < dbb_rows(found) && is_ok; i++) {
+    /* The rows of a removal follow one another, one a standing: its event goes when all of them went. */
+    for (size_t i = 0, to; i < dbb_rows(found) && is_ok; i = to) {
         const char *event[] = {dbb_text(found, i, 0), dbb_text(found, i, 1), dbb_text(found, i, 7),
                                dbb_text(found, i, 2)};
-        is_ok = link_query(link, STATEMENT_purge_event, 4, event, NULL, error);
+        struct error why;
+        bool is_gone = true;
+        for (to = i; to < dbb_rows(found) && strcmp(dbb_text(found, to, 0), event[0]) == 0; to++) {
+            is_gone = is_gone && tombstone_purge(link, found, to, &why);
+            *rows += is_gone;
+        }
+        is_ok = (is_gone && link_query(link, STATEMENT_purge_event, 4, event, NULL, &why)) ||
+                alone_failed(link, purge_part, event[2], &why, error);
     }
     dbb_result_free(&found);
     return is_ok;
@@ -139,8 +146,11 @@ static bool boards_purge_some(struct link *link, int64_t *rows, bool *ret_goes_o
         return false;
     *ret_goes_on = dbb_rows(boards) > 0;
     for (size_t i = 0; i < dbb_rows(boards) && is_ok; i++) {
-        is_ok = board_purge(link, dbb_text(boards, i, 0), rows, &is_gone, error);
-        *ret_goes_on = *ret_goes_on && is_gone;
+        struct error why;
+        if (board_purge(link, dbb_text(boards, i, 0), rows, &is_gone, &why))
+            *ret_goes_on = *ret_goes_on && is_gone;
+        else
+            is_ok = alone_failed(link, purge_part, dbb_text(boards, i, 0), &why, error);
     }
     dbb_result_free(&boards);
     return is_ok;
@@ -177,8 +187,11 @@ static bool games_purge(struct link *link, int64_t *rows, struct error *error)
 
     if (!link_query(link, STATEMENT_purge_game_find, 0, NULL, &games, error))
         return false;
-    for (size_t i = 0; i < dbb_rows(games) && is_ok; i++)
-        is_ok = game_purge(link, dbb_text(games, i, 0), rows, error);
+    for (size_t i = 0; i < dbb_rows(games) && is_ok; i++) {
+        struct error why;
+        is_ok = game_purge(link, dbb_text(games, i, 0), rows, &why) ||
+                alone_failed(link, "purge-game", dbb_text(games, i, 0), &why, error);
+    }
     dbb_result_free(&games);
     return is_ok;
 }
@@ -208,23 +221,39 @@ static bool facets_purge(struct link *link, int64_t *rows, struct error *error)
 
     if (!link_query(link, STATEMENT_facet_drop_find, 0, NULL, &facets, error))
         return false;
-    for (size_t i = 0; i < dbb_rows(facets) && is_ok; i++)
-        is_ok = facet_purge(link, dbb_text(facets, i, 0), dbb_text(facets, i, 1), rows, error);
+    for (size_t i = 0; i < dbb_rows(facets) && is_ok; i++) {
+        struct error why;
+        is_ok = facet_purge(link, dbb_text(facets, i, 0), dbb_text(facets, i, 1), rows, &why) ||
+                alone_failed(link, purge_part, dbb_text(facets, i, 1), &why, error);
+    }
     dbb_result_free(&facets);
     return is_ok;
 }
 
+/* Each part whatever became of those before it; the first error is that of the run. */
 static bool purge_run(struct link *link, int64_t *ret_rows, struct error *error)
 {
+    static const enum statement tables[] = {STATEMENT_purge_idempotency, STATEMENT_purge_job_run,
+                                            STATEMENT_purge_refresh_run, STATEMENT_purge_refresh_mark,
+                                            STATEMENT_webhook_purge};
+    static bool (*const parts[])(struct link *, int64_t *, struct error *) = {tombstones_purge, facets_purge,
+                                                                              boards_purge, games_purge};
     const char *parameters[] = {SOME_TEXT};
+    bool is_ok = true;
 
-    return purge_some(link, STATEMENT_purge_idempotency, 1, parameters, ret_rows, error) &&
-           purge_some(link, STATEMENT_purge_job_run, 1, parameters, ret_rows, error) &&
-           purge_some(link, STATEMENT_purge_refresh_run, 1, parameters, ret_rows, error) &&
-           purge_some(link, STATEMENT_purge_refresh_mark, 1, parameters, ret_rows, error) &&
-           purge_some(link, STATEMENT_webhook_purge, 1, parameters, ret_rows, error) &&
-           tombstones_purge(link, ret_rows, error) && facets_purge(link, ret_rows, error) &&
-           boards_purge(link, ret_rows, error) && games_purge(link, ret_rows, error);
+    for (size_t i = 0; i < ARRAY_SIZE(tables) + ARRAY_SIZE(parts); i++) {
+        struct error why;
+        if (i < ARRAY_SIZE(tables) ? purge_some(link, tables[i], 1, parameters, ret_rows, &why)
+                                   : parts[i - ARRAY_SIZE(tables)](link, ret_rows, &why))
+            continue;
+        if (is_ok)
+            *error = why;
+        is_ok = false;
+        if (alone_is_of_server(link, &why))
+            return false;
+    }
+    return is_ok;
 }
 
-const struct job purge_job = {.name = "purge", .period_ms = 60000, .needs_kv = true, .run = purge_run};
+const struct job purge_job = {
+    .name = "purge", .parts = "{purge,purge-game}", .period_ms = 60000, .needs_kv = true, .run = purge_run};

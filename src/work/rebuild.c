@@ -13,6 +13,7 @@
  */
 #include "work/rebuild.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 #include "board/sums.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
+#include "work/alone.h"
 
 enum {
     CHUNK_ROWS = 200,
@@ -281,13 +283,19 @@ enum rebuild_outcome rebuild_standing(struct link *link, int64_t standing,
 bool rebuild_want(struct link *link, int64_t standing, bool only_if_cold, int64_t weight, struct error *error)
 {
     char id[24], weight_text[24];
+    const struct slice drop[] = {SLICE("UNLINK"), SLICE(KV_WANTED)};
     struct kvb_reply *reply;
 
     snprintf(id, sizeof(id), "%s%lld", only_if_cold ? "?" : "", (long long)standing);
     snprintf(weight_text, sizeof(weight_text), "%lld", (long long)weight);
     const struct slice add[] = {SLICE("ZADD"), SLICE(KV_WANTED), SLICE("GT"), slice_of(weight_text), slice_of(id)};
-    if (!kvb_call(link->kv, ARRAY_SIZE(add), add, &reply, error))
-        return false;
+    if (!kvb_call(link->kv, ARRAY_SIZE(add), add, &reply, error)) {
+        if (kvb_error_is_of_server(error) || !kvb_call(link->kv, ARRAY_SIZE(drop), drop, &reply, error))
+            return false;
+        kvb_reply_free(&reply); /* it was no sorted set */
+        if (!kvb_call(link->kv, ARRAY_SIZE(add), add, &reply, error))
+            return error_set(error, ERROR_UNAVAILABLE, "the list of wanted standings cannot be written");
+    }
     kvb_reply_free(&reply);
     return true;
 }
@@ -312,6 +320,74 @@ static bool standing_is_warm(struct link *link, int64_t standing, bool *ret_is_w
     return true;
 }
 
+/* ---- those that fail: left out for a while, so that the others are rebuilt ---- */
+
+enum { LATER_MAX = 256, LATER_US = 5000000, LATER_MAX_US = 300000000 };
+
+static struct later {
+    int64_t standing; /* 0: free */
+    int64_t due_us, pause_us;
+} later[LATER_MAX]; /* under the mutex */
+static pthread_mutex_t later_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static struct later *later_find(int64_t standing)
+{
+    for (size_t i = 0; i < LATER_MAX; i++)
+        if (later[i].standing == standing)
+            return &later[i];
+    return NULL;
+}
+
+/* In a full list it takes the place of another one, which is tried again as soon as a reader wants it. */
+static void later_add(int64_t standing)
+{
+    pthread_mutex_lock(&later_mutex);
+    struct later *at = later_find(standing);
+    if (!at)
+        at = later_find(0);
+    if (!at)
+        at = &later[standing % LATER_MAX];
+    bool is_known = at->standing == standing;
+    at->pause_us = !is_known ? LATER_US : 2 * at->pause_us < LATER_MAX_US ? 2 * at->pause_us : LATER_MAX_US;
+    at->due_us = clock_monotonic_us() + at->pause_us;
+    at->standing = standing;
+    pthread_mutex_unlock(&later_mutex);
+}
+
+static void later_remove(int64_t standing)
+{
+    pthread_mutex_lock(&later_mutex);
+    struct later *at = later_find(standing);
+    if (at)
+        at->standing = 0;
+    pthread_mutex_unlock(&later_mutex);
+}
+
+/* Is it to be left out now? */
+static bool later_has(int64_t standing)
+{
+    pthread_mutex_lock(&later_mutex);
+    const struct later *at = later_find(standing);
+    bool has_it = at && at->due_us != 0;
+    pthread_mutex_unlock(&later_mutex);
+    return has_it;
+}
+
+/* One whose time has come, once; 0: there is none. */
+static int64_t later_due(void)
+{
+    int64_t now_us = clock_monotonic_us(), standing = 0;
+
+    pthread_mutex_lock(&later_mutex);
+    for (size_t i = 0; i < LATER_MAX && !standing; i++)
+        if (later[i].standing && later[i].due_us && later[i].due_us <= now_us) {
+            standing = later[i].standing;
+            later[i].due_us = 0; /* it is on the list, or being tried */
+        }
+    pthread_mutex_unlock(&later_mutex);
+    return standing;
+}
+
 /* The first of the list; an empty text when there is none. */
 static bool wanted_pop(struct link *link, char out[static 24], struct error *error)
 {
@@ -326,34 +402,67 @@ static bool wanted_pop(struct link *link, char out[static 24], struct error *err
     return true;
 }
 
+static bool rebuild_failed(struct link *link, int64_t standing, bool only_if_cold, const struct error *why,
+                           struct error *error)
+{
+    struct error ignored;
+
+    if (!alone_is_of_server(link, why)) {
+        later_add(standing);
+        return alone_standing_failed(link, "rebuild", standing, why, error);
+    }
+    if (link->kv)
+        rebuild_want(link, standing, only_if_cold, 0, &ignored);
+    *error = *why;
+    return false;
+}
+
+static bool rebuild_done(struct link *link, int64_t standing, struct error *error)
+{
+    char id[24];
+    const char *parameters[] = {id};
+
+    later_remove(standing);
+    snprintf(id, sizeof(id), "%lld", (long long)standing);
+    return link_query(link, STATEMENT_job_standing_worked, 1, parameters, NULL, error);
+}
+
 bool rebuild_wanted(struct link *link, int limit, int64_t *ret_count, struct error *error)
 {
     *ret_count = 0;
+    for (int64_t standing; (standing = later_due()) != 0;)
+        if (!rebuild_want(link, standing, true, 0, error))
+            return false;
     for (int i = 0; i < limit; i++) {
         struct rebuild_result result;
+        struct error why;
         char text[24];
         int64_t standing;
-        if (!wanted_pop(link, text, error))
+        /* What failed may have left replies behind, and its connection with them. */
+        if (!link_open(link, true, error) || !wanted_pop(link, text, error))
             return false;
         if (!text[0])
             return true; /* the list is empty */
         bool only_if_cold = text[0] == '?', is_warm = false;
         if (!text_parse_int64(slice_of(text + only_if_cold), &standing) || standing <= 0)
             continue; /* not ours */
+        if (later_has(standing))
+            continue;
         if (only_if_cold && !standing_is_warm(link, standing, &is_warm, error))
             return false;
         if (is_warm)
             continue;
-        enum rebuild_outcome outcome = rebuild_standing(link, standing, NULL, NULL, &result, error);
+        enum rebuild_outcome outcome = rebuild_standing(link, standing, NULL, NULL, &result, &why);
         if (outcome == REBUILD_FAILED) {
-            struct error ignored;
-            if (link->kv)
-                rebuild_want(link, standing, only_if_cold, 0, &ignored);
-            return false;
+            if (!rebuild_failed(link, standing, only_if_cold, &why, error))
+                return false;
+            continue;
         }
         if (outcome == REBUILD_BUSY)
             return (link->kv || link_open(link, true, error)) &&
                    rebuild_want(link, standing, true, 0, error); /* look again later */
+        if (!rebuild_done(link, standing, error))
+            return false;
         if (outcome == REBUILD_DONE) {
             (*ret_count)++;
             log_info("rebuilt", LOG_INT("standing", standing), LOG_INT("entries", result.entries),

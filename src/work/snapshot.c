@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "work/alone.h"
 #include "work/job.h"
 #include "work/l2_tail.h"
 
-enum { SETTLE_STEP_US = 20000, SETTLE_STEPS_MAX = 100 };
-#define SOME "200"
+enum { SETTLE_STEP_US = 20000, SETTLE_STEPS_MAX = 100, SOME_COUNT = 200 };
+#define SOME "200" /* SOME_COUNT */
 
 static bool wait_settled(struct link *link, bool *ret_is_settled, struct error *error)
 {
@@ -55,24 +56,42 @@ static bool snapshot_take(struct link *link, const struct dbb_result *due, size_
     return true;
 }
 
+/* One that needs none now is looked at again at its next midnight, as one that was noted. */
+static bool board_run(struct link *link, const struct dbb_result *due, size_t row, int64_t *rows, struct error *error)
+{
+    const char *noted[] = {dbb_text(due, row, 0), dbb_text(due, row, 5)};
+    int64_t game = dbb_int64(due, row, 3);
+    bool is_wanted = dbb_bool(due, row, 4);
+    struct error why;
+
+    bool is_ok = (!is_wanted || snapshot_take(link, due, row, rows, &why)) &&
+                 link_query(link, STATEMENT_snapshot_noted, 2, noted, NULL, &why);
+    if (is_wanted)
+        l2_histories_forget(link, &game, 1);
+    return is_ok || alone_failed(link, "snapshot", noted[0], &why, error);
+}
+
 static bool snapshot_run(struct link *link, int64_t *ret_rows, struct error *error)
 {
     const char *limit[] = {SOME};
     struct dbb_result *due;
-    bool is_settled = true, is_ok = true;
+    bool is_settled = true, is_any_wanted = false, is_ok = true;
+    size_t count;
 
-    if (!link_query(link, STATEMENT_snapshot_due, 1, limit, &due, error))
-        return false;
-    if (dbb_rows(due))
-        is_ok = wait_settled(link, &is_settled, error);
-    if (!is_settled)
-        log_info("snapshots-not-settled", LOG_INT("boards", (int64_t)dbb_rows(due)));
-    for (size_t i = 0; i < dbb_rows(due) && is_ok && is_settled; i++) {
-        int64_t game = dbb_int64(due, i, 3);
-        is_ok = snapshot_take(link, due, i, ret_rows, error);
-        l2_histories_forget(link, &game, 1);
-    }
-    dbb_result_free(&due);
+    do {
+        if (!link_query(link, STATEMENT_snapshot_due, 1, limit, &due, error))
+            return false;
+        count = dbb_rows(due);
+        for (size_t i = 0; i < count; i++)
+            is_any_wanted = is_any_wanted || dbb_bool(due, i, 4);
+        if (is_any_wanted)
+            is_ok = wait_settled(link, &is_settled, error);
+        if (!is_settled)
+            log_info("snapshots-not-settled", LOG_INT("boards", (int64_t)count));
+        for (size_t i = 0; i < count && is_ok && is_settled; i++)
+            is_ok = board_run(link, due, i, ret_rows, error);
+        dbb_result_free(&due);
+    } while (count == SOME_COUNT && is_ok && is_settled);
     return is_ok;
 }
 

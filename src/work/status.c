@@ -17,7 +17,7 @@ enum { JOBS_MAX = 32, ANSWER_BYTES_MAX = 1 << 16, CONNECTIONS_MAX = 64, HEADER_B
 
 struct job_status {
     const char *name;
-    uint64_t runs, failures;
+    uint64_t runs, failures, board_failures;
     int64_t done_us; /* monotonic: when a run last succeeded; 0: never */
     bool is_failing; /* the last one failed */
 };
@@ -48,6 +48,15 @@ void status_note(const char *name, bool is_ok)
         if (is_ok)
             job->done_us = clock_monotonic_us();
     }
+    pthread_mutex_unlock(&mutex);
+}
+
+void status_note_board(const char *name)
+{
+    pthread_mutex_lock(&mutex);
+    struct job_status *job = job_find(name);
+    if (job)
+        job->board_failures++;
     pthread_mutex_unlock(&mutex);
 }
 
@@ -105,6 +114,11 @@ static void metrics_render(struct buf *body)
     for (size_t i = 0; i < count; i++)
         buf_printf(body, "ladder_worker_failures_total{job=\"%s\"} %llu\n", copy[i].name,
                    (unsigned long long)copy[i].failures);
+    head(body, "ladder_job_board_failures_total", "counter",
+         "Boards that a job, or a part of one, failed for while it went on with the others.");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(body, "ladder_job_board_failures_total{job=\"%s\"} %llu\n", copy[i].name,
+                   (unsigned long long)copy[i].board_failures);
     head(body, "ladder_worker_success_age_seconds", "gauge", "Since a run of the job last succeeded.");
     for (size_t i = 0; i < count; i++)
         if (copy[i].done_us)

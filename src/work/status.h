@@ -16,6 +16,9 @@
  * or it failed. */
 void status_note(const char *name, bool is_ok);
 
+/* A job failed for one board, and went on. */
+void status_note_board(const char *name);
+
 struct status_listener;
 /* Listens on worker.listen and worker.port. NULL after filling *error. */
 struct status_listener *status_listen(const struct settings *settings, struct error *error);

@@ -43,6 +43,7 @@
 #include "kv/keys.h"
 #include "kv/scripts.h"
 #include "work/activity_tail.h"
+#include "work/alone.h"
 #include "work/edge_tail.h"
 #include "work/l2_tail.h"
 #include "work/ready.h"
@@ -246,19 +247,6 @@ static bool cursors_read(struct tail *tail, bool is_missing[static KV_SHARDS], b
     return true;
 }
 
-/* An empty message: anything may have changed, in any standing. Before the cursors move, by which servers are sure
- * again. */
-static bool forget_tell(struct tail *tail, struct error *error)
-{
-    const struct slice publish[] = {SLICE("PUBLISH"), SLICE(KV_MOVES), SLICE("")};
-    struct kvb_reply *reply;
-
-    if (!call(tail, ARRAY_SIZE(publish), publish, &reply, error))
-        return false;
-    kvb_reply_free(&reply);
-    return true;
-}
-
 /* The standings of shards that have no cursor leave Redis; and in shards that came from another process of a cluster,
  * those that are not whole. */
 static bool keys_review(struct tail *tail, const struct kvb_reply *keys, const bool is_missing[static KV_SHARDS],
@@ -346,7 +334,7 @@ static bool tail_sync(struct tail *tail, struct error *error)
         is_ok = standings_review(tail, is_missing, is_stranger, error);
     if (is_ok && any_missing) {
         log_info("tail-starts-shards", LOG_TEXT("because", "they have no cursor of this epoch"));
-        is_ok = forget_tell(tail, error);
+        is_ok = alone_forget_tell(&tail->link, error); /* before the cursors move, by which servers are sure again */
         l2_tail_note_all(&tail->l2);
     }
     /* This Redis may have come back without some that it had. */
@@ -378,18 +366,26 @@ static int change_compare(const void *a, const void *b)
     return (left->standing > right->standing) - (left->standing < right->standing);
 }
 
-static bool replies_take(struct tail *tail, int count, struct error *error)
+/* Of what was sent: a standing each. One that Redis raises an error for leaves it, before the cursors move on. */
+static bool replies_take(struct tail *tail, int count, const int64_t standings[static PIPELINE_MAX],
+                         struct error *error)
 {
+    struct error refused[PIPELINE_MAX];
     bool is_ok = true;
 
     for (int i = 0; i < count; i++) {
         struct kvb_reply *reply;
         if (!kvb_read(tail->link.kv, &reply, error))
             return false;
-        if (kvb_kind(reply) != KVB_ARRAY && is_ok)
-            is_ok = error_set(error, ERROR_UNAVAILABLE, "Redis refused an apply: %.150s", kvb_text(reply).data);
+        refused[i].code = ERROR_NONE;
+        if (kvb_kind(reply) != KVB_ARRAY)
+            error_set(&refused[i], ERROR_INTERNAL, "Redis refused an apply: %.150s", kvb_text(reply).data);
         kvb_reply_free(&reply);
     }
+    for (int i = 0; i < count && is_ok; i++)
+        if (refused[i].code != ERROR_NONE)
+            is_ok = alone_standing_failed(&tail->link, "tail", standings[i], &refused[i], error) &&
+                    alone_standing_drop(&tail->link, standings[i], error);
     return is_ok;
 }
 
@@ -427,6 +423,7 @@ static bool changes_apply(struct tail *tail, const struct dbb_result *result, st
 {
     size_t count = dbb_rows(result);
     struct change *changes = malloc((count + 1) * sizeof(*changes));
+    int64_t standings[PIPELINE_MAX];
     int in_flight = 0;
     bool is_ok = true;
     static unsigned skipped;
@@ -446,14 +443,15 @@ static bool changes_apply(struct tail *tail, const struct dbb_result *result, st
         }
         while (to < count && to - from < APPLY_ROWS_MAX && changes[to].standing == changes[from].standing)
             to++;
+        standings[in_flight] = changes[from].standing;
         is_ok = changes_send(tail, result, changes + from, to - from, error);
         from = to;
         if (is_ok && ++in_flight == PIPELINE_MAX) {
-            is_ok = replies_take(tail, in_flight, error);
+            is_ok = replies_take(tail, in_flight, standings, error);
             in_flight = 0;
         }
     }
-    is_ok = is_ok && replies_take(tail, in_flight, error);
+    is_ok = is_ok && replies_take(tail, in_flight, standings, error);
     free(changes);
     if (!is_ok)
         kvb_close(&tail->link.kv);

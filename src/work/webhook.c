@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "edge/signature.h"
+#include "work/alone.h"
 
 /* A claim must outlast all tries of one step: each SOME messages, one after the other. */
 enum { SOME = 8, MARGIN_MS = 5000, HEADER_MAX = 192 };
@@ -100,16 +101,27 @@ static bool row_send(struct webhook_sender *sender, const struct dbb_result *due
         .message_id = dbb_text(due, row, 1),
         .game = dbb_text(due, row, 2),
         .url = dbb_text(due, row, 3),
-        .text = {dbb_text(due, row, 5), dbb_size(due, row, 5)},
     };
+    struct dbb_result *text;
     struct error failure;
 
     message.secret_size = hex_read(dbb_text(due, row, 4), message.secret, sizeof(message.secret));
-    if (dbb_is_null(due, row, 5)) {
+    if (!link_query(&sender->link, STATEMENT_webhook_text, 1, &message.id, &text, &failure)) {
+        if (!alone_is_of_server(&sender->link, &failure))
+            return message_note(sender, &message, failure.message, error);
+        *error = failure;
+        return false;
+    }
+    bool is_gone = dbb_is_null(text, 0, 0), is_sent = false;
+    message.text = (struct slice){dbb_text(text, 0, 0), dbb_size(text, 0, 0)};
+    if (!is_gone)
+        is_sent = message_send(sender, &message, &failure);
+    dbb_result_free(&text);
+    if (is_gone) {
         const char *gone[] = {message.id, "the board or the webhook is gone"};
         return link_query(&sender->link, STATEMENT_webhook_done, 2, gone, NULL, error);
     }
-    return message_note(sender, &message, message_send(sender, &message, &failure) ? NULL : failure.message, error);
+    return message_note(sender, &message, is_sent ? NULL : failure.message, error);
 }
 
 bool webhook_sender_step(struct webhook_sender *sender, int64_t *ret_count, struct error *error)

@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "work/alone.h"
 #include "work/beat.h"
 #include "work/edge.h"
 #include "work/job.h"
@@ -31,7 +32,8 @@ enum {
     WANTED_PAUSE_MS = 30,
     WANTED_AT_ONCE = 100,
     STEP_MS = 10,
-    JOBS_PAUSE_MS = 100
+    JOBS_PAUSE_MS = 100,
+    TELL_PAUSE_MS = 2000
 };
 enum {
     JOB_FAILED_PAUSE_MS = 1000,
@@ -165,7 +167,7 @@ static void *jobs_main(void *context)
     struct worker *worker = context;
     struct link link = {.settings = worker->settings, .name = "ladder work jobs", .stop = &worker->is_stopping};
     struct failure failures[ARRAY_SIZE(jobs)] = {{""}};
-    int64_t due_us[ARRAY_SIZE(jobs)] = {0}, failed_pause_ms[ARRAY_SIZE(jobs)] = {0};
+    int64_t due_us[ARRAY_SIZE(jobs)] = {0}, failed_pause_ms[ARRAY_SIZE(jobs)] = {0}, tell_us = 0;
     struct error error;
 
     while (!worker->is_stopping) {
@@ -192,6 +194,10 @@ static void *jobs_main(void *context)
                          LOG_INT("took_ms", (now_us - start_us) / 1000));
             /* Somebody else does it: look again soon, should he die. */
             due_us[i] = now_us + (outcome == JOB_DONE ? jobs[i]->period_ms : JOB_ELSEWHERE_PAUSE_MS) * 1000;
+        }
+        if (!worker->is_stopping && clock_monotonic_us() >= tell_us) {
+            alone_tell(&link, &error); /* the job that Redis or PostgreSQL is away from says so */
+            tell_us = clock_monotonic_us() + TELL_PAUSE_MS * 1000LL;
         }
         pause_ms(worker, JOBS_PAUSE_MS);
     }

@@ -10,6 +10,7 @@ import requests
 
 from checks import problem_is
 from harness import Client, wait_until
+from test_webhook import Receiver
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 # Of the data; each has been seen from PostgreSQL for one row of many.
@@ -20,7 +21,7 @@ OF_DATA = ["P0001", "22003", "23514", "23505", "42P01", "54000", "XX000", "XX002
 def serving(stack):
     """One loop and one connection for submissions, so that all that waits shares a batch."""
     server = stack.serve(server_loops=1, database_write_connections=1)
-    worker = stack.worker()
+    worker = stack.worker(webhook_allow_private="true")
     stack.trusted(server)
     yield server
     assert server.stop() == 0
@@ -49,11 +50,13 @@ def no_rule_stays(stack):
 
 
 @contextlib.contextmanager
-def rule(stack, table, condition, action, timing="before insert or update"):
+def rule(stack, table, condition, action, timing="before insert or update", names_old=False):
     """A fault in the database: for rows that meet the condition, `action` is run."""
     head = f"create or replace function ladder.broken_{table}() returns trigger language plpgsql as $$ begin "
     tail = " return case tg_op when 'DELETE' then old else new end; end $$"
-    stack.sql(head + f"if {condition} then {action} end if;" + tail)
+    # OLD is not there in an insertion: a condition that names it is looked at only in an update.
+    condition = f"tg_op = 'UPDATE' then if {condition} then {action} end if" if names_old else f"{condition} then {action}"
+    stack.sql(head + f"if {condition}; end if;".replace(";;", ";") + tail)
     ruled.add(table)
     patiently(stack, f"create or replace trigger broken {timing} on ladder.{table} for each row execute function ladder.broken_{table}()")
     try:
@@ -263,3 +266,134 @@ def test_failures_are_counted(stack, serving):
     with raising(stack):
         client.request("POST", "/scores", {"scores": [{"board": "b", "player": p, "score": 1} for p in ("bad", "ann", "bad2")]})
     assert failed() == before + 2
+
+
+# ---- Redis ----
+
+class Library:
+    """The functions in Redis, changed so that those named raise an error for one standing."""
+
+    def __init__(self, stack, standing, functions):
+        self.redis, (library,) = stack.redis, stack.redis.execute_command("FUNCTION", "LIST", "LIBRARYNAME", stack.redis_function("")[:-1], "WITHCODE")
+        fields = dict(zip(library[::2], library[1::2]))
+        self.code = fields[b"library_code"]
+        code = self.code.decode()
+        for function in functions:
+            name = stack.redis_function(function)
+            found = re.search(rf"'{name}', (mended\(\w+\)|\w+)", code)
+            code = code.replace(found[0], f"'{name}', function(keys, args) if string.find(keys[1], ':{standing}:meta', 1, true) then error('no room') end "
+                                          f"return ({found[1]})(keys, args) end")
+        self.changed = code.encode()
+
+    def __enter__(self):
+        self.redis.execute_command("FUNCTION", "LOAD", "REPLACE", self.changed)
+
+    def __exit__(self, *_):
+        self.redis.execute_command("FUNCTION", "LOAD", "REPLACE", self.code)
+
+
+def standing_of(stack, client, board="b"):
+    return stack.sql("select p.id, b.id from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id "
+                     "where g.name = %s and b.name = %s and p.facet = '' and p.window_kind = 'all'", client.game, board)[0]
+
+
+def cursors(stack):
+    """How far the tail is, in each shard: microseconds."""
+    return [int(stack.redis.get(f"ladder:{{{shard}}}:cursor").split()[1]) for shard in range(256)]
+
+
+def alerts(server):
+    return {a["alert"]: a["why"] for a in requests.get(f"http://127.0.0.1:{server.port}/monitoring/alerts", timeout=50).json()["alerts"]}
+
+
+def again(stack):
+    stack.sql("update ladder.job_item set due_at = now() where failures > 0")
+
+
+def source(client, **parameters):
+    return client.read("/boards/b/top", source="true", **parameters)["source"]
+
+
+@pytest.mark.parametrize("functions", [["apply"], ["apply", "drop"], ["apply", "drop", "build"], ["apply", "load"], ["apply", "flip"]], ids=" ".join)
+def test_a_standing_that_redis_fails_for_is_left_out_alone(stack, serving, functions):
+    bad, good = game(stack, serving), game(stack, serving)
+    for client in (bad, good):
+        client.submit("b", "ann", 1)
+    standing, board = standing_of(stack, bad)
+    wait_until(lambda: source(bad) == source(good) == "redis", 20, "both are in Redis")
+    with Library(stack, standing, functions):
+        answers = [client.submit("b", player, score) for player, score in (("bob", 3), ("cid", 2)) for client in (bad, good)]
+        assert [a["entry"]["rank"] for a in answers] == [1, 1, 2, 2]
+        before = cursors(stack)
+        wait_until(lambda: min(cursors(stack)) > max(before), 20, "the tail goes on, in every shard")
+        wait_until(lambda: stack.sql("select failures from ladder.job_item where job = 'tail' and item_id = %s", board), 20, "the tail noted it")
+        assert "tail: 1" in wait_until(lambda: alerts(serving).get("board-job-failed"), 20, "the alert")
+        good.submit("b", "dan", 9)
+        wait_until(lambda: source(good) == "redis", 20, "the other one stays in Redis")
+        for client, players in ((bad, ["bob", "cid", "ann"]), (good, ["dan", "bob", "cid", "ann"])):
+            assert [e["player"] for e in client.pages("b")] == players
+        # Another one is rebuilt beside it.
+        stack.redis.execute_command("FCALL", stack.redis_function("drop"), 1, f"ladder:{{{standing_of(stack, good)[0] % 256}}}:{standing_of(stack, good)[0]}:meta")
+        wait_until(lambda: source(good) == "redis", 20, "the other one is rebuilt")
+        bad.submit("b", "eve", 10)
+        assert [e["player"] for e in bad.pages("b")] == ["eve", "bob", "cid", "ann"]
+    wait_until(lambda: source(bad) == "redis", 60, "it is in Redis again")
+    assert [e["player"] for e in bad.pages("b")] == ["eve", "bob", "cid", "ann"]
+    stack.sql("update ladder.job_item set failed_at = now() - interval '2 minutes' where job = 'tail'")
+    wait_until(lambda: not stack.sql("select from ladder.job_item where failures > 0 and item_id = %s", board), 20, "nothing fails for it")
+    wait_until(lambda: "board-job-failed" not in alerts(serving), 20, "the alert is over")
+
+
+# ---- jobs of the worker ----
+
+def test_combined_boards(stack, serving):
+    games = [game(stack, serving) for _ in range(3)]
+    for client in games:
+        client.put_board("x")
+        client.request("PUT", "/boards/x/combination", {"by": "sum", "of": [{"board": "b", "weight": 2}]})
+        client.submit("b", "ann", 1)
+    wait_until(lambda: all(client.pages("x") for client in games), 30, "all are combined")
+    standing, board = standing_of(stack, games[1], "x")
+
+    def scores():
+        return [[e["score"] for e in client.pages("x")] for client in games]
+    with rule(stack, "entry", f"new.period_id = {standing}", "raise exception 'not combined';"):
+        for client in games:
+            client.submit("b", "ann", 5)
+        wait_until(lambda: scores() == [[10], [2], [10]], 30, "the others are combined")
+        wait_until(lambda: stack.sql("select failures from ladder.job_item where job = 'combine' and item_id = %s", board), 20, "it is noted")
+    again(stack)
+    wait_until(lambda: scores() == [[10]] * 3, 30, "it is combined too")
+    wait_until(lambda: not stack.sql("select from ladder.job_item where job = 'combine' and failures > 0"), 20, "it fails no more")
+
+
+def test_messages_to_webhooks(stack, serving):
+    """A message that cannot be made is tried again by itself; those of other games are sent."""
+    receiver = Receiver()
+    games = [game(stack, serving) for _ in range(3)]
+    ids = [stack.sql("select id from ladder.game where name = %s", client.game)[0][0] for client in games]
+    for client in games:
+        stack.cli("game", "webhook", "set", client.game, receiver.url)
+        client.submit("b", "ann", 1)
+    stack.sql("alter table ladder.webhook drop constraint webhook_top_count_ck")
+    stack.sql("update ladder.webhook set top_count = -1 where game_id = %s", ids[1])
+    try:
+        stack.sql("insert into ladder.webhook_delivery (message_id, game_id, period_id) select 'msg_' || b.game_id, b.game_id, p.id from ladder.board b "
+                  "join ladder.period p on p.board_id = b.id where b.game_id = any (%s) order by b.game_id", ids)
+
+        def told():
+            return {json.loads(body)["data"]["game"] for _, _, body in receiver.got}
+        wait_until(lambda: told() == {games[0].game, games[2].game}, 30, "the others are told")
+        wait_until(lambda: stack.sql("select last_error like '%%LIMIT must not be negative%%' from ladder.webhook_delivery where game_id = %s", ids[1]) == [(True,)],
+                   20, "why it is not sent")
+        stack.sql("update ladder.webhook set top_count = 1 where game_id = %s", ids[1])
+
+        def all_told():
+            stack.sql("update ladder.webhook_delivery set next_at = now() where next_at is not null and game_id = %s", ids[1])
+            return len(told()) == 3
+        wait_until(all_told, 30, "it is sent too")
+    finally:
+        for client in games:
+            stack.cli("game", "webhook", "clear", client.game)
+        stack.sql("alter table ladder.webhook add constraint webhook_top_count_ck check (top_count between 0 and 1000)")
+        receiver.shutdown()

@@ -1,0 +1,236 @@
+"""A job that fails for one board goes on with the others; and it reads what is due, not what exists."""
+import datetime
+
+import pytest
+
+from harness import Client
+from test_alone import no_rule_stays, rule  # noqa: F401
+
+HOUR = datetime.timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def serving(stack):
+    """A server without a worker: the jobs run when the test says so."""
+    server = stack.serve(database_read_connections=1)
+    yield server
+    assert server.stop() == 0
+    server.check_clean()
+
+
+def game(stack, server):
+    client = Client(server, stack.new_game())
+    client.key = stack.key(client.game)
+    return client
+
+
+def board_id(stack, client, name="b"):
+    return stack.sql("select b.id from ladder.board b join ladder.game g on g.id = b.game_id where g.name = %s and b.name = %s order by b.id desc limit 1",
+                     client.game, name)[0][0]
+
+
+@pytest.fixture
+def boards(stack, serving):
+    """Five boards of as many games; the third one is at fault. Returns clients, boards."""
+    def make(**definition):
+        clients = [game(stack, serving) for _ in range(5)]
+        for client in clients:
+            client.put_board("b", **definition)
+        return clients, [board_id(stack, client) for client in clients]
+    return make
+
+
+def failing(stack):
+    """What the ledger has, by job: boards."""
+    return {(job, item) for job, item in stack.sql("select job, item_id from ladder.job_item where failures > 0")}
+
+
+def again(stack, job):
+    """The time that what fails is left out for is over."""
+    stack.sql("update ladder.job_item set due_at = now(), failed_at = now() - interval '1 minute' where job = %s and failures > 0", job)
+
+
+def run(stack, name, bad, part=None):
+    """Runs a job that fails for a board: it says so, and succeeds."""
+    text = stack.alone(name)
+    assert f"event=job-failed job={part or name} board={bad} because=" in text, text
+    assert (part or name, bad) in failing(stack)
+    assert stack.sql("select error from ladder.job_run where job = %s order by id desc limit 1", name) == [(None,)]
+
+
+def well(stack, name, part=None):
+    """Runs it after the fault has gone."""
+    again(stack, part or name)
+    stack.alone(name)
+    assert not [item for item in failing(stack) if item[0] == (part or name)]
+
+
+def periods(stack, board, state):
+    return stack.sql("select count(*) from ladder.period where board_id = %s and state::text = %s and window_kind = 'hourly'", board, state)[0][0]
+
+
+# ---- each job ----
+
+def test_periods_are_opened(stack, boards):
+    _, ids = boards(windows=["hourly"])
+    bad = ids[2]
+    with rule(stack, "period", f"new.board_id = {bad}", "raise exception 'no period';"):
+        stack.alone("roll")
+        assert [periods(stack, board, "open") > 0 for board in ids] == [True, True, False, True, True]
+        again(stack, "roll")
+        run(stack, "roll", bad)
+        before = stack.sql("select failures, due_at - failed_at from ladder.job_item where job = 'roll' and item_id = %s", bad)[0]
+        stack.alone("roll")  # it is left out for a while
+        assert stack.sql("select failures from ladder.job_item where job = 'roll' and item_id = %s", bad)[0][0] == before[0]
+        again(stack, "roll")
+        run(stack, "roll", bad)
+        after = stack.sql("select failures, due_at - failed_at from ladder.job_item where job = 'roll' and item_id = %s", bad)[0]
+        assert after[0] == before[0] + 1 and after[1] > before[1]
+    well(stack, "roll")
+    assert periods(stack, bad, "open") > 0
+
+
+STEPS = {
+    "closing": "new.state = 'closing' and old.state = 'open'",
+    "settling": "new.settle_xid is not null",
+    "closed": "new.state = 'closed'",
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_periods_are_closed(stack, boards, step):
+    clients, ids = boards(windows=["hourly"])
+    then = datetime.datetime.now(datetime.timezone.utc) - 2 * HOUR
+    for client in clients:
+        client.submit("b", "ann", 1, at=then.isoformat())
+    stack.sql("update ladder.period set created_at = starts_at where board_id = any (%s)", ids)
+    with rule(stack, "period", f"tg_op = 'UPDATE' and new.board_id = {ids[2]} and {STEPS[step]}", "raise exception 'not closed';",
+              names_old=True):
+        run(stack, "roll", ids[2], "close")
+        assert [periods(stack, board, "closed") for board in ids] == [1, 1, 0, 1, 1]
+    well(stack, "roll", "close")
+    assert [periods(stack, board, "closed") for board in ids] == [1] * 5
+
+
+def test_snapshots_are_taken(stack, boards):
+    clients, ids = boards()
+    for client in clients:
+        client.submit("b", "ann", 1)
+    stack.sql("update ladder.board set created_at = now() - interval '3 days' where id = any (%s)", ids)
+
+    def taken():
+        return [n for _, n in stack.sql("select b.id, (select count(*) from ladder.snapshot_run r where r.board_id = b.id) from ladder.board b "
+                                        "where b.id = any (%s) order by b.id", ids)]
+    with rule(stack, "standing_snapshot", f"new.board_id = {ids[2]}", "raise exception 'no snapshot';"):
+        run(stack, "snapshot", ids[2])
+        assert taken() == [1, 1, 0, 1, 1]
+    well(stack, "snapshot")
+    assert taken() == [1] * 5
+
+
+def test_deleted_boards_are_purged(stack, boards):
+    clients, ids = boards()
+    for client in clients:
+        client.submit("b", "ann", 1)
+        assert client.request("DELETE", "/boards/b").status_code == 204
+    standings = dict(stack.sql("select board_id, id from ladder.period where board_id = any (%s)", ids))
+    stack.sql("update ladder.board set deleted_at = now() - interval '2 minutes' where id = any (%s)", ids)
+
+    def left():
+        return [board in {b for b, in stack.sql("select id from ladder.board where id = any (%s)", ids)} for board in ids]
+    with rule(stack, "entry", f"old.period_id = {standings[ids[2]]}", "raise exception 'it stays';", timing="before delete"):
+        run(stack, "purge", ids[2])
+        assert left() == [False, False, True, False, False]
+    well(stack, "purge")
+    assert left() == [False] * 5
+
+
+def test_deleted_games_are_purged(stack, serving):
+    games = [game(stack, serving) for _ in range(3)]
+    ids = [stack.sql("select id from ladder.game where name = %s", client.game)[0][0] for client in games]
+    stack.sql("update ladder.game set deleted_at = now() - interval '2 minutes', name = '~' || id where id = any (%s)", ids)
+    with rule(stack, "game", f"old.id = {ids[1]}", "raise exception 'it stays';", timing="before delete"):
+        run(stack, "purge", ids[1], "purge-game")
+        assert stack.sql("select id from ladder.game where id = any (%s)", ids) == [(ids[1],)]
+    well(stack, "purge", "purge-game")
+    assert stack.sql("select id from ladder.game where id = any (%s)", ids) == []
+
+
+def test_tombstones_are_purged(stack, boards):
+    clients, ids = boards()
+    for client in clients:
+        client.submit("b", "ann", 1)
+        assert client.request("DELETE", "/boards/b/players/ann").status_code == 200
+    stack.sql("update ladder.score_event set submitted_at = submitted_at - interval '25 hours' where board_id = any (%s) and kind = 'remove'", ids)
+    standings = dict(stack.sql("select board_id, id from ladder.period where board_id = any (%s)", ids))
+
+    def left():
+        return [stack.sql("select count(*) from ladder.entry where period_id = %s", standings[board])[0][0] for board in ids]
+    with rule(stack, "entry", f"old.period_id = {standings[ids[2]]}", "raise exception 'it stays';", timing="before delete"):
+        run(stack, "purge", ids[2])
+        assert left() == [0, 0, 1, 0, 0]
+    well(stack, "purge")
+    assert left() == [0] * 5
+
+
+def test_dropped_facets_are_purged(stack, boards):
+    clients, ids = boards(facets=["country"])
+    for client in clients:
+        client.submit("b", "ann", 1, facets={"country": "BR"})
+        client.request("PATCH", "/boards/b?drop=true", {"facets": []})
+    standings = dict(stack.sql("select board_id, id from ladder.period where board_id = any (%s) and facet <> ''", ids))
+    if not stack.sql("select count(*) from ladder.facet_drop where board_id = any (%s)", ids)[0][0]:
+        stack.sql("insert into ladder.facet_drop (facet_id, board_id, dropped_at) select unnest(b.facet_ids), b.id, now() from ladder.board b "
+                  "where b.id = any (%s)", ids)
+    stack.sql("update ladder.facet_drop set dropped_at = now() - interval '2 minutes' where board_id = any (%s)", ids)
+    with rule(stack, "entry", f"old.period_id = {standings[ids[2]]}", "raise exception 'it stays';", timing="before delete"):
+        run(stack, "purge", ids[2])
+        assert stack.sql("select board_id from ladder.facet_drop where board_id = any (%s)", ids) == [(ids[2],)]
+    well(stack, "purge")
+    assert stack.sql("select board_id from ladder.facet_drop where board_id = any (%s)", ids) == []
+
+
+def test_what_speaks_of_the_server_fails_the_run(stack, boards):
+    _, ids = boards(windows=["hourly"])
+    with rule(stack, "period", f"new.board_id = {ids[2]}", "raise exception 'no disk' using errcode = '53100';"):
+        assert "no disk" in stack.cli("roll", status=1)
+        assert not failing(stack)
+    stack.alone("roll")
+    assert all(periods(stack, board, "open") for board in ids)
+
+
+# ---- what is due ----
+
+def counted(stack, name):
+    """Runs a job; returns how many rows of the tables it read."""
+    def rows():
+        stack.sql("select pg_stat_force_next_flush()")
+        return dict(stack.sql("select relname::text, seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where schemaname = 'ladder' "
+                              "and relname in ('board', 'period', 'job_item', 'snapshot_run')"))
+    before = rows()
+    stack.alone(name)
+    return {table: count - before[table] for table, count in rows().items()}
+
+
+@pytest.mark.alone
+def test_a_job_reads_what_is_due(stack, boards):
+    """5,000 boards of which three are due cost a job what three boards cost."""
+    _, ids = boards(windows=["all", "hourly", "daily"])
+    game_id = stack.sql("select game_id from ladder.board where id = %s", ids[0])[0][0]
+    stack.sql("insert into ladder.board (game_id, name, windows, created_at) select %s, 'many' || i, '{all,hourly,daily}', now() - interval '3 days' "
+              "from generate_series(1, 5000) i", game_id)
+    many = "from ladder.board b where b.game_id = %s and b.name like 'many%%'"
+    stack.sql("insert into ladder.period (board_id, window_kind, starts_at, ends_at) select b.id, 'all', '-infinity', 'infinity' " + many, game_id)
+    try:
+        for name in ("roll", "snapshot", "purge"):
+            stack.alone(name)  # all of them, once
+        stack.sql("vacuum analyze ladder.board, ladder.period, ladder.job_item, ladder.snapshot_run")
+        for due in (0, 3):
+            for name in ("roll", "snapshot", "purge"):
+                stack.sql("update ladder.job_item set due_at = now() - interval '1 second' where job = %s and item_id = any (%s)", name, ids[:due])
+                reads = counted(stack, name)
+                assert all(count < 100 + 50 * due for count in reads.values()), (name, due, reads)
+    finally:
+        stack.sql("delete from ladder.period p using (select b.id " + many + ") b where b.id = p.board_id", game_id)
+        stack.sql("delete from ladder.job_item j using (select b.id " + many + ") b where b.id = j.item_id", game_id)
+        stack.sql("delete from ladder.board b where b.game_id = %s and b.name like 'many%%'", game_id)
