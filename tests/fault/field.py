@@ -88,7 +88,7 @@ class Disk:
 class Field(Stack):
     """`faults` and `settings` are of all servers; `postgres` more settings of PostgreSQL."""
 
-    redis_options = ["--enable-debug-command", "local"]
+    redis_options = ["--enable-debug-command", "local", "--enable-protected-configs", "local"]
 
     def __init__(self, faults="", worker_faults="", postgres=None, **settings):
         self.faults, self.worker_faults, self.settings = faults, worker_faults, settings

@@ -1,6 +1,9 @@
 """What happens to the data and the room for it: replicas that are late, a Redis that forgot or can't, disks that are full."""
+import contextlib
+import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 
@@ -213,6 +216,106 @@ class DiskFull(Fault):
         field.sql("drop table if exists filler")
 
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class SmallDiskFull(Fault):
+    """A file system in memory of 256 kB, of one program only."""
+    number, during_s = "F15", (0.5, 1.0)
+    place = None
+
+    def why_not(self, field):
+        place = field.directory / "small"
+        place.mkdir(exist_ok=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=0755", "tmpfs", place], capture_output=True, text=True)
+        if done.returncode != 0:
+            return f"no file system can be mounted here ({done.stderr.strip()[:100]})"
+        subprocess.run(["umount", place], check=True)
+        return None
+
+    def mount(self, field):
+        self.place = field.directory / "small"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=0755", "tmpfs", self.place], check=True)
+
+    def fill(self):
+        with open(self.place / "filler", "wb", buffering=0) as file:
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(b"\0" * 512)
+
+    def unmount(self):
+        if self.place:
+            subprocess.run(["umount", "--lazy", self.place], check=True)
+        self.place = None
+
+    def finish(self, field):
+        self.unmount()
+
+
+class RedisDiskFull(SmallDiskFull):
+    """Redis can't save, and refuses every write (stop-writes-on-bgsave-error)."""
+    name, sentence = "redis-disk-full", "Redis's disk is full"
+
+    def inject(self, field, dice):
+        self.mount(field)
+        self.fill()
+        field.redis.config_set("dir", str(self.place))
+        field.redis.config_set("save", "1 1")
+        field.redis.config_set("stop-writes-on-bgsave-error", "yes")
+        self.save(field)
+        wait_until(lambda: self.saved(field, "err"), 20, "Redis could not save")
+
+    @staticmethod
+    def save(field):
+        with contextlib.suppress(redis_module.exceptions.ResponseError):  # one is under way
+            field.redis.bgsave()
+
+    @staticmethod
+    def saved(field, status):
+        told = field.redis.info("persistence")
+        return told["rdb_last_bgsave_status"] == status and told["rdb_bgsave_in_progress"] == 0
+
+    def heal(self, field):
+        field.redis.config_set("dir", str(field.directory))
+        self.save(field)
+        wait_until(lambda: self.saved(field, "ok") or self.save(field), 20, "Redis has saved")
+
+    def settle(self, field):
+        field.redis.config_set("save", "")
+        wait_until(lambda: field.redis.info("persistence")["rdb_bgsave_in_progress"] == 0, 20, "Redis saves nothing")
+        self.unmount()
+
+
+class LogDiskFull(SmallDiskFull):
+    """A server whose log lies there."""
+    name, sentence = "log-disk-full", "the disk of a server's log is full"
+
+    def inject(self, field, dice):
+        self.mount(field)
+        field.servers["here"].kill()
+        # Under the name that the next server's log has.
+        self.log = field.directory / f"serve-{len(field.children)}.log"
+        self.log.symlink_to(self.place / "log")
+        self.server = field.server_start("here", log_level="debug")
+        assert self.server.log_path == self.log
+        self.fill()
+        self.written = (self.place / "log").stat().st_size
+
+    def heal(self, field):
+        assert self.server.is_alive()
+        size = (self.place / "log").stat().st_size
+        assert size <= -(-self.written // PAGE) * PAGE and os.statvfs(self.place).f_bavail == 0, (self.written, size, "at most the last page was filled")
+        (self.place / "filler").unlink()
+
+    def settle(self, field):
+        field.servers["here"].kill()
+        field.server_start("here")
+        text = (self.place / "log").read_bytes()
+        self.log.unlink()
+        self.log.write_bytes(text)
+        self.unmount()
+
+
 FAULTS = [
     ReplayPaused(), Alone(), ReplicaLate(), Conflict(), KillRedis(),
     RedisCommand("F8", "redis-paused", "Redis answers no client for half a second (`CLIENT PAUSE`)", ["CLIENT PAUSE 500 ALL"], during_s=(0.5, 0.6)),
@@ -224,5 +327,5 @@ FAULTS = [
     RedisCommand("F8", "redis-functions", "Redis's functions are gone", ["FUNCTION FLUSH"]),
     MaxClients(),
     RedisCommand("F9", "flushall", "`FLUSHALL`", ["FLUSHALL"], cycles=5, during_s=(0.0, 0.1)),
-    LostAgain(), OldFile(), Damage(), DiskFull(),
+    LostAgain(), OldFile(), Damage(), DiskFull(), RedisDiskFull(), LogDiskFull(),
 ]
