@@ -17,7 +17,7 @@
 
 enum {
     STANDINGS_MAX = 10000,
-    PAUSE_MAX_MS = 100,
+    PAUSE_MAX_MS = 5,
     BUSY_MS = 50,      /* before somebody else is looked after again */
     AGAIN_MS = 200,    /* after it was done, and is missing again */
     REFUSED_MS = 2000, /* Redis lacks the standing, or the room */

@@ -1,13 +1,14 @@
 /*
  * dense.h -- has Redis keep the different pairs of score and subscore of a standing, which dense ranks are read from.
  *
- * Redis has them only for standings of which dense ranks are read (ladder.lua: dense_open), because they cost memory and time of each
- * submission. A read that finds them missing waits: this loop has them made, a piece in each call, with a pause as long as the call
- * took: so no command waits longer than for one piece, and half of Redis's time is left. Of several loops that want the same, one makes
- * the pieces. Who has waited for a second asks PostgreSQL. What a day nobody reads, Redis lets go.
+ * Redis has them only for standings of which dense ranks are read (ladder.lua: dense_open), because they cost memory and
+ * time of each submission. A read that finds them missing waits: this loop has them made, a piece in each call, with a
+ * pause as long as the call took, five milliseconds at most. So no command waits longer than for one piece, and about
+ * half of Redis's time is left. Of several loops that want the same, one makes the pieces. A read that has waited for a
+ * second goes on to PostgreSQL. Redis drops them a day after their last read.
  *
- * Where Redis has nothing to do with it (a standing that it lacks, a closed period, Redis is down), PostgreSQL answers: the worker then
- * makes a ladder of pairs there (sql/functions/77_dense.sql), if somebody says that it is wanted.
+ * Of a closed period, of a standing that Redis lacks, and while Redis is down, PostgreSQL answers: there the worker makes
+ * a ladder of pairs (sql/functions/77_dense.sql) for standings that a server has noted.
  *
  * One thread: its loop's.
  */

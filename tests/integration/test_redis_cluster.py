@@ -34,6 +34,10 @@ def test_every_node_answers(cluster):
         assert client.read(f"/boards/b{i}/players/p49")["score"] == 49 * i
         assert client.submit(f"b{i}", "p1", 10 ** 6)["entry"]["rank"] == 1
         assert client.read(f"/boards/b{i}/top", limit=1)["entries"][0]["player"] == "p1"
+        dense = client.read(f"/boards/b{i}/top", ranking="dense", offset=1, limit=3, source="true")
+        assert dense["source"] == "redis" and [e["rank"] for e in dense["entries"]] == [2, 3, 4]
+        client.submit(f"b{i}", "p2", 10 ** 6)
+        assert client.read(f"/boards/b{i}/players/p49", ranking="dense")["rank"] == 2
     assert compare.same(cluster, game)
     server.stop()
 
