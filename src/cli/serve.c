@@ -109,6 +109,8 @@ static void loop_open(struct serve_loop *loop)
         .body_timeout_ms = (int)s->server_body_timeout_ms,
         .answer_timeout_ms = (int)s->server_answer_timeout_ms,
         .idle_timeout_ms = (int)s->server_idle_timeout_ms,
+        .least_rate = s->server_least_rate,
+        .least_rate_window_ms = (int)s->server_least_rate_window_ms,
         .compress_bytes_min = s->server_compress_bytes_min,
         .compress_percent = (int)s->server_compress_percent,
         .counters = api_http_counters(loop->api),

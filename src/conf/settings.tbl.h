@@ -38,6 +38,10 @@ INT(server, answer_timeout_ms, 5000, 100, 600000, "ms",
     "From the end of the request until 503 is sent instead of an answer; of an NDJSON stream, from the last lines that "
     "were taken.")
 INT(server, idle_timeout_ms, 60000, 1000, 3600000, "ms", "A kept-alive connection without a request is closed.")
+INT(server, least_rate, 50, 0, 1000000000, "bytes/s",
+    "Of a body that arrives and of an answer that is read; a slower connection is closed. 0: as slow as the other limits "
+    "allow.")
+INT(server, least_rate_window_ms, 30000, 1000, 600000, "ms", "That rate is held over any period of this length.")
 INT(server, compress_bytes_min, 1024, 0, 1073741824, "bytes",
     "Answers from this size on are compressed for clients that accept gzip or brotli; 0: none is.")
 INT(server, compress_percent, 25, 1, 100, "%",

@@ -187,7 +187,7 @@ static void coded_data(struct http_exchange *exchange, const char *data, size_t 
 
 /* ---- the whole ---- */
 
-void body_data(struct http_exchange *exchange, const char *data, size_t *size)
+static void data_pass(struct http_exchange *exchange, const char *data, size_t *size)
 {
     if (exchange->status != 0 || exchange->is_broken) {
         *size = 0; /* refused already: the rest of the body goes nowhere, until the deadline */
@@ -198,6 +198,14 @@ void body_data(struct http_exchange *exchange, const char *data, size_t *size)
     } else if (exchange->is_paused) {
         exchange_park(exchange);
     }
+}
+
+void body_data(struct http_exchange *exchange, const char *data, size_t *size)
+{
+    size_t before = *size;
+
+    data_pass(exchange, data, size);
+    exchange->received_bytes += (int64_t)(before - *size);
 }
 
 void body_end(struct http_exchange *exchange)

@@ -11,6 +11,7 @@
 #include "http/coding.h"
 #include "http/inflate.h"
 #include "http/listener.h"
+#include "http/rate.h"
 #include "http/server.h"
 
 /* OPENING: the application looks whether it takes the body. */
@@ -77,6 +78,9 @@ struct http_exchange {
     struct inflater *inflater;  /* from the first byte to the last one of a body in gzip */
     struct slice decoded;       /* its last output, until it is taken */
     int64_t coded_bytes;
+    int64_t received_bytes; /* of its body, as sent */
+    struct rate rate;       /* of its body, or of its answer */
+    bool is_rate_of_answer;
     int64_t held_bytes; /* of the quota; charge.c, as the next ones */
     int64_t answer_bytes, application_bytes;
     int body_percent;         /* of the quota, up to which its body may grow */
@@ -210,6 +214,7 @@ enum MHD_Result answer_queue(struct MHD_Connection *connection, int status, stru
 
 /* deadline.c */
 int64_t peer_bytes_received(const struct peer *peer);
+int64_t peer_bytes_taken(const struct peer *peer);
 void peer_check(struct peer *peer, int64_t now_us);
 /* Ends the connection in its body: with the refusal the request already has, or else with *error. */
 void peer_end(struct peer *peer, const struct error *error);

@@ -83,6 +83,9 @@ struct http_settings {
     int body_timeout_ms;
     int answer_timeout_ms;
     int idle_timeout_ms;
+    int64_t
+        least_rate; /* bytes a second of a body that arrives and of an answer that is read, over any window; 0: any */
+    int least_rate_window_ms;
     int64_t compress_bytes_min;     /* answers from this size on are compressed; 0: none is */
     int compress_percent;           /* of the loop's time that may go into it, 1 to 100 */
     struct http_counters *counters; /* outlives the server */

@@ -10,6 +10,7 @@
 #include "http/json.h"
 #include "http/json_text.h"
 #include "http/origins.h"
+#include "http/rate.h"
 
 static void test_targets(void **context)
 {
@@ -356,6 +357,40 @@ static void test_items_keep_their_text(void **context)
     arena_done(&arena);
 }
 
+/* Bytes come in pieces; how long until the rate is missed, in us. 0: it was not. */
+static int64_t missed_after(int64_t piece_bytes, int64_t every_us, int64_t burst_bytes, int64_t until_us)
+{
+    struct rate rate = {.since_us = 0};
+    int64_t total = burst_bytes;
+
+    for (int64_t now_us = 1; now_us < until_us; now_us += 1000) {
+        if (now_us % every_us == 1)
+            total += piece_bytes;
+        if (!rate_is_kept(&rate, total, now_us, 1600000, 1600))
+            return now_us;
+    }
+    return 0;
+}
+
+/* 1,600 bytes over any 1.6 s, looked at 16 times. */
+static void test_rates(void **context)
+{
+    struct rate rate = {.since_us = 0};
+
+    (void)context;
+    assert_int_equal(missed_after(110, 100000, 0, 20000000), 0);
+    assert_in_range(missed_after(90, 100000, 0, 20000000), 1600000, 1750000);
+    assert_in_range(missed_after(1, 100000, 1 << 30, 20000000), 1600000, 1750000); /* a burst does not pay */
+    assert_int_equal(missed_after(1700, 1600000, 0, 20000000), 0);
+    assert_in_range(missed_after(1500, 1600000, 0, 20000000), 1600000, 3500000);
+    assert_true(rate_is_kept(&rate, 0, 1, 1600000, 1600));
+    assert_true(rate_is_kept(&rate, 0, 1500000, 1600000, 1600));
+    rate_stop(&rate); /* it was our turn: measured anew */
+    assert_true(rate_is_kept(&rate, 0, 1700000, 1600000, 1600));
+    assert_true(rate_is_kept(&rate, 0, 3200000, 1600000, 1600));
+    assert_false(rate_is_kept(&rate, 0, 3400000, 1600000, 1600));
+}
+
 static bool network_has_text(const char *network, const char *address)
 {
     struct origin_network one;
@@ -435,13 +470,19 @@ static void test_origins_count(void **context)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_origin_networks),  cmocka_unit_test(test_origins_count),
-        cmocka_unit_test(test_targets),          cmocka_unit_test(test_authorities),
-        cmocka_unit_test(test_absolute_targets), cmocka_unit_test(test_documents),
-        cmocka_unit_test(test_fields),           cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_text_members),     cmocka_unit_test(test_text_items),
-        cmocka_unit_test(test_text_cut),         cmocka_unit_test(test_items_keep_their_text)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rates),
+                                       cmocka_unit_test(test_origin_networks),
+                                       cmocka_unit_test(test_origins_count),
+                                       cmocka_unit_test(test_targets),
+                                       cmocka_unit_test(test_authorities),
+                                       cmocka_unit_test(test_absolute_targets),
+                                       cmocka_unit_test(test_documents),
+                                       cmocka_unit_test(test_fields),
+                                       cmocka_unit_test(test_numbers),
+                                       cmocka_unit_test(test_text_members),
+                                       cmocka_unit_test(test_text_items),
+                                       cmocka_unit_test(test_text_cut),
+                                       cmocka_unit_test(test_items_keep_their_text)};
 
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }
