@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "work/alone.h"
 #include "work/rebuild.h"
 
 enum { STANDINGS_MAX = 1000000, PROGRESS_US = 500000 };
@@ -52,7 +53,7 @@ static bool names_check(struct link *link, const char *game, const char *board, 
 }
 
 static bool warm(struct link *link, const char *game, const char *board, struct progress *progress,
-                 size_t *ret_elsewhere, struct error *error)
+                 size_t *ret_elsewhere, size_t *ret_failed, struct error *error)
 {
     char limit[16];
     const char *parameters[] = {game, board, limit};
@@ -65,10 +66,14 @@ static bool warm(struct link *link, const char *game, const char *board, struct 
         return false;
     progress->count = dbb_rows(standings);
     for (; progress->done < progress->count && is_ok; progress->done++) {
+        int64_t standing = dbb_int64(standings, progress->done, 0);
         struct rebuild_result result;
-        enum rebuild_outcome outcome =
-            rebuild_standing(link, dbb_int64(standings, progress->done, 0), on_progress, progress, &result, error);
-        is_ok = outcome != REBUILD_FAILED;
+        struct error why;
+        enum rebuild_outcome outcome = rebuild_standing(link, standing, on_progress, progress, &result, &why);
+        if (outcome == REBUILD_FAILED) {
+            is_ok = alone_standing_failed(link, "rebuild", standing, &why, error);
+            (*ret_failed)++;
+        }
         *ret_elsewhere += outcome == REBUILD_BUSY;
         progress->rows += result.entries;
     }
@@ -85,7 +90,7 @@ int cmd_warm(int argc, char **argv)
     struct progress progress = {
         .start_us = clock_monotonic_us(), .shown_us = clock_monotonic_us(), .is_terminal = isatty(STDERR_FILENO)};
     struct error error;
-    size_t elsewhere = 0;
+    size_t elsewhere = 0, failed = 0;
     int status;
 
     if (!command_start(
@@ -99,7 +104,7 @@ int cmd_warm(int argc, char **argv)
         fprintf(stderr, "usage: ladder warm [BOARD] [--game G]\n");
         return EXIT_USAGE;
     }
-    bool is_ok = warm(&link, game, board, &progress, &elsewhere, &error);
+    bool is_ok = warm(&link, game, board, &progress, &elsewhere, &failed, &error);
     link_close(&link);
     if (!is_ok && progress.count == 0)
         return command_fail(&error);
@@ -109,5 +114,8 @@ int cmd_warm(int argc, char **argv)
     printf("warm: %zu standings, %lld entries, %.2f s, %.0f entries/s", progress.done, (long long)progress.rows,
            seconds, (double)progress.rows / seconds);
     printf(elsewhere ? ", %zu being loaded by another worker\n" : "\n", elsewhere);
+    if (is_ok && failed > 0)
+        is_ok = error_set(&error, ERROR_INTERNAL, "%zu standings could not be loaded; the log has each as job-failed",
+                          failed);
     return is_ok ? EXIT_DONE : command_fail(&error);
 }

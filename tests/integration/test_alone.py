@@ -397,3 +397,18 @@ def test_messages_to_webhooks(stack, serving):
             stack.cli("game", "webhook", "clear", client.game)
         stack.sql("alter table ladder.webhook add constraint webhook_top_count_ck check (top_count between 0 and 1000)")
         receiver.shutdown()
+
+
+def test_warm(stack, serving):
+    client = game(stack, serving)
+    for board in ("b", "c", "d"):
+        client.put_board(board)
+        client.submit(board, "ann", 1)
+    standings = [standing_of(stack, client, board)[0] for board in ("b", "c", "d")]
+    wait_until(lambda: all(stack.redis.hget(f"ladder:{{{s % 256}}}:{s}:meta", "gen") for s in standings), 20, "all are in Redis")
+    before = [stack.redis.hget(f"ladder:{{{s % 256}}}:{s}:meta", "gen") for s in standings]
+    with Library(stack, standings[1], ["build"]):
+        text = stack.cli("warm", "--game", client.game, status=1)
+        assert "warm: 3 standings" in text and "1 standings could not be loaded" in text and f"standing={standings[1]} " in text, text
+    after = [stack.redis.hget(f"ladder:{{{s % 256}}}:{s}:meta", "gen") for s in standings]
+    assert [a != b for a, b in zip(after, before)] == [True, False, True]
