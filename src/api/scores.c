@@ -216,7 +216,7 @@ void api_score_post(struct api_call *call)
     http_hold(call->http);
     is_ok = is_ok && submission_windows_check(&post->submission, &error);
     if (is_ok && submit_group(call->store, &post->submission, 1, call->has_claim ? &call->claim : NULL,
-                              submit_connection(call->store, call->board.commit_level), on_posted, post, &error))
+                              submit_connection(call->store, call->board.commit_level, 1), on_posted, post, &error))
         return;
     api_fail(call, &error);
     http_release(call->http);
@@ -373,13 +373,13 @@ void api_scores_post(struct api_call *call)
                                    .is_claimed_group = call->has_claim,
                                    .result = on_item,
                                    .done = on_bulk,
-                                   .context = bulk,
-                                   .connection = submit_connection(call->store, COMMIT_DEFAULT)};
+                                   .context = bulk};
     bulk->only_errors = slice_is(api_text(call, "results"), "errors");
     if (!bulk_read(bulk, &error)) {
         api_fail(call, &error);
         return;
     }
+    bulk->intake.connection = submit_connection(call->store, COMMIT_DEFAULT, bulk->intake.count);
     bulk_open(bulk);
     http_hold(call->http);
     intake_run(&bulk->intake);

@@ -245,7 +245,7 @@ void chunk_attempt(struct stream *stream, size_t from)
                                      .result = on_item,
                                      .done = on_attempt,
                                      .context = stream,
-                                     .connection = submit_connection(call->store, COMMIT_DEFAULT)};
+                                     .connection = submit_connection(call->store, COMMIT_DEFAULT, SUBMIT_GROUP_MAX)};
     intake_run(&stream->intake);
 }
 

@@ -495,31 +495,6 @@ void submitter_wake(void *context)
     ((struct store *)context)->submitter->must_flush = true;
 }
 
-/*
- * The first connection that few wait for: a transaction costs the database as much as some thirty rows in it, so one of
- * sixty is cheaper than two of thirty. Only what would be more than that goes to the next one. What waits for a standby
- * longer than others goes to the last one, and they not behind it.
- */
-int submit_connection(struct store *store, enum commit_level level)
-{
-    enum { FEW = 64 };
-    struct submitter *submitter = store->submitter;
-    int count = db_writer_count(store->db), best = 0;
-
-    if (level > COMMIT_LOCAL && db_writer(store->db, count - 1))
-        return count - 1;
-    for (int i = 0; i < count; i++)
-        if (db_writer(store->db, i) && submitter->queues[i].count < FEW && submitter->queues[i].waiting == 0)
-            return i;
-    for (int i = 0; i < count; i++) {
-        if (!db_writer(store->db, i))
-            continue;
-        if (!db_writer(store->db, best) || submitter->queues[i].count < submitter->queues[best].count)
-            best = i;
-    }
-    return best;
-}
-
 bool submit_group(struct store *store, const struct submission *submissions, size_t count,
                   const struct submit_claim *claim, int connection, submit_done_fn *done, void *context,
                   struct error *error)

@@ -84,8 +84,9 @@ bool submit_withdraw(struct store *store, const void *context);
 /* The results of a claimed group whose answer was lost: from what its transaction kept. Ranks are today's. */
 void submit_resume(struct store *store, const struct submission *submissions, size_t count,
                    const struct submit_claim *claim, int64_t game_id, submit_done_fn *done, void *context);
-/* A number for `connection`: the same for all groups whose order matters. level: of the one board, if it is known. */
-int submit_connection(struct store *store, enum commit_level level);
+/* A number for `connection`: the same for all groups whose order matters. level: of the one board, if it is known.
+ * count: of the group. */
+int submit_connection(struct store *store, enum commit_level level, size_t count);
 /* Does the submission's board have the windows that it names? Fills *error, naming /windows. */
 bool submission_windows_check(const struct submission *submission, struct error *error);
 size_t submit_queued(const struct store *store);
