@@ -2,6 +2,7 @@ import os
 import pathlib
 import signal
 import sys
+import threading
 
 import pytest
 
@@ -12,7 +13,8 @@ from harness import Client, Database, Stack  # noqa: E402
 def pytest_configure(config):
     config.addinivalue_line("markers", "alone: measures time, or looks through all that is there: two at a time is one too many")
     # Asked to end, we end as by Ctrl-C: the fixtures' servers are stopped.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if threading.current_thread() is threading.main_thread():  # a worker of xdist may run us on another
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 ALL = "test_tally.py"
