@@ -188,6 +188,19 @@ void l2_histories_forget(struct link *link, const int64_t *games, size_t count)
     kvb_close(&own);
 }
 
+bool l2_standing_forget(struct link *link, int64_t standing, struct error *error)
+{
+    struct kvb *own = NULL;
+    size_t left;
+
+    if (!has_place(link->settings))
+        return true;
+    struct kvb *kv = l2_open_blocking(link->settings, link->kv, &own, TIMEOUT_MS, error);
+    bool is_ok = kv && numbers_purge(kv, "standing", &standing, 1, &left, error);
+    kvb_close(&own);
+    return is_ok;
+}
+
 bool l2_tail_purge(struct l2_tail *tail, struct link *link, bool *ret_is_lost, struct error *error)
 {
     int64_t now_us = clock_monotonic_us();

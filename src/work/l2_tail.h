@@ -30,6 +30,10 @@ void l2_tail_done(struct l2_tail *tail);
  * end by themselves soon. */
 void l2_histories_forget(struct link *link, const int64_t *games, size_t count);
 
+/* A standing that was open again closes again: what was kept of it when it was closed before is void. To be called before it
+ * is closed; false: it must not be closed yet. */
+bool l2_standing_forget(struct link *link, int64_t standing, struct error *error);
+
 /* The Redis of the second cache, opened if it is another than the link's (*own, closed by the caller); NULL: *error. Of
  * a link without a Redis, always opened. */
 struct kvb *l2_open_blocking(const struct settings *settings, struct kvb *shared, struct kvb **own, int timeout_ms,

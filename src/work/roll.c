@@ -98,7 +98,9 @@ static bool period_close(struct link *link, const struct dbb_result *settled, si
     struct dbb_result *result;
     struct error why;
 
-    bool is_ok = link_query(link, STATEMENT_roll_close, 1, &period, &result, &why);
+    /* While it was open nobody purged: its changes were no changes of a closed period. */
+    bool is_ok = (!dbb_bool(settled, row, 3) || l2_standing_forget(link, dbb_int64(settled, row, 0), &why)) &&
+                 link_query(link, STATEMENT_roll_close, 1, &period, &result, &why);
     if (is_ok) {
         *rows += !dbb_is_null(result, 0, 0); /* null: somebody else did */
         dbb_result_free(&result);

@@ -5,7 +5,7 @@ import pytest
 
 import compare
 from checks import refused
-from harness import wait_until
+from harness import Client, wait_until
 from test_closed_windows import DAY, close, post
 
 PERIOD = "2026-01-01T00:00:00Z"
@@ -72,6 +72,26 @@ def test_a_closed_period_is_opened_again_and_closes_again(stack, closed):
     wait_until(lambda: history() == [(1, 9, 1)], 30, "with its new rank")
     assert [(e["rank"], e["player"]) for e in closed.read("/boards/b/top", window="daily", period=PERIOD, facet="country:BR")["entries"]] == [(1, "ann")]
     wait_until(lambda: compare.same(stack, closed.game), 30, "Redis equals PostgreSQL")
+
+
+def test_the_second_cache_forgets_what_was_corrected(stack, closed):
+    """A server that was not there before finds nothing in the second cache that is older than the correction."""
+    def top():
+        server = stack.serve()
+        try:
+            stack.trusted(server)
+            one = Client(server, closed.game, closed.key)
+            answers = [one.get("/boards/b/top", window="daily", period=PERIOD) for _ in range(2)]
+            return [(e["rank"], e["player"], e["score"]) for e in answers[0].json()["entries"]], answers[0].headers["Cache-Status"]
+        finally:
+            assert server.stop() == 0
+    wait_until(lambda: top() == ([(1, "bob", 7), (2, "ann", 5)], "ladder; hit; detail=l2"), 30, "the closed page is in the second cache")
+    reopen(stack, closed, "--reason", "a", "--by", "ann")
+    assert post(closed, "ann", 9, at=DAY, windows=["daily"]).status_code == 200
+    time.sleep(6)
+    stack.sql("update ladder.period set close_at = now() where close_at is not null")
+    wait_until(lambda: stack.roll() or states(closed) == {PERIOD: "closed"}, 30, "the period is closed again")
+    assert top()[0] == [(1, "ann", 9), (2, "bob", 7)]
 
 
 def test_who_reopened_what_and_why_is_kept(stack, closed):
