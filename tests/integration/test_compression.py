@@ -92,14 +92,18 @@ def test_the_first_answer_and_every_other_one(game, which, coding):
 @pytest.mark.parametrize("coding", ("identity", *CODINGS))
 @pytest.mark.parametrize("which", PATHS)
 def test_head_is_get_without_the_body(game, which, coding):
-    if "source" in PATHS[which] or which == "boards":
-        answers = [ask(game, PATHS[which], coding, method) for method in ("GET", "HEAD")]
-    else:
-        wait_until(lambda: ask(game, PATHS[which], coding).headers["Ladder-Cache"] == "hit", 10, "it is remembered") if which != "ids" else None
-        ask(game, PATHS[which], coding)
-        answers = [ask(game, PATHS[which], coding, method) for method in ("GET", "HEAD")]
-    get, head = ({name: value for name, value in answer.headers.items() if name not in ("Date", "Server-Timing")} for answer in answers)
-    assert get == head and answers[1].raw == b""
+    def fields(answer):
+        return {name: value for name, value in answer.headers.items() if name not in ("Date", "Server-Timing")}
+
+    def pair():
+        return [ask(game, PATHS[which], coding, method) for method in ("GET", "HEAD")]
+    if "source" not in PATHS[which] and which not in ("boards", "ids"):
+        wait_until(lambda: ask(game, PATHS[which], coding).headers["Ladder-Cache"] == "hit", 10, "it is remembered")
+    ask(game, PATHS[which], coding)
+    get, head = pair()
+    if get.headers.get("Last-Modified") != head.headers.get("Last-Modified"):  # what is made anew each time is of another second now
+        get, head = pair()
+    assert fields(get) == fields(head) and head.raw == b""
 
 
 def test_a_large_answer_is_compressed_while_it_is_sent_and_then_remembered(game):
