@@ -101,7 +101,9 @@ def test_head_is_get_without_the_body(game, which, coding):
         wait_until(lambda: ask(game, PATHS[which], coding).headers["Ladder-Cache"] == "hit", 10, "it is remembered")
     ask(game, PATHS[which], coding)
     get, head = pair()
-    if get.headers.get("Last-Modified") != head.headers.get("Last-Modified"):  # what is made anew each time is of another second now
+    for _ in range(100):  # what is made anew each time may be of two seconds
+        if get.headers.get("Last-Modified") == head.headers.get("Last-Modified"):
+            break
         get, head = pair()
     assert fields(get) == fields(head) and head.raw == b""
 
