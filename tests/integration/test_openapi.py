@@ -175,7 +175,7 @@ def test_random_requests_are_answered_as_described(stack, client):
     seconds = float(os.environ.get("LADDER_TEST_RANDOM_SECONDS", "12"))
     seed = int(os.environ.get("LADDER_TEST_SEED", time.time_ns() % 2**32))
     url = f"http://127.0.0.1:{client.server.port}"
-    boards, players = ["one", "two", "three"], ["ann", "bob", "cy", "a,b"]
+    boards, players = ["one", "two", "three", "both"], ["ann", "bob", "cy", "a,b"]
     cursors, tokens, instants = [], [], ["current", "previous", "2026-11-21T00:00:00Z"]
     seen = {operation.name: 0 for operation in described.operations() if operation.name != "changeServers"}  # the operator's own token
 
@@ -186,6 +186,10 @@ def test_random_requests_are_answered_as_described(stack, client):
             if client.request("PUT", f"/boards/{name}", definition).status_code == 409:
                 client.request("DELETE", f"/boards/{name}")
                 client.put_board(name, **definition)
+        if client.get("/boards/both/combination").status_code != 200:
+            client.request("DELETE", "/boards/both")
+            client.put_board("both")
+            client.request("PUT", "/boards/both/combination", {"by": "sum", "of": [{"board": "one"}, {"board": "three"}]})
         for player in players:
             answer = client.request("POST", "/boards/one/scores", {"player": player, "score": len(player)})
             if answer.status_code == 200:
