@@ -167,7 +167,7 @@ def check(method, target, sent_headers, sent_body, status, headers, body):
     path, _, query = target.partition("?")
     operation = find(method, path)
     if not operation:
-        if not (status in (404, 405) or method == "OPTIONS" and status == 204 or status in (400, 408, 413, 414, 417, 431, 503)):
+        if not (status in (404, 405) or method == "OPTIONS" and status == 204 or status in (400, 408, 413, 414, 415, 417, 431, 503)):
             raise NotDescribed(f"{method} {path} is described nowhere, and answers {status}")
         return
     if status in BY_LIBRARY and "X-Content-Type-Options" not in headers and headers.get("Connection") == "close":

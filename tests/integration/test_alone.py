@@ -396,6 +396,7 @@ def test_messages_to_webhooks(stack, serving):
         for client in games:
             stack.cli("game", "webhook", "clear", client.game)
         stack.sql("alter table ladder.webhook add constraint webhook_top_count_ck check (top_count between 0 and 1000)")
+        stack.sql("comment on constraint webhook_top_count_ck on ladder.webhook is 'A message stays below a megabyte.'")
         receiver.shutdown()
 
 

@@ -10,7 +10,7 @@ import pytest
 from checks import refused
 from harness import BINARY, Client, free_port, wait_until
 
-CAUSES = {"queue": "overloaded", "deadline": "deadline-exceeded", "dependency": "unavailable"}
+CAUSES = {"queue": "overloaded", "deadline": "deadline-exceeded", "dependency": "unavailable", "memory": "memory-full"}
 
 
 def counts(server):
