@@ -5,9 +5,8 @@ from (select b.id, b.deleted_at
       where b.deleted_at < now() - interval '1 minute'
       union
       select b.id, b.deleted_at
-      from ladder.game g
-      join ladder.board b on b.game_id = g.id
-      where g.deleted_at < now() - interval '1 minute') x
+      from (select g.id from ladder.game g where g.deleted_at < now() - interval '1 minute' offset 0) g
+      cross join lateral (select b.id, b.deleted_at from ladder.board b where b.game_id = g.id offset 0) b) x -- of these games alone
 where not ladder.job_waits('purge', x.id)
 order by x.deleted_at
 limit 10
