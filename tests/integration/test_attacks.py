@@ -2,12 +2,12 @@
 control."""
 import pytest
 
+from harness import patience
 from hostile import attacks
 
 pytestmark = pytest.mark.alone
 
-ROUNDS = 3
-TIMES_MAX = 3
+TIMES_MAX = 3  # of a machine of its own; the table in docs/hostile.md is made by tests/hostile/attacks.py, with more rounds and all attacks
 # p99 is of some 500 reads and 100 writes: on a machine that others use it is a few of their time slices. What is shorter does not count.
 NOISE_MS = 25
 
@@ -25,19 +25,18 @@ def times(measure, kind):
 
 
 @pytest.mark.parametrize("town", [{}], indirect=True)
-@pytest.mark.parametrize("names", [("query", "query-few-16"), ("query-key", "players-16"), ("boards-query", "keys"), ("batches",)])
-def test_an_attack_does_not_hurt_another_game(town, names):
-    for name in names:
-        measure = attacks.Measure(town, attacks.ATTACKS[name][1](town), ROUNDS)
+def test_an_attack_does_not_hurt_another_game(town):
+    for name in ("query-few-16", "players-16", "batches"):
+        measure = attacks.Measure(town, attacks.ATTACKS[name][1](town), 1)
         print(name, measure)
         assert sum(part.failed for part in measure.during) == 0, (name, str(measure))
         assert measure.events["redis-lost"] == 0, (name, str(measure))
-        assert times(measure, 0) <= TIMES_MAX and times(measure, 1) <= TIMES_MAX, (name, str(measure))
+        assert max(times(measure, 0), times(measure, 1)) <= TIMES_MAX * patience(), (name, str(measure))
 
 
 @pytest.mark.parametrize("town", [dict(faults="turns,slow-is-lost,absent,bulk-anywhere", server_anonymous_body_bytes_max=1 << 20)], indirect=True)
 def test_the_measure_finds_what_hurts(town):
     """The control: all at once, as it was."""
-    measure = attacks.Measure(town, attacks.ATTACKS["query-16"][1](town), 2)
+    measure = attacks.Measure(town, attacks.ATTACKS["query-16"][1](town), 1)
     print(measure)
-    assert times(measure, 0) > TIMES_MAX or sum(part.failed for part in measure.during) > 0
+    assert times(measure, 0) > TIMES_MAX * patience() or sum(part.failed for part in measure.during) > 0
