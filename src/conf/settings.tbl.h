@@ -125,8 +125,8 @@ INT(limits, reads_waiting, 2000, 0, 1000000, "reads", "Of one game, waiting for 
 INT(limits, reads_wait_ms, 1000, 1, 60000, "ms", "A read whose turn comes later than that gets 503.")
 INT(limits, query_anonymous, 20, 0, 100, "queries", "In one POST /query without an API key; with one it may have 100.")
 INT(limits, unknown_lookups, 250, 0, 1000000, "look-ups a second",
-    "Of boards without a key, and of API keys, that a loop has not in memory; four times as many of boards with a key. "
-    "More get 503; 0: no limit.")
+    "How many look-ups of boards without a key, and how many of API keys, an event loop may send to PostgreSQL in vain; "
+    "four times as many of boards with a key. More get 503; 0: no limit.")
 INT(cache, l1_bytes, 67108864, 0, 68719476736, "bytes", "Memory for finished answers, per loop; 0 keeps none.")
 TEXT(cache, l2_url, "", "Redis of the second cache (docs/caching.md); empty: that of the standings.")
 INT(cache, closed_max_age_s, 3600, 0, 31536000, "s",

@@ -4,7 +4,8 @@
  * An absent board is remembered like a board: until a message says that the game's definitions have changed, or for
  * board_ttl_ms. It is believed only while messages come. Names can be made up faster than remembered; so look-ups of
  * what is not in memory have a rate as well: of boards without a key, of boards with one, and of keys, each for
- * itself. What is known, even if it must be read anew, is not counted.
+ * itself. What is known, even if it must be read anew, is not counted, and a look-up that finds something is given back:
+ * the rate is that of look-ups in vain, and a loop that has just started learns what there is as fast as it is asked for.
  */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 
 static _Atomic uint64_t refused; /* of all loops */
 
-enum { ABSENT_MAX = 10000, BURST_S = 2, KEYED_TIMES = 4 };
+enum { ABSENT_MAX = 10000, BURST_S = 2, KEYED_TIMES = 4, ONE = 1000000 /* look-up, in the unit of a rate */ };
 
 struct absent {
     int64_t game_id; /* 0: there is no such game */
@@ -108,12 +109,18 @@ bool lookup_may_be_sent(struct store *store, enum lookup kind)
     if (rate->left > most)
         rate->left = most;
     rate->at_us = now_us;
-    if (rate->left < 1000000) {
+    if (rate->left < ONE) {
         atomic_fetch_add_explicit(&refused, 1, memory_order_relaxed);
         return false;
     }
-    rate->left -= 1000000;
+    rate->left -= ONE;
     return true;
+}
+
+void lookup_found(struct store *store, enum lookup kind)
+{
+    if (kind < LOOKUP_COUNT)
+        store->lookups[kind].left += ONE;
 }
 
 uint64_t store_lookups_refused(void)

@@ -37,6 +37,7 @@ struct find {
     store_board_fn *done; /* NULL: nobody waits, it is looked at ahead of its time */
     void *context;
     uint64_t changes, definition_changes; /* those that were known when it was asked */
+    enum lookup lookup;                   /* as which it was counted; LOOKUP_COUNT: it was not */
     bool has_token;
     struct token token; /* what the answer must be as new as */
 };
@@ -220,6 +221,7 @@ static void on_board(void *context, const struct db_outcome *outcome, enum db_so
         absence_remember(find, rows);
     } else {
         struct board board;
+        lookup_found(store, find->lookup);
         store_board_read(&board, rows, 0, 1);
         board.is_combined = db_bool(rows, 0, 1 + BOARD_COLUMNS);
         board.combined_us = db_int64(rows, 0, 2 + BOARD_COLUMNS);
@@ -234,7 +236,7 @@ static void on_board(void *context, const struct db_outcome *outcome, enum db_so
     find_answer(find, NULL, &error);
 }
 
-static bool find_send(struct store *store, struct slice game, struct slice name, const char *path,
+static bool find_send(struct store *store, enum lookup lookup, struct slice game, struct slice name, const char *path,
                       const struct token *token, store_board_fn *done, void *context)
 {
     struct find *find = calloc(1, sizeof(*find));
@@ -245,6 +247,7 @@ static bool find_send(struct store *store, struct slice game, struct slice name,
     find->context = context;
     find->changes = store->board_changes;
     find->definition_changes = store->definition_changes;
+    find->lookup = lookup;
     find->has_token = token != NULL;
     if (token)
         find->token = *token;
@@ -263,7 +266,7 @@ static bool find_send(struct store *store, struct slice game, struct slice name,
 }
 
 /* Without the database: it is known that there is none, or too many such questions were sent. */
-static bool find_refuses(struct store *store, const char *path, bool is_keyed, const struct token *token,
+static bool find_refuses(struct store *store, const char *path, enum lookup lookup, const struct token *token,
                          struct error *error)
 {
     enum absence absence = absent_find(store, path, token);
@@ -276,7 +279,7 @@ static bool find_refuses(struct store *store, const char *path, bool is_keyed, c
         absence_error(absence == ABSENCE_OF_GAME, game, path + size + 1, error);
         return true;
     }
-    if (lookup_may_be_sent(store, is_keyed ? LOOKUP_BOARD_KEYED : LOOKUP_BOARD_ANONYMOUS))
+    if (lookup_may_be_sent(store, lookup))
         return false;
     error_set(error, ERROR_OVERLOADED, "too many boards that the server does not know are asked for; try again");
     return true;
@@ -296,7 +299,7 @@ void store_board_find(struct store *store, struct slice game, struct slice name,
     if (is_new) {
         int64_t now_us = clock_monotonic_us();
         if (now_us > entry->ahead_us && now_us < entry->expires_us && !entry->is_looked_at)
-            entry->is_looked_at = find_send(store, game, name, path, NULL, NULL, NULL);
+            entry->is_looked_at = find_send(store, LOOKUP_COUNT, game, name, path, NULL, NULL, NULL);
         /* Expired under a look that has no answer yet: the database is slow, and the last definition known is what
          * there is. */
         if (now_us < entry->expires_us || entry->is_looked_at) {
@@ -305,11 +308,12 @@ void store_board_find(struct store *store, struct slice game, struct slice name,
             return;
         }
     }
-    if (!entry && find_refuses(store, path, is_keyed, token, &error)) {
+    enum lookup lookup = entry ? LOOKUP_COUNT : is_keyed ? LOOKUP_BOARD_KEYED : LOOKUP_BOARD_ANONYMOUS;
+    if (!entry && find_refuses(store, path, lookup, token, &error)) {
         done(context, NULL, &error);
         return;
     }
-    if (find_send(store, game, name, path, token, done, context))
+    if (find_send(store, lookup, game, name, path, token, done, context))
         return;
     if (is_new) { /* no server at all: the same */
         struct board copy = entry->board;

@@ -36,6 +36,7 @@ struct find {
     uint8_t hash[CRYPTO_HASH_SIZE];
     store_key_fn *done; /* NULL: nobody waits, it is looked at ahead of its time */
     void *context;
+    enum lookup lookup; /* as which it was counted; LOOKUP_COUNT: it was not */
     bool has_token;
     struct token token; /* what the answer must be as new as */
 };
@@ -153,6 +154,7 @@ static void on_key(void *context, const struct db_outcome *outcome, enum db_sour
     entry->is_known = is_known;
     entry->key.game_id = entry->definition = 0;
     if (entry->is_known) {
+        lookup_found(find->store, find->lookup);
         ASSERT(db_bytes(outcome->rows[0], 0, 0, entry->hash, sizeof(entry->hash)) == CRYPTO_HASH_SIZE);
         ASSERT(scope_parse(slice_of(db_text(outcome->rows[0], 0, 1)), &entry->key.scope));
         entry->key.game_id = db_int64(outcome->rows[0], 0, 2);
@@ -180,13 +182,14 @@ static bool key_id(struct slice text, char id[static KEY_ID_MAX])
     return strspn(id, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == size;
 }
 
-static bool find_send(struct store *store, const char *id, const uint8_t *hash, const struct token *token,
-                      store_key_fn *done, void *context)
+static bool find_send(struct store *store, enum lookup lookup, const char *id, const uint8_t *hash,
+                      const struct token *token, store_key_fn *done, void *context)
 {
     struct find *find = malloc(sizeof(*find));
 
     ASSERT(find != NULL);
-    *find = (struct find){.store = store, .done = done, .context = context, .has_token = token != NULL};
+    *find =
+        (struct find){.store = store, .done = done, .context = context, .lookup = lookup, .has_token = token != NULL};
     if (token)
         find->token = *token;
     strcpy(find->id, id);
@@ -218,7 +221,7 @@ void store_key_find(struct store *store, struct slice text, const struct token *
     if (is_new) {
         int64_t now_us = clock_monotonic_us();
         if (now_us > entry->ahead_us && now_us < entry->expires_us && !entry->is_looked_at)
-            entry->is_looked_at = find_send(store, id, hash, NULL, NULL, NULL);
+            entry->is_looked_at = find_send(store, LOOKUP_COUNT, id, hash, NULL, NULL, NULL);
         /* Expired under a look that has no answer yet: the database is slow, and the last answer known is what there
          * is. */
         if (now_us < entry->expires_us || entry->is_looked_at) {
@@ -226,12 +229,13 @@ void store_key_find(struct store *store, struct slice text, const struct token *
             return;
         }
     }
-    if ((!entry || !entry->is_known) && !lookup_may_be_sent(store, LOOKUP_KEY)) {
+    enum lookup lookup = entry && entry->is_known ? LOOKUP_COUNT : LOOKUP_KEY;
+    if (lookup == LOOKUP_KEY && !lookup_may_be_sent(store, lookup)) {
         error_set(&error, ERROR_OVERLOADED, "too many API keys that the server does not know are sent; try again");
         done(context, NULL, &error);
         return;
     }
-    if (find_send(store, id, hash, token, done, context))
+    if (find_send(store, lookup, id, hash, token, done, context))
         return;
     /* No server at all: a key that was good a moment ago is still good; that is what "reads go on" means. */
     if (is_new) {

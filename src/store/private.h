@@ -81,6 +81,8 @@ void absent_spoil(struct store *store, int64_t game_id, int64_t version); /* as 
 void absent_free(struct store *store);
 /* Counts it. false: too many were sent lately. */
 bool lookup_may_be_sent(struct store *store, enum lookup kind);
+/* It found something: it does not count. LOOKUP_COUNT: it was not counted. */
+void lookup_found(struct store *store, enum lookup kind);
 
 /* definitions.c. A message on the channel of definitions; and: messages may have been missed, all is read anew. */
 void definition_message(struct store *store, struct slice payload);

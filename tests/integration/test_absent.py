@@ -117,6 +117,17 @@ def test_made_up_boards_have_a_rate(stack, serve, game, faults):
     assert keyed.get("/boards/c/top").status_code == 200
 
 
+def test_what_is_found_is_not_counted(stack, serve, game):
+    """A server that has just started learns all boards and keys as fast as they are asked for."""
+    maker = Client(serve(), game, stack.key(game))
+    for n in range(60):
+        maker.put_board(f"b{n}", public=True)
+    keys = [stack.key(game) for _ in range(10)]
+    server = serve(limits_unknown_lookups=1)
+    assert {Client(server, game).get(f"/boards/b{n}/top").status_code for n in range(60)} == {200}
+    assert {Client(server, game, key).get("/boards/b1/top").status_code for key in keys} == {200}
+
+
 @pytest.mark.parametrize("faults", ["", "absent"])
 def test_made_up_keys_have_a_rate(stack, serve, game, faults):
     """And push no good key out of memory."""
