@@ -17,20 +17,21 @@ BOOL(server, share_port, false,
 INT(server, loops, 0, 0, 256, "threads", "Event loops, one thread each; 0 is one per processor.")
 INT(server, connections_max, 4096, 16, 1000000, "connections", "Open client connections per loop; more are refused.")
 INT(server, connections_per_address, 0, 0, 1000000, "connections",
-    "Of one client address (IPv6: of one /64) over all loops; more get 429. 0: a quarter of all that the server takes.")
+    "The most connections that one client address may have, over all event loops; for IPv6, one /64 network. The "
+    "server refuses more with 429. 0: a quarter of all connections that the server takes.")
 LIST(server, proxies,
-     "Addresses and networks without that limit, like 10.0.0.0/8: proxies, which connect for many clients. None: those "
-     "of this machine, 127.0.0.0/8 and ::1.")
+     "Addresses and networks, such as 10.0.0.0/8, that server.connections_per_address does not limit: proxies connect "
+     "for many clients. None: 127.0.0.0/8 and ::1.")
 INT(server, uri_bytes_max, 8192, 256, 65536, "bytes", "Longest request target; longer gets 414.")
 INT(server, header_bytes_max, 8192, 4096, 1048576, "bytes",
     "All header fields of one request with their names; more gets 431. There is no other limit on one field.")
 INT(server, body_bytes_max, 1048576, 1024, 67108864, "bytes",
     "Largest JSON body, as sent and decoded; larger gets 413. An NDJSON stream may be longer, its lines not.")
 INT(server, anonymous_body_bytes_max, 65536, 1024, 67108864, "bytes",
-    "The same of a body sent without a valid API key, which only POST /query takes.")
+    "The largest request body that the server takes without a valid API key. Only POST /query takes one.")
 INT(server, memory_bytes, 0, 0, 1099511627776, "bytes",
-    "Memory of all requests under way (bodies, answers that are not sent yet, what is between); beyond it 503. 0: a "
-    "quarter of what the process may have, by the machine and its control group.")
+    "The most memory for all requests under way: bodies, answers that clients have not read yet, and working memory. "
+    "Beyond it requests get 503. 0: a quarter of the memory of the machine or the control group.")
 INT(server, header_timeout_ms, 5000, 100, 600000, "ms", "From a request's first byte to the end of its header.")
 INT(server, body_timeout_ms, 10000, 100, 600000, "ms",
     "From the end of the header to the end of a JSON body; an NDJSON stream may pause no longer than this.")
@@ -39,9 +40,9 @@ INT(server, answer_timeout_ms, 5000, 100, 600000, "ms",
     "were taken.")
 INT(server, idle_timeout_ms, 60000, 1000, 3600000, "ms", "A kept-alive connection without a request is closed.")
 INT(server, least_rate, 50, 0, 1000000000, "bytes/s",
-    "Of a body that arrives and of an answer that is read; a slower connection is closed. 0: as slow as the other limits "
-    "allow.")
-INT(server, least_rate_window_ms, 30000, 1000, 600000, "ms", "That rate is held over any period of this length.")
+    "The lowest rate at which a client must send a body or read an answer; the server closes a slower connection. 0: "
+    "no lowest rate.")
+INT(server, least_rate_window_ms, 30000, 1000, 600000, "ms", "The time over which server.least_rate is measured.")
 INT(server, compress_bytes_min, 1024, 0, 1073741824, "bytes",
     "Answers from this size on are compressed for clients that accept gzip or brotli; 0: none is.")
 INT(server, compress_percent, 25, 1, 100, "%",
@@ -54,10 +55,11 @@ TEXT(server, spool_directory, "/tmp",
 INT(server, spool_bytes_max, 268435456, 65536, 1099511627776, "bytes",
     "Results of one NDJSON stream; a stream that reaches it takes no more lines (results=errors keeps them few).")
 INT(server, spool_bytes, 1073741824, 1048576, 1099511627776, "bytes",
-    "Results of all NDJSON streams together in that directory; while it is reached, long streams take no more lines.")
+    "The most bytes of results that all NDJSON streams together may keep in server.spool_directory. While they have "
+    "so many, a long stream takes no more lines.")
 INT(server, results_bytes, 16777216, 0, 1099511627776, "bytes",
-    "From this size on the answer to an NDJSON stream lists only results of lines that were not taken, unless the client "
-    "asks for results=all.")
+    "From this size of results on, the answer to an NDJSON stream lists only the lines that were not taken, unless "
+    "the client asks for results=all.")
 SECRET(server, secret, "Signs cursors and consistency tokens; 16 bytes or more, the same on every server.")
 TEXT(database, url, "postgresql:///ladder",
      "The PostgreSQL primary: a connection string, of several hosts if it may be any of them, and before it words "
@@ -112,21 +114,25 @@ LIST(redis, replicas,
      "Replicas that answer reads when they have all that the reader must see (docs/replicas.md): host:port, "
      "or the word sentinels for those that these know.")
 INT(redis, command_timeout_ms, 250, 5, 60000, "ms",
-    "How long Redis may answer nothing until it counts as lost; while it answers other commands, one is given up, and "
-    "PostgreSQL asked, after four times as long.")
+    "How long Redis may answer no command at all before it counts as lost. While Redis answers other commands, the "
+    "server gives up a command, and asks PostgreSQL, after four times as long.")
 INT(redis, pending_max, 20000, 1, 1000000, "commands", "Commands in flight per loop; more go to PostgreSQL.")
 INT(redis, reconnect_max_ms, 1000, 10, 60000, "ms", "Longest pause between two connection attempts.")
 INT(limits, reads_in_flight, 512, 1, 1000000, "look-ups",
-    "In Redis and PostgreSQL at a time, per loop: a player of a list is one, a page a few; more wait for their turn.")
-INT(limits, game_percent, 50, 1, 100, "%", "Of these, how many may be one game's.")
+    "The most look-ups in Redis and PostgreSQL at a time, for each event loop. Each player of a list is a look-up, a "
+    "page is a few. Further reads wait for their turn.")
+INT(limits, game_percent, 50, 1, 100, "%", "The share of limits.reads_in_flight that one game may use.")
 INT(limits, client_percent, 25, 1, 100, "%",
-    "Of these, how many may be of one API key; requests of a game without a key count as one client.")
-INT(limits, reads_waiting, 2000, 0, 1000000, "reads", "Of one game, waiting for their turn, per loop; more get 503.")
-INT(limits, reads_wait_ms, 1000, 1, 60000, "ms", "A read whose turn comes later than that gets 503.")
-INT(limits, query_anonymous, 20, 0, 100, "queries", "In one POST /query without an API key; with one it may have 100.")
+    "The share of limits.reads_in_flight that one API key may use. Requests without a key count as one client of "
+    "their game.")
+INT(limits, reads_waiting, 2000, 0, 1000000, "reads",
+    "The most reads of one game that may wait for their turn, for each event loop; more get 503.")
+INT(limits, reads_wait_ms, 1000, 1, 60000, "ms", "The longest time that a read waits for its turn; then it gets 503.")
+INT(limits, query_anonymous, 20, 0, 100, "queries",
+    "The most queries in one POST /query without an API key. With a key the limit is 100.")
 INT(limits, unknown_lookups, 250, 0, 1000000, "look-ups a second",
-    "How many look-ups of boards without a key, and how many of API keys, an event loop may send to PostgreSQL in vain; "
-    "four times as many of boards with a key. More get 503; 0: no limit.")
+    "The most look-ups a second that an event loop sends to PostgreSQL in vain: of boards for requests without an API "
+    "key, and as many of API keys; four times as many of boards for requests with a key. More get 503. 0: no limit.")
 INT(cache, l1_bytes, 67108864, 0, 68719476736, "bytes", "Memory for finished answers, per loop; 0 keeps none.")
 TEXT(cache, l2_url, "", "Redis of the second cache (docs/caching.md); empty: that of the standings.")
 INT(cache, closed_max_age_s, 3600, 0, 31536000, "s",
