@@ -19,6 +19,9 @@ typedef int command_fn(int argc, char **argv);
 command_fn cmd_cache, cmd_config, cmd_db, cmd_export, cmd_game, cmd_import, cmd_key, cmd_migrate, cmd_partitions,
     cmd_period, cmd_purge, cmd_refresh, cmd_roll, cmd_routes, cmd_serve, cmd_servers, cmd_snapshot, cmd_warm, cmd_work;
 
+/* Runs a command; what is printed about it names it argv[0]. Returns the exit status. */
+int command_run(command_fn *run, int argc, char **argv);
+
 /* One option of a command: `--name VALUE`, or a flag when text is NULL and flag is not. Given twice, the last counts;
  * an option that may be given several times has that many rows, one behind the other, and fills them in turn. */
 struct option_row {
@@ -40,7 +43,7 @@ const char *command_config(void);
 /* Of a command that takes no other words: prints which one is too many. */
 bool command_is_alone(int argc, char **argv);
 
-/* What the rooms say of their settings (settings_check_fn): URLs, addresses, the log's level. */
+/* setting_check.c: what the rooms say of their settings (settings_check_fn): URLs, addresses, the log's level. */
 bool setting_check(const char *section, const char *name, const char *value, struct error *error);
 
 /* The same of one setting each: database.balance, database.zone, database.synchronous_commit. */
@@ -53,7 +56,7 @@ int command_fail(const struct error *error);
 
 /* The servers of the settings, and how reads are spread over them. ERROR_CONFIG. */
 bool command_servers(const struct settings *settings, struct db_settings *out, struct error *error);
-/* The replicas of Redis that are read from. ERROR_CONFIG. */
+/* setting_check.c: the replicas of Redis that are read from. ERROR_CONFIG. */
 bool command_redis_replicas(const struct settings *settings, struct kv_replicas_settings *replicas,
                             struct error *error);
 /* The database of the settings, whichever server leads, as the command called name. */
