@@ -49,7 +49,7 @@ struct api_route {
     api_handler_fn *handle;
 };
 
-/* What every read of a standing knows. */
+/* The parameters of every read of a standing. */
 #define API_STANDING_PARAMETERS "window period facet ranking fields integers source "
 
 struct api_call {

@@ -190,7 +190,7 @@ def test_every_route_and_parameter_is_described():
     rows = re.findall(r'\{HTTP_(\w+), (GAME |BOARD ?|)(?:"([^"]*)")?, SCOPE_\w+, [^,]+, (API_STANDING_PARAMETERS)? ?(?:"([^"]*)")?, api_\w+\}', source)
     assert len(rows) == source.count("{HTTP_")
     sections = re.split(r"^#+ ", api(), flags=re.M)
-    reading = next(s for s in sections if s.startswith("What every read"))
+    reading = next(s for s in sections if s.startswith("Parameters of every read"))
     for method, base, rest, is_reading, more in rows:
         route = f"`{method} {paths.get(base, '')}{rest}`"
         section = next((s for s in sections if s.startswith(route)), None)
@@ -199,7 +199,7 @@ def test_every_route_and_parameter_is_described():
             assert f"`{parameter}" in section, f"{route}: {parameter}"
         if is_reading:
             assert all(f"`{p}" in reading for p in common.split())
-            assert "What every read" in section or "[every read]" in section, route
+            assert "Parameters of every read" in section or "[every read]" in section, route
 
 
 def test_the_errors_are_the_programs():
