@@ -276,17 +276,22 @@ static void reading_cold(struct reading *reading)
 
 static void reading_ask(struct reading *reading);
 
-/* Who asks, for a choice of replica that sticks to him: a session if he names one, else whose key it is. */
+/* Who asks, for a choice of replica that sticks to him: a session if he names one, else whose key it is, else where it
+ * comes from. 0: that does not matter. */
 static uint64_t client_of(const struct api_call *call)
 {
-    struct slice name = http_header(call->http, "Ladder-Session");
+    uint8_t hash[HASH_SIZE], address[HTTP_ADDRESS_BYTES];
+    uint64_t client;
 
+    if (!db_chooses_by_client(store_db(call->store)))
+        return 0;
+    struct slice name = http_header(call->http, "Ladder-Session");
     if (!name.data)
         name = http_header(call->http, "Authorization");
+    if (!name.data && http_client_address(call->http, address))
+        name = (struct slice){(const char *)address, sizeof(address)};
     if (!name.data)
         return 0;
-    uint8_t hash[HASH_SIZE];
-    uint64_t client;
     hash_bytes(name, hash); /* every server's is the same */
     memcpy(&client, hash, sizeof(client));
     return client;

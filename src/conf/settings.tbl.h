@@ -21,7 +21,8 @@ INT(server, connections_per_address, 0, 0, 1000000, "connections",
     "server refuses more with 429. 0: a quarter of all connections that the server takes.")
 LIST(server, proxies,
      "Addresses and networks, such as 10.0.0.0/8, that server.connections_per_address does not limit: proxies connect "
-     "for many clients. None: 127.0.0.0/8 and ::1.")
+     "for many clients. They say whose address is behind them with X-Forwarded-For, of which the last address that is "
+     "no proxy's counts. None: 127.0.0.0/8 and ::1.")
 INT(server, uri_bytes_max, 8192, 256, 65536, "bytes", "Longest request target; longer gets 414.")
 INT(server, header_bytes_max, 8192, 4096, 1048576, "bytes",
     "All header fields of one request with their names; more gets 431. There is no other limit on one field.")

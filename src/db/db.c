@@ -260,6 +260,11 @@ int db_timeline(const struct db *db)
     return db->timeline;
 }
 
+bool db_chooses_by_client(const struct db *db)
+{
+    return db->settings.balance == CHOICE_CLIENT_HASH;
+}
+
 int db_replica_count(const struct db *db)
 {
     return db->server_count - 1;

@@ -61,6 +61,7 @@ void db_free(struct db **db);
 int db_epoch(const struct db *db);
 int db_timeline(const struct db *db);
 bool db_can_write(const struct db *db);
+bool db_chooses_by_client(const struct db *db); /* db_wish.client is of use */
 bool db_can_read(const struct db *db);
 /* Of the servers that do not lead. */
 int db_replicas_ready(const struct db *db);

@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 
-enum { ADDRESS_BYTES = 16, ADDRESS_BITS = 128, MAPPED_BITS = 96, OWN_BITS = 64 };
+enum { ADDRESS_BYTES = ORIGIN_ADDRESS_BYTES, ADDRESS_BITS = 128, MAPPED_BITS = 96, OWN_BITS = 64 };
 
 static const uint8_t mapped[MAPPED_BITS / 8] = {[10] = 0xff, [11] = 0xff};
 
@@ -97,8 +97,7 @@ void origins_free(struct origins **origins)
     *origins = NULL;
 }
 
-/* false: it is no address of ours. */
-static bool address_take(const struct sockaddr *address, uint8_t out[static ADDRESS_BYTES])
+bool origin_address(const struct sockaddr *address, uint8_t out[static ADDRESS_BYTES])
 {
     if (address->sa_family == AF_INET) {
         memcpy(out, mapped, sizeof(mapped));
@@ -114,6 +113,14 @@ static void address_widen(uint8_t address[static ADDRESS_BYTES])
 {
     if (memcmp(address, mapped, sizeof(mapped)) != 0)
         memset(address + OWN_BITS / 8, 0, ADDRESS_BYTES - OWN_BITS / 8);
+}
+
+static bool is_exempt(const struct origins *origins, const uint8_t address[static ADDRESS_BYTES])
+{
+    for (size_t i = 0; i < origins->exempt_count; i++)
+        if (network_has(&origins->exempt[i], address))
+            return true;
+    return false;
 }
 
 static struct origin *origin_of(struct origins *origins, const uint8_t address[static ADDRESS_BYTES])
@@ -145,11 +152,10 @@ bool origins_enter(struct origins *origins, const struct sockaddr *address, stru
     uint8_t bytes[ADDRESS_BYTES];
 
     *ret_origin = NULL;
-    if (!origins || !address_take(address, bytes))
+    if (!origins || !origin_address(address, bytes))
         return true;
-    for (size_t i = 0; i < origins->exempt_count; i++)
-        if (network_has(&origins->exempt[i], bytes))
-            return true;
+    if (is_exempt(origins, bytes))
+        return true;
     address_widen(bytes);
     pthread_mutex_lock(&origins->mutex);
     struct origin *origin = origin_of(origins, bytes);
@@ -180,4 +186,54 @@ void origins_leave(struct origins *origins, struct origin *origin)
 int origins_max(const struct origins *origins)
 {
     return origins->connections_max;
+}
+
+/* An address of X-Forwarded-For, maybe with a port: "192.0.2.7:4711", "[2001:db8::1]:4711". */
+static bool forwarded_parse(struct slice item, uint8_t address[static ADDRESS_BYTES])
+{
+    char text[INET6_ADDRSTRLEN];
+    bool is_4;
+
+    while (item.size > 0 && (*item.data == ' ' || *item.data == '\t'))
+        item = (struct slice){item.data + 1, item.size - 1};
+    while (item.size > 0 && (item.data[item.size - 1] == ' ' || item.data[item.size - 1] == '\t'))
+        item.size--;
+    const char *colon = memchr(item.data, ':', item.size);
+    const char *bracket = memchr(item.data, ']', item.size);
+    if (item.size > 0 && *item.data == '[' && bracket)
+        item = (struct slice){item.data + 1, (size_t)(bracket - item.data) - 1};
+    else if (colon && !memchr(colon + 1, ':', (size_t)(item.data + item.size - colon) - 1))
+        item.size = (size_t)(colon - item.data);
+    if (item.size >= sizeof(text))
+        return false;
+    memcpy(text, item.data, item.size);
+    text[item.size] = 0;
+    return address_parse(text, address, &is_4);
+}
+
+/* Each proxy adds at the end whom it heard: so backwards, as long as it was a proxy. false: it was not. */
+static bool forwarded_follow(const struct origins *origins, uint8_t address[static ADDRESS_BYTES], struct slice value)
+{
+    uint8_t next[ADDRESS_BYTES];
+
+    while (is_exempt(origins, address)) {
+        size_t from = value.size;
+        while (from > 0 && value.data[from - 1] != ',')
+            from--;
+        if (!forwarded_parse((struct slice){value.data + from, value.size - from}, next))
+            return false;
+        memcpy(address, next, sizeof(next));
+        if (from == 0)
+            return true;
+        value.size = from - 1;
+    }
+    return false;
+}
+
+void origins_client(const struct origins *origins, uint8_t address[static ADDRESS_BYTES], const struct slice *forwarded,
+                    size_t count)
+{
+    while (origins && count > 0 && forwarded_follow(origins, address, forwarded[count - 1]))
+        count--;
+    address_widen(address);
 }

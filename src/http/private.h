@@ -11,6 +11,7 @@
 #include "http/coding.h"
 #include "http/inflate.h"
 #include "http/listener.h"
+#include "http/origins.h"
 #include "http/rate.h"
 #include "http/server.h"
 
@@ -39,7 +40,9 @@ struct peer {
     int64_t bytes_consumed;         /* by requests so far; if the kernel has received more, a header has begun */
     int64_t header_since_us;        /* 0: not begun */
     struct origin *origin;          /* NULL: its connections are not counted */
-    int64_t counted;                /* 1, where open connections are counted */
+    uint8_t address[ORIGIN_ADDRESS_BYTES];
+    bool has_address;
+    int64_t counted; /* 1, where open connections are counted */
     bool had_request;
     bool is_reaped;
     bool is_answered; /* by peer_answer */
@@ -127,7 +130,8 @@ struct http_server {
     struct http_counters *counters; /* borrowed */
     struct coding_budget coding;
     struct origin *accepted; /* of the connection that the daemon is being given */
-    int64_t now_us;          /* monotonic: when this turn of the loop began */
+    const struct sockaddr *accepted_address;
+    int64_t now_us; /* monotonic: when this turn of the loop began */
     int exchanges;
     struct http_exchange *free_exchanges; /* kept with their first block of memory, for the next requests */
     int free_exchange_count;

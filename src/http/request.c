@@ -57,6 +57,39 @@ struct slice http_cookie(const struct http_request *request, const char *name)
                                          : NULL);
 }
 
+/* The values of a header field that may come more than once. */
+struct forwarded {
+    struct slice values[HTTP_HEADERS_MAX];
+    size_t count;
+};
+
+static enum MHD_Result on_forwarded(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct forwarded *forwarded = context;
+
+    (void)kind;
+    if (strcasecmp(name, "X-Forwarded-For") == 0 && value && forwarded->count < ARRAY_SIZE(forwarded->values))
+        forwarded->values[forwarded->count++] = slice_of(value);
+    return MHD_YES;
+}
+
+bool http_client_address(const struct http_request *request, uint8_t ret_address[static HTTP_ADDRESS_BYTES])
+{
+    const struct http_exchange *exchange = request->exchange;
+    struct forwarded forwarded;
+
+    _Static_assert((int)HTTP_ADDRESS_BYTES == (int)ORIGIN_ADDRESS_BYTES, "they are the same");
+    if (exchange->parent)
+        return http_client_address(exchange->parent, ret_address);
+    if (!exchange->peer || !exchange->peer->has_address)
+        return false;
+    forwarded.count = 0;
+    MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, on_forwarded, &forwarded);
+    memcpy(ret_address, exchange->peer->address, ORIGIN_ADDRESS_BYTES);
+    origins_client(exchange->server->settings.origins, ret_address, forwarded.values, forwarded.count);
+    return true;
+}
+
 const struct http_parameter *http_parameter(const struct http_request *request, const char *name)
 {
     for (int i = 0; i < request->parameter_count; i++)

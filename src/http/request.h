@@ -50,6 +50,10 @@ const char *http_method_name(enum http_method method);
 struct slice http_header(const struct http_request *request, const char *name);
 /* The same for a cookie. */
 struct slice http_cookie(const struct http_request *request, const char *name);
+/* Of whom a request comes, behind the proxies that server.proxies names (origins.h). false: nobody sent it, or he has
+ * left. */
+enum { HTTP_ADDRESS_BYTES = 16 };
+bool http_client_address(const struct http_request *request, uint8_t ret_address[static HTTP_ADDRESS_BYTES]);
 /* NULL when absent. A name given twice is refused before the application sees the request. */
 const struct http_parameter *http_parameter(const struct http_request *request, const char *name);
 

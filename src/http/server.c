@@ -288,6 +288,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         quota_take(server->settings.connections, &peer->counted, 1);
         peer->origin = server->accepted;
         server->accepted = NULL;
+        peer->has_address = server->accepted_address && origin_address(server->accepted_address, peer->address);
         listener_began(&server->listener);
         *socket_context = peer;
     } else {
@@ -332,7 +333,9 @@ static void on_accepted(void *context, int fd, const struct sockaddr *address, s
         stranger_refuse(server, fd, &error);
         return;
     }
+    server->accepted_address = address;
     (void)MHD_add_connection(server->daemon, fd, address, size);
+    server->accepted_address = NULL;
     origins_leave(server->settings.origins, server->accepted); /* on_connection did not take it */
     server->accepted = NULL;
     server->must_run = true;

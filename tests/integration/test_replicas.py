@@ -9,6 +9,7 @@ import requests
 
 from fault.proxy import Proxy
 from harness import ROOT, Client, wait_until
+from test_addresses import From
 from trio import FAST, Trio, send_all
 
 
@@ -148,6 +149,36 @@ def test_every_way_to_choose_uses_replicas(trio, serve, game, key, balance):
     assert done["first"] + done["second"] >= 120 and (balance == "latency" or (done["first"] > 10 and done["second"] > 10)), done
     if balance == "client_hash":
         assert done["first"] % 2 == 0, "a client stays where it was"
+
+
+def test_a_client_without_a_name_is_its_address(trio, serve, game, key):
+    """Of a public board, without a key: each address stays with one replica, behind a trusted proxy too; what others say of
+    themselves does not count."""
+    server = serve(database_balance="client_hash", server_loops=1, server_proxies="127.0.0.9")
+    filled(trio, server, game, key, "addresses")
+    Client(server, game, key).request("PATCH", "/boards/addresses", {"public": True})
+    path = f"/v1/games/{game}/boards/addresses/top"
+
+    def replicas_of(clients, repeats=4):
+        """Which replica answers each: (address of the connection, its X-Forwarded-For)."""
+        found = []
+        for address, forwarded in clients:
+            before = settled(server)
+            for _ in range(repeats):
+                with From(server.port, address) as wire:
+                    field = f"X-Forwarded-For: {forwarded}\r\n" if forwarded else ""
+                    wire.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n{field}\r\n".encode())
+                    assert wire.answer().status == 200
+            after = settled(server)
+            reads = {name: after[name]["reads"] - before[name]["reads"] for name in ("first", "second")}
+            assert sorted(reads.values()) == [0, repeats], (address, forwarded, reads)
+            found.append(max(reads, key=reads.get))
+        return found
+    numbers = range(2, 9)
+    direct = replicas_of([(f"127.0.0.{n}", None) for n in numbers])
+    assert set(direct) == {"first", "second"}
+    assert replicas_of([("127.0.0.9", f"198.51.100.1, 127.0.0.{n}:4711") for n in numbers], 2) == direct
+    assert replicas_of([(f"127.0.0.{n}", f"127.0.0.{m}") for n, m in zip(numbers, reversed(numbers))], 2) == direct
 
 
 def test_the_own_zone_comes_first(trio, serve, game, key):

@@ -468,11 +468,53 @@ static void test_origins_count(void **context)
     assert_null(origins);
 }
 
+/* The client of a connection from `peer` with up to two header fields X-Forwarded-For, behind the proxies 10.0.0.0/8. */
+static void client_is(const char *peer, const char *first, const char *second, const char *expected)
+{
+    struct slice forwarded[] = {slice_of(first), slice_of(second)};
+    uint8_t address[ORIGIN_ADDRESS_BYTES];
+    char text[INET6_ADDRSTRLEN];
+    struct origin_network proxies;
+    struct error error;
+
+    assert_true(origin_network_parse("10.0.0.0/8", &proxies, &error));
+    struct origins *origins = origins_new(1, &proxies, 1);
+    assert_int_equal(inet_pton(AF_INET6, peer, address), 1);
+    origins_client(origins, address, forwarded, first ? second ? 2 : 1 : 0);
+    origins_free(&origins);
+    inet_ntop(AF_INET6, address, text, sizeof(text));
+    assert_string_equal(text, expected);
+}
+
+static void test_origins_client(void **context)
+{
+    (void)context;
+    client_is("::ffff:192.0.2.1", NULL, NULL, "::ffff:192.0.2.1");
+    client_is("2001:db8:1:2:3:4:5:6", NULL, NULL, "2001:db8:1:2::"); /* a client's network is the client */
+    /* Whoever is no proxy is believed nothing. */
+    client_is("::ffff:192.0.2.1", "198.51.100.7", NULL, "::ffff:192.0.2.1");
+    client_is("::ffff:10.0.0.1", "198.51.100.7", NULL, "::ffff:198.51.100.7");
+    client_is("::ffff:10.0.0.1", "2001:db8:1:2:3:4:5:6", NULL, "2001:db8:1:2::");
+    /* What the client itself wrote stands first; a second proxy adds its own, in the same field or another. */
+    client_is("::ffff:10.0.0.1", "203.0.113.9, 198.51.100.7", NULL, "::ffff:198.51.100.7");
+    client_is("::ffff:10.0.0.1", "203.0.113.9, 198.51.100.7, 10.0.0.2", NULL, "::ffff:198.51.100.7");
+    client_is("::ffff:10.0.0.1", "203.0.113.9, 198.51.100.7", "10.0.0.2", "::ffff:198.51.100.7");
+    client_is("::ffff:10.0.0.1", "203.0.113.9", "198.51.100.7", "::ffff:198.51.100.7");
+    /* With ports; and what is no address ends it. */
+    client_is("::ffff:10.0.0.1", " 198.51.100.7:4711\t", NULL, "::ffff:198.51.100.7");
+    client_is("::ffff:10.0.0.1", "[2001:db8::1]:4711", NULL, "2001:db8::");
+    client_is("::ffff:10.0.0.1", "198.51.100.7,unknown", NULL, "::ffff:10.0.0.1");
+    client_is("::ffff:10.0.0.1", "198.51.100.7,", NULL, "::ffff:10.0.0.1");
+    client_is("::ffff:10.0.0.1", "", "10.0.0.2", "::ffff:10.0.0.2");
+    client_is("::ffff:10.0.0.1", "10.0.0.3,10.0.0.2", NULL, "::ffff:10.0.0.3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rates),
                                        cmocka_unit_test(test_origin_networks),
                                        cmocka_unit_test(test_origins_count),
+                                       cmocka_unit_test(test_origins_client),
                                        cmocka_unit_test(test_targets),
                                        cmocka_unit_test(test_authorities),
                                        cmocka_unit_test(test_absolute_targets),
