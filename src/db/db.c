@@ -31,17 +31,9 @@ bool db_settings_servers(struct db_settings *settings, const char *primary, cons
     return true;
 }
 
-double db_jitter(struct db *db)
-{
-    db->random ^= db->random << 13; /* xorshift64 */
-    db->random ^= db->random >> 7;
-    db->random ^= db->random << 17;
-    return (double)(db->random >> 11) * 0x1p-53;
-}
-
 /* ---- who leads ---- */
 
-void db_elect(struct db *db)
+static void leader_elect_again(struct db *db)
 {
     struct leader_candidate candidates[DB_SERVERS_MAX];
     enum leader_fault faults[DB_SERVERS_MAX];
@@ -78,7 +70,7 @@ void db_elect(struct db *db)
         db_pool_refresh(leader->pool);
 }
 
-void db_enter(struct db *db, int epoch, int timeline)
+static void epoch_enter(struct db *db, int epoch, int timeline)
 {
     history_enter(epoch);
     if (epoch != db->epoch) {
@@ -133,7 +125,7 @@ static void server_leave(struct db *db, int index)
     db->leaving[db->leaving_count++] = server;
 }
 
-void db_apply(struct db *db, const struct db_settings *settings)
+static void plan_apply(struct db *db, const struct db_settings *settings)
 {
     struct db_server *leader = db->leader;
 
@@ -158,7 +150,7 @@ void db_apply(struct db *db, const struct db_settings *settings)
         db->leaderless_since_us = clock_realtime_us();
         writers_redirect(db);
     }
-    db_elect(db);
+    leader_elect_again(db);
     reads_look(db);
     reads_pump(db);
 }
@@ -197,12 +189,21 @@ static void on_soon(struct ev_loop *loop, ev_timer *watcher, int events)
     reads_pump(watcher->data);
 }
 
+static const struct db_upwards upwards = {
+    .answered = leader_elect_again,
+    .entered = epoch_enter,
+    .replanned = plan_apply,
+    .moved = reads_look,
+    .has_room = reads_pump,
+};
+
 struct db *db_new(struct ev_loop *loop, const struct db_settings *settings)
 {
     struct db *db = calloc(1, sizeof(*db));
 
     ASSERT(db != NULL && settings->write_connections <= DB_POOL_MAX && settings->read_connections <= DB_POOL_MAX);
     db->loop = loop;
+    db->upwards = &upwards;
     db->settings = *settings;
     crypto_random(&db->random, sizeof(db->random));
     db->random |= 1;
@@ -277,25 +278,6 @@ int db_replicas_ready(const struct db *db)
     for (int i = 0; i < db->server_count; i++)
         ready += db_server_is_fit(db->servers[i], false, clock_monotonic_us());
     return ready;
-}
-
-bool db_can_read(const struct db *db)
-{
-    bool can = db->leader && db_pool_is_ready(db->leader->pool);
-
-    for (int i = 0; i < db->server_count && !can; i++)
-        can = db_server_is_fit(db->servers[i], true, clock_monotonic_us());
-    return can;
-}
-
-void db_saw_lsn(struct db *db, int64_t lsn)
-{
-    history_raise(db->epoch, lsn);
-}
-
-int64_t db_lsn(const struct db *db)
-{
-    return history_lsn(db->epoch);
 }
 
 bool db_write(struct db *db, const struct db_call *calls, int count, db_done_fn *done, void *context)

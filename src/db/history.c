@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "db/private.h"
+
 /* Loops learn of an epoch one after the other: each uses its own place until it has. */
 enum { PLACES = 8 };
 
@@ -19,6 +21,16 @@ void history_enter(int epoch)
         atomic_store(&lsns[epoch % PLACES], 0);
     }
     pthread_mutex_unlock(&mutex);
+}
+
+int64_t db_lsn(const struct db *db)
+{
+    return history_lsn(db->epoch);
+}
+
+void db_saw_lsn(struct db *db, int64_t lsn)
+{
+    history_raise(db->epoch, lsn);
 }
 
 int64_t history_lsn(int epoch)

@@ -55,7 +55,7 @@ static void on_replanned(struct ev_loop *loop, ev_async *watcher, int events)
     if (!is_new || db->is_closing)
         return;
     db->settings = settings;
-    db_apply(db, &settings);
+    db->upwards->replanned(db, &settings);
 }
 
 void plan_join(struct db *db)

@@ -1,9 +1,12 @@
 /*
  * private.h -- what the files of the router share: the loop's db, its servers, and the reads under way.
  *
- *   db.c       life, the timer, what callers ask of the whole       writer.c   the connections for submissions
- *   server.c   one server: asked how it is, and judged              read.c     a read's way to an answer
- *   plan.c     servers that come and go while the process runs      report.c   what there is to show
+ * A file calls only files below its own; what those have to report goes up by struct db_upwards.
+ *
+ *   db.c       life, the timer, who leads
+ *   read.c     a read's way to an answer                    report.c   what there is to show
+ *   writer.c   the connections for submissions              plan.c     servers that come and go while the process runs
+ *   server.c   one server: asked how it is, and judged
  */
 #ifndef DB_PRIVATE_H
 #define DB_PRIVATE_H
@@ -95,8 +98,18 @@ struct read_list {
     int count;
 };
 
+/* What server.c, writer.c and plan.c report; db.c sets them. From a callback of a connection, or inside db_server_tick. */
+struct db_upwards {
+    void (*answered)(struct db *db); /* what a server says of itself is known, or no longer: who leads? */
+    void (*entered)(struct db *db, int epoch, int timeline);              /* the leader said of what history it is */
+    void (*replanned)(struct db *db, const struct db_settings *settings); /* there is another plan */
+    void (*moved)(struct db *db);    /* some position may have moved: to reads that wait for one */
+    void (*has_room)(struct db *db); /* a connection became ready: to reads that wait for room */
+};
+
 struct db {
     struct ev_loop *loop;
+    const struct db_upwards *upwards;
     struct db_settings settings;
     int plan_version;
     struct db_server *servers[DB_SERVERS_MAX];
@@ -111,7 +124,7 @@ struct db {
     struct lag lag;
     struct budget budget;
     unsigned turn;
-    uint64_t random;
+    uint64_t random;                         /* random.h */
     struct read_list for_room, for_position; /* reads that wait */
     bool has_moved;                          /* some position, since the waiting reads were looked at */
     int64_t looked_us;
@@ -151,12 +164,6 @@ void db_server_timed_out(struct db_server *server, const struct attempt *attempt
 void db_servers_compare(struct db *db, int64_t now_us);
 /* Of an attempt that has nearly stalled: is it the server? If so, the server is left alone. Sets is_judged when that is known. */
 void db_attempt_judge(struct attempt *attempt, int64_t stall_us, int64_t now_us);
-
-/* ---- db.c ---- */
-double db_jitter(struct db *db);
-void db_elect(struct db *db); /* after one has answered */
-void db_enter(struct db *db, int epoch, int timeline);
-void db_apply(struct db *db, const struct db_settings *settings); /* another plan */
 
 /* ---- writer.c ---- */
 void writers_new(struct db *db);

@@ -24,6 +24,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "db/private.h"
+#include "db/random.h"
 
 /* One for the server that failed, at once; one more if the next was just dying as well, after a rest: who ends one
  * session ends them all, and of some it is not heard at once. */
@@ -229,7 +230,7 @@ static enum placed place_on_standby(struct db_read *read, bool is_desperate, int
     bool has_candidates = count > 0;
     while (count > 0) {
         int chosen = choice_make(db->settings.balance, candidates, count, read->wish.client,
-                                 (uint64_t)(db_jitter(db) * 0x1p63), &db->turn);
+                                 (uint64_t)(random_unit(&db->random) * 0x1p63), &db->turn);
         struct db_server *server = server_of(db, candidates[chosen].id);
         if (attempt_send(read, server,
                          read->wish.lsn > 0 && !db_server_is_leader(server) && !fault_is("replica-unchecked"), false))

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "db/private.h"
+#include "db/random.h"
 
 enum { LEADERLESS_INTERVAL_MS = 500, EVIDENCE_CHECKS = 3, ERROR_RATE_READS = 100 };
 
@@ -47,7 +48,7 @@ static void check_failed(struct db_server *server)
         health_set(server, HEALTH_BAD);
     if (server->is_known && server->bad >= EVIDENCE_CHECKS) {
         server->is_known = false; /* what it said of itself may have changed meanwhile */
-        db_elect(server->db);
+        server->db->upwards->answered(server->db);
     }
 }
 
@@ -117,6 +118,15 @@ bool db_server_is_fit(const struct db_server *server, bool is_desperate, int64_t
            breaker_allows(&server->breaker, now_us);
 }
 
+bool db_can_read(const struct db *db)
+{
+    bool can = db->leader && db_pool_is_ready(db->leader->pool);
+
+    for (int i = 0; i < db->server_count && !can; i++)
+        can = db_server_is_fit(db->servers[i], true, clock_monotonic_us());
+    return can;
+}
+
 static struct breaker_limits limits_of(const struct db *db)
 {
     return (struct breaker_limits){db->settings.breaker_failures, db->settings.breaker_pause_ms,
@@ -146,7 +156,7 @@ void db_server_succeeded(struct db_server *server, const struct attempt *attempt
     server->timed_out = 0;
     time_note(server, took_us, now_us);
     if (attempt->is_trial && server->trial_limit_us > 0 && took_us > server->trial_limit_us) {
-        breaker_failed(&server->breaker, &limits, true, db_jitter(server->db), now_us);
+        breaker_failed(&server->breaker, &limits, true, random_unit(&server->db->random), now_us);
         log_warn("server-left-alone", LOG_TEXT("server", server->line.name),
                  LOG_TEXT("because", "it is as slow as before"), LOG_INT("took_us", took_us),
                  LOG_INT("openings", server->breaker.openings));
@@ -184,7 +194,7 @@ void db_server_failed(struct db_server *server, const struct attempt *attempt, b
     /* A leader whose connections broke is asked again as soon as there is one: nobody can take its place. */
     if (!attempt->is_trial && (!may_eject(server) || (is_lost && db_server_is_leader(server))))
         return;
-    if (breaker_failed(&server->breaker, &limits, attempt->is_trial, db_jitter(server->db), now_us))
+    if (breaker_failed(&server->breaker, &limits, attempt->is_trial, random_unit(&server->db->random), now_us))
         log_warn("server-left-alone", LOG_TEXT("server", server->line.name), LOG_TEXT("because", "its reads fail"),
                  LOG_INT("openings", server->breaker.openings));
 }
@@ -209,7 +219,7 @@ static void server_stalled(struct db_server *server, bool is_trial, int64_t now_
     db_server_check(server);
     if (!is_trial && (server->breaker.state != BREAKER_CLOSED || !may_eject(server)))
         return;
-    breaker_trip(&server->breaker, &limits, db_jitter(server->db), now_us);
+    breaker_trip(&server->breaker, &limits, random_unit(&server->db->random), now_us);
     log_warn("server-left-alone", LOG_TEXT("server", server->line.name),
              LOG_TEXT("because", "its reads do not come back"), LOG_INT("openings", server->breaker.openings));
 }
@@ -255,7 +265,7 @@ void db_servers_compare(struct db *db, int64_t now_us)
         return;
     struct db_server *server = db->servers[worst];
     server->trial_limit_us = limit_us;
-    breaker_trip(&server->breaker, &limits, db_jitter(db), now_us);
+    breaker_trip(&server->breaker, &limits, random_unit(&db->random), now_us);
     log_warn("server-left-alone", LOG_TEXT("server", server->line.name),
              LOG_TEXT("because", "it takes much longer than the others"),
              LOG_INT("mean_us", sums[worst].took_us / sums[worst].count), LOG_INT("limit_us", limit_us),
@@ -293,7 +303,7 @@ static void on_check(void *context, const struct db_outcome *outcome)
         log_info("server-role", LOG_TEXT("server", server->line.name),
                  LOG_TEXT("role", server->is_standby ? "standby" : "primary"), LOG_INT("timeline", server->timeline));
     check_succeeded(server);
-    db_elect(db);
+    db->upwards->answered(db);
     if (db_server_is_leader(server) && server->breaker.state == BREAKER_OPEN)
         server->breaker.until_us = 0; /* the trial may be now */
     if (db_server_is_leader(server))
@@ -301,8 +311,8 @@ static void on_check(void *context, const struct db_outcome *outcome)
     db_server_moved(server, (int)db_int64(rows, 0, 4), lsn);
     for (int i = 0; db_server_is_leader(server) && i < db->server_count; i++)
         lateness_judge(db->servers[i], server->heard_us);
-    reads_look(db);
-    reads_pump(db);
+    db->upwards->moved(db);
+    db->upwards->has_room(db);
 }
 
 void db_server_check(struct db_server *server)
@@ -323,7 +333,7 @@ static void on_position(void *context, const struct db_outcome *outcome)
     if (outcome->error.code != ERROR_NONE || server->db->is_closing)
         return;
     db_server_moved(server, (int)db_int64(outcome->rows[0], 0, 2), db_int64(outcome->rows[0], 0, 1));
-    reads_look(server->db);
+    server->db->upwards->moved(server->db);
 }
 
 void db_server_poll(struct db_server *server)
@@ -359,7 +369,7 @@ static void pool_changed(void *context, struct db_connection *connection, bool i
     if (server->db->is_closing || server->is_leaving)
         return;
     if (is_ready)
-        reads_pump(server->db);
+        server->db->upwards->has_room(server->db);
     else
         db_server_check(server);
 }

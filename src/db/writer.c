@@ -19,7 +19,7 @@ static void on_epoch(void *context, const struct db_outcome *outcome)
             log_warn("primary-refused", LOG_TEXT("because", outcome->error.message));
         return;
     }
-    db_enter(db, (int)db_int64(outcome->rows[0], 0, 0), (int)db_int64(outcome->rows[0], 0, 1));
+    db->upwards->entered(db, (int)db_int64(outcome->rows[0], 0, 0), (int)db_int64(outcome->rows[0], 0, 1));
     primary_clock_saw(db_int64(outcome->rows[0], 0, 2));
     writer->is_open = true;
     if (db->settings.writer_ready)
