@@ -16,6 +16,7 @@
 #include "api/api.h"
 #include "base/fault.h"
 #include "http/json.h"
+#include "http/json_plain.h"
 
 enum { QUERIES_MAX = 100, AT_ONCE = 4 };
 
@@ -140,13 +141,10 @@ static void query_read(struct query *query, struct slice text, size_t index)
 }
 
 /* NULL after filling *error. */
-static struct queries *queries_read(struct api_call *call, const struct json_object *object, struct error *error)
+static struct queries *queries_new(struct api_call *call, const struct slice *texts, size_t count, struct error *error)
 {
-    size_t count;
-
-    if (!json_read_array(object, "queries", QUERIES_MAX, &count, error))
-        return NULL;
     struct queries *queries = arena_calloc(call->arena, 1, sizeof(*queries) + count * sizeof(queries->items[0]));
+
     if (!queries) {
         error_set(error, ERROR_OVERLOADED, "out of memory");
         return NULL;
@@ -154,28 +152,50 @@ static struct queries *queries_read(struct api_call *call, const struct json_obj
     queries->call = call;
     queries->count = count;
     for (size_t i = 0; i < count; i++) {
-        struct slice text;
-        if (!json_array_text(object, "queries", i, &text, error))
-            return NULL;
         queries->items[i].queries = queries;
-        query_read(&queries->items[i], text, i);
+        query_read(&queries->items[i], texts[i], i);
     }
+    return queries;
+}
+
+static bool texts_read(const struct json_object *object, struct slice texts[static QUERIES_MAX], size_t *ret_count,
+                       struct error *error)
+{
+    static const char *const names[] = {"queries", NULL};
+
+    if (!json_object_only(object, names, error) || !json_read_array(object, "queries", QUERIES_MAX, ret_count, error))
+        return false;
+    for (size_t i = 0; i < *ret_count; i++)
+        if (!json_array_text(object, "queries", i, &texts[i], error))
+            return false;
+    return true;
+}
+
+/* The same. */
+static struct queries *queries_read(struct api_call *call, struct error *error)
+{
+    const struct slice body = buf_slice(&call->http->body);
+    struct slice texts[QUERIES_MAX];
+    struct json_document document;
+    struct json_object object;
+    struct queries *queries = NULL;
+    size_t count;
+
+    if (json_plain_texts(body, "queries", QUERIES_MAX, texts, &count))
+        return queries_new(call, texts, count, error);
+    if (!json_list_parse(&document, body, QUERIES_MAX, error))
+        return NULL;
+    if (json_root_object(&document, &object, error) && texts_read(&object, texts, &count, error))
+        queries = queries_new(call, texts, count, error);
+    json_document_free(&document);
     return queries;
 }
 
 void api_query(struct api_call *call)
 {
-    static const char *const names[] = {"queries", NULL};
-    struct json_document document;
-    struct json_object object;
-    struct queries *queries = NULL;
     struct error error;
+    struct queries *queries = queries_read(call, &error);
 
-    if (json_list_parse(&document, buf_slice(&call->http->body), QUERIES_MAX, &error)) {
-        if (json_root_object(&document, &object, &error) && json_object_only(&object, names, &error))
-            queries = queries_read(call, &object, &error);
-        json_document_free(&document);
-    }
     if (!queries) {
         api_fail(call, &error);
         return;

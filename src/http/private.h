@@ -89,7 +89,11 @@ struct http_exchange {
     int body_percent;         /* of the quota, up to which its body may grow */
     struct arena_block *kept; /* of the arena, until the end: http_keep */
     struct http_body *sent;   /* the shared body of its answer; a reference */
-    int64_t turn_us;          /* the turn in which turn_bytes were decoded */
+    TAILQ_ENTRY(http_exchange) large_link;
+    bool is_due;           /* the application gets it as soon as its turn has come */
+    bool is_large_waiting; /* on the server's list of large bodies */
+    bool is_large_next;    /* it was on it, and is to be handled now */
+    int64_t turn_us;       /* the turn in which turn_bytes were decoded */
     size_t turn_bytes;
     struct MHD_Response *response; /* until queued; owned, unless it is of `shared` */
     struct http_shared *shared;
@@ -131,7 +135,9 @@ struct http_server {
     struct coding_budget coding;
     struct origin *accepted; /* of the connection that the daemon is being given */
     const struct sockaddr *accepted_address;
-    int64_t now_us; /* monotonic: when this turn of the loop began */
+    int64_t now_us;                    /* monotonic: when this turn of the loop began */
+    TAILQ_HEAD(, http_exchange) large; /* whose bodies have come and are not handled yet; large.c, as the next one */
+    size_t large_bytes;                /* of the bodies that are handled in this turn */
     int exchanges;
     struct http_exchange *free_exchanges; /* kept with their first block of memory, for the next requests */
     int free_exchange_count;
@@ -152,6 +158,13 @@ bool body_coding_read(struct http_exchange *exchange, struct error *error);
 void body_data(struct http_exchange *exchange, const char *data, size_t *size);
 void body_end(struct http_exchange *exchange);  /* all of it has come */
 void body_drop(struct http_exchange *exchange); /* what decoding it took */
+
+/* large.c. All of the body has come: whether the request may be handled in this turn. false: the caller parks it, and it
+ * is resumed in the turn in which this is true. */
+bool large_goes(struct http_exchange *exchange);
+/* In a new turn, with large_bytes 0: the next one that may be handled in it, to be resumed; NULL: no more. */
+struct http_exchange *large_next(struct http_server *server);
+void large_leave(struct http_exchange *exchange); /* it does not wait any more */
 
 /* exchange.c: their memory. */
 struct http_exchange *exchange_new(struct http_server *server);

@@ -10,6 +10,9 @@
  *           parked while the application decides; a stream, or a client that waits for 100 (Continue), that is refused is
  *           answered here, connection closed
  *
+ * A request whose body is large may have to wait in HANDLING for another turn of the loop before the application gets it
+ * (large.c).
+ *
  * Rules of the library that shape this file: an answer queued in the handler's first call closes the connection, so the
  * first call only looks; a resume is noticed by the next MHD_run only, and costs a walk over all suspended connections,
  * so resumes are collected and followed by one run; a zero timeout means bytes wait in the library: run again at once.
@@ -225,8 +228,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
             if (!exchange->is_streamed) /* else its lines are taken already: the answer must say so */
                 http_reply_error(&exchange->request, &error);
         }
-        if (exchange->status == 0)
-            server->application.handle(server->application.context, &exchange->request);
+        exchange->is_due = true;
+    }
+    if (exchange->is_due && exchange->status == 0 && large_goes(exchange)) {
+        exchange->is_due = false;
+        server->application.handle(server->application.context, &exchange->request);
     }
     if (exchange->status != 0 && exchange->response)
         return exchange_answer(exchange);
@@ -263,6 +269,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     exchange->connection = NULL;
     exchange->is_parked = false;
     body_drop(exchange);
+    large_leave(exchange);
     exchange_sent(exchange);
     bool is_cut = exchange->is_streamed && (exchange->state == EXCHANGE_BODY || exchange->state == EXCHANGE_OPENING);
     exchange->state = EXCHANGE_OVER;
@@ -363,10 +370,14 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
     (void)events;
     if (!server->must_run)
         return;
-    server->must_run = false;
     server->now_us = clock_monotonic_us();
+    server->large_bytes = 0;
+    for (struct http_exchange *exchange; (exchange = large_next(server));)
+        exchange_resume(exchange);
+    server->must_run = false;
     received_run(server);
-    if (server->must_run || (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0)) {
+    if (server->must_run || !TAILQ_EMPTY(&server->large) ||
+        (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0)) {
         server->must_run = true;
         ev_idle_start(loop, &server->idle);
     } else {
@@ -451,6 +462,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
     server->loop = loop;
     server->must_run = true;
     server->now_us = clock_monotonic_us();
+    TAILQ_INIT(&server->large);
     /* clang-format off */
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, server,

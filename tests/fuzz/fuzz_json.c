@@ -4,6 +4,7 @@
 #include "fuzz.h"
 
 #include "http/json.h"
+#include "http/json_plain.h"
 
 /* Whether a field of two objects is read the same, as each kind of value. */
 static void check_same(const struct json_object *one, const struct json_object *two, struct arena *arena)
@@ -85,6 +86,28 @@ static void read_object(struct json_object *object, struct arena *arena)
     }
 }
 
+enum { PLAIN_MAX = 8 };
+
+/* What is read without the parser is what the parser reads. */
+static void check_plain(struct slice body)
+{
+    struct json_document document;
+    struct json_object root;
+    struct slice texts[PLAIN_MAX], text;
+    struct error error;
+    size_t count, counted;
+
+    if (!json_plain_texts(body, "scores", PLAIN_MAX, texts, &count))
+        return;
+    ASSERT(json_document_parse(&document, body, &error) && json_root_object(&document, &root, &error));
+    static const char *const names[] = {"scores", NULL};
+    ASSERT(json_object_only(&root, names, &error));
+    ASSERT(json_read_array(&root, "scores", PLAIN_MAX, &counted, &error) && counted == count);
+    for (size_t i = 0; i < count; i++)
+        ASSERT(json_array_text(&root, "scores", i, &text, &error) && slice_equal(text, texts[i]));
+    json_document_free(&document);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct json_document document;
@@ -92,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error error = {.code = ERROR_NONE};
     struct arena arena;
 
+    check_plain(fuzz_slice(data, size));
     if (!json_document_parse(&document, fuzz_slice(data, size), &error)) {
         fuzz_check_error(&error);
         return 0;

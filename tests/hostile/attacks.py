@@ -82,6 +82,10 @@ class Town:
     def attack_query(self, connections, key=None, count=100):
         return [self.query([f"/boards/b/players?ids={self.ids(500)}" for _ in range(count)], key) for _ in range(4)], connections, 1
 
+    def attack_broken(self):
+        whole, _, _ = self.attack_query(16, self.noisy.key)
+        return [request.replace(b'"]}', b'"] ') for request in whole], 16, 1
+
     def attack_players(self):
         return [http("GET", f"/v1/games/{self.noisy.game}/boards/b/players?ids={self.ids(500)}") for _ in range(8)], 16, 1
 
@@ -107,6 +111,7 @@ ATTACKS = {
     "query-few-16": ("the same with 16 queries, 16 at once", lambda town: town.attack_query(16, count=16)),
     "query-key": ("the same with 100 queries and a key, one at a time", lambda town: town.attack_query(1, town.noisy.key)),
     "query-key-16": ("the same with a key, 16 at once", lambda town: town.attack_query(16, town.noisy.key)),
+    "query-broken-16": ("the same with a key, 16 at once, the body without its last brace", lambda town: town.attack_broken()),
     "players-16": ("`players?ids=` of 500 without a key, 16 at once", lambda town: town.attack_players()),
     "batches": ("`POST /scores` of 1,000, 4 at once", lambda town: town.attack_batches()),
     "boards": ("absent boards, 8 at once", lambda town: town.attack_absent_boards()),

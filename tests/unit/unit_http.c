@@ -8,6 +8,7 @@
 #include "http/authority.h"
 #include "http/guard.h"
 #include "http/json.h"
+#include "http/json_plain.h"
 #include "http/json_text.h"
 #include "http/origins.h"
 #include "http/rate.h"
@@ -509,6 +510,44 @@ static void test_origins_client(void **context)
     client_is("::ffff:10.0.0.1", "10.0.0.3,10.0.0.2", NULL, "::ffff:10.0.0.3");
 }
 
+static void test_plain_texts(void **context)
+{
+    static const struct {
+        const char *body;
+        int count; /* -1: not plain */
+    } cases[] = {{"{\"q\":[\"a\"]}", 1},
+                 {" {\t\"q\" :\n[ \"a\" ,\r\"\" , \"\xc3\xbc\" ] } \n", 3},
+                 {"{\"q\":[\"a\",\"b\",\"c\",\"d\"]}", 4},
+                 {"{\"q\":[\"a\",\"b\",\"c\",\"d\",\"e\"]}", -1},
+                 {"{\"q\":[]}", -1},
+                 {"{\"q\":[\"a\",]}", -1},
+                 {"{\"q\":[\"a\" \"b\"]}", -1},
+                 {"{\"q\":[\"a\\\"]}", -1},
+                 {"{\"q\":[\"\\u0061\"]}", -1},
+                 {"{\"q\":[\"a\nb\"]}", -1},
+                 {"{\"q\":[\"\xc3\"]}", -1},
+                 {"{\"q\":[\"\xed\xa0\x80\"]}", -1},
+                 {"{\"q\":[\"a\"],\"q\":[]}", -1},
+                 {"{\"q\":[\"a\"]} x", -1},
+                 {"{\"q\":[\"a\"]", -1},
+                 {"{\"q\":[\"a", -1},
+                 {"{\"p\":[\"a\"]}", -1},
+                 {"{\"q\":[1]}", -1},
+                 {"", -1}};
+    struct slice texts[4];
+    size_t count;
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bool is_plain = json_plain_texts(slice_of(cases[i].body), "q", 4, texts, &count);
+        if (is_plain != (cases[i].count >= 0) || (is_plain && count != (size_t)cases[i].count))
+            fail_msg("%s", cases[i].body);
+    }
+    assert_true(json_plain_texts(slice_of("{\"q\": [\"a b\", \"\", \"/\xc3\xbc?\"]}"), "q", 4, texts, &count));
+    assert_true(slice_is(texts[0], "a b") && slice_is(texts[1], "") && slice_is(texts[2], "/\xc3\xbc?"));
+    assert_false(json_plain_texts((struct slice){"{\"q\":[\"a\0b\"]}", 13}, "q", 4, texts, &count));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rates),
@@ -521,6 +560,7 @@ int main(void)
                                        cmocka_unit_test(test_documents),
                                        cmocka_unit_test(test_fields),
                                        cmocka_unit_test(test_numbers),
+                                       cmocka_unit_test(test_plain_texts),
                                        cmocka_unit_test(test_text_members),
                                        cmocka_unit_test(test_text_items),
                                        cmocka_unit_test(test_text_cut),
