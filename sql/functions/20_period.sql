@@ -4,13 +4,15 @@
 -- comes twice, and the date begins with the first one; where they skip midnight, with the change.
 create or replace function ladder.local_start(local timestamp, time_zone text)
     returns timestamptz
-    language sql
+    language plpgsql
     stable
 as $$
-    select case when ladder.local_time(m.at - m.ahead, time_zone) = local then m.at - m.ahead else m.at end
-    -- `at` is the later of two; `ahead` is how far the clock had run past `local` just before it.
-    from (select x.at, ladder.local_time(x.at - interval '1 microsecond', time_zone) + interval '1 microsecond' - local as ahead
-          from (select ladder.instant_of(local, time_zone) as at) x) m
+declare
+    v_at timestamptz := ladder.instant_of(local, time_zone); -- the later of two
+    v_ahead interval := ladder.local_time(v_at - interval '1 microsecond', time_zone) + interval '1 microsecond' - local; -- of `local`, just before
+begin
+    return case when ladder.local_time(v_at - v_ahead, time_zone) = local then v_at - v_ahead else v_at end;
+end
 $$;
 comment on function ladder.local_start(timestamp, text) is 'The first instant of a local date.';
 
