@@ -212,7 +212,7 @@ def test_reads_read_no_more_than_they_must(quiet, board):
 @pytest.mark.parametrize("is_alone", [True, False], ids=["one replica", "reads beside it"])
 def test_a_statement_that_takes_long_is_not_its_servers_fault(quiet, is_alone):
     """Statistics sleep; whatever else is asked is answered. The replica stays in rotation."""
-    server = quiet.serve(database_stall_ms=1500, database_statement_timeout_ms=5000, database_health_interval_ms=30000, server_loops=1)
+    server = quiet.serve(database_stall_ms=1000, database_statement_timeout_ms=3000, database_health_interval_ms=30000, server_loops=1)
     game = quiet.new_game()
     client = Client(server, game, quiet.key(game))
     client.put_board("b", windows=["all"])

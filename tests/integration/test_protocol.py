@@ -64,7 +64,7 @@ def test_racing_writers_equal_a_sequential_model(stack, ladder):
     boards = {"best-desc": ("best", "desc"), "best-asc": ("best", "asc"), "sum": ("sum", "desc"), "last": ("last", "desc")}
     for name, (operator, order) in boards.items():
         admin.put_board(name, operator=operator, order=order, windows=["all", "daily"])
-    total, writers, chunk = 100_000, 8, 500
+    total, writers, chunk = 60_000, 8, 500
     sent = [[] for _ in range(writers)]
     failures = []
 
