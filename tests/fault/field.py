@@ -88,6 +88,7 @@ class Disk:
 class Field(Stack):
     """`faults` and `settings` are of all servers; `postgres` more settings of PostgreSQL."""
 
+    needs_disk = True  # to be filled, and to lose its power
     redis_options = ["--enable-debug-command", "local", "--enable-protected-configs", "local"]
 
     def __init__(self, faults="", worker_faults="", postgres=None, **settings):

@@ -9,8 +9,6 @@ import pytest
 
 from harness import BINARY, Client, wait_until
 
-pytestmark = pytest.mark.alone
-
 UTC = datetime.timezone.utc
 HOUR = datetime.timedelta(hours=1)
 SHIM = r"""
@@ -32,11 +30,12 @@ int clock_gettime(clockid_t id, struct timespec *now)
 
 
 @pytest.fixture(scope="module")
-def skewed(stack):
+def skewed(stack, tmp_path_factory):
     """Makes a server whose clock is wrong by so many seconds."""
     if not shutil.which("cc") or b"libasan" in subprocess.run(["ldd", BINARY], capture_output=True).stdout:
         pytest.skip("the clock can't be bent here")
-    source, library = stack.directory / "skew.c", stack.directory / "skew.so"
+    place = tmp_path_factory.mktemp("skew")
+    source, library = place / "skew.c", place / "skew.so"
     source.write_text(SHIM)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     made = []
