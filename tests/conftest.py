@@ -11,19 +11,27 @@ from harness import Client, Database, Stack  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "alone: measures time, or looks through all that is there: two at a time is one too many")
+    config.addinivalue_line("markers", "alone: holds to a time, or keeps a core busy: two at a time is one too many")
     # Asked to end, we end as by Ctrl-C: the fixtures' servers are stopped.
     if threading.current_thread() is threading.main_thread():  # a worker of xdist may run us on another
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 ALL = "test_tally.py"
-LARGE = "test_fide.py", "test_history.py", "test_real_data.py", "test_statistics.py", "test_cursors.py"
+# The files that take about a minute or more, longest first: the two workers of the suite then end at about the same time.
+LONG = ("test_faults.py", "test_protocol.py", "test_replicas.py", "test_stream.py", "test_redis_cluster.py", "test_redis_sentinel.py", "test_dense_sql.py",
+        "test_http_wire.py", "test_hostile.py", "test_caches.py", "test_backlog.py", "test_scripts.py", "test_statistics_redis.py", "test_cache_rules.py")
+LARGE = "test_statistics.py", "test_real_data.py", "test_cursors.py", "test_fide.py", "test_history.py"
+
+
+def place_of(name):
+    return LONG.index(name) if name in LONG else len(LONG) + LARGE.index(name) + 1 if name in LARGE else len(LONG)
 
 
 def pytest_collection_modifyitems(items):
-    """Files that leave much in the database come last; what looks through all of it, again and again, comes first, and so does what takes longest."""
-    items.sort(key=lambda item: (item.path.name != ALL, item.path.parent.name != "fault", item.path.name in LARGE))
+    """First the file that looks through the whole database again and again, then the longest ones; last those that leave much in the database,
+    of them too the longest first."""
+    items.sort(key=lambda item: (item.path.name != ALL, place_of(item.path.name)))
 
 
 stacks = []

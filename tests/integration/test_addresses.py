@@ -2,15 +2,11 @@
 import re
 import socket
 
-import pytest
-import requests
 
 from harness import wait_until
 from test_bodies import serving
 from test_http_wire import check_problem
 from wire import Wire
-
-pytestmark = pytest.mark.alone
 
 ASK = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -37,7 +33,8 @@ def statuses(wires):
 
 
 def metric(client, name):
-    text = requests.get(f"http://127.0.0.1:{client.server.port}/metrics", timeout=60).text
+    """Asked on the client's own connection: one for each question would be among those that are counted."""
+    text = client.session.get(f"http://127.0.0.1:{client.server.port}/metrics", timeout=60).text
     return int(re.search(rf"^{name} (\d+)$", text, re.M)[1])
 
 
@@ -60,11 +57,12 @@ def test_one_address_has_a_limit_over_all_loops(stack):
             assert statuses(proxied) == [200] * 60
             close(proxied)
             kept = [wire for wire, status in zip(crowd, found) if status == 200]
-            opened = metric(client, "ladder_http_connections_open")
+            wait_until(lambda: metric(client, "ladder_http_connections_open") == len(kept) + 1, 60, "all but those that were taken, and ours, have ended")
             close(kept[:7])
-            wait_until(lambda: metric(client, "ladder_http_connections_open") <= opened - 7, 60, "they have ended")
+            wait_until(lambda: metric(client, "ladder_http_connections_open") == len(kept) - 7 + 1, 60, "seven more have ended")
             more = [From(port, "127.0.0.2") for _ in range(10)]
-            assert statuses(more) == [200] * 7 + [429] * 3
+            found = statuses(more)  # the loops take them in any order
+            assert found.count(200) == 7 and found.count(429) == 3, found
             assert statuses(kept[7:]) == [200] * 13, "those that were there go on"
             close(more)
             log = [line for line in client.server.log().splitlines() if "event=address-refused" in line]

@@ -10,8 +10,6 @@ from harness import Client, wait_until
 from test_http_wire import check_problem
 from wire import Wire
 
-pytestmark = pytest.mark.alone
-
 MB = 1 << 20
 CROWD = 200
 

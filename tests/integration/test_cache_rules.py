@@ -14,8 +14,6 @@ import pytest
 import requests
 from harness import Client, ROOT, wait_until
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module", autouse=True)
 def worker(stack):

@@ -9,8 +9,6 @@ import pytest
 
 from harness import Client, wait_until
 
-pytestmark = pytest.mark.alone
-
 
 def test_every_loop_sees_what_one_took(stack, ladder):
     """Redis is gone and the replica stands still: a read on any new connection still sees the write."""

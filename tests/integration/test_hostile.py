@@ -14,8 +14,6 @@ from hostile.sender import wait_until_read
 from test_http_wire import check_problem, descriptors
 from wire import Wire
 
-pytestmark = pytest.mark.alone
-
 CROWD = 10000
 BODY = 100 << 20
 BODY_MAX = 1 << 20

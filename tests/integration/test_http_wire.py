@@ -19,8 +19,6 @@ import pytest
 from harness import Client, wait_until
 from wire import Wire
 
-pytestmark = pytest.mark.alone
-
 URI_MAX, HEADER_MAX, BODY_MAX = 1024, 8192, 65536
 HEADER_MS, BODY_MS, ANSWER_MS, IDLE_MS, TURN_MS = 600, 700, 500, 1000, 250
 

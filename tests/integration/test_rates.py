@@ -1,15 +1,12 @@
 """A connection is not held by a byte now and then: bodies arrive, and answers are read, at a least rate over any window."""
 import time
 
-import pytest
 
 from checks import problem_is
 from harness import wait_until
 from test_bodies import MB, serving
 from test_request_memory import Unread, fill, slow_read
 from test_stream import Upload, line
-
-pytestmark = pytest.mark.alone
 
 WINDOW_MS = 2000
 RATE = dict(server_least_rate=100, server_least_rate_window_ms=WINDOW_MS, server_body_timeout_ms=60000)

@@ -13,7 +13,7 @@ import compare
 from harness import BINARY, ROOT, Client, Process, wait_until
 
 DATA = pathlib.Path(os.environ.get("LADDER_TEST_DATA", ROOT.parent / "shared" / "data")) / "goalscorers.csv"
-pytestmark = [pytest.mark.alone, pytest.mark.skipif(not DATA.exists(), reason=f"no {DATA}: set LADDER_TEST_DATA to a folder with goalscorers.csv of github.com/martj42/international_results")]
+pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"no {DATA}: set LADDER_TEST_DATA to a folder with goalscorers.csv of github.com/martj42/international_results")
 
 
 def expected():
@@ -58,6 +58,7 @@ def replayed(stack, ladder):
     return client, game, took
 
 
+@pytest.mark.alone
 def test_the_replay_over_http(stack, ladder):
     for _ in range(3):  # others may keep the machine busy for a while
         client, game, took = replayed(stack, ladder)

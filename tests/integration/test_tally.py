@@ -10,8 +10,6 @@ import pytest
 
 from harness import BINARY, Client, wait_until
 
-pytestmark = pytest.mark.alone
-
 OF_OPEN = ["rank_ladder", "standing_histogram", "standing_statistics"]
 VIEWS = ["daily_activity", "hall_of_fame", "player_total", "rank_ladder", "standing_histogram", "standing_statistics"]
 

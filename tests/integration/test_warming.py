@@ -8,8 +8,6 @@ import pytest
 import compare
 from harness import Client, wait_until
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def busy(stack):
