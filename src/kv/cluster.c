@@ -19,14 +19,18 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/magic.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
 #include "kv/slots.h"
 
+enum { CLUSTER_MAGIC = 0x6b76636c, NODE_MAGIC = 0x6b766e6f };
 enum { TICK_MS = 20, MAP_SURE_MS = 1000, MAP_UNSURE_MS = 40, VOUCHED_MS = 500, UNVOUCHED_MS = 50 };
 
 struct node {
-    struct kv *kv;
+    unsigned magic;
+    struct cluster *cluster; /* borrowed */
+    struct kv_connection *connection;
     bool is_seed;
     bool is_primary;   /* the map names it */
     bool is_confirmed; /* and another node's answer did since it was connected */
@@ -36,8 +40,9 @@ struct node {
 };
 
 struct cluster {
+    unsigned magic;
     struct ev_loop *loop;
-    struct kv_settings settings;
+    struct kv_connection_settings settings;
     struct kv_url url;
     ev_timer tick;
     struct node *nodes[KV_NODES_MAX];
@@ -56,15 +61,46 @@ struct cluster {
 
 static bool is_up(const struct node *node)
 {
-    return node && kv_node_up_since_us(node->kv) != 0;
+    return node && node->connection && kv_connection_is_up(node->connection);
+}
+
+static bool node_is_at(const struct node *node, const char *host, int port)
+{
+    return kv_connection_port(node->connection) == port && strcmp(kv_connection_host(node->connection), host) == 0;
 }
 
 static struct node *node_find(struct cluster *cluster, const char *host, int port)
 {
     for (size_t i = 0; i < cluster->count; i++)
-        if (!cluster->nodes[i]->is_gone && kv_node_is_at(cluster->nodes[i]->kv, host, port))
+        if (!cluster->nodes[i]->is_gone && node_is_at(cluster->nodes[i], host, port))
             return cluster->nodes[i];
     return NULL;
+}
+
+static void node_forget(struct cluster *cluster, const struct node *node)
+{
+    for (int i = 0; i < KV_SHARDS; i++)
+        if (cluster->vouched[i] == node)
+            cluster->vouched[i] = NULL;
+}
+
+static void on_lost(void *context)
+{
+    struct node *node = context;
+
+    ASSERT_MAGIC(node, NODE_MAGIC);
+    node->is_confirmed = false;
+    node_forget(node->cluster, node);
+    node->cluster->map_at_us = 0;
+}
+
+/* It can't speak for a key: the map is another one now. */
+static void on_redirected(void *context)
+{
+    struct node *node = context;
+
+    ASSERT_MAGIC(node, NODE_MAGIC);
+    node->cluster->map_at_us = 0;
 }
 
 /* NULL: too many. */
@@ -76,18 +112,14 @@ static struct node *node_add(struct cluster *cluster, const char *host, int port
         return NULL;
     struct node *node = calloc(1, sizeof(*node));
     ASSERT(node != NULL);
+    node->magic = NODE_MAGIC;
+    node->cluster = cluster;
     memmove(url.host, host, strlen(host) + 1);
     url.port = port;
     cluster->nodes[cluster->count++] = node;
-    node->kv = kv_node_new(cluster->loop, &cluster->settings, &url, cluster);
+    const struct kv_connection_listener listener = {.context = node, .lost = on_lost, .redirected = on_redirected};
+    node->connection = kv_connection_new(cluster->loop, &cluster->settings, &url, &listener);
     return node;
-}
-
-static void node_forget(struct cluster *cluster, const struct node *node)
-{
-    for (int i = 0; i < KV_SHARDS; i++)
-        if (cluster->vouched[i] == node)
-            cluster->vouched[i] = NULL;
 }
 
 static void nodes_sweep(struct cluster *cluster)
@@ -97,26 +129,10 @@ static void nodes_sweep(struct cluster *cluster)
         if (!node->is_gone)
             continue;
         cluster->nodes[i] = cluster->nodes[--cluster->count];
-        kv_free(&node->kv);
+        kv_connection_free(&node->connection);
+        node->magic = 0;
         free(node);
     }
-}
-
-void cluster_lost(struct cluster *cluster, struct kv *kv)
-{
-    for (size_t i = 0; i < cluster->count; i++) {
-        struct node *node = cluster->nodes[i];
-        if (node->kv != kv)
-            continue;
-        node->is_confirmed = false;
-        node_forget(cluster, node);
-    }
-    cluster->map_at_us = 0;
-}
-
-void cluster_elsewhere(struct cluster *cluster)
-{
-    cluster->map_at_us = 0;
 }
 
 /* ---- the map ---- */
@@ -131,7 +147,7 @@ static void on_range(void *context, int first, int last, const char *host, int p
     struct reading *reading = context;
     struct cluster *cluster = reading->cluster;
 
-    host = host[0] ? host : kv_node_host(cluster->asked->kv);
+    host = host[0] ? host : kv_connection_host(cluster->asked->connection);
     struct node *node = node_find(cluster, host, port);
     if (!node)
         node = node_add(cluster, host, port);
@@ -152,7 +168,7 @@ static void nodes_confirm(struct cluster *cluster)
         primaries += cluster->nodes[i]->is_primary;
     for (size_t i = 0; i < cluster->count; i++) {
         struct node *node = cluster->nodes[i];
-        int64_t since_us = kv_node_up_since_us(node->kv);
+        int64_t since_us = kv_connection_up_since_us(node->connection);
         if (node->is_primary && since_us != 0 && since_us < cluster->asked_us &&
             (node != cluster->asked || primaries == 1))
             node->is_confirmed = true;
@@ -164,6 +180,7 @@ static void on_map(void *context, const struct redisReply *reply)
     struct cluster *cluster = context;
     struct reading reading = {cluster, 0};
 
+    ASSERT_MAGIC(cluster, CLUSTER_MAGIC);
     if (cluster->is_closing || !cluster->asked)
         return;
     if (kv_reply_count(reply) > 0) {
@@ -209,7 +226,7 @@ static void map_ask(struct cluster *cluster, int64_t now_us)
             continue;
         cluster->asked = node;
         cluster->asked_us = now_us;
-        if (!kv_call(node->kv, ARRAY_SIZE(slots), slots, on_map, cluster))
+        if (!kv_connection_call(node->connection, ARRAY_SIZE(slots), slots, on_map, cluster))
             cluster->asked = NULL;
     }
 }
@@ -246,6 +263,7 @@ static void on_vouched(void *context, const struct redisReply *reply)
         !kv_reply_is_error(reply) && said.size == question->count && question->epoch == cluster->epoch && is_up(node);
     bool is_all = is_answer;
 
+    ASSERT_MAGIC(node, NODE_MAGIC);
     node->is_asked = false;
     for (size_t i = 0; i < question->count; i++) {
         int shard = question->shards[i];
@@ -278,7 +296,8 @@ static void vouched_ask(struct cluster *cluster, struct node *node)
         arguments[count++] = slice_of(texts[shard]);
         question->shards[question->count++] = (uint8_t)shard;
     }
-    node->is_asked = question->count > 0 && kv_call(node->kv, count, arguments, on_vouched, question);
+    node->is_asked =
+        question->count > 0 && kv_connection_call(node->connection, count, arguments, on_vouched, question);
     if (!node->is_asked)
         free(question);
 }
@@ -290,6 +309,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
+    ASSERT_MAGIC(cluster, CLUSTER_MAGIC);
     nodes_sweep(cluster);
     if (!cluster->asked && now_us >= cluster->map_at_us)
         map_ask(cluster, now_us);
@@ -302,16 +322,17 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
     trust_log(cluster);
 }
 
-/* ---- what kv.c asks ---- */
+/* ---- for kv.c ---- */
 
-struct cluster *cluster_new(struct ev_loop *loop, const struct kv_settings *settings, const struct kv_url *url)
+struct cluster *cluster_new(struct ev_loop *loop, const struct kv_connection_settings *settings,
+                            const struct kv_url *url)
 {
     struct cluster *cluster = calloc(1, sizeof(*cluster));
 
     ASSERT(cluster != NULL);
+    cluster->magic = CLUSTER_MAGIC;
     cluster->loop = loop;
     cluster->settings = *settings;
-    cluster->settings.is_plain = true; /* its nodes are: the trust is ours */
     cluster->url = *url;
     for (int i = 0; i < KV_SHARDS; i++)
         cluster->slots[i] = kv_slot_of_shard(i);
@@ -334,9 +355,10 @@ void cluster_free(struct cluster **pcluster)
     cluster->is_closing = true;
     ev_timer_stop(cluster->loop, &cluster->tick);
     for (size_t i = 0; i < cluster->count; i++)
-        kv_free(&cluster->nodes[i]->kv);
+        kv_connection_free(&cluster->nodes[i]->connection);
     for (size_t i = 0; i < cluster->count; i++)
         free(cluster->nodes[i]);
+    cluster->magic = 0;
     free(cluster);
     *pcluster = NULL;
 }
@@ -374,16 +396,16 @@ bool cluster_is_trusted(const struct cluster *cluster)
     return is_trusted;
 }
 
-struct kv *cluster_node(struct cluster *cluster, size_t count, const struct slice *arguments)
+struct kv_connection *cluster_connection(struct cluster *cluster, size_t count, const struct slice *arguments)
 {
     struct slice key = kv_command_key(count, arguments);
 
     if (key.data) {
         struct node *node = cluster->owners[kv_slot_of(key)];
-        return is_up(node) ? node->kv : NULL;
+        return is_up(node) ? node->connection : NULL;
     }
     for (size_t i = 0; i < cluster->count; i++)
         if (cluster->nodes[i]->is_primary && is_up(cluster->nodes[i]))
-            return cluster->nodes[i]->kv;
+            return cluster->nodes[i]->connection;
     return NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * kv.h -- Redis as one loop sees it: one connection (to a cluster: one a node, cluster.h), many commands in flight,
+ * kv.h -- Redis as one loop sees it: one connection (connection.h; to a cluster one a node, cluster.h), many commands in flight,
  * never blocks.
  *
  * Trust: a Redis process holds what PostgreSQL has only after the worker's tail has said so, by writing the process's
@@ -34,8 +34,7 @@ struct kv_settings {
     int command_timeout_ms;
     int pending_max;
     int reconnect_max_ms;
-    bool is_plain;   /* holds no standings: it is not asked whether it does, and never trusted */
-    bool is_replica; /* a primary's (replicas.h): the same, and what it has, it has from there */
+    bool is_plain; /* holds no standings: it is not asked whether it does, and never trusted */
 };
 
 typedef void kv_done_fn(void *context, const struct redisReply *reply);

@@ -11,7 +11,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "kv/cluster.h"
+#include "kv/connection.h"
 #include "kv/keys.h"
 #include "kv/replica_tally.h"
 #include "kv/sentinel.h"
@@ -22,7 +22,7 @@ enum { TICK_MS = 20, PAUSE_MS = 50, PAUSE_MAX_MS = 1000, BEHIND_MAX = 3 };
 struct replica {
     struct kv_replicas *replicas;
     struct kv_seed place;
-    struct kv *kv;
+    struct kv_connection *connection;
     struct replica_tally *tally;
     bool is_used;
     bool is_probed; /* the answer has not come yet */
@@ -34,7 +34,7 @@ struct replica {
 
 struct kv_replicas {
     struct ev_loop *loop;
-    struct kv_settings settings;
+    struct kv_connection_settings settings;
     struct kv_url url; /* the primary's: a replica has the same password and database */
     struct kv *kv;
     struct sentinel *sentinel; /* NULL: those that are named are all */
@@ -149,7 +149,7 @@ static bool call_send(struct replica *replica, int64_t need, size_t count, const
         memcpy(sent, commands, count * sizeof(*sent));
     sent[count] = (struct kv_command){get, ARRAY_SIZE(get)};
     *call = (struct call){replica, need, count, done, context};
-    if (!kv_call_all(replica->kv, count + 1, sent, on_reply, call)) {
+    if (!kv_connection_call_all(replica->connection, count + 1, sent, on_reply, call)) {
         free(call);
         return false;
     }
@@ -167,7 +167,8 @@ bool kv_replicas_call(struct kv_replicas *replicas, int64_t need, size_t count, 
     replicas->turn++;
     for (size_t i = 0; i < replicas->count; i++) {
         struct replica *replica = replicas->items[(replicas->turn + i) % replicas->count];
-        if (replica->is_used && kv_is_up(replica->kv) && (!best || replica->in_flight < best->in_flight))
+        if (replica->is_used && kv_connection_is_up(replica->connection) &&
+            (!best || replica->in_flight < best->in_flight))
             best = replica;
     }
     return best && call_send(best, need, count, commands, done, context);
@@ -195,7 +196,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)events;
     for (size_t i = 0; i < replicas->count; i++) {
         struct replica *replica = replicas->items[i];
-        if (replica->is_used && !kv_is_up(replica->kv))
+        if (replica->is_used && !kv_connection_is_up(replica->connection))
             replica_leave(replica, "the connection was lost");
         if (!replica->is_used && !replica->is_probed && now_us >= replica->probe_at_us && kv_is_trusted(replicas->kv))
             replica->is_probed = call_send(replica, replicas->needed, 0, NULL, NULL, NULL);
@@ -218,7 +219,8 @@ static void replica_add(struct kv_replicas *replicas, const struct kv_seed *plac
     url.path[0] = 0;
     memcpy(url.host, place->host, sizeof(url.host));
     url.port = place->port;
-    replica->kv = kv_node_new(replicas->loop, &replicas->settings, &url, NULL);
+    replica->connection =
+        kv_connection_new(replicas->loop, &replicas->settings, &url, &(struct kv_connection_listener){.context = NULL});
     replicas->items[replicas->count++] = replica;
 }
 
@@ -228,7 +230,7 @@ static void replica_drop(struct kv_replicas *replicas, size_t at)
     struct replica *replica = replicas->items[at];
 
     replicas->items[at] = replicas->items[--replicas->count];
-    kv_free(&replica->kv); /* calls back what is in flight */
+    kv_connection_free(&replica->connection); /* calls back what is in flight */
     replica_tally_leave(replica->tally, replica->is_used);
     free(replica);
 }
@@ -310,8 +312,10 @@ struct kv_replicas *kv_replicas_new(struct ev_loop *loop, const struct kv_settin
     struct kv_replicas *replicas = calloc(1, sizeof(*replicas));
     ASSERT(replicas != NULL && kv_url_parse(settings->url, &url, &error)); /* checked with the settings */
     replicas->loop = loop;
-    replicas->settings = *settings;
-    replicas->settings.is_replica = true;
+    replicas->settings = (struct kv_connection_settings){.command_timeout_ms = settings->command_timeout_ms,
+                                                         .pending_max = settings->pending_max,
+                                                         .reconnect_max_ms = settings->reconnect_max_ms,
+                                                         .is_replica = true};
     replicas->url = url;
     replicas->kv = kv;
     ev_timer_init(&replicas->tick, on_tick, TICK_MS / 1000.0, TICK_MS / 1000.0);
