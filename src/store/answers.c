@@ -127,7 +127,9 @@ static void own_hear(struct store *store)
 
 static void on_definition(void *context, struct slice payload)
 {
-    definition_message(((struct answers *)context)->store, payload);
+    struct store *store = ((struct answers *)context)->store;
+
+    store->definition_message(store, payload);
 }
 
 static void on_lost(void *context)
@@ -154,7 +156,7 @@ static void on_reached(void *context, int64_t mark)
     if (answers->l1)
         l1_reach(answers->l1, mark);
     if (answers->is_lost)
-        definitions_missed(answers->store);
+        answers->store->definitions_missed(answers->store);
     answers->is_lost = false;
 }
 

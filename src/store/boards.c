@@ -3,25 +3,22 @@
  *
  * A loop trusts its copy for board_ttl_ms, and looks again when half of that has passed, so that no request waits for
  * it, nor for a database that hangs. A change reaches every loop of this process at once, and other servers by a message
- * (definitions.c); where that does not come, a copy may be board_ttl_ms older than the board. Even then nothing is
+ * (definition_changes.c); where that does not come, a copy may be board_ttl_ms older than the board. Even then nothing is
  * written by it: submit checks the board inside its transaction.
  */
-#include <ev.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "store/private.h"
 
-enum { BOARDS_REMEMBERED_MAX = 100000, PATH_MAX_BYTES = 2 * NAME_BYTES_MAX + 2 };
+enum { BOARDS_REMEMBERED_MAX = 100000 };
 
 struct board_entry {
-    char path[PATH_MAX_BYTES]; /* "game/board" */
+    char path[BOARD_PATH_MAX]; /* "game/board" */
     struct board board;
     int64_t ahead_us; /* from here on it is looked at again, while it is still good */
     int64_t expires_us;
@@ -31,7 +28,7 @@ struct board_entry {
 
 struct find {
     struct store *store;
-    char path[PATH_MAX_BYTES];
+    char path[BOARD_PATH_MAX];
     char game[NAME_BYTES_MAX + 1];
     char name[NAME_BYTES_MAX + 1];
     store_board_fn *done; /* NULL: nobody waits, it is looked at ahead of its time */
@@ -42,7 +39,7 @@ struct find {
     struct token token; /* what the answer must be as new as */
 };
 
-static void path_of(struct slice game, struct slice name, char path[static PATH_MAX_BYTES])
+void board_path(struct slice game, struct slice name, char path[static BOARD_PATH_MAX])
 {
     memcpy(path, game.data, game.size);
     path[game.size] = '/';
@@ -113,7 +110,7 @@ void boards_spoil(struct store *store, int64_t game_id, int64_t version)
 }
 
 /* Somebody changed it. */
-static void board_forget(struct store *store, const char *path)
+void boards_forget(struct store *store, const char *path)
 {
     board_drop(store, path);
     absent_forget(store, path);
@@ -290,10 +287,10 @@ void store_board_find(struct store *store, struct slice game, struct slice name,
 {
     struct board_entry *entry;
     struct error error;
-    char path[PATH_MAX_BYTES];
+    char path[BOARD_PATH_MAX];
 
     ASSERT(game.size <= NAME_BYTES_MAX && name.size <= NAME_BYTES_MAX);
-    path_of(game, name, path);
+    board_path(game, name, path);
     HASH_FIND_STR(store->boards, path, entry);
     bool is_new = entry && entry->board.definition >= definition_need(store, token, entry->board.game_id);
     if (is_new) {
@@ -326,10 +323,10 @@ void store_board_find(struct store *store, struct slice game, struct slice name,
 
 void store_board_forget(struct store *store, struct slice game, struct slice name)
 {
-    char path[PATH_MAX_BYTES];
+    char path[BOARD_PATH_MAX];
 
-    path_of(game, name, path);
-    board_forget(store, path);
+    board_path(game, name, path);
+    boards_forget(store, path);
 }
 
 void boards_free(struct store *store)
@@ -340,112 +337,4 @@ void boards_free(struct store *store)
         HASH_DEL(store->boards, entry);
         free(entry);
     }
-}
-
-/* ---- telling the other loops ---- */
-
-struct note {
-    char *path; /* owned: this board; NULL: the game */
-    int64_t game_id, definition;
-};
-
-/* One a loop, in a list that changes only when a loop starts or ends. Definitions change rarely, so a mutex will do: it
- * is on no request's path. */
-struct listener {
-    struct store *store;
-    ev_async wake;
-    struct note *notes; /* under the mutex */
-    size_t count;
-    LIST_ENTRY(listener) link;
-};
-
-static pthread_mutex_t listeners_mutex = PTHREAD_MUTEX_INITIALIZER;
-static LIST_HEAD(, listener) listeners = LIST_HEAD_INITIALIZER(listeners);
-
-static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
-{
-    struct listener *listener = watcher->data;
-
-    (void)loop;
-    (void)events;
-    pthread_mutex_lock(&listeners_mutex);
-    struct note *notes = listener->notes;
-    size_t count = listener->count;
-    listener->notes = NULL;
-    listener->count = 0;
-    pthread_mutex_unlock(&listeners_mutex);
-    for (size_t i = 0; i < count; i++) {
-        if (notes[i].path)
-            board_forget(listener->store, notes[i].path);
-        else
-            definition_hear(listener->store, notes[i].game_id, notes[i].definition);
-        free(notes[i].path);
-    }
-    free(notes);
-}
-
-void boards_join(struct store *store)
-{
-    struct listener *listener = calloc(1, sizeof(*listener));
-
-    ASSERT(listener != NULL);
-    listener->store = store;
-    ev_async_init(&listener->wake, on_wake);
-    listener->wake.data = listener;
-    ev_async_start(store->loop, &listener->wake);
-    ev_unref(store->loop);
-    pthread_mutex_lock(&listeners_mutex);
-    LIST_INSERT_HEAD(&listeners, listener, link);
-    pthread_mutex_unlock(&listeners_mutex);
-}
-
-void boards_leave(struct store *store)
-{
-    struct listener *gone;
-
-    pthread_mutex_lock(&listeners_mutex);
-    LIST_FOREACH(gone, &listeners, link)
-        if (gone->store == store)
-            break;
-    ASSERT(gone != NULL);
-    LIST_REMOVE(gone, link);
-    pthread_mutex_unlock(&listeners_mutex);
-    ev_ref(store->loop);
-    ev_async_stop(store->loop, &gone->wake);
-    for (size_t i = 0; i < gone->count; i++)
-        free(gone->notes[i].path);
-    free(gone->notes);
-    free(gone);
-}
-
-/* path NULL: none; copied for each. */
-static void others_tell(struct store *store, const char *path, int64_t game_id, int64_t definition)
-{
-    struct listener *listener;
-
-    pthread_mutex_lock(&listeners_mutex);
-    LIST_FOREACH(listener, &listeners, link) {
-        if (listener->store == store)
-            continue;
-        struct note *notes = realloc(listener->notes, (listener->count + 1) * sizeof(*notes));
-        ASSERT(notes != NULL);
-        listener->notes = notes;
-        notes[listener->count++] = (struct note){path ? strdup(path) : NULL, game_id, definition};
-        ev_async_send(listener->store->loop, &listener->wake);
-    }
-    pthread_mutex_unlock(&listeners_mutex);
-}
-
-void store_board_forget_all(struct store *store, struct slice game, struct slice name)
-{
-    char path[PATH_MAX_BYTES];
-
-    path_of(game, name, path);
-    board_forget(store, path);
-    others_tell(store, path, 0, 0);
-}
-
-void boards_tell(struct store *store, int64_t game_id, int64_t version)
-{
-    others_tell(store, NULL, game_id, version);
 }

@@ -8,20 +8,16 @@
  *   the token      what the client has seen a write under, in this game and history
  *   what was heard of this game, from this process's own loops or from Redis
  *
- * Whoever changes a definition publishes the number on KV_DEFINITIONS. Where the message does not come (Redis is down,
- * or a cluster), copies end by their age (boards.c, keys.c). A loop whose stream was interrupted reads all of its copies
- * anew once the stream is back.
+ * This file keeps what was heard; boards.c, keys.c and absent.c ask it. What a change does to their copies is
+ * definition_changes.c.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/fault.h"
-#include "base/text.h"
-#include "kv/keys.h"
 #include "store/private.h"
 
-enum { GAMES_MAX = 100000, MESSAGE_MAX = 64 };
+enum { GAMES_MAX = 100000 };
 
 struct definition_heard {
     int64_t game_id;
@@ -62,25 +58,17 @@ void definitions_free(struct store *store)
     }
 }
 
-void definitions_missed(struct store *store)
+bool definitions_are_full(const struct store *store, int64_t game_id)
 {
-    store->board_changes++; /* what is being read now may be older than a message that was missed */
-    store->definition_changes++;
-    boards_spoil(store, 0, INT64_MAX);
-    absent_spoil(store, 0, INT64_MAX);
-    keys_spoil(store, 0, INT64_MAX);
+    return HASH_COUNT(store->definitions) >= GAMES_MAX && !heard_find(store, game_id);
 }
 
-void definition_hear(struct store *store, int64_t game_id, int64_t version)
+bool definition_note(struct store *store, int64_t game_id, int64_t version)
 {
     struct definition_heard *heard = heard_find(store, game_id);
 
     if (heard && heard->version >= version)
-        return;
-    if (!heard && HASH_COUNT(store->definitions) >= GAMES_MAX) {
-        definitions_free(store);
-        definitions_missed(store);
-    }
+        return false;
     if (!heard) {
         heard = calloc(1, sizeof(*heard));
         ASSERT(heard != NULL);
@@ -88,51 +76,5 @@ void definition_hear(struct store *store, int64_t game_id, int64_t version)
         HASH_ADD(hh, store->definitions, game_id, sizeof(heard->game_id), heard);
     }
     heard->version = version;
-    store->definition_changes++;
-    boards_spoil(store, game_id, version);
-    absent_spoil(store, game_id, version);
-    keys_spoil(store, game_id, version);
-}
-
-static struct slice word_take(struct slice *text)
-{
-    const char *space = text->size ? memchr(text->data, ' ', text->size) : NULL;
-    struct slice word = {text->data, space ? (size_t)(space - text->data) : text->size};
-    size_t taken = word.size + (space != NULL);
-
-    *text = (struct slice){text->data + taken, text->size - taken};
-    return word;
-}
-
-void definition_message(struct store *store, struct slice payload)
-{
-    struct slice game = word_take(&payload), number = word_take(&payload);
-    int64_t game_id, version;
-
-    if (fault_is("definition-message"))
-        return;
-    if (!text_parse_int64(game, &game_id) || !text_parse_int64(number, &version)) {
-        definitions_missed(store); /* of a version that we can't read */
-        return;
-    }
-    if (payload.size > 0)
-        key_forget(store, payload);
-    definition_hear(store, game_id, version);
-}
-
-static void on_published(void *context, const struct redisReply *reply)
-{
-    (void)context;
-    (void)reply; /* lost: copies end by their age */
-}
-
-void store_definition_changed(struct store *store, int64_t game_id, int64_t version)
-{
-    char message[MESSAGE_MAX];
-
-    definition_hear(store, game_id, version);
-    boards_tell(store, game_id, version);
-    snprintf(message, sizeof(message), "%lld %lld", (long long)game_id, (long long)version);
-    const struct slice publish[] = {SLICE("PUBLISH"), SLICE(KV_DEFINITIONS), slice_of(message)};
-    kv_call(store->kv, ARRAY_SIZE(publish), publish, on_published, NULL);
+    return true;
 }

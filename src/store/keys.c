@@ -4,7 +4,7 @@
  * A key is looked up by its public part and compared by hash, in constant time. What is remembered is the database's
  * answer for that part, "there is none" included; the number of remembered parts is bounded, and so is the rate of
  * look-ups of parts that are not known (absent.c). Half-way to its end an answer is looked at again, so that no request waits for
- * that, nor for a database that hangs. A revoked key is told to all servers by a message (definitions.c); where that
+ * that, nor for a database that hangs. A revoked key is told to all servers by a message (definition_changes.c); where that
  * does not come, it lives for key_ttl_ms at most.
  */
 #include <stdio.h>

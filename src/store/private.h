@@ -38,6 +38,9 @@ struct store {
     struct key_entry *unknown_keys; /* the same, of which there are none */
     struct absent *absent;          /* by "game/board" (absent.c) */
     struct lookup_rate lookups[LOOKUP_COUNT];
+    /* What the stream of changes brings (answers.c) of definitions: definition_changes.c's, set by store.c. */
+    void (*definition_message)(struct store *store, struct slice payload);
+    void (*definitions_missed)(struct store *store);
     struct board_entry *boards;           /* by "game/board" (boards.c) */
     uint64_t board_changes;               /* that this loop was told of */
     uint64_t definition_changes;          /* the same, of all definitions */
@@ -56,7 +59,7 @@ struct store {
     struct replicas *replicas;       /* of Redis (standing_replica.c); NULL: none is read from */
 };
 
-/* keys.c, boards.c, unsure.c, submit.c */
+/* keys.c, boards.c, periods.c, zones.c, standing_page.c, dense.c, standing_replica.c */
 void keys_free(struct store *store);
 void boards_free(struct store *store);
 void periods_free(struct store *store);
@@ -66,8 +69,11 @@ void dense_stop(struct store *store);  /* after the Redis connection: who waits 
 void dense_close(struct store *store); /* after the database: nothing is under way any more */
 void replicas_open(struct store *store);
 void replicas_close(struct store *store); /* before the Redis connection */
-void boards_join(struct store *store);    /* to be told what other loops changed */
-void boards_leave(struct store *store);
+
+/* boards.c: "game/board", and forgetting it. */
+enum { BOARD_PATH_MAX = 2 * NAME_BYTES_MAX + 2 };
+void board_path(struct slice game, struct slice name, char path[static BOARD_PATH_MAX]);
+void boards_forget(struct store *store, const char *path);
 
 /*
  * absent.c: boards that there are not. token: what the answer must be as new as; NULL: nothing. game_id 0: there is no
@@ -84,11 +90,12 @@ bool lookup_may_be_sent(struct store *store, enum lookup kind);
 /* It found something: it does not count. LOOKUP_COUNT: it was not counted. */
 void lookup_found(struct store *store, enum lookup kind);
 
-/* definitions.c. A message on the channel of definitions; and: messages may have been missed, all is read anew. */
-void definition_message(struct store *store, struct slice payload);
-void definitions_missed(struct store *store);
-void definition_hear(struct store *store, int64_t game_id, int64_t version);
+/* definitions.c: what was heard of each game's definitions. */
 int64_t definition_heard(const struct store *store, int64_t game_id); /* 0: of no change */
+/* false: as much was heard already. */
+bool definition_note(struct store *store, int64_t game_id, int64_t version);
+/* It is a game of which nothing was heard, and there is no room for another. */
+bool definitions_are_full(const struct store *store, int64_t game_id);
 void definitions_free(struct store *store);
 /* The number that a copy of a definition of the game must have for the holder of the token (NULL: none); 0: any. */
 int64_t definition_need(const struct store *store, const struct token *token, int64_t game_id);
@@ -96,8 +103,14 @@ int64_t definition_need(const struct store *store, const struct token *token, in
  * unless the database is not reachable. */
 void boards_spoil(struct store *store, int64_t game_id, int64_t version);
 void keys_spoil(struct store *store, int64_t game_id, int64_t version);
-void key_forget(struct store *store, struct slice id);                   /* it was revoked */
-void boards_tell(struct store *store, int64_t game_id, int64_t version); /* the other loops */
+void key_forget(struct store *store, struct slice id); /* it was revoked */
+
+/* definition_changes.c. A message on the channel of definitions; and: messages may have been missed, all is read anew. */
+void definition_message(struct store *store, struct slice payload);
+void definitions_missed(struct store *store);
+void loops_join(struct store *store); /* to be told what other loops changed */
+void loops_leave(struct store *store);
+
 void submitter_new(struct store *store);
 void submitter_free(struct store *store);
 void submitter_wake(void *context); /* db_settings.writer_ready */
@@ -128,7 +141,7 @@ void answers_stop(struct store *store); /* before the Redis connection goes */
 void answers_free(struct store *store); /* after it: its last fetches have ended */
 void l2_close(struct store *store);     /* with the Redis connection */
 
-/* A standing that Redis was found not to hold: the worker will see to it. */
+/* wanted.c. A standing that Redis was found not to hold: the worker will see to it. */
 void standing_want(struct store *store, int64_t standing);
 void activity_want(struct store *store, int64_t standing); /* the same of who counts what is submitted to it */
 

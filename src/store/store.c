@@ -1,14 +1,16 @@
+/*
+ * store.c -- a store's life: what belongs to one loop, in the order in which it is made and unmade.
+ *
+ * The root of the room: it calls the other files, and none of them calls it. What the stream of changes brings for a
+ * file above answers.c goes up by the callbacks that are set here.
+ */
 #include "store/store.h"
 
 #include <ev.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/assert.h"
-#include "base/log.h"
 #include "base/turns.h"
-#include "kv/keys.h"
 #include "store/answers.h"
 #include "store/private.h"
 #include "store/submit.h"
@@ -45,8 +47,10 @@ struct store *store_new(struct ev_loop *loop, const struct store_settings *setti
         .waiting_max = (size_t)settings->reads_waiting_max,
     };
     store->turns = turns_new(&turns);
+    store->definition_message = definition_message;
+    store->definitions_missed = definitions_missed;
     submitter_new(store);
-    boards_join(store);
+    loops_join(store);
     struct db_settings db = *settings->db;
     db.writer_ready = on_writer_ready;
     db.writer_context = store;
@@ -62,7 +66,7 @@ void store_free(struct store **pstore)
 
     if (!store)
         return;
-    boards_leave(store);
+    loops_leave(store);
     answers_stop(store);
     l2_close(store);
     replicas_close(store);
@@ -114,58 +118,4 @@ struct freshness store_freshness(struct store *store, const struct token *token,
             (standing == 0 || !reached_has(store, standing, token->epoch, token->committed_us, &freshness.version));
     }
     return freshness;
-}
-
-bool store_is_passing(const char *sqlstate)
-{
-    /* Shutting down, out of resources, a disk that fails, too slow, raced too often, not the primary any more, not
-     * prepared in time: all pass. The same list as submit_is_passing. */
-    static const char *const passing[] = {"08", "53", "57", "58", "40", "25006", "55P03", "26000"};
-
-    for (size_t i = 0; i < ARRAY_SIZE(passing); i++)
-        if (strncmp(sqlstate, passing[i], strlen(passing[i])) == 0)
-            return true;
-    return false;
-}
-
-void store_error_of(const struct db_outcome *outcome, struct error *error)
-{
-    *error = outcome->error;
-    if (error->code == ERROR_WRITE_UNCERTAIN)
-        error_set(error, ERROR_UNAVAILABLE, "the connection to the database was lost");
-    if (error->code != ERROR_INTERNAL)
-        return;
-    log_error("database-refused", LOG_TEXT("sqlstate", outcome->sqlstate), LOG_TEXT("message", outcome->error.message));
-    if (store_is_passing(outcome->sqlstate)) {
-        bool is_cancelled = strcmp(outcome->sqlstate, "57014") == 0;
-        error_set(error, is_cancelled ? ERROR_DEADLINE : ERROR_UNAVAILABLE,
-                  is_cancelled ? "the statement took longer than database.statement_timeout_ms and was undone"
-                               : "the database cannot do this now; try again");
-        return;
-    }
-    error_set(error, ERROR_INTERNAL, "the database refused a statement");
-}
-
-static void on_wanted(void *context, const struct redisReply *reply)
-{
-    (void)context;
-    (void)reply; /* lost: the next reader that finds it cold says so again */
-}
-
-void standing_want(struct store *store, int64_t standing)
-{
-    char id[24];
-
-    snprintf(id, sizeof(id), "%lld", (long long)standing);
-    const struct slice add[] = {SLICE("ZINCRBY"), SLICE(KV_WANTED), SLICE("1"), slice_of(id)};
-    kv_call(store->kv, ARRAY_SIZE(add), add, on_wanted, NULL);
-}
-
-void activity_want(struct store *store, int64_t standing)
-{
-    char id[24];
-
-    snprintf(id, sizeof(id), "%lld", (long long)standing);
-    const struct slice add[] = {SLICE("SADD"), SLICE(KV_ACTIVITY_WANTED), slice_of(id)};
-    kv_call(store->kv, ARRAY_SIZE(add), add, on_wanted, NULL);
 }

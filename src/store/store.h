@@ -48,7 +48,7 @@ struct db *store_db(struct store *store);
 struct kv *store_kv(struct store *store);
 bool store_is_idle(const struct store *store); /* no submission waits or is under way */
 
-/* The error of an outcome as callers may see it; logs what PostgreSQL said. */
+/* outcome.c: the error of an outcome as callers may see it; logs what PostgreSQL said. */
 void store_error_of(const struct db_outcome *outcome, struct error *error);
 /* Does an SQLSTATE speak of the state of the server, and not of the data? The same statement may succeed later. */
 bool store_is_passing(const char *sqlstate);
@@ -105,7 +105,7 @@ void store_board_read(struct board *board, struct db_rows rows, int row, int col
 /* Of boards and keys, by all loops, since the start. */
 uint64_t store_lookups_refused(void);
 
-/* ---- changes of definitions (definitions.c) ---- */
+/* ---- changes of definitions (definition_changes.c) ---- */
 
 /* A change of a board, a combination or a key of the game is committed; version: game.definition. Every loop of the
  * process reads what it has of the game anew, and so does every other server that listens to Redis. */

@@ -158,7 +158,7 @@ static bool changed_ask(struct batch *batch)
     return is_sent;
 }
 
-void places_check(struct batch *batch)
+static void places_check(struct batch *batch)
 {
     bool is_any = false;
 
@@ -169,4 +169,10 @@ void places_check(struct batch *batch)
     if (is_any)
         old_ranks_drop(batch, 0);
     batch_settle(batch);
+}
+
+void batch_step(struct batch *batch)
+{
+    if (--batch->waiting == 0)
+        places_check(batch);
 }

@@ -1,5 +1,7 @@
 /*
- * submit_private.h -- what submit.c (the way to PostgreSQL) and submit_apply.c (the way to Redis and back) share.
+ * submit_private.h -- what the files of the way of submissions share:
+ *
+ *   submit.c (queues, PostgreSQL) -> submit_apply.c (Redis) -> submit_places.c (ranks) -> submit_answer.c (answers)
  */
 #ifndef STORE_SUBMIT_PRIVATE_H
 #define STORE_SUBMIT_PRIVATE_H
@@ -115,8 +117,11 @@ struct batch {
     struct batch *next;
 };
 
-/* W3: applies a committed batch to Redis, finds what ranks are still missing, answers, frees. */
+/* submit_apply.c, W3: applies a committed batch to Redis, finds what ranks are still missing, answers, frees. */
 void batch_apply(struct batch *batch);
+
+/* ---- submit_answer.c ---- */
+
 /* What must never be: answers all as taken, though nothing is known of it yet. Only to see that the checks find it
  * (base/fault.h). */
 void batch_answer_early(struct batch *batch);
@@ -124,9 +129,10 @@ void batch_answer_early(struct batch *batch);
 void batch_fail(struct batch *batch, const struct error *error);
 /* Its ranks are known: it is answered once those before it are. */
 void batch_settle(struct batch *batch);
-/* One of the answers that it waits for is there. */
-void batch_step(struct batch *batch);
 void item_answer(struct item *item); /* frees */
+
+/* ---- submit_refuse.c ---- */
+
 /* Fills the error of an item that the transaction did not take. outcome: an enum outcome. */
 void item_refuse(struct item *item, int outcome);
 /* The same of an item that the database refused: why has the SQLSTATE and the message. Logs it, under a number that the
@@ -135,10 +141,12 @@ void item_fail(struct batch *batch, struct item *item, struct slice why);
 /* Is the error of a batch one of its data? It was undone then, and can be taken without the items at fault. */
 bool submit_is_of_data(const struct db_outcome *outcome);
 
-/* submit_places.c */
+/* ---- submit_places.c ---- */
+
 void place_ask(struct batch *batch, size_t row, bool is_old);
 void places_ask(struct batch *batch, size_t from, size_t to); /* of rows */
-/* All were counted: drops old ranks that are not known, then settles. */
-void places_check(struct batch *batch);
+/* One of the answers that the batch waits for is there. After the last one old ranks that are not known are dropped, and
+ * it is settled. */
+void batch_step(struct batch *batch);
 
 #endif

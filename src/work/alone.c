@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
-#include "work/rebuild.h"
 #include "work/status.h"
 
 enum { TOGETHER = 200, IDS_BYTES_MAX = 1 << 16 };
@@ -95,11 +94,9 @@ bool alone_standing_drop(struct link *link, int64_t standing, struct error *erro
     /* Without its meta it is cold, whatever else there is. */
     const struct slice unlink[] = {SLICE("UNLINK"), kv_meta_key(standing, meta)};
 
-    if (!call(link, ARRAY_SIZE(drop), drop, error) &&
-        (kvb_error_is_of_server(error) || !call(link, ARRAY_SIZE(unlink), unlink, error) ||
-         !alone_forget_tell(link, error)))
-        return false;
-    return rebuild_want(link, standing, false, 0, error);
+    return call(link, ARRAY_SIZE(drop), drop, error) ||
+           (!kvb_error_is_of_server(error) && call(link, ARRAY_SIZE(unlink), unlink, error) &&
+            alone_forget_tell(link, error));
 }
 
 static bool rows_run(struct link *link, const struct alone_list *list, size_t from, size_t to, struct error *error)

@@ -26,8 +26,8 @@ bool alone_standing_failed(struct link *link, const char *part, int64_t standing
 /* Tells the servers by an empty message that anything may have changed, in any standing. */
 bool alone_forget_tell(struct link *link, struct error *error);
 /*
- * Takes a standing that Redis raises errors for out of Redis, so that PostgreSQL answers for it, and puts it on the list of
- * those to be rebuilt.
+ * Takes a standing that Redis raises errors for out of Redis, so that PostgreSQL answers for it. The caller asks for it
+ * to be rebuilt (rebuild_want).
  */
 bool alone_standing_drop(struct link *link, int64_t standing, struct error *error);
 

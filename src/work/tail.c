@@ -385,7 +385,8 @@ static bool replies_take(struct tail *tail, int count, const int64_t standings[s
     for (int i = 0; i < count && is_ok; i++)
         if (refused[i].code != ERROR_NONE)
             is_ok = alone_standing_failed(&tail->link, "tail", standings[i], &refused[i], error) &&
-                    alone_standing_drop(&tail->link, standings[i], error);
+                    alone_standing_drop(&tail->link, standings[i], error) &&
+                    rebuild_want(&tail->link, standings[i], false, 0, error);
     return is_ok;
 }
 
