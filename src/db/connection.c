@@ -27,8 +27,11 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/magic.h"
 
 enum { RETRY_FIRST_MS = 20, DEADLINE_SLACK_MS = 1000, TICK_MS = 100, HURRY_MS = 50 };
+
+enum { CONNECTION_MAGIC = 0x6462636e };
 
 enum state { STATE_DOWN, STATE_CONNECTING, STATE_READY };
 
@@ -53,6 +56,7 @@ struct ticket {
 };
 
 struct db_connection {
+    unsigned magic;
     struct db_connection_settings settings; /* borrowed strings */
     struct ev_loop *loop;
     PGconn *pg; /* owned; NULL while down */
@@ -76,6 +80,19 @@ struct db_connection {
 
 static void connection_break(struct db_connection *c, const char *because);
 static void connection_dial(struct db_connection *c);
+
+/* The arrows of the drawing above; down again, too, when an attempt fails before there is a socket. */
+static void state_set(struct db_connection *c, enum state state)
+{
+    static const unsigned next[] = {
+        [STATE_DOWN] = 1u << STATE_CONNECTING | 1u << STATE_DOWN,
+        [STATE_CONNECTING] = 1u << STATE_READY | 1u << STATE_DOWN,
+        [STATE_READY] = 1u << STATE_DOWN,
+    };
+
+    ASSERT(next[c->state] >> state & 1);
+    c->state = state;
+}
 
 /* ---- tickets ---- */
 
@@ -219,7 +236,7 @@ static void connection_ready(struct db_connection *c)
         connection_break(c, PQerrorMessage(c->pg));
         return;
     }
-    c->state = STATE_READY;
+    state_set(c, STATE_READY);
     c->failures = 0;
     memset(c->is_prepared, 0, sizeof(c->is_prepared));
     ev_io_set(&c->readable, PQsocket(c->pg), EV_READ);
@@ -253,6 +270,7 @@ static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
     struct db_connection *c = watcher->data;
 
     (void)loop;
+    ASSERT_MAGIC(c, CONNECTION_MAGIC);
     if (c->is_doomed) {
         connection_break(c, PQerrorMessage(c->pg));
         return;
@@ -269,9 +287,12 @@ static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
 
 static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 {
+    struct db_connection *c = watcher->data;
+
     (void)loop;
     (void)events;
-    connection_dial(watcher->data);
+    ASSERT_MAGIC(c, CONNECTION_MAGIC);
+    connection_dial(c);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -281,6 +302,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
+    ASSERT_MAGIC(c, CONNECTION_MAGIC);
     if (c->state == STATE_CONNECTING && now_us > c->connect_deadline_us)
         connection_break(c, "the connection was not made in time");
     else if (c->state == STATE_READY && c->head && c->head->group && now_us > c->head->group->deadline_us)
@@ -291,6 +313,7 @@ static void on_notice(void *context, const PGresult *result)
 {
     struct db_connection *c = context;
 
+    ASSERT_MAGIC(c, CONNECTION_MAGIC);
     log_debug("database-notice", LOG_TEXT("server", c->settings.name),
               LOG_TEXT("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
 }
@@ -331,7 +354,7 @@ static void connection_break(struct db_connection *c, const char *because)
     }
     ev_io_stop(c->loop, &c->readable);
     ev_io_stop(c->loop, &c->writable);
-    c->state = STATE_DOWN;
+    state_set(c, STATE_DOWN);
     c->is_doomed = false;
     struct ticket *ticket = c->head;
     c->head = NULL;
@@ -391,7 +414,7 @@ static void connection_dial(struct db_connection *c)
         return;
     }
     PQsetNoticeReceiver(c->pg, on_notice, c);
-    c->state = STATE_CONNECTING;
+    state_set(c, STATE_CONNECTING);
     c->connect_deadline_us = clock_monotonic_us() + c->settings.connect_timeout_ms * 1000LL;
     ev_io_set(&c->writable, PQsocket(c->pg), EV_WRITE);
     ev_io_start(c->loop, &c->writable);
@@ -402,6 +425,7 @@ struct db_connection *db_connection_new(struct ev_loop *loop, const struct db_co
     struct db_connection *c = calloc(1, sizeof(*c));
 
     ASSERT(c != NULL);
+    c->magic = CONNECTION_MAGIC;
     c->settings = *settings;
     c->loop = loop;
     c->tail = &c->head;
@@ -426,6 +450,7 @@ void db_connection_free(struct db_connection **connection)
         connection_break(c, "closed");
     ev_timer_stop(c->loop, &c->retry);
     ev_timer_stop(c->loop, &c->tick);
+    c->magic = 0;
     free(c);
     *connection = NULL;
 }

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/magic.h"
 #include "db/primary_clock.h"
 #include "db/private.h"
 
@@ -162,6 +163,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
+    ASSERT_MAGIC(db, DB_MAGIC);
     if (db_lsn(db) > 0)
         lag_note(&db->lag, db_lsn(db), now_us); /* the leader has at least what it acknowledged */
     for (int i = 0; i < db->server_count; i++) {
@@ -183,10 +185,13 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
 static void on_soon(struct ev_loop *loop, ev_timer *watcher, int events)
 {
+    struct db *db = watcher->data;
+
     (void)loop;
     (void)events;
-    reads_look(watcher->data);
-    reads_pump(watcher->data);
+    ASSERT_MAGIC(db, DB_MAGIC);
+    reads_look(db);
+    reads_pump(db);
 }
 
 static const struct db_upwards upwards = {
@@ -202,6 +207,7 @@ struct db *db_new(struct ev_loop *loop, const struct db_settings *settings)
     struct db *db = calloc(1, sizeof(*db));
 
     ASSERT(db != NULL && settings->write_connections <= DB_POOL_MAX && settings->read_connections <= DB_POOL_MAX);
+    db->magic = DB_MAGIC;
     db->loop = loop;
     db->upwards = &upwards;
     db->settings = *settings;
@@ -245,6 +251,7 @@ void db_free(struct db **pdb)
     }
     reads_give_up(db);
     ev_timer_stop(db->loop, &db->soon);
+    db->magic = 0;
     free(db);
     *pdb = NULL;
 }

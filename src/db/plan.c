@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/magic.h"
 #include "db/private.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -15,6 +16,7 @@ static LIST_HEAD(, db) all = LIST_HEAD_INITIALIZER(all);
 static void on_replanned(struct ev_loop *loop, ev_async *watcher, int events)
 {
     struct db *db = watcher->data;
+    ASSERT_MAGIC(db, DB_MAGIC);
     struct db_settings settings = db->settings;
     bool is_new;
 

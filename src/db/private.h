@@ -24,6 +24,7 @@
 #include "db/pool.h"
 #include "db/report.h"
 
+enum { DB_MAGIC = 0x64626462, SERVER_MAGIC = 0x64627376, WRITER_MAGIC = 0x64627772, ATTEMPT_MAGIC = 0x64626174 };
 enum { TICK_MS = 100, SOON_MS = 2, LOOK_MS = 20, SERVER_IDS = 64 };
 
 enum health { HEALTH_UNKNOWN, HEALTH_GOOD, HEALTH_BAD };
@@ -32,6 +33,7 @@ struct db_read;
 
 /* A read's call on its way to one server. Given up, it has no read any more, but stays until its answer came. */
 struct attempt {
+    unsigned magic;
     struct db_read *read;      /* NULL: given up */
     struct db_server *server;  /* borrowed; it stays as long as it has attempts */
     TAILQ_ENTRY(attempt) link; /* of the server's */
@@ -45,6 +47,7 @@ struct attempt {
 };
 
 struct db_server {
+    unsigned magic;
     struct db *db; /* borrowed */
     struct db_line line;
     int id; /* 0 to SERVER_IDS - 1, of no other one here */
@@ -88,6 +91,7 @@ struct db_server {
 };
 
 struct writer {
+    unsigned magic;
     struct db *db; /* borrowed */
     struct db_connection *connection;
     bool is_open; /* its epoch was asked for since it was made, and answered */
@@ -108,6 +112,7 @@ struct db_upwards {
 };
 
 struct db {
+    unsigned magic;
     struct ev_loop *loop;
     const struct db_upwards *upwards;
     struct db_settings settings;
@@ -142,6 +147,7 @@ struct db {
 struct db_server *db_server_new(struct db *db, const struct db_line *line, int id);
 void db_server_free(struct db_server **server);
 void db_server_retune(struct db_server *server, const struct db_line *line);
+struct db_server *db_server_of(struct db *db, int id); /* NULL: it went */
 /* Has it sent all that it was asked for? */
 bool db_server_is_idle(const struct db_server *server);
 void db_server_tick(struct db_server *server, int64_t now_us);

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/magic.h"
 #include "db/private.h"
 #include "db/random.h"
 
@@ -124,14 +125,6 @@ static struct choice_candidate candidate_of(struct db_server *server, int64_t no
     };
 }
 
-static struct db_server *server_of(struct db *db, int id)
-{
-    for (int i = 0; i < db->server_count; i++)
-        if (db->servers[i]->id == id)
-            return db->servers[i];
-    return NULL;
-}
-
 /* Is there another one that could be asked? */
 static bool has_other(const struct db_read *read, const struct db_server *server, int64_t now_us)
 {
@@ -173,7 +166,8 @@ static bool attempt_send(struct db_read *read, struct db_server *server, bool is
     }
     struct attempt *attempt = malloc(sizeof(*attempt));
     ASSERT(attempt != NULL);
-    *attempt = (struct attempt){.read = read,
+    *attempt = (struct attempt){.magic = ATTEMPT_MAGIC,
+                                .read = read,
                                 .server = server,
                                 .sent_us = clock_monotonic_us(),
                                 .is_checked = is_checked,
@@ -231,7 +225,7 @@ static enum placed place_on_standby(struct db_read *read, bool is_desperate, int
     while (count > 0) {
         int chosen = choice_make(db->settings.balance, candidates, count, read->wish.client,
                                  (uint64_t)(random_unit(&db->random) * 0x1p63), &db->turn);
-        struct db_server *server = server_of(db, candidates[chosen].id);
+        struct db_server *server = db_server_of(db, candidates[chosen].id);
         if (attempt_send(read, server,
                          read->wish.lsn > 0 && !db_server_is_leader(server) && !fault_is("replica-unchecked"), false))
             return PLACED;
@@ -442,6 +436,7 @@ static void attempt_free(struct attempt *attempt)
     struct db_server *server = attempt->server;
 
     TAILQ_REMOVE(&server->attempts, attempt, link);
+    attempt->magic = 0;
     free(attempt);
 }
 
@@ -486,6 +481,7 @@ static void on_attempt(void *context, const struct db_outcome *outcome)
     bool is_cancelled = attempt.source == DB_REPLICA && strcmp(outcome->sqlstate, "40001") == 0;
     bool is_behind = outcome->error.code == ERROR_NONE && attempt.is_checked && !db_bool(outcome->rows[0], 0, 0);
 
+    ASSERT_MAGIC(&attempt, ATTEMPT_MAGIC);
     attempt_free(context);
     if (is_lost)
         db_server_failed(server, &attempt, is_lost, now_us);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/magic.h"
 #include "db/private.h"
 #include "db/random.h"
 
@@ -27,10 +28,19 @@ static const char *health_name(enum health health)
     return names[health];
 }
 
+/*
+ *   UNKNOWN --a check succeeds--> GOOD --unhealthy_after in a row fail--> BAD
+ *      |                           ^                                      ^ |
+ *      |                           +---- healthy_after in a row succeed --|-+
+ *      +------------------- unhealthy_after in a row fail ----------------+
+ *
+ * Nothing leads back to UNKNOWN. How a server does with its reads is another machine: breaker.h.
+ */
 static void health_set(struct db_server *server, enum health health)
 {
     if (server->health == health)
         return;
+    ASSERT(health != HEALTH_UNKNOWN);
     if (health == HEALTH_BAD || server->health == HEALTH_BAD)
         log_warn("server-health", LOG_TEXT("server", server->line.name), LOG_TEXT("health", health_name(health)),
                  LOG_TEXT("was", health_name(server->health)));
@@ -93,6 +103,14 @@ void db_server_moved(struct db_server *server, int epoch, int64_t lsn)
     server->lsn = lsn;
     server->epoch = epoch;
     lateness_judge(server, clock_monotonic_us());
+}
+
+struct db_server *db_server_of(struct db *db, int id)
+{
+    for (int i = 0; i < db->server_count; i++)
+        if (db->servers[i]->id == id)
+            return db->servers[i];
+    return NULL;
 }
 
 bool db_server_is_leader(const struct db_server *server)
@@ -277,6 +295,8 @@ void db_servers_compare(struct db *db, int64_t now_us)
 static void on_check(void *context, const struct db_outcome *outcome)
 {
     struct db_server *server = context;
+
+    ASSERT_MAGIC(server, SERVER_MAGIC);
     struct db *db = server->db;
     struct db_rows rows = outcome->rows[0];
 
@@ -329,6 +349,7 @@ static void on_position(void *context, const struct db_outcome *outcome)
 {
     struct db_server *server = context;
 
+    ASSERT_MAGIC(server, SERVER_MAGIC);
     server->is_polled = false;
     if (outcome->error.code != ERROR_NONE || server->db->is_closing)
         return;
@@ -352,6 +373,7 @@ static void probe_changed(void *context, struct db_connection *connection, bool 
     struct db_server *server = context;
 
     (void)connection;
+    ASSERT_MAGIC(server, SERVER_MAGIC);
     if (server->db->is_closing || server->is_leaving || !is_ready)
         return;
     db_server_check(server);
@@ -366,6 +388,7 @@ static void pool_changed(void *context, struct db_connection *connection, bool i
     struct db_server *server = context;
 
     (void)connection;
+    ASSERT_MAGIC(server, SERVER_MAGIC);
     if (server->db->is_closing || server->is_leaving)
         return;
     if (is_ready)
@@ -426,6 +449,7 @@ struct db_server *db_server_new(struct db *db, const struct db_line *line, int i
     uint8_t hash[HASH_SIZE];
 
     ASSERT(server != NULL);
+    server->magic = SERVER_MAGIC;
     server->db = db;
     server->line = *line;
     server->id = id;
@@ -462,6 +486,7 @@ void db_server_free(struct db_server **pserver)
     db_connection_free(&server->probe);
     db_pool_free(&server->pool);
     ASSERT(TAILQ_EMPTY(&server->attempts));
+    server->magic = 0;
     free(server);
     *pserver = NULL;
 }

@@ -6,6 +6,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/magic.h"
 #include "db/primary_clock.h"
 #include "db/private.h"
 
@@ -14,6 +15,7 @@ static void on_epoch(void *context, const struct db_outcome *outcome)
     struct writer *writer = context;
     struct db *db = writer->db;
 
+    ASSERT_MAGIC(writer, WRITER_MAGIC);
     if (outcome->error.code != ERROR_NONE) {
         if (!db->is_closing)
             log_warn("primary-refused", LOG_TEXT("because", outcome->error.message));
@@ -32,6 +34,7 @@ static void writer_changed(void *context, struct db_connection *connection, bool
     struct db *db = writer->db;
     const struct db_call call = {.statement = STATEMENT_epoch, .is_last_of_transaction = true};
 
+    ASSERT_MAGIC(writer, WRITER_MAGIC);
     writer->is_open = false;
     if (is_ready)
         db_connection_send(connection, &call, 1, on_epoch, writer);
@@ -45,6 +48,7 @@ void writers_new(struct db *db)
 
     for (int i = 0; i < settings->write_connections; i++) {
         struct writer *writer = &db->writers[i];
+        writer->magic = WRITER_MAGIC;
         writer->db = db;
         writer->connection = db_connection_new(db->loop, &(struct db_connection_settings){
                                                              .name = "primary",

@@ -24,7 +24,7 @@
 #include "kv/scripts.h"
 #include "kv/slots.h"
 
-enum { CLUSTER_MAGIC = 0x6b76636c, NODE_MAGIC = 0x6b766e6f };
+enum { CLUSTER_MAGIC = 0x6b76636c, NODE_MAGIC = 0x6b766e6f, QUESTION_MAGIC = 0x6b767175 };
 enum { TICK_MS = 20, MAP_SURE_MS = 1000, MAP_UNSURE_MS = 40, VOUCHED_MS = 500, UNVOUCHED_MS = 50 };
 
 struct node {
@@ -234,6 +234,7 @@ static void map_ask(struct cluster *cluster, int64_t now_us)
 /* ---- trust ---- */
 
 struct question {
+    unsigned magic;
     struct cluster *cluster;
     struct node *node;
     int epoch;
@@ -256,6 +257,7 @@ static void trust_log(struct cluster *cluster)
 static void on_vouched(void *context, const struct redisReply *reply)
 {
     struct question *question = context;
+    ASSERT_MAGIC(question, QUESTION_MAGIC);
     struct cluster *cluster = question->cluster;
     struct node *node = question->node;
     struct slice said = kv_reply_text(reply);
@@ -275,6 +277,7 @@ static void on_vouched(void *context, const struct redisReply *reply)
         is_all = is_all && is_vouched;
     }
     node->ask_at_us = clock_monotonic_us() + (is_all ? VOUCHED_MS : UNVOUCHED_MS) * 1000LL;
+    question->magic = 0;
     free(question);
 }
 
@@ -286,7 +289,7 @@ static void vouched_ask(struct cluster *cluster, struct node *node)
     struct question *question = calloc(1, sizeof(*question));
 
     ASSERT(question != NULL);
-    *question = (struct question){.cluster = cluster, .node = node, .epoch = cluster->epoch};
+    *question = (struct question){.magic = QUESTION_MAGIC, .cluster = cluster, .node = node, .epoch = cluster->epoch};
     snprintf(epoch, sizeof(epoch), "%d", cluster->epoch);
     arguments[3] = slice_of(epoch);
     for (int shard = 0; shard < KV_SHARDS; shard++) {

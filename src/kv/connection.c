@@ -110,10 +110,10 @@ static void call_unlink(struct call *call)
 static void on_reply(redisAsyncContext *context, void *reply, void *data)
 {
     struct call *call = data;
+    ASSERT_MAGIC(call, CALL_MAGIC);
     struct kv_connection *connection = call->connection;
 
     (void)context;
-    ASSERT_MAGIC(call, CALL_MAGIC);
     connection->answered_us = listened_at(connection, clock_monotonic_us());
     call_unlink(call);
     if (connection->listener.redirected && kv_reply_is_error(reply) && kv_error_is_elsewhere(kv_reply_text(reply))) {
@@ -274,8 +274,10 @@ static void on_disconnect(const redisAsyncContext *context, int status)
 {
     struct kv_connection *connection = context->data;
 
-    if (connection)
-        connection_lost(connection, status == REDIS_OK ? "closed" : context->errstr);
+    if (!connection)
+        return; /* abandoned */
+    ASSERT_MAGIC(connection, CONNECTION_MAGIC);
+    connection_lost(connection, status == REDIS_OK ? "closed" : context->errstr);
 }
 
 /* ---- coming up ---- */
@@ -317,6 +319,7 @@ static void on_role(void *data, const struct redisReply *reply)
 {
     struct kv_connection *connection = data;
 
+    ASSERT_MAGIC(connection, CONNECTION_MAGIC);
     if (reply && !kv_reply_is_text(kv_reply_item(reply, 0), "master"))
         connection->leave_because = "another server is the primary";
 }
@@ -328,6 +331,7 @@ static void on_connect(const redisAsyncContext *context, int status)
 
     if (!connection)
         return;
+    ASSERT_MAGIC(connection, CONNECTION_MAGIC);
     if (status != REDIS_OK) {
         connection_lost(connection, context->errstr); /* hiredis frees the context */
         return;
@@ -380,9 +384,12 @@ static void connection_dial(struct kv_connection *connection)
 
 static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 {
+    struct kv_connection *connection = watcher->data;
+
     (void)loop;
     (void)events;
-    connection_dial(watcher->data);
+    ASSERT_MAGIC(connection, CONNECTION_MAGIC);
+    connection_dial(connection);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/magic.h"
 #include "base/text.h"
 #include "kv/connection.h"
 #include "kv/keys.h"
@@ -18,6 +19,8 @@
 
 /* One that is behind by a hair is behind for one answer; one that lags, for all. */
 enum { TICK_MS = 20, PAUSE_MS = 50, PAUSE_MAX_MS = 1000, BEHIND_MAX = 3 };
+
+enum { REPLICAS_MAGIC = 0x6b767273, CALL_MAGIC = 0x6b767263 };
 
 struct replica {
     struct kv_replicas *replicas;
@@ -33,6 +36,7 @@ struct replica {
 };
 
 struct kv_replicas {
+    unsigned magic;
     struct ev_loop *loop;
     struct kv_connection_settings settings;
     struct kv_url url; /* the primary's: a replica has the same password and database */
@@ -54,6 +58,7 @@ static struct kv_replicas_settings plan;
 static int plan_version; /* 0: the loops have what they were made with */
 
 struct call {
+    unsigned magic;
     struct replica *replica;
     int64_t need;
     size_t commands;
@@ -114,6 +119,7 @@ static void replica_leave(struct replica *replica, const char *because)
 static void on_reply(void *context, const struct redisReply *reply)
 {
     struct call *call = context;
+    ASSERT_MAGIC(call, CALL_MAGIC);
     struct replica *replica = call->replica;
     bool has_come = kv_reply_count(reply) == call->commands + 1;
     int64_t version = version_of(replica->replicas, kv_reply_item(reply, call->commands));
@@ -134,6 +140,7 @@ static void on_reply(void *context, const struct redisReply *reply)
     } else {
         replica->is_probed = false;
     }
+    call->magic = 0;
     free(call);
 }
 
@@ -148,7 +155,7 @@ static bool call_send(struct replica *replica, int64_t need, size_t count, const
     if (count)
         memcpy(sent, commands, count * sizeof(*sent));
     sent[count] = (struct kv_command){get, ARRAY_SIZE(get)};
-    *call = (struct call){replica, need, count, done, context};
+    *call = (struct call){CALL_MAGIC, replica, need, count, done, context};
     if (!kv_connection_call_all(replica->connection, count + 1, sent, on_reply, call)) {
         free(call);
         return false;
@@ -194,6 +201,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
+    ASSERT_MAGIC(replicas, REPLICAS_MAGIC);
     for (size_t i = 0; i < replicas->count; i++) {
         struct replica *replica = replicas->items[i];
         if (replica->is_used && !kv_connection_is_up(replica->connection))
@@ -240,6 +248,7 @@ static void on_listed(void *context, size_t count, const struct kv_seed *places)
 {
     struct kv_replicas *replicas = context;
 
+    ASSERT_MAGIC(replicas, REPLICAS_MAGIC);
     for (size_t i = 0; i < replicas->count;) {
         size_t n = 0;
         while (n < count && !kv_seed_equal(&replicas->items[i]->place, &places[n]))
@@ -280,6 +289,7 @@ static void on_replaced(struct ev_loop *loop, ev_async *watcher, int events)
 
     (void)loop;
     (void)events;
+    ASSERT_MAGIC(replicas, REPLICAS_MAGIC);
     pthread_mutex_lock(&mutex);
     is_new = replicas->version != plan_version;
     replicas->version = plan_version;
@@ -311,6 +321,7 @@ struct kv_replicas *kv_replicas_new(struct ev_loop *loop, const struct kv_settin
         return NULL;
     struct kv_replicas *replicas = calloc(1, sizeof(*replicas));
     ASSERT(replicas != NULL && kv_url_parse(settings->url, &url, &error)); /* checked with the settings */
+    replicas->magic = REPLICAS_MAGIC;
     replicas->loop = loop;
     replicas->settings = (struct kv_connection_settings){.command_timeout_ms = settings->command_timeout_ms,
                                                          .pending_max = settings->pending_max,
@@ -347,5 +358,6 @@ void kv_replicas_free(struct kv_replicas **preplicas)
     ev_timer_stop(replicas->loop, &replicas->tick);
     while (replicas->count)
         replica_drop(replicas, replicas->count - 1);
+    replicas->magic = 0;
     free(replicas);
 }

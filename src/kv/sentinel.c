@@ -10,11 +10,14 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/magic.h"
 #include "kv/kv.h"
 
+enum { SENTINEL_MAGIC = 0x6b767365 };
 enum { TICK_MS = 20, ASK_MS = 200, ASK_LIST_MS = 1000, TIMEOUT_MS = 1000 };
 
 struct sentinel {
+    unsigned magic;
     struct ev_loop *loop;
     struct kv_url url;
     sentinel_named_fn *named;
@@ -47,9 +50,13 @@ static void sentinel_drop(struct sentinel *sentinel)
 
 static void on_disconnect(const redisAsyncContext *redis, int status)
 {
+    struct sentinel *sentinel = redis->data;
+
     (void)status;
-    if (redis->data)
-        sentinel_lost(redis->data);
+    if (!sentinel)
+        return; /* dropped */
+    ASSERT_MAGIC(sentinel, SENTINEL_MAGIC);
+    sentinel_lost(sentinel);
 }
 
 static void on_connect(const redisAsyncContext *redis, int status)
@@ -58,6 +65,7 @@ static void on_connect(const redisAsyncContext *redis, int status)
 
     if (!sentinel)
         return;
+    ASSERT_MAGIC(sentinel, SENTINEL_MAGIC);
     if (status != REDIS_OK) {
         sentinel_lost(sentinel); /* hiredis frees the context */
         return;
@@ -120,6 +128,7 @@ static void on_told(redisAsyncContext *redis, void *data, void *unused)
     (void)unused;
     if (!sentinel)
         return;
+    ASSERT_MAGIC(sentinel, SENTINEL_MAGIC);
     sentinel->is_asked = false;
     sentinel->ask_at_us = clock_monotonic_us() + (sentinel->listed ? ASK_LIST_MS : ASK_MS) * 1000LL;
     sentinel->is_useless = sentinel->listed ? !listed_read(sentinel, data) : !named_read(sentinel, data);
@@ -146,6 +155,7 @@ static void sentinel_dial(struct sentinel *sentinel)
 static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct sentinel *sentinel = watcher->data;
+    ASSERT_MAGIC(sentinel, SENTINEL_MAGIC);
     const char *ask[] = {"SENTINEL", sentinel->listed ? "replicas" : "get-master-addr-by-name", sentinel->url.primary};
     int64_t now_us = clock_monotonic_us();
 
@@ -169,6 +179,7 @@ struct sentinel *sentinel_new(struct ev_loop *loop, const struct kv_url *url, se
     struct sentinel *sentinel = calloc(1, sizeof(*sentinel));
 
     ASSERT(sentinel != NULL);
+    sentinel->magic = SENTINEL_MAGIC;
     sentinel->loop = loop;
     sentinel->url = *url;
     sentinel->named = named;
@@ -188,6 +199,7 @@ void sentinel_free(struct sentinel **psentinel)
         return;
     sentinel_drop(sentinel);
     ev_timer_stop(sentinel->loop, &sentinel->tick);
+    sentinel->magic = 0;
     free(sentinel);
     *psentinel = NULL;
 }

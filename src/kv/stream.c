@@ -24,13 +24,16 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/magic.h"
 #include "base/text.h"
 #include "kv/keys.h"
 #include "kv/url.h"
 
+enum { STREAM_MAGIC = 0x6b767374 };
 enum { CHANNELS = 3, RETRY_MS = 50, TICK_MS = 20, CONNECT_TIMEOUT_MS = 1000, CHANNEL_MAX = 64 };
 
 struct kv_stream {
+    unsigned magic;
     struct ev_loop *loop;
     struct kv *kv;
     struct kv_url url;
@@ -74,7 +77,10 @@ static void on_disconnect(const redisAsyncContext *context, int status)
 {
     struct kv_stream *stream = context->data;
 
-    if (stream && stream->context == context)
+    if (!stream)
+        return; /* abandoned */
+    ASSERT_MAGIC(stream, STREAM_MAGIC);
+    if (stream->context == context)
         stream_lost(stream, status == REDIS_OK ? "disconnected" : context->errstr);
 }
 
@@ -113,6 +119,7 @@ static void on_message(redisAsyncContext *context, void *data, void *unused)
     (void)unused;
     if (!stream || !reply || kv_reply_count(reply) != 3)
         return;
+    ASSERT_MAGIC(stream, STREAM_MAGIC);
     if (kv_reply_is_text(kv_reply_item(reply, 0), "subscribe"))
         stream->confirmed++;
     else if (kv_reply_is_text(kv_reply_item(reply, 1), KV_MOVES))
@@ -123,14 +130,21 @@ static void on_message(redisAsyncContext *context, void *data, void *unused)
         on_beat(stream, kv_reply_text(kv_reply_item(reply, 2)));
 }
 
+static void stream_free(struct kv_stream *stream)
+{
+    stream->magic = 0;
+    free(stream);
+}
+
 static void on_published(void *data, const struct redisReply *reply)
 {
     struct kv_stream *stream = data;
 
     (void)reply;
+    ASSERT_MAGIC(stream, STREAM_MAGIC);
     stream->beats_in_flight--;
     if (stream->is_closing && stream->beats_in_flight == 0)
-        free(stream);
+        stream_free(stream);
 }
 
 static void beat_send(struct kv_stream *stream)
@@ -156,6 +170,7 @@ static void on_connect(const redisAsyncContext *context, int status)
 
     if (!stream)
         return;
+    ASSERT_MAGIC(stream, STREAM_MAGIC);
     if (status != REDIS_OK) {
         stream_lost(stream, context->errstr); /* hiredis frees the context */
         return;
@@ -207,6 +222,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 
     (void)loop;
     (void)events;
+    ASSERT_MAGIC(stream, STREAM_MAGIC);
     if (stream->context && !is_at_place(stream)) {
         stream_abandon(stream, "another server is the primary");
     } else if (is_listening(stream)) {
@@ -227,6 +243,7 @@ struct kv_stream *kv_stream_new(struct ev_loop *loop, const struct kv_settings *
     uint8_t random[8];
 
     ASSERT(stream != NULL);
+    stream->magic = STREAM_MAGIC;
     stream->loop = loop;
     stream->kv = kv;
     stream->listener = *listener;
@@ -253,7 +270,7 @@ void kv_stream_free(struct kv_stream **pstream)
     stream_abandon(stream, "shutting down");
     ev_timer_stop(stream->loop, &stream->tick);
     if (stream->beats_in_flight == 0)
-        free(stream); /* else the answer to the last beat does it */
+        stream_free(stream); /* else the answer to the last beat does it */
 }
 
 bool kv_stream_is_current(const struct kv_stream *stream)

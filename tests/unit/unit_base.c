@@ -17,6 +17,7 @@
 #include "base/jsonw.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/magic.h"
 #include "base/put.h"
 #include "base/quota.h"
 #include "base/text.h"
@@ -39,6 +40,37 @@ static void test_arena_lets_go_of_what_came_later(void **context)
     assert_int_equal(arena.used_bytes, before);
     assert_non_null(arena_alloc(&arena, 90000));
     arena_done(&arena);
+}
+
+/* The signal that ends a process which takes this for an object of the kind 7; 0: none does. */
+static int magic_signal(const void *pointer)
+{
+    const struct {
+        unsigned magic;
+    } *object = pointer;
+    int status;
+
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        fclose(stderr);
+        ASSERT_MAGIC(object, 7);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void test_a_context_of_another_kind_ends_the_process(void **context)
+{
+    const unsigned right = 7, freed = 0, other = 8;
+
+    (void)context;
+    assert_int_equal(magic_signal(&right), 0);
+    assert_int_equal(magic_signal(&freed), SIGABRT);
+    assert_int_equal(magic_signal(&other), SIGABRT);
+    assert_int_equal(magic_signal(NULL), SIGABRT);
 }
 
 static void test_quota(void **context)
@@ -643,6 +675,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arena_has_a_cap),
         cmocka_unit_test(test_arena_lets_go_of_what_came_later),
+        cmocka_unit_test(test_a_context_of_another_kind_ends_the_process),
         cmocka_unit_test(test_quota),
         cmocka_unit_test(test_memory_of_the_machine),
         cmocka_unit_test(test_buf_overflows_softly),

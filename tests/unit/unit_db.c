@@ -10,6 +10,7 @@
 #include "db/leader.h"
 #include "db/line.h"
 #include "db/outlier.h"
+#include "db/random.h"
 #include "db/statements.h"
 
 static void test_arrays_have_the_wire_form(void **context)
@@ -179,6 +180,22 @@ static void test_choice_stays_near(void **context)
 /* ---- breaker, budget, latency, lag ---- */
 
 enum { MS = 1000, SECOND = 1000000 };
+
+static void test_random_fills_the_unit(void **context)
+{
+    enum { COUNT = 10000, PARTS = 10 };
+    uint64_t state = 1;
+    int parts[PARTS] = {0};
+
+    (void)context;
+    for (int i = 0; i < COUNT; i++) {
+        double number = random_unit(&state);
+        assert_true(number >= 0.0 && number < 1.0 && state != 0);
+        parts[(int)(number * PARTS)]++;
+    }
+    for (int i = 0; i < PARTS; i++)
+        assert_in_range(parts[i], COUNT / PARTS * 9 / 10, COUNT / PARTS * 11 / 10);
+}
 
 static void test_breaker(void **context)
 {
@@ -506,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_choice_by_client),
         cmocka_unit_test(test_choice_by_latency),
         cmocka_unit_test(test_choice_stays_near),
+        cmocka_unit_test(test_random_fills_the_unit),
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_latency),
