@@ -18,7 +18,7 @@ def pytest_configure(config):
 
 
 ALL = "test_tally.py"
-# The files that take about a minute or more, longest first: the two workers of the suite then end at about the same time.
+# The files that take about a minute or more, longest first: the workers of the suite then end at about the same time.
 LONG = ("test_faults.py", "test_protocol.py", "test_replicas.py", "test_stream.py", "test_redis_cluster.py", "test_redis_sentinel.py", "test_dense_sql.py",
         "test_http_wire.py", "test_hostile.py", "test_caches.py", "test_backlog.py", "test_scripts.py", "test_statistics_redis.py", "test_cache_rules.py")
 LARGE = "test_statistics.py", "test_real_data.py", "test_cursors.py", "test_fide.py", "test_history.py"

@@ -1,9 +1,13 @@
 """The harness itself: its servers are what they claim to be, its checks can fail, and it leaves nothing behind."""
 import os
+import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 import types
 
 import psycopg2
@@ -136,3 +140,21 @@ def test_what_a_process_started_ends_with_it(stack):
         parent.was_killed = True
         end(parent)
         wait_until(lambda: is_gone(child), 5, "the child is gone")
+
+
+def test_what_a_killed_run_left_in_memory_is_removed():
+    """Not what is of a process that lives, or was written to within the hour: a container may share the memory."""
+    if not os.path.isdir("/dev/shm"):
+        pytest.skip("no /dev/shm")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    made = {name: pathlib.Path(tempfile.mkdtemp(prefix=f"ladder-test-{pid}-", dir="/dev/shm"))
+            for name, pid in (("old", ended.pid), ("new", ended.pid), ("alive", os.getpid()))}
+    try:
+        for name in ("old", "alive"):
+            os.utime(made[name], (time.time() - 7200,) * 2)
+        harness.place()
+        assert {name for name, path in made.items() if path.exists()} == {"new", "alive"}
+    finally:
+        for path in made.values():
+            shutil.rmtree(path, ignore_errors=True)
