@@ -64,8 +64,7 @@ static void intake_submit(struct intake *intake)
         return;
     }
     if (!submit_group(intake->call->store, intake->good, intake->good_count,
-                      intake->is_claimed_group ? &intake->call->claim : NULL, intake->connection, on_result, intake,
-                      &error))
+                      intake->is_claimed_group ? &intake->call->claim : NULL, on_result, intake, &error))
         intake->done(intake->context, &error);
 }
 

@@ -36,7 +36,6 @@ struct intake {
     /* inside: */
     size_t at;
     bool is_looking, was_sync;
-    int connection;
     struct submission *good;
     size_t *good_items; /* index of each in items */
     size_t good_count, answered;

@@ -215,8 +215,8 @@ void api_score_post(struct api_call *call)
     post->submission.board = call->board;
     http_hold(call->http);
     is_ok = is_ok && submission_windows_check(&post->submission, &error);
-    if (is_ok && submit_group(call->store, &post->submission, 1, call->has_claim ? &call->claim : NULL,
-                              submit_connection(call->store, call->board.commit_level, 1), on_posted, post, &error))
+    if (is_ok &&
+        submit_group(call->store, &post->submission, 1, call->has_claim ? &call->claim : NULL, on_posted, post, &error))
         return;
     api_fail(call, &error);
     http_release(call->http);
@@ -379,7 +379,6 @@ void api_scores_post(struct api_call *call)
         api_fail(call, &error);
         return;
     }
-    bulk->intake.connection = submit_connection(call->store, COMMIT_DEFAULT, bulk->intake.count);
     bulk_open(bulk);
     http_hold(call->http);
     intake_run(&bulk->intake);

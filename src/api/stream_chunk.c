@@ -244,8 +244,7 @@ void chunk_attempt(struct stream *stream, size_t from)
                                      .is_claimed_group = call->has_claim,
                                      .result = on_item,
                                      .done = on_attempt,
-                                     .context = stream,
-                                     .connection = submit_connection(call->store, COMMIT_DEFAULT, SUBMIT_GROUP_MAX)};
+                                     .context = stream};
     intake_run(&stream->intake);
 }
 

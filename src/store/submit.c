@@ -434,8 +434,10 @@ static void batch_cut(struct submitter *submitter, int connection)
 {
     struct queue *queue = &submitter->queues[connection];
     struct batch *batch = calloc(1, sizeof(*batch));
-    size_t max = (size_t)submitter->store->settings.batch_max;
+    size_t max = submit_batch_max(submitter->store, connection);
     struct seen *seen = NULL;
+    struct item *item;
+    bool is_refused = false;
 
     ASSERT(batch != NULL);
     batch->submitter = submitter;
@@ -443,20 +445,20 @@ static void batch_cut(struct submitter *submitter, int connection)
     arena_init(&batch->arena, 64 << 20);
     batch->items = malloc((max + SUBMIT_GROUP_MAX) * sizeof(*batch->items));
     ASSERT(batch->items != NULL);
-    while (queue->head) {
-        struct item *item = queue->head;
+    enum flow_kind kind = flows_begin(&queue->flows);
+    while ((item = flows_next(&queue->flows, kind))) {
         bool continues_claim =
             batch->count > 0 && item->group->has_claim && batch->items[batch->count - 1]->group == item->group;
-        if ((batch->count >= max && !continues_claim) || batch->count == max + SUBMIT_GROUP_MAX ||
-            !item_round(&batch->arena, &seen, item))
+        if ((batch->count >= max && !continues_claim) || batch->count == max + SUBMIT_GROUP_MAX)
             break;
-        queue->head = item->next;
+        is_refused = !item_round(&batch->arena, &seen, item);
+        if (is_refused)
+            break;
+        flows_take(&queue->flows, kind);
         batch->items[batch->count++] = item;
     }
+    flows_end(&queue->flows, kind, is_refused);
     HASH_CLEAR(hh, seen);
-    if (!queue->head)
-        queue->tail = &queue->head;
-    queue->count -= batch->count;
     submitter->queued -= batch->count;
     queue->in_flight++;
     *queue->last = batch;
@@ -469,9 +471,9 @@ static void queue_flush(struct submitter *submitter, int connection)
 {
     struct queue *queue = &submitter->queues[connection];
 
-    while (queue->head && queue->in_flight < BATCHES_IN_FLIGHT) {
+    while (flows_count(&queue->flows) > 0 && queue->in_flight < BATCHES_IN_FLIGHT) {
         /* Behind a batch under way, wait for a full one or for its end: a small batch costs a commit of its own. */
-        if (queue->in_flight > 0 && queue->count < (size_t)submitter->store->settings.batch_max)
+        if (queue->in_flight > 0 && !flows_are_full(&queue->flows, submit_batch_max(submitter->store, connection)))
             break;
         batch_cut(submitter, connection);
     }
@@ -496,14 +498,14 @@ void submitter_wake(void *context)
 }
 
 bool submit_group(struct store *store, const struct submission *submissions, size_t count,
-                  const struct submit_claim *claim, int connection, submit_done_fn *done, void *context,
-                  struct error *error)
+                  const struct submit_claim *claim, submit_done_fn *done, void *context, struct error *error)
 {
     struct submitter *submitter = store->submitter;
-    struct queue *queue = &submitter->queues[connection];
+    struct item *items = NULL, **tail = &items;
 
-    ASSERT(count > 0 && (!claim || count <= SUBMIT_GROUP_MAX) && connection < db_writer_count(store->db));
-    if (!db_can_write(store->db) || !db_writer(store->db, connection))
+    ASSERT(count > 0 && (!claim || count <= SUBMIT_GROUP_MAX));
+    struct submit_lane lane = submit_lane_of(store, submissions, count);
+    if (!db_can_write(store->db) || !db_writer(store->db, lane.connection))
         return error_set(error, ERROR_UNAVAILABLE, "the primary database is not reachable; nothing was taken");
     if (submitter->queued + count > (size_t)store->settings.queue_max)
         return error_set(error, ERROR_OVERLOADED, "%zu submissions are waiting; try again", submitter->queued);
@@ -518,10 +520,10 @@ bool submit_group(struct store *store, const struct submission *submissions, siz
         item->submission = submissions[i];
         item->group = group;
         item->index = i;
-        *queue->tail = item;
-        queue->tail = &item->next;
+        *tail = item;
+        tail = &item->next;
     }
-    queue->count += count;
+    flows_add(&submitter->queues[lane.connection].flows, submissions[0].board.game_id, lane.kind, items);
     submitter->queued += count;
     submitter->must_flush = true;
     return true;
@@ -544,7 +546,7 @@ void submitter_new(struct store *store)
     ASSERT(submitter != NULL);
     submitter->store = store;
     for (int i = 0; i < CONNECTIONS_MAX; i++) {
-        submitter->queues[i].tail = &submitter->queues[i].head;
+        flows_init(&submitter->queues[i].flows);
         submitter->queues[i].last = &submitter->queues[i].first;
     }
     ev_prepare_init(&submitter->flush, on_flush);
@@ -559,9 +561,10 @@ void submitter_free(struct store *store)
     struct submitter *submitter = store->submitter;
 
     for (int i = 0; i < CONNECTIONS_MAX; i++)
-        while (submitter->queues[i].head) {
-            struct item *item = submitter->queues[i].head;
-            submitter->queues[i].head = item->next;
+        while (flows_count(&submitter->queues[i].flows) > 0) {
+            enum flow_kind kind = flows_begin(&submitter->queues[i].flows);
+            struct item *item = flows_next(&submitter->queues[i].flows, kind);
+            flows_take(&submitter->queues[i].flows, kind);
             error_set(&item->result.error, ERROR_UNAVAILABLE, "the server is shutting down; nothing was taken");
             item_answer(item);
         }

@@ -3,8 +3,8 @@
  *
  * Submissions wait in a queue. Whenever a connection has room, all that wait (up to a batch) go as one call of one SQL
  * function, in one transaction: at once when the service is idle, as many as came meanwhile when it is busy. After the
- * commit the changes are applied to Redis, in the same order, and each submission is answered with its place. One
- * caller's submissions go over one connection in the order given.
+ * commit the changes are applied to Redis, in the same order, and each submission is answered with its place. The
+ * submissions of a group go over one connection in the order given; groups pass each other (submit_flow.h).
  */
 #ifndef STORE_SUBMIT_H
 #define STORE_SUBMIT_H
@@ -69,13 +69,12 @@ struct submit_claim {
 };
 
 /*
- * Queues a group; `done` is called once for each submission, in order, never before this returns. All of a group with a
+ * Queues a group, all of one game; `done` is called once for each submission, in order, never before this returns. All of a group with a
  * claim go in one transaction. false: the queue is full or no primary is reachable; nothing was queued, *error says
  * which.
  */
 bool submit_group(struct store *store, const struct submission *submissions, size_t count,
-                  const struct submit_claim *claim, int connection, submit_done_fn *done, void *context,
-                  struct error *error);
+                  const struct submit_claim *claim, submit_done_fn *done, void *context, struct error *error);
 /*
  * Takes a group back, by the context of its `done`, as long as nothing of it was sent to the database: `done` is not
  * called, nothing of it was or will be taken. false: some of it is on its way, and `done` comes.
@@ -84,9 +83,6 @@ bool submit_withdraw(struct store *store, const void *context);
 /* The results of a claimed group whose answer was lost: from what its transaction kept. Ranks are today's. */
 void submit_resume(struct store *store, const struct submission *submissions, size_t count,
                    const struct submit_claim *claim, int64_t game_id, submit_done_fn *done, void *context);
-/* A number for `connection`: the same for all groups whose order matters. level: of the one board, if it is known.
- * count: of the group. */
-int submit_connection(struct store *store, enum commit_level level, size_t count);
 /* Does the submission's board have the windows that it names? Fills *error, naming /windows. */
 bool submission_windows_check(const struct submission *submission, struct error *error);
 size_t submit_queued(const struct store *store);

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "store/private.h"
 #include "store/submit.h"
+#include "store/submit_flow.h"
 
 enum {
     BATCHES_IN_FLIGHT = 2,
@@ -19,6 +20,7 @@ enum {
     APPLY_ROWS_MAX = 100, /* in one script call: it holds up the others for a millisecond */
     ARRAY_BYTES_MAX = 16 << 20,
     CONNECTIONS_MAX = 64,
+    SUSPECTS_MAX = 256,
     SUBMIT_INCIDENT_MAX = 2 * 8 + 1,
 };
 
@@ -51,8 +53,8 @@ struct group {
 struct item {
     struct submission submission;
     struct group *group;
-    size_t index; /* in its group */
-    struct item *next;
+    size_t index;      /* in its group */
+    struct item *next; /* in its flow */
     /* In a batch: */
     int round;
     struct submit_result result;
@@ -60,13 +62,17 @@ struct item {
 };
 
 struct queue {
-    struct item *head;
-    struct item **tail;
-    size_t count;
+    struct flows flows;  /* what waits */
     int in_flight;       /* batches that PostgreSQL has */
     int waiting;         /* of them, those whose commit may wait for a standby longer than others' */
     struct batch *first; /* batches cut and not answered, oldest first: they are answered in that order */
     struct batch **last;
+};
+
+/* A board for which the database refused a submission, until some time after: a place for each remainder of its id. */
+struct suspect {
+    int64_t board_id;
+    int64_t until_us; /* monotonic */
 };
 
 struct submitter {
@@ -76,6 +82,7 @@ struct submitter {
     size_t queued;
     size_t batches;
     struct queue queues[CONNECTIONS_MAX];
+    struct suspect suspects[SUSPECTS_MAX];
 };
 
 /* One change that goes to Redis, or (revision 0) one rank to ask for. */
@@ -116,6 +123,18 @@ struct batch {
     bool is_uncertain;  /* or may have been committed */
     struct batch *next;
 };
+
+/* submit_lane.c: where a group waits. */
+struct submit_lane {
+    int connection;
+    enum flow_kind kind;
+};
+
+struct submit_lane submit_lane_of(struct store *store, const struct submission *submissions, size_t count);
+/* The most submissions of a batch on this connection. */
+size_t submit_batch_max(const struct store *store, int connection);
+/* The database refused a submission to the board. */
+void submit_suspect(struct submitter *submitter, int64_t board_id);
 
 /* submit_apply.c, W3: applies a committed batch to Redis, finds what ranks are still missing, answers, frees. */
 void batch_apply(struct batch *batch);

@@ -77,6 +77,7 @@ void item_fail(struct batch *batch, struct item *item, struct slice why)
     uint8_t random[(SUBMIT_INCIDENT_MAX - 1) / 2];
 
     failed_count++;
+    submit_suspect(batch->submitter, board->id);
     if (!batch->failed || batch->failed->submission.board.id != board->id) {
         crypto_random(random, sizeof(random));
         text_hex_encode(random, sizeof(random), batch->incident);

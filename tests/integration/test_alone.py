@@ -413,3 +413,86 @@ def test_warm(stack, serving):
         assert "warm: 3 standings" in text and "1 standings could not be loaded" in text and f"standing={standings[1]} " in text, text
     after = [stack.redis.hget(f"ladder:{{{s % 256}}}:{s}:meta", "gen") for s in standings]
     assert [a != b for a, b in zip(after, before)] == [True, False, True]
+
+
+# ---- turns ----
+
+def board_id(stack, client):
+    return stack.sql("select b.id from ladder.board b join ladder.game g on g.id = b.game_id where g.name = %s", client.game)[0][0]
+
+
+def crowded(stack, serving, send):
+    """While the database holds up the first batch, send(noisy) queues much of one game; then another game submits once. Returns how many of
+    noisy's submissions were taken before that one."""
+    noisy, lone = game(stack, serving), game(stack, serving)
+    threads = []
+    with contextlib.closing(psycopg2.connect(stack.primary_url)) as session, session.cursor() as cursor:
+        cursor.execute("lock table ladder.entry in share row exclusive mode")
+        first = game(stack, serving)
+        opener = threading.Thread(target=first.submit, args=("b", "first", 1))
+        opener.start()
+        wait_until(lambda: stack.sql("select count(*) from pg_stat_activity where query like '%%ladder.submit(%%' and wait_event_type = 'Lock'")[0][0], 20,
+                   "the first batch waits")
+        threads, count = send(noisy)
+        # Two batches may be under way: what is in them no longer counts as waiting.
+        wait_until(lambda: queued(serving) >= count - 2 * BATCH_MAX, 30, "they wait")
+        waiting = queued(serving)
+        threads.append(threading.Thread(target=lone.submit, args=("b", "lone", 1)))
+        threads[-1].start()
+        wait_until(lambda: queued(serving) == waiting + 1, 20, "the lone one waits")
+        session.rollback()
+    for thread in [opener, *threads]:
+        thread.join()
+    query = "select min(e.revision) from ladder.entry e join ladder.period p on p.id = e.period_id where p.board_id = %s"
+    mine = stack.sql(query, board_id(stack, lone))[0][0]
+    return stack.sql(query.replace("min(e.revision)", "count(*)") + " and e.revision < %s", board_id(stack, noisy), mine)[0][0], count
+
+
+BATCH_MAX = 50
+
+
+@pytest.fixture(scope="module")
+def narrow(stack):
+    """One loop, one connection for submissions, small batches."""
+    server = stack.serve(server_loops=1, database_write_connections=1, database_batch_max=BATCH_MAX)
+    stack.trusted(server)
+    yield server
+    assert server.stop() == 0
+    server.check_clean()
+
+
+def start(calls):
+    threads = [threading.Thread(target=call) for call in calls]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_a_lone_submission_passes_bulk_requests_of_another_game(stack, narrow):
+    def send(noisy):
+        def bulk(n):
+            return lambda: noisy.request("POST", "/scores", {"scores": [{"board": "b", "player": f"p{n}-{i}", "score": i} for i in range(1000)]})
+        return start([bulk(n) for n in range(3)]), 3000
+    before, count = crowded(stack, narrow, send)
+    # What was under way when it came, and no more than one batch that was cut before its turn.
+    assert before <= 3 * BATCH_MAX < count / 5
+
+
+def test_a_lone_submission_passes_single_ones_of_another_game(stack, narrow):
+    def send(noisy):
+        return start([lambda n=n: noisy.submit("b", f"p{n}", n) for n in range(450)]), 450
+    before, count = crowded(stack, narrow, send)
+    assert before <= 3 * BATCH_MAX < count
+
+
+def test_a_board_that_failed_is_submitted_apart(stack, narrow):
+    """Once something of a board was refused, its submissions make no batch of other games fail."""
+    good, bad = game(stack, narrow), game(stack, narrow)
+    with raising(stack):
+        assert post(bad, "bad", 1)().status_code == 500
+        failed = narrow.log().count("event=batch-failed")
+        sent = [post(good, "ann", 1), post(bad, "bad", 2), post(good, "bob", 2), post(bad, "cid", 3)]
+        answers = together(stack, narrow, sent)
+        assert [answer.status_code for answer in answers] == [200, 500, 200, 200]
+        lines = [line for line in narrow.log().splitlines() if "event=batch-failed" in line][failed:]
+        assert len(lines) == 1 and "items=2" in lines[0], lines
