@@ -376,6 +376,10 @@ static bool call_route(struct api_call *call, struct error *error)
     struct segments path;
     bool is_there = false;
 
+    if (slice_is(http->path, "*")) { /* OPTIONS: what some resource has */
+        http_reply_header(http, "Allow", "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
+        return error_set(error, ERROR_METHOD_NOT_ALLOWED, "the target * is of OPTIONS");
+    }
     if (!segments_split(http->path, &path))
         return error_set(error, ERROR_NOT_FOUND, "there is nothing at this path");
     for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {

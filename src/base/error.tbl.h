@@ -35,6 +35,7 @@ ERROR(TOO_MANY_CONNECTIONS, 429, "too-many-connections", "The client's address h
 ERROR(HEADERS_TOO_LARGE, 431, "headers-too-large", "The header fields are larger than the limit")
 ERROR(INTERNAL, 500, "internal", "The server failed")
 ERROR(ITEM_FAILED, 500, "item-failed", "The database refused this item")
+ERROR(NOT_IMPLEMENTED, 501, "not-implemented", "The request needs something that the server does not have")
 ERROR(UNAVAILABLE, 503, "unavailable", "A dependency is down; try again")
 ERROR(DEADLINE, 503, "deadline-exceeded", "The answer took too long")
 ERROR(OVERLOADED, 503, "overloaded", "Too much is waiting already; try again")

@@ -146,6 +146,39 @@ static bool guard_host(const struct scan *scan, bool is_1_1, struct error *error
            error_set(error, ERROR_BAD_REQUEST, "the Host header field is not a host with an optional port");
 }
 
+static bool slice_is_word(struct slice text, const char *word)
+{
+    return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
+}
+
+static struct slice trimmed(struct slice text)
+{
+    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
+        text = (struct slice){text.data + 1, text.size - 1};
+    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
+        text.size--;
+    return text;
+}
+
+/* RFC 9112 section 6.1: codings that are not known, and chunked last and once, get 501. What is no list of codings, or
+ * does not end in chunked, has no length that both sides can know. */
+static bool coding_refuse(struct slice codings, struct error *error)
+{
+    bool is_list = true, is_chunked = false;
+
+    for (size_t at = 0; at <= codings.size;) {
+        const char *comma = memchr(codings.data + at, ',', codings.size - at);
+        size_t end = comma ? (size_t)(comma - codings.data) : codings.size;
+        struct slice name = trimmed((struct slice){codings.data + at, end - at});
+        is_list = is_list && !is_chunked && is_token(name.data, name.size);
+        is_chunked = slice_is_word(name, "chunked");
+        at = end + 1;
+    }
+    if (is_list && is_chunked && memchr(codings.data, ',', codings.size))
+        return error_set(error, ERROR_NOT_IMPLEMENTED, "the only transfer coding is chunked");
+    return error_set(error, ERROR_BAD_REQUEST, "the only transfer coding is chunked");
+}
+
 static bool guard_framing(const struct scan *scan, bool is_1_1, struct guard_result *result, struct error *error)
 {
     if (scan->content_lengths > 1)
@@ -155,8 +188,8 @@ static bool guard_framing(const struct scan *scan, bool is_1_1, struct guard_res
     if (scan->transfer_encodings == 1) {
         if (!is_1_1 || scan->content_lengths > 0)
             return error_set(error, ERROR_BAD_REQUEST, "Transfer-Encoding beside Content-Length, or in HTTP/1.0");
-        if (scan->transfer_encoding.size != 7 || strncasecmp(scan->transfer_encoding.data, "chunked", 7) != 0)
-            return error_set(error, ERROR_BAD_REQUEST, "the only transfer coding is chunked");
+        if (!slice_is_word(scan->transfer_encoding, "chunked"))
+            return coding_refuse(scan->transfer_encoding, error);
         result->has_body = true;
     }
     if (scan->content_lengths == 1) {
@@ -259,11 +292,13 @@ bool guard_header(struct MHD_Connection *connection, const struct guard_line *li
                         .is_contiguous = true,
                         .bytes_max = (size_t)header_bytes_max,
                         .next = line->version + strlen(line->version) + 2};
-    bool is_1_1 = strcmp(line->version, "HTTP/1.1") == 0;
+    /* A later minor version is taken as 1.1 (RFC 9110 section 2.5), as the library does. */
+    bool is_1_1 = strlen(line->version) == 8 && memcmp(line->version, "HTTP/1.", 7) == 0 && line->version[7] >= '1' &&
+                  line->version[7] <= '9';
 
     *ret_result = (struct guard_result){.has_body = false};
     if (!is_1_1 && strcmp(line->version, "HTTP/1.0") != 0)
-        return error_set(error, ERROR_BAD_REQUEST, "the HTTP version is neither 1.1 nor 1.0");
+        return error_set(error, ERROR_BAD_REQUEST, "the HTTP version is malformed");
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_field, &scan);
     if (!scan.is_ok || !guard_layout(connection, line, &scan, error))
         return false;

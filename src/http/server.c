@@ -58,6 +58,8 @@ static bool target_read(struct http_exchange *exchange, struct slice raw, struct
                                : slice_of(arena_printf(&request->arena, "/%.*s", (int)rest.size, rest.data));
     const char *query = memchr(request->target.data, '?', request->target.size);
     request->path = request->target;
+    if (slice_is(raw, "*")) /* in asterisk form: OPTIONS alone may have it */
+        return true;
     if (query)
         request->path.size = (size_t)(query - request->target.data);
     if (raw.size > (size_t)uri_bytes_max)
@@ -144,8 +146,10 @@ static enum MHD_Result exchange_open(struct http_exchange *exchange)
         exchange_park(exchange);
         return MHD_YES;
     }
+    struct error error;
+    if (!is_answered && exchange->has_body && !body_coding_read(exchange, &error))
+        return exchange_refuse(exchange, &error);
     if (!is_answered && is_too_long) {
-        struct error error;
         error_set(&error, ERROR_BODY_TOO_LARGE, "the body has %lld bytes, the limit%s is %lld",
                   (long long)exchange->body_length, exchange->body_limit_why, (long long)exchange->body_bytes_max);
         return exchange_refuse(exchange, &error);
@@ -180,14 +184,16 @@ static enum MHD_Result exchange_begin(struct http_exchange *exchange, const char
         http_reply_header(request, "Allow", "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
         return exchange_refuse(exchange, &error);
     }
+    if (slice_is(request->path, "*") && request->method != HTTP_OPTIONS) {
+        error_set(&error, ERROR_BAD_REQUEST, "the target * is of OPTIONS");
+        return exchange_refuse(exchange, &error);
+    }
     exchange->has_body = guard.has_body;
     bool may_have_body = request->method == HTTP_PUT || request->method == HTTP_POST || request->method == HTTP_PATCH;
     if (guard.has_body && !may_have_body) {
         error_set(&error, ERROR_BAD_REQUEST, "%s takes no body", method);
         return exchange_refuse(exchange, &error);
     }
-    if (may_have_body && guard.has_body && !body_coding_read(exchange, &error))
-        return exchange_refuse(exchange, &error);
     if (!may_have_body) {
         exchange->state = EXCHANGE_BODY;
         return MHD_YES;

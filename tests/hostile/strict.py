@@ -75,7 +75,7 @@ def is_host(text):
 def check_target(method, target):
     """Why ladder may refuse a valid target, or ""; raises Invalid."""
     if target == b"*" and method == b"OPTIONS":
-        return "asterisk form"
+        return ""
     if method == b"CONNECT":
         if not re.fullmatch(rb"(\[[^\]]*\]|" + REG_NAME + rb"):\d+", target):
             raise Invalid("target")
@@ -201,7 +201,7 @@ def one(data, at):
     method, target, version = match.groups()
     if not version.startswith(b"HTTP/1."):
         raise Invalid("the version")
-    refusable = [check_target(method, target), "" if version in (b"HTTP/1.0", b"HTTP/1.1") else "a minor version"]
+    refusable = [check_target(method, target)]
     fields, after = fields_at(data, after)
     check_host(fields, version)
     kind, length, why = framing(fields, version)

@@ -126,7 +126,10 @@ INNER = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"  # what a smuggler wants to 
     ("chunked, identity", ["Transfer-Encoding: chunked, identity"], b"0\r\n\r\n" + INNER),
     ("xchunked", ["Transfer-Encoding: xchunked"], b"0\r\n\r\n" + INNER),
     ("gzip", ["Transfer-Encoding: gzip"], b"0\r\n\r\n"),
-    ("gzip, chunked", ["Transfer-Encoding: gzip, chunked"], b"0\r\n\r\n"),
+    ("chunked, chunked", ["Transfer-Encoding: chunked, chunked"], b"0\r\n\r\n"),
+    ("chunked, gzip", ["Transfer-Encoding: chunked, gzip"], b"0\r\n\r\n"),
+    ("no coding, then chunked", ["Transfer-Encoding: , chunked"], b"0\r\n\r\n"),
+    ("a coding that is no word", ["Transfer-Encoding: gz ip, chunked"], b"0\r\n\r\n"),
     ("an empty coding", ["Transfer-Encoding: "], b"0\r\n\r\n"),
     ("a vertical tab before chunked", ["Transfer-Encoding: \x0bchunked"], b"0\r\n\r\n"),
     ("a space behind chunked", ["Transfer-Encoding: chunked "], b"0\r\n\r\n"),
@@ -140,6 +143,29 @@ def test_smuggling_shapes(target, name, lines, body):
     answer = target.once(target.head("POST", f"{target.base}/boards/b/scores", *lines) + body)
     check_problem(answer, 400)
     assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("codings", ["gzip, chunked", "GZIP ,\tChunked", "x-other,chunked", "identity, chunked"])
+def test_unknown_transfer_codings(target, codings):
+    """RFC 9112 section 6.1; nothing behind them is served."""
+    answer = target.once(target.head("POST", f"{target.base}/boards/b/scores", f"Transfer-Encoding: {codings}") + b"0\r\n\r\n" + INNER)
+    check_problem(answer, 501)
+    assert answer.headers["connection"] == "close"
+
+
+def test_options_of_the_whole_server(target):
+    answer = target.once(b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.status == 204 and answer.headers["allow"] == "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS" and not answer.body
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.9"])
+def test_a_later_minor_version_is_taken_as_1_1(target, version):
+    """RFC 9110 section 2.5; Host is needed, chunks are taken, the connection stays."""
+    head = f"GET /version HTTP/{version}\r\nHost: x\r\n\r\n".encode()
+    assert [answer.status for answer in target.wire().send(head + head.replace(b"Host", b"Connection: close\r\nHost")).answers()] == [200, 200]
+    check_problem(target.once(f"GET /version HTTP/{version}\r\n\r\n".encode()), 400)
+    chunked = target.head("POST", f"{target.base}/boards/b/scores", "Transfer-Encoding: chunked", "Connection: close").replace(b"HTTP/1.1", f"HTTP/{version}".encode())
+    assert target.once(chunked + b"1\r\n{\r\n0\r\n\r\n").status in (400, 401)
 
 
 LENGTHS = [("-1", 400), ("2, 2", 400), ("+2", 400), ("2x", 400), ("0x2", 400), ("", 400), ("1e1", 400),
@@ -206,9 +232,10 @@ def test_a_refusal_of_a_chunk_is_a_problem(target, chunks, status):
     ("a malformed Host", b"GET /version HTTP/1.1\r\nHost: x y\r\n\r\n", 400),
     ("LF only in 1.0, no fields", b"GET /version HTTP/1.0\n\n", 400),
     ("authority form", b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-    ("asterisk form", b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    ("asterisk form of another method", b"GET * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    ("asterisk form with a query", b"OPTIONS *?a=1 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     ("no slash", b"GET version HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-    ("HTTP/1.9", b"GET /version HTTP/1.9\r\nHost: x\r\n\r\n", 400),
+    ("HTTP/1.10", b"GET /version HTTP/1.10\r\nHost: x\r\n\r\n", 400),
     ("HTTP/2.0", b"GET /version HTTP/2.0\r\nHost: x\r\n\r\n", 505),
     ("HTTP/1.1x", b"GET /version HTTP/1.1x\r\nHost: x\r\n\r\n", 400),
     ("http/1.1", b"GET /version http/1.1\r\nHost: x\r\n\r\n", 400),

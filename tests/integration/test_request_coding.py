@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from checks import refused
-from harness import wait_until
+from harness import Client, wait_until
 
 NDJSON = "application/x-ndjson"
 LIMIT = 1 << 20  # server.body_bytes_max as it is set by default
@@ -170,6 +170,18 @@ def test_other_codings(board, coding, kind):
     answer = refused(post(board, "/scores", gzip.compress(lines(1)), coding, **{"Content-Type": kind}), "unsupported-media-type")
     assert answer.headers["Accept-Encoding"] == "gzip, identity" and coding in answer.json()["detail"]
     assert scores(board) == {}
+
+
+def test_what_is_refused_anyway_is_not_refused_for_its_coding(board):
+    """The path, the method and the key are looked at first."""
+    def sent(path, key, method="POST"):
+        client = Client(board.server, board.game, key)
+        return client.request(method, path, gzip.compress(b"{}"), headers={"Content-Encoding": "br", "Content-Type": "application/json"})
+    refused(sent("/nowhere", board.key), "not-found")
+    refused(sent("/boards/sum/top", board.key), "method-not-allowed")
+    refused(sent("/boards/sum/scores", None), "unauthorized")
+    refused(sent("/boards/sum/scores", "lk_nobody_x"), "unauthorized")
+    refused(sent("/boards/sum/scores", board.key), "unsupported-media-type")
 
 
 def test_no_body_needs_no_coding(board):
