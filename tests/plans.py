@@ -35,8 +35,8 @@ CASES = {
     "board_put": (("{game}", "b", "desc", "best", "first", "{kinds}", "UTC", "0", "9", "false", "0", "0", "0", "0", "0", "false", "{{clan}}", "9", "on", "false"), MANY, 0),
     "combination_delete": (("{board}",), 0, 0),
     "combination_find": (("{combined}",), 0, 0),
-    # Has the board scores? Any day of them will do.
-    "combination_put": (("{game}", "{combined}", "sum", "{{b}}", "{{1}}"), 0, MANY),
+    # Has the board scores? Any day of them will do. What is small is combined at once.
+    "combination_put": (("{game}", "{combined}", "sum", "{{b}}", "{{1}}"), 8, MANY),
     "combine": (("{combined}",), 8, 2),
     "combine_list": ((), 0, 0),
     "commit_level": (("on", "true"), 0, 0),
@@ -203,7 +203,8 @@ def make(stack):
         now_us, = one("select ladder.us_of(now())")
         whole, = one("select id from ladder.period where board_id = %s and window_kind = 'all' and facet = ''", board)
         combined, = one("insert into ladder.board (game_id, name, windows) values (%s, 'combined', '{all}') returning id", game_id)
-        assert one("select ladder.combination_put(%s, %s, 'sum', '{b}', '{1}')", game_id, combined) == ("ok",)
+        assert one("select ladder.combination_put(%s, %s, 'sum', '{b}', '{1}')", game_id, combined)[0].startswith("combined ")
+        one("update ladder.combination set snapshot = null where board_id = %s returning 1", combined)
         closed, = one("select id from ladder.period where board_id = %s and window_kind = 'daily' and state = 'closed' limit 1", board)
         cursor.execute("analyze ladder.entry, ladder.score_event, ladder.period, ladder.board")
     connection.close()

@@ -7,15 +7,21 @@
 --
 -- Only the window `all` is combined. Numbers that leave 64 bits stop at their ends.
 
--- combination_put: makes or changes one. The outcome: ok, or what is wrong.
+-- combination_put: makes or changes one. The outcome: what is wrong, or ok, or, where there is so little to combine that it is combined
+-- at once, combined and the number of the standing. The worker combines the others; until then one that is new cannot be read
+-- (src/api/reading.c), and one that was changed has the entries that it had.
 create or replace function ladder.combination_put(p_game bigint, p_board bigint, p_rule text, p_names text[], p_weights bigint[])
     returns text
     language plpgsql
     set search_path = pg_catalog
 as $$
 declare
+    c_at_once constant integer := 5000; -- entries: some tenths of a second
     v_source bigint;
+    v_entries bigint;
+    v_is_free boolean := false;
 begin
+    perform ladder.write_begin();
     -- Two that would make each other their source do so one after the other.
     perform pg_advisory_xact_lock(hashtextextended('ladder.combination', p_game));
     if not exists (select from ladder.board b where b.id = p_board and b.deleted_at is null) then
@@ -39,6 +45,12 @@ begin
             return 'source ' || i - 1;
         end if;
     end loop;
+    -- Before the row, as the worker does, who has it for milliseconds; or for longer, if it is at a large one.
+    for i in 1..100 loop
+        v_is_free := pg_try_advisory_xact_lock(hashtextextended('ladder.combine', p_board));
+        exit when v_is_free;
+        perform pg_sleep(0.02);
+    end loop;
     insert into ladder.combination as c (board_id, rule)
     values (p_board, p_rule::ladder.combination_rule)
     on conflict (board_id) do update set rule = excluded.rule, snapshot = null;
@@ -47,7 +59,22 @@ begin
     select p_board, b.id, n.weight
     from unnest(p_names, p_weights) as n (name, weight)
     join ladder.board b on b.game_id = p_game and b.name = n.name collate "C" and b.deleted_at is null;
-    return 'ok';
+
+    select count(*) into v_entries
+    from (select 1
+          from ladder.period p
+          join ladder.entry e on e.period_id = p.id and e.window_kind = 'all' and e.period_start = '-infinity' and not e.removed
+          where p.window_kind = 'all'
+            and p.facet = ''
+            and (p.board_id = p_board or p.board_id in (select s.source_id from ladder.combination_source s where s.board_id = p_board))
+          limit c_at_once + 1) x;
+    if v_entries > c_at_once or not v_is_free then
+        return 'ok';
+    end if;
+    perform ladder.combine(p_board);
+    return (select 'combined ' || p.id
+            from ladder.period p
+            where p.board_id = p_board and p.window_kind = 'all' and p.facet = '');
 end
 $$;
 comment on function ladder.combination_put(bigint, bigint, text, text[], bigint[]) is 'Makes a board a combination of others; says what is wrong.';
@@ -63,6 +90,7 @@ as $$
 #variable_conflict use_column
 declare
     c ladder.combination;
+    v_version xid;
     b ladder.board;
     -- Before anything is read: what commits in between is in this pass and, again, in the next.
     v_snapshot pg_snapshot := pg_current_snapshot();
@@ -76,6 +104,7 @@ declare
 begin
     perform ladder.write_begin();
     perform pg_advisory_xact_lock(hashtextextended('ladder.combine', p_board));
+    select q.xmin into v_version from ladder.combination q where q.board_id = p_board;
     select * into c from ladder.combination q where q.board_id = p_board;
     select * into b from ladder.board q where q.id = p_board and q.deleted_at is null;
     if c.board_id is null or b.id is null then
@@ -144,21 +173,22 @@ begin
             order by t.player
             on conflict (period_id, player, window_kind, period_start) do update
                 set k1 = excluded.k1, k2 = excluded.k2, k3 = excluded.k3, revision = nextval('ladder.revision'), removed = false, metadata = null
-            returning e.player, e.k1
+            returning e.player, e.k1, e.k2, e.k3
         ),
         gone as (
             update ladder.entry e
             set removed = true, metadata = null, revision = nextval('ladder.revision')
             where e.period_id = v_period and e.window_kind = 'all' and e.period_start = '-infinity' and not e.removed
               and (v_is_whole or e.player = any (v_players))
-              and not exists (select from total t where t.player = e.player)
+              and e.player not in (select t.player from total t) -- hashed, however few the planner expects
             returning e.player
         ),
         event as (
             insert into ladder.score_event (board_id, kind, player, score, subscore, achieved_at, period_ids)
-            select p_board, 'submit'::ladder.event_kind, w.player, t.score, t.subscore, ladder.time_of(t.at_us), array[v_period]
+            select p_board, 'submit'::ladder.event_kind, w.player, case b.ordering when 'desc' then ~w.k1 else w.k1 end,
+                   case b.ordering when 'desc' then ~w.k2 else w.k2 end,
+                   ladder.time_of(case b.tie when 'last' then ~w.k3 else w.k3 end), array[v_period]
             from written w
-            join keyed t on t.player = w.player
             union all
             select p_board, 'remove', g.player, null, null, null, array[v_period]
             from gone g
@@ -169,7 +199,10 @@ begin
             insert into ladder.tally_recount (period_id) values (v_period);
         end if;
     end if;
-    update ladder.combination q set snapshot = v_snapshot, caught_up_at = v_now, epoch = v_epoch where q.board_id = p_board;
+    -- One that was changed meanwhile is made anew by the next run.
+    update ladder.combination q
+    set snapshot = v_snapshot, caught_up_at = v_now, epoch = v_epoch
+    where q.board_id = p_board and q.xmin = v_version;
     return coalesce(v_changed, 0);
 end
 $$;

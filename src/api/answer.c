@@ -184,20 +184,31 @@ struct db_call api_definition_written_call(struct api_call *call, int64_t game_i
         .parameters = {{.data = arena_printf(call->arena, "%lld", (long long)game_id), .format = DB_TEXT}}};
 }
 
-void api_definition_written(struct api_call *call, int64_t game_id, struct db_rows rows)
+static void written(struct api_call *call, int64_t game_id, struct db_rows rows, bool is_applied)
 {
     struct db *db = store_db(call->store);
     const struct token token = {.epoch = db_epoch(db),
                                 .timeline = db_timeline(db),
                                 .lsn = db_int64(rows, 0, 0),
                                 .committed_us = db_int64(rows, 0, 1),
-                                .is_applied = true, /* nothing of it goes to Redis */
+                                .is_applied = is_applied,
                                 .game_id = game_id,
                                 .definition = db_is_null(rows, 0, 2) ? 0 : db_int64(rows, 0, 2)};
 
     db_saw_lsn(db, token.lsn);
     store_definition_changed(call->store, game_id, token.definition);
     api_token_text(call, &token, call->written);
+}
+
+void api_definition_written(struct api_call *call, int64_t game_id, struct db_rows rows)
+{
+    written(call, game_id, rows, true); /* nothing of it goes to Redis */
+}
+
+void api_standing_written(struct api_call *call, int64_t game_id, struct db_rows rows, int64_t standing)
+{
+    store_standing_changed(standing, db_int64(rows, 0, 1));
+    written(call, game_id, rows, false);
 }
 
 void api_token_headers(struct api_call *call, const char *token)

@@ -146,6 +146,8 @@ void api_refuse(struct api_call *call, const struct error *error, api_handler_fn
  */
 struct db_call api_definition_written_call(struct api_call *call, int64_t game_id);
 void api_definition_written(struct api_call *call, int64_t game_id, struct db_rows rows);
+/* The same, if the transaction changed the entries of a standing, too. */
+void api_standing_written(struct api_call *call, int64_t game_id, struct db_rows rows, int64_t standing);
 /* Sends it; first keeps it where an Idempotency-Key asks for that. token "" for none. */
 void api_answer(struct api_call *call, int status, struct buf *body, const char *token);
 /* The Idempotency-Key was used: sends what it got; or, when that answer was never made, calls `again` to make it. */

@@ -114,10 +114,8 @@ static bool write_ended(struct api_call *call, const struct db_outcome *outcome)
     struct error error;
 
     store_board_forget_all(call->store, call->game, call->board_name);
-    if (outcome->error.code == ERROR_NONE) {
-        api_definition_written(call, call->board.game_id, outcome->rows[1]);
+    if (outcome->error.code == ERROR_NONE)
         return true;
-    }
     if (outcome->error.code == ERROR_WRITE_UNCERTAIN)
         error_set(&error, ERROR_UNAVAILABLE,
                   "the connection to the database was lost; it may or may not have been changed: send it again");
@@ -133,12 +131,17 @@ static void on_put(void *context, const struct db_outcome *outcome)
     struct api_call *call = combination->call;
     struct error error;
     char pointer[ERROR_FIELD_MAX];
+    long long standing = 0;
     int source;
 
     if (!write_ended(call, outcome))
         return;
     const char *said = db_text(outcome->rows[0], 0, 0);
-    if (strcmp(said, "ok") == 0) {
+    if (sscanf(said, "combined %lld", &standing) == 1)
+        api_standing_written(call, call->board.game_id, outcome->rows[1], standing);
+    else
+        api_definition_written(call, call->board.game_id, outcome->rows[1]);
+    if (standing || strcmp(said, "ok") == 0) {
         find_send(call);
         return;
     }
@@ -269,6 +272,7 @@ static void on_deleted(void *context, const struct db_outcome *outcome)
 
     if (!write_ended(call, outcome))
         return;
+    api_definition_written(call, call->board.game_id, outcome->rows[1]);
     buf_init(&none, 1);
     api_answer(call, 204, &none, call->written);
     http_release(call->http);

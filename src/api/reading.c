@@ -393,6 +393,10 @@ void reading_start(struct reading *reading, const struct error *error)
         api_fail(call, error);
         return;
     }
+    if (call->board.is_combined && !call->board.combined_us) {
+        api_fail_with(call, ERROR_NOT_COMBINED, "the board has not been made of others yet; try again");
+        return;
+    }
     http_hold(call->http);
     const struct period *asked = &reading->query.period; /* by a cursor */
     char start[PERIOD_TEXT_MAX];

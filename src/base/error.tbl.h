@@ -40,6 +40,7 @@ ERROR(UNAVAILABLE, 503, "unavailable", "A dependency is down; try again")
 ERROR(DEADLINE, 503, "deadline-exceeded", "The answer took too long")
 ERROR(OVERLOADED, 503, "overloaded", "Too much is waiting already; try again")
 ERROR(MEMORY_FULL, 503, "memory-full", "The memory for requests and answers is used up; try again")
+ERROR(NOT_COMBINED, 503, "not-combined", "The board is being made of others; try again")
 ERROR(VERSION_NOT_SUPPORTED, 505, "version-not-supported", "The HTTP version is neither 1.1 nor 1.0")
 /* Inside the program only; they never reach a client. */
 ERROR(WRITE_UNCERTAIN, 503, "write-uncertain", "The connection broke; the write may or may not have happened")

@@ -192,6 +192,16 @@ static void absence_error(bool is_of_game, const char *game, const char *name, s
         error_set(error, ERROR_BOARD_NOT_FOUND, "there is no board \"%s\" in the game \"%s\"", name, game);
 }
 
+/* This loop did not know that it is made by now: neither a replica nor Redis answers for it before they have it. */
+static void combined_seen(struct store *store, const struct board_entry *entry, const struct board *board,
+                          struct db_rows rows)
+{
+    if (!board->combined_us || db_is_null(rows, 0, 4 + BOARD_COLUMNS) || (entry && entry->board.combined_us))
+        return;
+    db_saw_lsn(store->db, db_int64(rows, 0, 5 + BOARD_COLUMNS));
+    store_standing_changed(db_int64(rows, 0, 4 + BOARD_COLUMNS), db_int64(rows, 0, 6 + BOARD_COLUMNS));
+}
+
 static void on_board(void *context, const struct db_outcome *outcome, enum db_source source)
 {
     struct find *find = context;
@@ -223,9 +233,14 @@ static void on_board(void *context, const struct db_outcome *outcome, enum db_so
         board.is_combined = db_bool(rows, 0, 1 + BOARD_COLUMNS);
         board.combined_us = db_int64(rows, 0, 2 + BOARD_COLUMNS);
         board.definition = db_int64(rows, 0, 3 + BOARD_COLUMNS);
+        combined_seen(store, entry, &board, rows);
         /* What was asked before a change that is known by now is an answer, but nothing to remember. */
-        if (find->changes == store->board_changes && board.definition >= definition_heard(store, board.game_id))
-            board_remember(store, find->path, &board);
+        if (find->changes == store->board_changes && board.definition >= definition_heard(store, board.game_id)) {
+            if (board.is_combined && !board.combined_us)
+                board_drop(store, find->path); /* it may be read at any moment now */
+            else
+                board_remember(store, find->path, &board);
+        }
         find_answer(find, &board, NULL);
         return;
     }

@@ -111,6 +111,10 @@ uint64_t store_lookups_refused(void);
  * process reads what it has of the game anew, and so does every other server that listens to Redis. */
 void store_definition_changed(struct store *store, int64_t game_id, int64_t version);
 
+/* A change of a standing is committed that Redis gets from the worker's tail only: until then PostgreSQL answers for the
+ * standing, to all of the process. committed_us: the primary's clock after the commit. Any loop. */
+void store_standing_changed(int64_t standing, int64_t committed_us);
+
 /* ---- periods (periods.c) ---- */
 
 struct period {

@@ -44,6 +44,11 @@ static struct unsure *find(int64_t standing)
     return unsure;
 }
 
+void store_standing_changed(int64_t standing, int64_t committed_us)
+{
+    unsure_add(standing, committed_us);
+}
+
 void unsure_add(int64_t standing, int64_t committed_us)
 {
     pthread_mutex_lock(&mutex);

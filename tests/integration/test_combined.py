@@ -1,6 +1,8 @@
 """Boards made of others: always what an independent sum over the sources says, within seconds, whatever happens to them."""
+import contextlib
 import random
 
+import psycopg2
 import pytest
 
 import compare
@@ -35,6 +37,14 @@ def wanted(client, by, of):
     players = {p for t in tables.values() for p in t}
     fold = {"sum": sum, "max": max, "min": min}[by]
     return {p: max(-2 ** 63, min(MAX, fold([t[p] * of[b] for b, t in tables.items() if p in t]))) for p in players}
+
+
+@contextlib.contextmanager
+def held(stack, board):
+    """Meanwhile the worker does not make this board."""
+    with contextlib.closing(psycopg2.connect(stack.primary_as("ladder_work"))) as connection:
+        connection.cursor().execute("select pg_advisory_lock(hashtextextended('ladder.combine', %s))", [board])
+        yield
 
 
 def settles(client, by, of, board="x"):
@@ -77,7 +87,8 @@ def test_sums_stop_at_the_ends(sources):
 
 def test_its_age_is_shown(sources):
     client = sources
-    assert combine(client, "sum", {"a": 1, "b": 2}) == {"by": "sum", "of": [{"board": "a", "weight": 1}, {"board": "b", "weight": 2}], "combined_at": None}
+    made = combine(client, "sum", {"a": 1, "b": 2})
+    assert made == {"by": "sum", "of": [{"board": "a", "weight": 1}, {"board": "b", "weight": 2}], "combined_at": made["combined_at"]} and made["combined_at"]
     client.submit("a", "ann", 1)
     settles(client, "sum", {"a": 1, "b": 2})
     first = wait_until(lambda: client.read("/boards/x/top")["combined_at"], 20, "the definition is read again")
@@ -85,6 +96,47 @@ def test_its_age_is_shown(sources):
     assert client.read("/boards/x/players/ann")["combined_at"] >= first and client.read("/boards/x/combination")["combined_at"] >= first
     assert "combined_at" not in client.read("/boards/a/top")
     refused(client.get("/boards/a/combination"), "not-found")
+
+
+def test_it_is_made_before_the_answer(stack, sources):
+    """On this server for all who ask; on others for those who have the token."""
+    client = sources
+    others = [Client(stack.serve(), client.game, client.key) for _ in range(2)]
+    client.submit_many([dict(board=b, player=f"p{i}", score=i) for b in "abc" for i in range(50)])
+    try:
+        for turn, (by, of) in enumerate([("sum", {"a": 1, "b": 2}), ("max", {"c": -1}), ("min", {"a": 5, "c": 2}), ("sum", {"b": 7})] * 2):
+            assert all(c.get("/boards/x/top").status_code == 200 for c in others), "they know the board"
+            answer = client.request("PUT", "/boards/x/combination", {"by": by, "of": [{"board": b, "weight": w} for b, w in of.items()]})
+            assert answer.status_code == 200 and answer.json()["combined_at"], answer.text
+            expected = wanted(client, by, of)
+            assert len(expected) == 50 and table(client, "x") == expected, turn
+            for other in others:
+                seen = other.request("GET", "/boards/x/top?limit=100", headers={"Ladder-Token": answer.headers["Ladder-Token"]})
+                assert {e["player"]: e["score"] for e in seen.json()["entries"]} == expected, turn
+    finally:
+        [other.server.stop() for other in others]
+
+
+def test_a_large_one_is_not_shown_before_it_is_made(stack, sources):
+    """The worker is kept from it for a moment. A new one then answers 503, a changed one what it did before."""
+    client = sources
+    client.submit_many([dict(board="a", player=f"p{i}", score=i) for i in range(5001)])
+    client.submit("b", "ann", 7)
+    board, = stack.sql("select b.id from ladder.board b join ladder.game g on g.id = b.game_id where g.name = %s and b.name = 'x'", client.game)[0]
+    reads = ("top", "range?min=1&max=2", "at?rank=1", "stats", "players?ids=p1", "players/p1", "players/p1/around")
+    with held(stack, board):
+        assert combine(client, "sum", {"a": 2, "b": 1})["combined_at"] is None
+        for path in reads:
+            answer = client.get(f"/boards/x/{path}")
+            refused(answer, "not-combined")
+            assert answer.headers["Retry-After"] == "1"
+        assert client.read("/boards/x/combination")["combined_at"] is None
+    found = wait_until(lambda: (lambda a: a.json() if a.status_code == 200 else None)(client.get("/boards/x/top")), 60, "it is made")
+    assert found["entries"][0]["score"] == 10000 and found["combined_at"]
+    with held(stack, board):
+        combine(client, "sum", {"a": 3})
+        assert client.read("/boards/x/top")["entries"][0]["score"] == 10000
+    wait_until(lambda: client.read("/boards/x/top")["entries"][0]["score"] == 15000, 60, "it is made anew")
 
 
 def test_it_takes_no_submissions(stack, sources):
