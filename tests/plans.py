@@ -63,6 +63,8 @@ CASES = {
     "game_contents": (("{game}",), MANY, 0),
     "game_delete": (("{game}",), 0, 0),
     "game_find": (("{game_name}",), 0, 0),
+    # Of a period that the view lacks the entries: of its partition.
+    "hall_of_fame": (("{game}", "", "", "", "3", "{now_us}", "9223372036854775807", "21"), 1, 0),
     # Of each closed period, so of every partition that one is in.
     "history_closed": (("{board}", "ann", "daily", "{now_us}", "100"), MANY, 0),
     "history_snapshots": (("{board}", "ann", "{now_us}", "100"), 0, 0),
@@ -99,6 +101,7 @@ CASES = {
     # Of everything, so of every partition that the player may be in.
     "player_erase": (("{game}", "ann"), MANY, MANY),
     "player_remove": (("{board}", "ann"), MANY, 0),
+    "player_statistics": (("{game}", "ann"), 0, MANY),
     "popularity_note": (("{{{period}}}", "{{1.5}}"), 0, 0),
     "purge_board": (("{board}",), 0, 0),
     "purge_board_entries": (("{period}", "daily", "{start}", "1000"), 1, 0),
@@ -120,6 +123,7 @@ CASES = {
     "purge_tombstone_find": (("0", "1000"), MANY, MANY),
     "refresh_end": (("1", "0", None, "1", "false"), 0, 0),
     "refresh_gather": (("player_total",), MANY, 0),
+    "game_statistics": (("{game}", "", "month", "-infinity", "infinity", "30"), 0, MANY),
     "games_of": (("{{1,2}}",), 0, 0),
     "refresh_list": ((), 0, 0),
     "refresh_look": (("daily_activity", None), 0, 0),

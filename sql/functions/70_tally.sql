@@ -126,11 +126,11 @@ begin
     delete from ladder.tally_day d
     where exists (select from ladder.score_event v where v.board_id = d.board_id and v.kind = 'submit');
     insert into ladder.tally_day (board_id, day, submissions, changes, players, players_of_week, players_of_month, newcomers,
-                                  score_total, score_min, score_max)
+                                  score_total, score_min, score_max, changed_v)
     select x.board_id, x.day, sum(x.submissions), sum(x.changes), count(*),
            count(*) filter (where date_trunc('week', x.before) is distinct from date_trunc('week', x.day)),
            count(*) filter (where date_trunc('month', x.before) is distinct from date_trunc('month', x.day)),
-           count(*) filter (where x.before is null), sum(x.score_total), min(x.score_min), max(x.score_max)
+           count(*) filter (where x.before is null), sum(x.score_total), min(x.score_min), max(x.score_max), ladder.refresh_next()
     from (select d.*, lag(d.day) over (partition by d.board_id, d.player order by d.day) as before
           from (select v.board_id, v.player, ladder.local_time(v.achieved_at, b.time_zone)::date as day, count(*) as submissions,
                        count(v.period_ids) as changes, sum(v.score) as score_total, min(v.score) as score_min, max(v.score) as score_max

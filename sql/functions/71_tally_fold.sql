@@ -133,6 +133,7 @@ declare
     v_closed_before text;
     v_closed_boards bigint[] := '{}';
     v_recounted_boards bigint[];
+    v_number constant bigint := ladder.refresh_next(); -- of this fold
     c ladder.tally_cursor;
     s record;
     v_piece record;
@@ -260,10 +261,10 @@ begin
     ),
     dated as (
         insert into ladder.tally_day as t (board_id, day, submissions, changes, players, players_of_week, players_of_month, newcomers,
-                                           score_total, score_min, score_max)
+                                           score_total, score_min, score_max, changed_v)
         select x.board_id, x.day, sum(x.submissions), sum(x.changes), count(*) filter (where x.is_of_day),
                count(*) filter (where x.is_of_week), count(*) filter (where x.is_of_month),
-               count(*) filter (where x.is_new and x.before is null), sum(x.score_total), min(x.score_min), max(x.score_max)
+               count(*) filter (where x.is_new and x.before is null), sum(x.score_total), min(x.score_min), max(x.score_max), v_number
         from flagged x
         group by x.board_id, x.day
         order by x.board_id, x.day
@@ -272,7 +273,7 @@ begin
                 players = t.players + excluded.players, players_of_week = t.players_of_week + excluded.players_of_week,
                 players_of_month = t.players_of_month + excluded.players_of_month, newcomers = t.newcomers + excluded.newcomers,
                 score_total = t.score_total + excluded.score_total, score_min = least(t.score_min, excluded.score_min),
-                score_max = greatest(t.score_max, excluded.score_max)
+                score_max = greatest(t.score_max, excluded.score_max), changed_v = excluded.changed_v
     ),
     played as (
         insert into ladder.tally_player as t (board_id, player, submissions, changes, first_at, last_at)

@@ -16,7 +16,8 @@ begin
     on conflict (view) do update set source_v = refresh_source.source_v + 1;
     insert into ladder.refresh_state (view, interval_ms)
     values (p_view, p_interval_ms)
-    on conflict (view) do update set done_v = 0, refreshed_at = '-infinity', not_before = '-infinity', fails = 0;
+    on conflict (view) do update
+        set interval_ms = excluded.interval_ms, done_v = 0, refreshed_at = '-infinity', not_before = '-infinity', fails = 0, rows = 0, took_ms = 0;
 end
 $$;
 comment on function ladder.refresh_register(text, bigint) is 'Hands a new materialized view to the worker, to be refreshed at most so often.';
@@ -36,7 +37,6 @@ create or replace function ladder.refresh_inputs(p_view text)
     immutable
 as $$
     select case
-               when p_view in ('standing_statistics', 'standing_histogram', 'rank_ladder') then array['standings', 'closed', 'deleted'] -- a closed one leaves them
                when p_view = 'player_total' then array['standings', 'days', 'deleted']
                when p_view = 'daily_activity' then array['days', 'deleted']
                when p_view = 'hall_of_fame' then array['closed', 'deleted']
@@ -69,6 +69,18 @@ as $$
 $$;
 comment on function ladder.refresh_seen(text) is 'The greatest number that a board is marked with for a view.';
 
+-- refresh_next: the number of a fold, in its transaction, until refresh_note has written it.
+create or replace function ladder.refresh_next()
+    returns bigint
+    language sql
+    stable
+    set search_path = pg_catalog
+as $$
+    select coalesce(max(s.source_v), 0) + 1
+    from ladder.refresh_source s
+$$;
+comment on function ladder.refresh_next() is 'The number of the fold that is under way.';
+
 -- refresh_note: by the fold. Nothing changed: nothing is written.
 create or replace function ladder.refresh_note(p_standings bigint[], p_days bigint[], p_closed bigint[])
     returns void
@@ -76,8 +88,7 @@ create or replace function ladder.refresh_note(p_standings bigint[], p_days bigi
     set search_path = pg_catalog
 as $$
     with next as (
-        select coalesce(max(s.source_v), 0) + 1 as v
-        from ladder.refresh_source s
+        select ladder.refresh_next() as v
     ),
     marked as (
         insert into ladder.refresh_mark as m (input, board_id, changed_v)
@@ -149,6 +160,23 @@ end
 $$;
 comment on procedure ladder.refresh_gather(text) is 'Brings the rollup of a view up to date.';
 
+-- refresh_pending: is a view dirty, and may it be refreshed again? At most every interval_ms, and it takes no more than a twentieth of the
+-- time, however large it grows; but one that shows nothing yet is refreshed as soon as there is something.
+create or replace function ladder.refresh_pending(p_state ladder.refresh_state, out is_dirty boolean, out is_due boolean)
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+as $$
+begin
+    is_dirty := p_state.done_v = 0 or exists (select from ladder.refresh_changed(p_state.view, p_state.done_v));
+    is_due := is_dirty
+              and p_state.refreshed_at <= now() - greatest(case when p_state.rows = 0 then 0 else p_state.interval_ms end, 20 * p_state.took_ms)
+                                                  * interval '1 millisecond'
+              and p_state.not_before <= now();
+end
+$$;
+comment on function ladder.refresh_pending(ladder.refresh_state) is 'Is a view dirty, and is it to be refreshed now?';
+
 -- refresh_view: refreshes one in the transaction of the caller, who holds its lock; returns how many rows it has. Readers go on
 -- reading the old rows, on standbys too; only a view that was never filled is filled the other way. What it shows is what there is, or
 -- what was gathered.
@@ -166,7 +194,7 @@ begin
     execute format('refresh materialized view %s ladder.%I', case when v_is_filled then 'concurrently' else '' end, p_view);
     execute format('select count(*) from ladder.%I', p_view) into v_rows;
     update ladder.refresh_state r
-    set done_v = coalesce(r.gathered_v, v_source), refreshed_at = now(), as_of = coalesce(r.gathered_at, v_as_of), fails = 0, not_before = '-infinity'
+    set done_v = coalesce(r.gathered_v, v_source), refreshed_at = now(), rows = v_rows, as_of = coalesce(r.gathered_at, v_as_of), fails = 0, not_before = '-infinity'
     where r.view = p_view;
     return v_rows;
 end
@@ -194,12 +222,7 @@ begin
     for v_view in select r.view from ladder.refresh_state r order by r.view loop
         continue when not pg_try_advisory_lock(hashtext('ladder.job'), hashtext('refresh ' || v_view.view));
         commit;
-        if exists (select
-                   from ladder.refresh_state r
-                   where r.view = v_view.view
-                     and (r.done_v = 0 or exists (select from ladder.refresh_changed(r.view, r.done_v)))
-                     and r.refreshed_at <= now() - r.interval_ms * interval '1 millisecond'
-                     and r.not_before <= now()) then
+        if (select (ladder.refresh_pending(r)).is_due from ladder.refresh_state r where r.view = v_view.view) then
             update ladder.refresh_run r set ended_at = now(), error = 'the runner died' where r.view = v_view.view and r.ended_at is null;
             insert into ladder.refresh_run (view, reason, runner, boards)
             select v_view.view, 'refresh_due', 'backend ' || pg_backend_pid(), count(distinct c.board)
@@ -214,6 +237,9 @@ begin
             update ladder.refresh_run r
             set ended_at = clock_timestamp(), rows = v_rows, took_ms = extract(epoch from clock_timestamp() - v_start) * 1000
             where r.id = v_id;
+            update ladder.refresh_state s
+            set took_ms = extract(epoch from clock_timestamp() - v_start) * 1000
+            where s.view = v_view.view;
             commit;
         end if;
         perform pg_advisory_unlock(hashtext('ladder.job'), hashtext('refresh ' || v_view.view));

@@ -1,4 +1,4 @@
--- The end of a refresh. After a failure the view waits: its interval, doubled with each failure, an hour at most. Whoever was
+-- The end of a refresh, with what it cost. After a failure the view waits: its interval, doubled with each failure, an hour at most. Whoever was
 -- stopped has not failed.
 -- $1 id, $2 rows, $3 error, $4 milliseconds, $5 was it stopped
 with ended as (
@@ -8,9 +8,10 @@ with ended as (
     returning r.view, r.error
 )
 update ladder.refresh_state s
-set fails = s.fails + 1,
-    not_before = now() + least(3600000, greatest(1000, s.interval_ms) * (1 << least(s.fails, 12))) * interval '1 millisecond'
+set fails = case when e.error is null then s.fails else s.fails + 1 end,
+    not_before = case when e.error is null then s.not_before
+                      else now() + least(3600000, greatest(1000, s.interval_ms) * (1 << least(s.fails, 12))) * interval '1 millisecond' end,
+    took_ms = case when e.error is null then $4::bigint else s.took_ms end
 from ended e
 where s.view = e.view
-  and e.error is not null
-  and not $5::boolean
+  and (e.error is null or not $5::boolean)

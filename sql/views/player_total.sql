@@ -10,7 +10,7 @@ create unique index player_total_game_id_player_uq on ladder.player_total (game_
 comment on index ladder.player_total_game_id_player_uq is 'One player; REFRESH … CONCURRENTLY.';
 create index player_total_game_id_submissions_idx on ladder.player_total (game_id, submissions);
 comment on index ladder.player_total_game_id_submissions_idx is 'The busiest players.';
-comment on materialized view ladder.player_total is 'What each player did in a game. Asked for by reports over players. Refreshed at most every 6 h, since every entry is read for it; the counts of this moment are in tally_player. A refresh took 272,866 ms, 28,327 of them without its sleep, at 10,000,000 entries over 100 boards.';
+comment on materialized view ladder.player_total is 'What each player did in a game. Its best_rank is read by GET /v1/games/{game}/players/{player}/stats (player_best); the counts of this moment come from tally_player. Refreshed at most every 60 s, and no sooner than twenty times what the last one took, since every entry is read for it. A refresh took 272,866 ms, 28,327 of them without its sleep, at 10,000,000 entries over 100 boards.';
 comment on column ladder.player_total.game_id is 'The game.';
 comment on column ladder.player_total.game is 'Its name.';
 comment on column ladder.player_total.player is 'The player.';
@@ -20,4 +20,4 @@ comment on column ladder.player_total.improvements is 'Those that changed an ent
 comment on column ladder.player_total.first_at is 'The earliest moment that one speaks of.';
 comment on column ladder.player_total.last_at is 'The latest.';
 comment on column ladder.player_total.best_rank is 'The best place in a standing of all time; null: in none.';
-select ladder.refresh_register('player_total', 21600000);
+select ladder.refresh_register('player_total', 60000);

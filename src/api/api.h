@@ -177,6 +177,8 @@ api_handler_fn api_combination_put, api_combination_get, api_combination_delete;
 api_handler_fn api_player_boards;                                                /* player_boards.c */
 api_handler_fn api_statistics;                                                   /* statistics.c */
 api_handler_fn api_stats_history;                                                /* stats_history.c */
+api_handler_fn api_game_statistics, api_hall_of_fame;                            /* game_statistics.c */
+api_handler_fn api_player_statistics;                                            /* player_statistics.c */
 api_handler_fn api_periods;                                                      /* periods.c */
 api_handler_fn api_player_describe;                                              /* describe.c */
 api_handler_fn api_player_remove, api_player_erase;                              /* removal.c */

@@ -122,15 +122,16 @@ static struct slice key_of(const struct ask *ask)
 void ask_start(struct ask *ask)
 {
     struct api_call *call = ask->call;
+    int64_t game_id = call->board.id ? call->board.game_id : call->key.game_id;
 
-    ask->freshness = store_freshness(call->store, call->has_token ? &call->token : NULL,
-                                     store_history_standing(call->board.game_id));
+    ask->freshness =
+        store_freshness(call->store, call->has_token ? &call->token : NULL, store_history_standing(game_id));
     call->is_untold = true;
     http_hold(call->http);
     const struct l2_query query = {.key = ask->is_over ? key_of(ask) : SLICE(""),
                                    .game = call->game,
                                    .board = slice_of(call->board.name),
-                                   .history_of = call->board.game_id};
+                                   .history_of = game_id};
     bool may_share = query.key.size > 0 && !ask->freshness.needs_primary && !ask->freshness.skips_redis;
     if (!may_share || !l2_find(call->store, &query, on_found, ask))
         ask_read(ask);

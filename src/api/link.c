@@ -87,8 +87,10 @@ static bool holds_view(const struct api_call *call)
 
 void link_next(const struct api_call *call, struct slice body, char out[static LINK_TEXT_MAX])
 {
-    /* What a list calls its cursor: the history of statistics goes on with `from`. */
-    const struct slice name = call->route->handle == api_stats_history ? SLICE("from") : SLICE("cursor");
+    /* What a list calls its cursor: the history of statistics goes on with `from`, that of a game backwards. */
+    const struct slice name = call->route->handle == api_stats_history     ? SLICE("from")
+                              : call->route->handle == api_game_statistics ? SLICE("to")
+                                                                           : SLICE("cursor");
     const struct http_request *http = call->http;
     struct text text = {out, out + LINK_TEXT_MAX - 1, false};
     struct slice next = next_of(body);

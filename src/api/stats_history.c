@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "api/ask.h"
-#include "base/clock.h"
-#include "base/text.h"
+#include "api/dates.h"
 
-enum { BUCKETS_MAX = 1000, DATE_SIZE = 10 };
+enum { BUCKETS_MAX = 1000 };
 
 struct history {
     struct ask ask; /* first */
@@ -64,30 +63,9 @@ static void history_render(const struct ask *ask, struct db_rows rows, struct js
     jsonw_object_close(json);
 }
 
-/* "2026-03-29", a date that there is. */
-static bool date_read(struct api_call *call, const char *name, const char *fallback, const char **ret_date,
-                      struct error *error)
-{
-    struct slice text = api_text(call, name);
-    int64_t at_us;
-
-    *ret_date = fallback;
-    if (!text.data)
-        return true;
-    char *instant = arena_printf(call->arena, "%.10sT00:00:00Z", text.data);
-    if (!instant)
-        return error_set(error, ERROR_OVERLOADED, "out of memory");
-    if (text.size != DATE_SIZE || !clock_parse(slice_of(instant), &at_us))
-        return error_set_field(error, ERROR_INVALID_PARAMETER, name, "must be a date, as 2026-03-29");
-    *ret_date = text.data;
-    return true;
-}
-
 void api_stats_history(struct api_call *call)
 {
-    static const char *const buckets[] = {"day", "week", "month"};
     struct history *history = arena_calloc(call->arena, 1, sizeof(*history));
-    struct slice bucket = api_text(call, "bucket");
     const char *from, *to;
     struct error error;
 
@@ -96,15 +74,9 @@ void api_stats_history(struct api_call *call)
         return;
     }
     *history = (struct history){
-        .ask = {.call = call, .render = history_render, .read = {.statement = STATEMENT_statistics_history}},
-        .bucket = bucket.data ? NULL : buckets[0]};
-    for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]) && bucket.data; i++)
-        if (slice_is(bucket, buckets[i]))
-            history->bucket = buckets[i];
-    bool is_ok =
-        history->bucket || error_set_field(&error, ERROR_INVALID_PARAMETER, "bucket", "must be day, week or month");
-    is_ok =
-        is_ok && date_read(call, "from", "-infinity", &from, &error) && date_read(call, "to", "infinity", &to, &error);
+        .ask = {.call = call, .render = history_render, .read = {.statement = STATEMENT_statistics_history}}};
+    bool is_ok = dates_bucket(call, &history->bucket, &error) && dates_read(call, "from", "-infinity", &from, &error) &&
+                 dates_read(call, "to", "infinity", &to, &error);
     if (!is_ok) {
         api_fail(call, &error);
         return;

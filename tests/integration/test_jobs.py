@@ -239,7 +239,7 @@ def test_whoever_writes_no_entries_puts_nothing_off(stack, ended):
     """A refresh runs for minutes; somebody's load of another table for hours."""
     _, period, _ = ended
     with contextlib.closing(psycopg2.connect(stack.primary_url)) as other, other.cursor() as cursor:
-        cursor.execute("create temporary table x as select count(*) from ladder.entry; select ladder.refresh_view('standing_statistics')")
+        cursor.execute("create temporary table x as select count(*) from ladder.entry; select ladder.refresh_view('daily_activity')")
         stack.cli("roll")
         assert state(stack, period) == "closed"
 

@@ -6,6 +6,7 @@ import psycopg2
 import pytest
 
 import plans
+from harness import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,30 @@ def test_no_partition_is_read_whole_and_others_are_left_alone(stack, made, name)
     lines = plans.plans(stack, name, made)
     assert lines or name in plans.ABORTS, "auto_explain tells nothing"
     assert not plans.judge(name, lines), "\n".join(lines)
+
+
+@pytest.mark.parametrize("view, name, parameters", [
+    ("daily_activity", "game_statistics", None),
+    ("hall_of_fame", "hall_of_fame", None),
+    ("hall_of_fame", "hall_of_fame", ("{game}", "", "", "p40", "3", "{now_us}", "9223372036854775807", "21")),
+    ("hall_of_fame", "player_statistics", ("{game}", "p40")),
+    ("player_total", "player_statistics", None)])
+def test_each_view_is_read_by_a_route(stack, ladder, made, monkeypatch, view, name, parameters):
+    """By an index of it, once it is filled. What it shows is not asked of the tables that it is made of."""
+    stack.sql("update ladder.period set closed_at = coalesce(closed_at, ends_at), final_count = coalesce(final_count, 1) where state = 'closed' and board_id = %s",
+              made["board"])
+    wait_until(lambda: stack.refresh(view) and stack.sql(f"select count(*) from ladder.{view} where game = %s", made["game_name"])[0][0] > 0, 30, "the view shows it")
+    if parameters:
+        monkeypatch.setitem(plans.CASES, name, (parameters, *plans.CASES[name][1:]))
+    lines = plans.plans(stack, name, made)
+    assert [line for line in lines if re.search(rf"Index (Only )?Scan .*on {view}\b", line)], "\n".join(lines)
+    assert not [line for line in lines if re.search(r"Scan .*on entry_", line)], "\n".join(lines)
+
+
+def test_every_view_has_its_route(stack):
+    shown = {row[0] for row in stack.sql("select c.relname::text from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relkind = 'm'")}
+    read = {view for view in shown if any(re.search(rf"\bladder\.{view}\b", path.read_text()) for path in [plans.ROOT / "sql" / "functions" / "78_views_read.sql"])}
+    assert shown == read == {"daily_activity", "hall_of_fame", "player_total"}
 
 
 def test_a_statement_without_its_index_is_found(stack, made):

@@ -1,0 +1,20 @@
+-- The views that are left go too: their files are of this version. Migrating up makes those of the version that is installed.
+drop materialized view if exists ladder.daily_activity;
+drop materialized view if exists ladder.hall_of_fame;
+drop function if exists ladder.game_activity(bigint, text, text, date, date, integer);
+drop function if exists ladder.activity_shown(bigint, bigint[], text, date, date, integer);
+drop function if exists ladder.game_rest(bigint[], text);
+drop function if exists ladder.fame(bigint, text, ladder.window_kind, text, integer, timestamptz, bigint, integer);
+drop function if exists ladder.fame_shown(bigint, text, ladder.window_kind, text, integer, timestamptz, bigint, integer, bigint[]);
+drop function if exists ladder.fame_changed(bigint);
+drop function if exists ladder.player_activity(bigint, text);
+drop function if exists ladder.player_medals(bigint, text);
+drop function if exists ladder.view_is_filled(text);
+drop function if exists ladder.player_best(bigint, text, timestamptz);
+drop function if exists ladder.refresh_pending(ladder.refresh_state);
+drop index ladder.tally_day_board_id_changed_v_idx;
+alter table ladder.tally_day drop column changed_v;
+drop index ladder.tally_player_player_idx;
+drop index ladder.final_gap_at_idx;
+alter table ladder.final_gap drop column at;
+alter table ladder.refresh_state drop column rows, drop column took_ms;
