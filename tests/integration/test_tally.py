@@ -475,7 +475,7 @@ def view_to_hold(stack):
               "create materialized view ladder.held as with h as materialized (select ladder.hold() as is_held) "
               "select t.board_id, sum(t.submissions) as n from h join ladder.tally_day t on h.is_held group by 1 with no data; "
               "create unique index on ladder.held (board_id); select ladder.refresh_register('held', 86400000); "
-              "update ladder.refresh_state set refreshed_at = now() where view = 'held'")  # the worker leaves it to us
+              "update ladder.refresh_state set refreshed_at = now(), rows = 1 where view = 'held'")  # the worker leaves it to us
     yield "held"
     stack.sql("drop materialized view ladder.held; drop function ladder.hold; delete from ladder.refresh_state where view = 'held'; "
               "delete from ladder.refresh_source where view = 'held'; delete from ladder.refresh_run where view = 'held'")
@@ -526,7 +526,7 @@ def test_what_changes_during_a_refresh_stays_marked(stack, client, board, other,
     assert dict(stack.sql("select board_id, n from ladder.held where board_id in (%s, %s)", board, other)) == {board: 2, other: 2}
     assert ours() == set()
     # Made anew, it is dirty though nothing has changed.
-    stack.sql("select ladder.refresh_register('held', 86400000); update ladder.refresh_state set refreshed_at = now() where view = 'held'")
+    stack.sql("select ladder.refresh_register('held', 86400000); update ladder.refresh_state set refreshed_at = now(), rows = 1 where view = 'held'")
     assert ours() == {board, other} and held in dirty(stack) and "1 refreshed (held " in stack.refresh(held) and ours() == set()
 
 
@@ -656,7 +656,7 @@ def test_the_share_is_the_settings(stack, client, board):
               "create materialized view ladder.told_percent as select 1 as n, ladder.told() as percent with no data; "
               "create unique index on ladder.told_percent (n); grant execute on function ladder.told() to ladder_worker; "
               "select ladder.refresh_register('told_percent', 86400000); "
-              "update ladder.refresh_state set refreshed_at = now() where view = 'told_percent'")  # the worker leaves it to us
+              "update ladder.refresh_state set refreshed_at = now(), rows = 1 where view = 'told_percent'")  # the worker leaves it to us
     try:
         stack.cli("refresh", "told_percent", worker_refresh_percent=37)
         assert stack.sql("select percent from ladder.told_percent") == [("37",)]
