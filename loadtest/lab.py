@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,21 @@ def memory_kb(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
 
 
+def answers(metrics):
+    """How often the memory of answers had which outcome: hit, miss, … (docs/operations.md)."""
+    counts = collections.Counter()
+    for name, value in metrics.items():
+        found = re.match(r'ladder_cache_answers_total\{layer="l1",.*outcome="(\w+)"', name)
+        if found:
+            counts[found[1]] += value
+    return counts
+
+
+def fetches(counts):
+    """Of these, those that had to be fetched: memory had none, or a change had touched what it had. Coalesced ones share another one's."""
+    return int(counts["miss"] + counts["invalidated"])
+
+
 class Lab(Stack):
     """The servers of one scenario."""
 
@@ -106,6 +122,7 @@ class Lab(Stack):
         self.game = self.new_game()
         self.api_key = self.key(self.game)
         self.client = Client(self.server, self.game, self.api_key)
+        self.client.check_described = lambda answer: None  # the tests' business; a thousand results take it seconds
         return self.client
 
     @property
@@ -135,15 +152,6 @@ class Lab(Stack):
         text = requests.get(self.url + "/metrics", timeout=10).text
         return {name: float(value) for name, value in re.findall(r"^(\w\S*) ([\d.e+]+)$", text, re.M)}
 
-    def answers(self, metrics):
-        """How many answers came from where: hit, miss, …"""
-        counts = collections.Counter()
-        for name, value in metrics.items():
-            found = re.match(r'ladder_cache_answers_total\{.*outcome="([\w-]+)"', name)
-            if found:
-                counts[found[1]] += value
-        return counts
-
     def transactions(self):
         urls = [self.primary_url] + ([self.replica_url] if self.has_replica else [])
         return sum(float(self.sql("select xact_commit + xact_rollback from pg_stat_database where datname = current_database()", url=u)[0][0]) for u in urls)
@@ -164,7 +172,7 @@ class Watch(threading.Thread):
 
     def read(self):
         metrics = self.lab.metrics()
-        return {"at": time.monotonic(), "cpu": self.lab.cpu(), "answers": dict(self.lab.answers(metrics)),
+        return {"at": time.monotonic(), "cpu": self.lab.cpu(), "answers": dict(answers(metrics)),
                 "requests": metrics.get("ladder_http_requests_total", 0), "statements": self.lab.statements(), "rss_kb": memory_kb(self.lab.server.pid)}
 
     def run(self):
@@ -204,6 +212,32 @@ class Watch(threading.Thread):
                            "queries": round((after["statements"] - before["statements"]) / took, 1),
                            "hit": round(counts.get("hit", 0) / reads, 4) if reads else None, "rss_kb": after["rss_kb"]})
         return result
+
+
+def machine_busy():
+    """Seconds for which the machine's processors worked, for whoever: user, nice, system, interrupts, and what the host took (steal)."""
+    fields = [int(x) for x in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    return sum(fields[i] for i in (0, 1, 2, 5, 6, 7)) / TICKS
+
+
+class Cores:
+    """`with Cores(lab) as cores`: who used how many cores meanwhile, in cores.used: the lab's groups, what was run and waited for (the
+    generator), and the machine in all."""
+
+    def __init__(self, lab):
+        self.lab = lab
+
+    def read(self):
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return {**self.lab.cpu(), "generator": ended.ru_utime + ended.ru_stime, "in all": machine_busy()}
+
+    def __enter__(self):
+        self.at, self.first = time.monotonic(), self.read()
+        return self
+
+    def __exit__(self, *error):
+        last, took = self.read(), time.monotonic() - self.at
+        self.used = {name: round((last[name] - self.first[name]) / took, 3) for name in self.first}
 
 
 # ---- load ----

@@ -57,7 +57,7 @@ def table(report, width=120):
 
 def markdown(report, names):
     """The same for docs/, of these scenarios."""
-    made = f"Made by `loadtest/run {' '.join(names)}` on {report['made'][:10]} ({report['machine']}; servers and generators on the same machine)."
+    made = f"Made by `loadtest/run {' '.join(names)}` on {report['made'][:10]} ({report['machine']}; servers and generators on the same machine, load average {report['load']})."
     lines = [made, ""]
     some = [row for row in rows(report) if row[0] in names and any(row[1:])]
     if some:
@@ -72,16 +72,16 @@ def markdown(report, names):
 
 PICTURED = "mixed"
 BY_NAME_ONLY = ("soak", "peers", "ablation")
+OWN_MARKS = (*BY_NAME_ONLY, "stampede", "stress")
 
 
 def write(document_write, folder, report):
-    """Those that run only by name (peers: beyond what loadtest/caches writes) have marks of their own, the rest share one. And the charts of
-    one scenario."""
+    """Some have marks of their own (peers: what it has beyond loadtest/caches), the rest share one. And the charts of one scenario."""
     if PICTURED in report["scenarios"]:
         (folder / "loadtest.svg").write_text(picture(report["scenarios"][PICTURED]))
     marks = {}
     for name in report["scenarios"]:
-        marks.setdefault(name if name in BY_NAME_ONLY else "run", []).append(name)
+        marks.setdefault(name if name in OWN_MARKS else "run", []).append(name)
     for mark, names in marks.items():
         document_write(mark, markdown(report, names))
 
