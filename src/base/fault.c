@@ -4,18 +4,19 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char *faults;
+static unsigned long spin_turns;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void faults_read(void)
 {
     faults = getenv("LADDER_FAULTS");
+    const char *spin = faults ? strstr(faults, "spin-") : NULL;
+    spin_turns = spin ? strtoul(spin + strlen("spin-"), NULL, 10) : 0;
 }
 
 bool fault_is(const char *name)
@@ -39,26 +40,11 @@ void fault_stop(const char *name)
         kill(getpid(), SIGSTOP);
 }
 
-static int64_t thread_ns(void)
+void fault_spin(void)
 {
-    struct timespec used;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
-}
-
-void fault_slow(void)
-{
-    enum { EVERY = 64 }; /* reading that clock is not for nothing either */
-    static _Thread_local int64_t last_ns;
-    static _Thread_local unsigned calls;
-
-    if (++calls % EVERY != 0 || !fault_is("slow"))
-        return;
-    int64_t now_ns = thread_ns(), until_ns = now_ns + (now_ns - last_ns) / 20;
-    while (thread_ns() < until_ns)
+    pthread_once(&once, faults_read);
+    for (volatile unsigned long turn = spin_turns; turn > 0; turn--)
         ;
-    last_ns = until_ns;
 }
 #else
 typedef int fault_nothing; /* an empty file is no C */

@@ -17,12 +17,12 @@ bool fault_is(const char *name);
  */
 #define fault_point(name) fault_stop("stop-" name)
 void fault_stop(const char *name);
-/* With the fault "slow": this thread uses a twentieth more of the processor for all that it did since the last call. */
-void fault_slow(void);
+/* With the fault "spin-N" this takes N turns of an empty loop: something to do that a request does not need. */
+void fault_spin(void);
 #else
 #define fault_is(name) false
 #define fault_point(name) ((void)0)
-#define fault_slow() ((void)0)
+#define fault_spin() ((void)0)
 #endif
 
 #endif

@@ -260,7 +260,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     if (!exchange)
         return;
     *con_cls = NULL;
-    fault_slow();
+    fault_spin();
     exchange->peer->exchange = NULL;
     exchange->peer->quiet_since_us = exchange->server->now_us;
     /* The library knows the size of a header exactly (but for empty lines before it, which make the next one seem
