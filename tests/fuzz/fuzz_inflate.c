@@ -3,7 +3,7 @@
 
 #include "http/inflate.h"
 
-enum { OUT_BYTES_MAX = 1 << 20 };
+enum { OUT_BYTES_MAX = 1 << 16 };
 
 struct outcome {
     bool is_ok, is_whole;
