@@ -135,6 +135,11 @@ class Board:
         entry = Entry(self.key(score, subscore, at), player, score, subscore, at, metadata)
         return self.replaced(state, player, old, entry), old, entry
 
+    def overflows(self, state, player, score, subscore):
+        """Would a submission leave the 64 bits of a sum?"""
+        old = state.entries.get(player)
+        return bool(old) and self.operator == "sum" and not (MIN <= old.score + score <= MAX and MIN <= old.subscore + subscore <= MAX)
+
     def remove(self, state, player):
         old = state.entries.get(player)
         if player in state.values:
