@@ -97,8 +97,11 @@ static void refusal_answer(struct api_call *call, const struct error *error)
 
 static void page_answer(struct api_call *call, struct buf *body, int64_t changed_us)
 {
+    if (body->is_overflown) {
+        http_reply(call->http, 200, "application/json", body); /* which answers that */
+        return;
+    }
     struct page *page = page_new(call, 200, body, changed_us, INT64_MAX, INT64_MAX);
-
     page_send(call, page, API_CACHE_BYPASS);
     page_free(page);
 }
@@ -489,8 +492,10 @@ void api_board_list(struct api_call *call)
     int64_t *limit = arena_alloc(call->arena, sizeof(*limit));
     struct db_call read = {.statement = STATEMENT_board_list};
 
-    if (!limit)
+    if (!limit) {
+        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
         return;
+    }
     *limit = 100;
     if (!api_int(call, "limit", 1, 1000, limit, &error) ||
         (cursor.data && !name_is_valid(cursor) &&

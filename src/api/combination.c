@@ -219,6 +219,11 @@ static bool put_send(struct combination *combination)
         db_array_bytes(&names, combination->names[i]);
         db_array_int8(&weights, combination->weights[i]);
     }
+    if (names.bytes.is_overflown || weights.bytes.is_overflown) {
+        db_array_done(&names);
+        db_array_done(&weights);
+        return false;
+    }
     const struct db_call put[] = {
         {
             .statement = STATEMENT_combination_put,
@@ -231,7 +236,8 @@ static bool put_send(struct combination *combination)
                            db_array_parameter(&names), db_array_parameter(&weights)},
         },
         api_definition_written_call(call, call->board.game_id)};
-    bool is_sent = db_write(store_db(call->store), put, ARRAY_SIZE(put), on_put, combination);
+    bool is_sent =
+        !call->arena->is_exhausted && db_write(store_db(call->store), put, ARRAY_SIZE(put), on_put, combination);
     db_array_done(&names);
     db_array_done(&weights);
     return is_sent;

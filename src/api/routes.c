@@ -402,11 +402,15 @@ static bool call_route(struct api_call *call, struct error *error)
     return error_set(error, ERROR_METHOD_NOT_ALLOWED, "the resource has no %s", http_method_name(http->method));
 }
 
+/* NULL: out of memory, and that was answered. */
 static struct api_call *call_new(struct api *api, struct http_request *http)
 {
     struct api_call *call = arena_calloc(&http->arena, 1, sizeof(*call));
 
-    ASSERT(call != NULL);
+    if (!call) {
+        http_reply_error(http, &(struct error){.code = ERROR_OVERLOADED, .message = "out of memory"});
+        return NULL;
+    }
     call->api = api;
     call->store = api->store;
     call->http = http;
@@ -424,6 +428,8 @@ static void on_begin(void *context, struct http_request *http)
     bool is_ndjson = type.size >= 20 && strncasecmp(type.data, "application/x-ndjson", 20) == 0 &&
                      (type.size == 20 || type.data[20] == ';' || type.data[20] == ' ');
 
+    if (!call)
+        return;
     if (!call_route(call, &error)) {
         api_fail(call, &error);
         return;
@@ -462,6 +468,8 @@ static void on_handle(void *context, struct http_request *http)
     struct api_call *call = http->application ? http->application : call_new(context, http);
     struct error error;
 
+    if (!call)
+        return;
     if (call->state) {
         api_stream_end(call); /* its body was streamed */
         return;

@@ -106,7 +106,7 @@ bool spool_add(struct spool *spool, struct slice text, struct error *error)
 
     buf_append_slice(&spool->text, text);
     if (spool->text.is_overflown) {
-        spool->text.is_overflown = false;
+        spool->text.is_overflown = spool->text.is_short = false;
         return error_set(error, ERROR_OVERLOADED, "out of memory");
     }
     if (spool->fd < 0 && spool->text.size <= SPOOL_MEMORY_BYTES)

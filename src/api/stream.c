@@ -55,9 +55,10 @@ static void closing_write(struct stream *stream, struct buf *out, char token[sta
     if (stream->omitted_sum > 0)
         buf_printf(out, ",\"omitted\":%lld", (long long)stream->omitted_sum);
     if (stream->is_failed) {
+        char text[4096];
         struct buf problem;
         struct jsonw json;
-        buf_init(&problem, 4096);
+        buf_init_within(&problem, text, sizeof(text));
         jsonw_init(&json, &problem);
         http_problem(&json, &stream->error);
         buf_append_text(out, ",\"complete\":false");
@@ -65,7 +66,6 @@ static void closing_write(struct stream *stream, struct buf *out, char token[sta
             buf_printf(out, ",\"first_not_taken\":%lld", (long long)stream->first_not_taken);
         buf_append_text(out, ",\"problem\":");
         buf_append_slice(out, buf_slice(&problem));
-        buf_done(&problem);
     }
     if (stream->has_token_sum) {
         api_token_text(stream->call, &stream->token_sum, token);
@@ -125,6 +125,7 @@ static void answer_whole(struct stream *stream, const char *token)
 static void stream_finish(struct stream *stream)
 {
     char token[TOKEN_TEXT_MAX];
+    char text[8192]; /* so that an answer that has begun is closed without memory */
     struct error error;
     struct buf closing;
 
@@ -135,12 +136,11 @@ static void stream_finish(struct stream *stream)
     }
     if (stream->is_failed)
         http_unavailable(stream->call->http, &stream->error);
-    buf_init(&closing, 8192);
+    buf_init_within(&closing, text, sizeof(text));
     closing_write(stream, &closing, token);
     if (stream->is_begun || stream->results.fd >= 0)
         buf_append_byte(&closing, '\n');
     bool is_closed = spool_add(&stream->results, buf_slice(&closing), &error);
-    buf_done(&closing);
     if (stream->is_begun && is_closed && !spool_flush(&stream->results, &error))
         is_closed = false;
     if (stream->is_begun)
@@ -313,7 +313,7 @@ void api_stream_begin(struct api_call *call)
     stream->attempt_max = STREAM_LINES;
     lines_init(&stream->lines, (size_t)settings->line_bytes_max);
     spool_init(&stream->results, settings->spool_directory, settings->spool_bytes_max, settings->spool);
-    spool_add(&stream->results, SLICE("{\"results\":["), &error);
+    bool is_open = spool_add(&stream->results, SLICE("{\"results\":["), &error);
     buf_init(&stream->text, STREAM_ARENA_BYTES);
     arena_init(&stream->arena, STREAM_ARENA_BYTES);
     arena_init(&stream->attempt, STREAM_ARENA_BYTES);
@@ -323,8 +323,9 @@ void api_stream_begin(struct api_call *call)
     call->state = stream;
     http_hold(call->http);
     http_stream_pause(call->http);
-    if (!key.size) {
-        error_set(&error, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+    if (is_open && !key.size)
+        is_open = error_set(&error, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+    if (!is_open) {
         stream_refuse(stream, &error);
         return;
     }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
+
 enum { BLOCK_BYTES = 4096, KEPT_BYTES_MAX = 65536, ALIGNMENT = 16 };
 
 struct arena_block {
@@ -85,9 +87,10 @@ void *arena_alloc(struct arena *arena, size_t size)
             block_size = KEPT_BYTES_MAX;
         if (block_size < rounded)
             block_size = rounded;
-        struct arena_block *block = malloc(sizeof(*block) + block_size);
+        size_t whole = sizeof(struct arena_block) + block_size;
+        struct arena_block *block = arena->is_vital ? malloc(whole) : MEMORY_HANDLED(malloc(whole));
         if (!block) {
-            arena->is_exhausted = true;
+            arena->is_exhausted = arena->is_short = true;
             return NULL;
         }
         *block = (struct arena_block){.next = arena->head, .size = block_size};

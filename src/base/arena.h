@@ -20,6 +20,8 @@ struct arena {
     size_t used_bytes;        /* given out, over all blocks */
     size_t bytes_max;
     bool is_exhausted; /* sticky */
+    bool is_short;     /* sticky: and malloc had failed */
+    bool is_vital;     /* set after arena_init: whoever allocates from it cannot do without (decision 0113) */
 };
 
 void arena_init(struct arena *arena, size_t bytes_max);

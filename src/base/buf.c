@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "base/put.h"
 
 enum { FIRST_BYTES = 256 };
@@ -11,6 +12,12 @@ enum { FIRST_BYTES = 256 };
 void buf_init(struct buf *buf, size_t bytes_max)
 {
     *buf = (struct buf){.bytes_max = bytes_max};
+}
+
+void buf_init_within(struct buf *buf, char *room, size_t size)
+{
+    *buf = (struct buf){.data = room, .capacity = size, .bytes_max = size - 1};
+    room[0] = 0;
 }
 
 void buf_done(struct buf *buf)
@@ -22,7 +29,7 @@ void buf_done(struct buf *buf)
 void buf_reset(struct buf *buf)
 {
     buf->size = 0;
-    buf->is_overflown = false;
+    buf->is_overflown = buf->is_short = false;
     if (buf->data)
         buf->data[0] = 0;
 }
@@ -40,9 +47,9 @@ char *buf_grow(struct buf *buf, size_t size)
             capacity = needed;
         if (capacity > buf->bytes_max + 1)
             capacity = buf->bytes_max + 1;
-        char *data = realloc(buf->data, capacity);
+        char *data = MEMORY_HANDLED(realloc(buf->data, capacity));
         if (!data) {
-            buf->is_overflown = true;
+            buf->is_overflown = buf->is_short = true;
             return NULL;
         }
         buf->data = data;

@@ -19,9 +19,12 @@ struct buf {
     size_t capacity; /* at most bytes_max, and the NUL */
     size_t bytes_max;
     bool is_overflown; /* sticky until buf_reset */
+    bool is_short;     /* as is_overflown: and realloc had failed */
 };
 
 void buf_init(struct buf *buf, size_t bytes_max);
+/* In the caller's memory: needs no other, and no buf_done. size: of `room`, the NUL included; at least 1. */
+void buf_init_within(struct buf *buf, char *room, size_t size);
 void buf_done(struct buf *buf);  /* frees; the buf is empty and usable again */
 void buf_reset(struct buf *buf); /* size 0, keeps the memory, clears is_overflown */
 

@@ -6,6 +6,10 @@
 
 #include "base/quota.h"
 
+#ifdef LADDER_WITH_FAULTS
+_Thread_local int memory_handled;
+#endif
+
 static _Atomic(void *) reserve;
 static atomic_bool is_short;
 

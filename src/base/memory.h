@@ -15,6 +15,23 @@
 
 struct quota;
 
+/*
+ * Around a call that allocates, and whose failure for want of memory the caller handles: MEMORY_HANDLED(malloc(size)). In a
+ * build with -Dfaults=true a test can let such calls fail that are not tried again (decision 0113); else it is the call.
+ */
+#ifdef LADDER_WITH_FAULTS
+extern _Thread_local int memory_handled;
+#define MEMORY_HANDLED(call)                                                                                           \
+    __extension__({                                                                                                    \
+        memory_handled++;                                                                                              \
+        __typeof__(call) value_ = (call);                                                                              \
+        memory_handled--;                                                                                              \
+        value_;                                                                                                        \
+    })
+#else
+#define MEMORY_HANDLED(call) (call)
+#endif
+
 enum {
     MEMORY_SMALL_MAX = 1 << 20,
     MEMORY_RESERVE_BYTES = 32 << 20,

@@ -41,6 +41,7 @@ struct injected {
     _Atomic int64_t counted;   /* how many were of that size */
     _Atomic int64_t blocks;    /* in use */
     _Atomic int64_t renews;    /* not 0: the reserve is back at once, so that a test need not wait for it */
+    _Atomic int64_t is_bare;   /* not 0: no reserve; only what MEMORY_HANDLED has counts, and is not tried again */
 };
 
 static struct injected nobody;
@@ -59,9 +60,15 @@ __attribute__((constructor)) static void injected_map(void)
         injected = shared;
 }
 
+static bool is_bare(void)
+{
+    return atomic_load_explicit(&injected->is_bare, memory_order_relaxed) != 0;
+}
+
 static bool is_to_fail(size_t size)
 {
-    if ((int64_t)size < atomic_load_explicit(&injected->size_min, memory_order_relaxed))
+    if ((int64_t)size < atomic_load_explicit(&injected->size_min, memory_order_relaxed) ||
+        (is_bare() && memory_handled == 0))
         return false;
     atomic_fetch_add_explicit(&injected->counted, 1, memory_order_relaxed);
     if (atomic_load_explicit(&injected->countdown, memory_order_relaxed) <= 0 ||
@@ -93,6 +100,7 @@ void free(void *memory)
 #else
 #define is_to_fail(size) false
 #define counted(memory) (memory)
+#define is_bare() false
 #define renew() ((void)0)
 #endif
 
@@ -105,6 +113,8 @@ static void *refuse(void)
 /* Another thread may have given the reserve back a moment ago: then this one counts on that. */
 static bool is_worth_another(size_t size)
 {
+    if (is_bare())
+        return false;
     return memory_relieve(size) || (size <= MEMORY_SMALL_MAX && memory_is_short());
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "http/private.h"
 
 /* BLOCK_BYTES: what MHD asks for at a time. SLICE_BYTES: what is taken in at a time; it bounds how long the loop is held. */
@@ -206,8 +207,9 @@ static struct MHD_Response *response_coded(struct http_server *server, struct ht
         making->uses++;
     http_add(&server->counters->compressed_in, http_body_slice(body).size);
     struct MHD_Response *response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, on_read, sending, on_sent);
-    ASSERT(response != NULL);
+        MEMORY_HANDLED(MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, on_read, sending, on_sent));
+    if (!response)
+        on_sent(sending);
     return response;
 }
 
@@ -225,12 +227,15 @@ void http_reply_coded(struct http_request *request, int status, const struct htt
         return;
     }
     struct MHD_Response *response = response_coded(exchange->server, body, coding, making);
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    for (size_t i = 0; i < count; i++)
-        MHD_add_response_header(response, fields[i].name, fields[i].value);
-    if (exchange->must_close || exchange->server->is_draining)
-        MHD_add_response_header(response, "Connection", "close");
-    reply_queue(exchange, status, response);
+    bool closes = exchange->must_close || exchange->server->is_draining;
+    if (response && !request->arena.is_short && response_field(response, "X-Content-Type-Options", "nosniff") &&
+        response_fields(response, fields, count) && (!closes || response_field(response, "Connection", "close"))) {
+        reply_queue(exchange, status, response);
+        return;
+    }
+    if (response)
+        MHD_destroy_response(response);
+    reply_short(exchange);
 }
 
 /* ---- of http_reply ---- */
@@ -263,6 +268,7 @@ struct MHD_Response *response_fitting(struct http_request *request, struct buf *
         response = response_of(smaller);
         http_body_free(&smaller);
     }
+    body->is_short = !response; /* it is gone */
     *ret_coding = coding;
     return response;
 }

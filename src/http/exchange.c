@@ -29,9 +29,10 @@ struct http_exchange *exchange_new(struct http_server *server)
 
 void exchange_response_drop(struct http_exchange *exchange)
 {
-    if (exchange->response && !exchange->shared)
+    if (exchange->response && !exchange->shared && !exchange->is_response_lent)
         MHD_destroy_response(exchange->response);
     exchange->response = NULL;
+    exchange->is_response_lent = false;
     http_shared_free(&exchange->shared);
 }
 

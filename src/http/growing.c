@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "http/private.h"
 
 enum { BLOCK_BYTES = 16384 };
@@ -139,10 +140,12 @@ void http_reply_file(struct http_request *request, int status, const char *conte
     growing->compressor = compressor_fitting(request, is_whole ? size : SIZE_MAX);
     exchange->growing = growing;
     answer_charge(exchange, status, 0, growing->compressor != NULL);
-    reply_finish(exchange, status, content_type,
-                 MHD_create_response_from_callback(is_whole && !growing->compressor ? size : MHD_SIZE_UNKNOWN,
-                                                   BLOCK_BYTES, growing->compressor ? on_more_coded : on_more, growing,
-                                                   growing_let_go));
+    struct MHD_Response *response = MEMORY_HANDLED(
+        MHD_create_response_from_callback(is_whole && !growing->compressor ? size : MHD_SIZE_UNKNOWN, BLOCK_BYTES,
+                                          growing->compressor ? on_more_coded : on_more, growing, growing_let_go));
+    if (!response)
+        growing_let_go(growing);
+    reply_finish(exchange, status, content_type, response);
 }
 
 void http_reply_grown(struct http_request *request, uint64_t size, bool is_whole)

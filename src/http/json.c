@@ -1,11 +1,13 @@
 #include "http/json.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "http/json_number.h"
 #include "http/json_text.h"
@@ -72,6 +74,22 @@ static bool text_scan(struct slice text, char *copy, bool *ret_has_too_large)
     return true;
 }
 
+/* The parser takes want of memory for a mistake in the text. */
+static _Thread_local bool is_short;
+
+static void *value_alloc(size_t size)
+{
+    void *memory = MEMORY_HANDLED(malloc(size));
+
+    is_short = is_short || !memory;
+    return memory;
+}
+
+static void parser_init(void)
+{
+    json_set_alloc_funcs(value_alloc, free);
+}
+
 static bool refuse_text(const json_error_t *fault, int64_t first_line, struct error *error)
 {
     long long line = first_line + fault->line - 1;
@@ -94,6 +112,7 @@ bool json_line_parse(struct json_document *document, struct slice text, int64_t 
     json_error_t fault;
     bool has_too_large;
     char *copy = NULL;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     *document = (struct json_document){.text = text};
     if (text.size == 0)
@@ -103,14 +122,18 @@ bool json_line_parse(struct json_document *document, struct slice text, int64_t 
     if (!text_scan(text, NULL, &has_too_large))
         return error_set(error, ERROR_INVALID_BODY, "the body is nested deeper than %d levels", JSON_BODY_DEPTH_MAX);
     if (has_too_large) {
-        copy = malloc(text.size);
+        copy = MEMORY_HANDLED(malloc(text.size));
         if (!copy)
             return error_set(error, ERROR_OVERLOADED, "out of memory");
         memcpy(copy, text.data, text.size);
         text_scan(text, copy, &has_too_large);
     }
+    pthread_once(&once, parser_init);
+    is_short = false;
     document->root = json_loadb(copy ? copy : text.data, text.size, JSON_REJECT_DUPLICATES, &fault);
     free(copy);
+    if (!document->root && is_short)
+        return error_set(error, ERROR_OVERLOADED, "out of memory");
     return document->root != NULL || refuse_text(&fault, line, error);
 }
 
@@ -262,12 +285,15 @@ bool json_read_compact(const struct json_object *object, const char *name, size_
     if (!value)
         return true;
     size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    if (size == 0)
+        return error_set(error, ERROR_OVERLOADED, "out of memory");
     if (!size_check(object, name, size, bytes_max, error))
         return false;
     char *out = arena_alloc(arena, size + 1);
     if (!out)
         return error_set(error, ERROR_OVERLOADED, "out of memory");
-    json_dumpb(value, out, size, JSON_COMPACT);
+    if (json_dumpb(value, out, size, JSON_COMPACT) != size)
+        return error_set(error, ERROR_OVERLOADED, "out of memory");
     out[size] = 0;
     *ret_value = (struct slice){out, size};
     return true;

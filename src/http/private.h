@@ -97,6 +97,7 @@ struct http_exchange {
     size_t turn_bytes;
     struct MHD_Response *response; /* until queued; owned, unless it is of `shared` */
     struct http_shared *shared;
+    bool is_response_lent;   /* the server's own, for want of memory */
     struct growing *growing; /* the body of the answer, if it is a file; a reference */
     struct http_exchange *next_free;
     http_within_fn *within_done; /* of a request without a connection: where its answer goes */
@@ -110,6 +111,8 @@ struct http_exchange {
     struct error refusal;
     struct slice line_target; /* as it came, in the library's buffer, until the first call */
 };
+
+enum { SHORT_ANSWERS = 4 };
 
 /* Processor time that may go into compressing. */
 struct coding_budget {
@@ -139,6 +142,7 @@ struct http_server {
     TAILQ_HEAD(, http_exchange) large; /* whose bodies have come and are not handled yet; large.c, as the next one */
     size_t large_bytes;                /* of the bodies that are handled in this turn */
     int exchanges;
+    struct MHD_Response *short_answers[SHORT_ANSWERS]; /* 503, made at the start: short.c */
     struct http_exchange *free_exchanges; /* kept with their first block of memory, for the next requests */
     int free_exchange_count;
     bool must_run;
@@ -181,6 +185,15 @@ void exchange_resume(struct http_exchange *exchange);
 bool request_parameters(struct http_request *request, struct slice query, struct error *error);
 bool method_parse(const char *text, enum http_method *ret_method);
 
+/* short.c: what can be sent without memory. */
+void short_answers_make(struct http_server *server); /* all else of the server is there */
+void short_answers_free(struct http_server *server);
+/* There is no memory for the answer: 503, which needs none. A write may have been taken. */
+void reply_short(struct http_exchange *exchange);
+/* Each false for want of memory only. */
+bool response_field(struct MHD_Response *response, const char *name, const char *value);
+bool response_fields(struct MHD_Response *response, const struct http_field *fields, size_t count);
+
 /* charge.c. Counts what the exchange has; false: it has more than before, and all together have more than this percentage
  * of the quota. */
 enum { QUOTA_PERCENT_ANONYMOUS = 50, QUOTA_PERCENT_LARGE = 90 };
@@ -203,7 +216,7 @@ struct MHD_Response *response_of(struct http_body *body);  /* the body is shared
 struct http_body *http_body_share(struct http_body *body); /* one more reference: http_body_free */
 
 /* coding.c: the response with the body compressed, and in which coding; the body is then taken. NULL: it is to be sent
- * as it is. */
+ * as it is, or, where body->is_short, it was taken and there was no memory for the response. */
 struct MHD_Response *response_fitting(struct http_request *request, struct buf *body, enum http_coding *ret_coding);
 /* For an answer of `size` bytes that is compressed while it is sent: adds Vary and Content-Encoding. NULL: it is sent as
  * it is. */

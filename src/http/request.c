@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/jsonw.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "http/private.h"
 
@@ -187,8 +188,8 @@ static bool header_is_set(const struct http_exchange *exchange, const char *name
     return false;
 }
 
-/* What every answer says that does not say it itself. */
-static void fields_add(const struct http_exchange *exchange, struct MHD_Response *response)
+/* What every answer says that does not say it itself. false: out of memory. */
+static bool fields_add(const struct http_exchange *exchange, struct MHD_Response *response)
 {
     const struct http_application *application = &exchange->server->application;
     bool is_read = exchange->request.method == HTTP_GET || exchange->request.method == HTTP_HEAD;
@@ -196,23 +197,36 @@ static void fields_add(const struct http_exchange *exchange, struct MHD_Response
     size_t count = is_read ? application->field_count : application->write_field_count;
 
     for (size_t i = 0; i < count; i++)
-        if (!header_is_set(exchange, fields[i].name))
-            MHD_add_response_header(response, fields[i].name, fields[i].value);
+        if (!header_is_set(exchange, fields[i].name) && !response_field(response, fields[i].name, fields[i].value))
+            return false;
+    return true;
+}
+
+/* false: out of memory. */
+static bool reply_fields(const struct http_exchange *exchange, const char *content_type, struct MHD_Response *response)
+{
+    if ((content_type && !response_field(response, "Content-Type", content_type)) ||
+        !response_field(response, "X-Content-Type-Options", "nosniff"))
+        return false;
+    for (int i = 0; i < exchange->header_count; i++)
+        if (exchange->headers[i].value &&
+            !response_field(response, exchange->headers[i].name, exchange->headers[i].value))
+            return false;
+    bool closes = exchange->must_close || exchange->server->is_draining;
+    return fields_add(exchange, response) && (!closes || response_field(response, "Connection", "close"));
 }
 
 void reply_finish(struct http_exchange *exchange, int status, const char *content_type, struct MHD_Response *response)
 {
-    ASSERT(response != NULL);
-    if (content_type)
-        MHD_add_response_header(response, "Content-Type", content_type);
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    for (int i = 0; i < exchange->header_count; i++)
-        if (exchange->headers[i].value)
-            MHD_add_response_header(response, exchange->headers[i].name, exchange->headers[i].value);
-    fields_add(exchange, response);
-    if (exchange->must_close || exchange->server->is_draining)
-        MHD_add_response_header(response, "Connection", "close");
-    reply_queue(exchange, status, response);
+    bool is_whole = response && !exchange->request.arena.is_short && reply_fields(exchange, content_type, response);
+
+    if (is_whole) {
+        reply_queue(exchange, status, response);
+        return;
+    }
+    if (response)
+        MHD_destroy_response(response);
+    reply_short(exchange);
 }
 
 void reply_vary(struct http_request *request)
@@ -229,7 +243,7 @@ void reply_vary(struct http_request *request)
 }
 
 /* The body in the coding that suits the client and its header fields; taken. Where the answer has an entity tag, that is
- * of the body as it is. */
+ * of the body as it is. NULL: out of memory. */
 static struct MHD_Response *response_make(struct http_request *request, struct buf *body)
 {
     struct http_exchange *exchange = request->exchange;
@@ -243,11 +257,17 @@ static struct MHD_Response *response_make(struct http_request *request, struct b
             http_reply_header(request, "Content-Encoding", http_coding_name(coding));
             return response;
         }
+        if (body->is_short)
+            return NULL;
     }
     size_t size = body->size;
     char *data = buf_take(body);
-    return data ? MHD_create_response_from_buffer(size, data, MHD_RESPMEM_MUST_FREE)
-                : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (!data)
+        return MEMORY_HANDLED(MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
+    struct MHD_Response *response = MEMORY_HANDLED(MHD_create_response_from_buffer(size, data, MHD_RESPMEM_MUST_FREE));
+    if (!response)
+        free(data);
+    return response;
 }
 
 void http_reply(struct http_request *request, int status, const char *content_type, struct buf *body)
@@ -256,6 +276,11 @@ void http_reply(struct http_request *request, int status, const char *content_ty
 
     if (http_is_answered(request)) {
         buf_done(body);
+        return;
+    }
+    if (body->is_short || request->arena.is_short) {
+        buf_done(body);
+        reply_short(exchange);
         return;
     }
     if (body->is_overflown) {
@@ -274,6 +299,11 @@ void http_reply(struct http_request *request, int status, const char *content_ty
     }
     if (http_is_json(content_type))
         http_json_finish(request, body);
+    if (body->is_short) {
+        buf_done(body);
+        reply_short(exchange);
+        return;
+    }
     if (!answer_charge(exchange, status, body->size, (int64_t)body->size > HTTP_CODED_WHOLE_MAX)) {
         buf_done(body);
         return;

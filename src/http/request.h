@@ -104,6 +104,7 @@ struct http_shared;
 struct http_field {
     const char *name, *value;
 };
+/* NULL: out of memory; to http_reply_shared that is 503. */
 struct http_shared *http_shared_new(int status, const struct http_field *fields, size_t count, struct http_body *body);
 void http_shared_free(struct http_shared **shared);
 void http_reply_shared(struct http_request *request, struct http_shared *shared);

@@ -56,6 +56,10 @@ static bool target_read(struct http_exchange *exchange, struct slice raw, struct
     bool has_path = skip == 0 || (rest.size > 0 && rest.data[0] == '/');
     request->target = has_path ? arena_copy(&request->arena, rest)
                                : slice_of(arena_printf(&request->arena, "/%.*s", (int)rest.size, rest.data));
+    if (!request->target.data) {
+        request->target = request->path = SLICE("");
+        return error_set(error, ERROR_OVERLOADED, "out of memory");
+    }
     const char *query = memchr(request->target.data, '?', request->target.size);
     request->path = request->target;
     if (slice_is(raw, "*")) /* in asterisk form: OPTIONS alone may have it */
@@ -484,6 +488,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
         free(server);
         return NULL;
     }
+    short_answers_make(server);
     ev_io_init(&server->readable, on_readable, MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
                EV_READ);
     ev_prepare_init(&server->prepare, on_prepare);
@@ -514,6 +519,7 @@ bool http_server_is_idle(const struct http_server *server)
 void server_free(struct http_server *server)
 {
     exchanges_free(server);
+    short_answers_free(server);
     free(server->peer_of);
     free(server);
 }

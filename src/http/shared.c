@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "http/private.h"
 
 /* A 304 has the Content-Length of what it stands for; the library takes that from a body, which it does not send
@@ -73,10 +74,10 @@ int64_t *body_held(struct http_body *body)
 
 struct MHD_Response *response_of(struct http_body *body)
 {
-    body->uses++;
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer_with_free_callback_cls(body->bytes.size, body->bytes.data, body_let_go, body);
-    ASSERT(response != NULL);
+    struct MHD_Response *response = MEMORY_HANDLED(
+        MHD_create_response_from_buffer_with_free_callback_cls(body->bytes.size, body->bytes.data, body_let_go, body));
+    if (response)
+        body->uses++;
     return response;
 }
 
@@ -93,7 +94,8 @@ static ssize_t nothing_read(void *context, uint64_t position, char *out, size_t 
  * clients do not expect of a 304: so this one closes it. */
 static struct MHD_Response *response_of_unknown_size(void)
 {
-    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, nothing_read, NULL, NULL);
+    struct MHD_Response *response =
+        MEMORY_HANDLED(MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, nothing_read, NULL, NULL));
 
     if (response)
         MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
@@ -122,15 +124,15 @@ struct http_shared *http_shared_new(int status, const struct http_field *fields,
     } else if (status == 304 || shared->body.size == 0) {
         ASSERT(shared->body.size <= sizeof(unsent));
         shared->body.data = unsent;
-        shared->response = MHD_create_response_from_buffer(shared->body.size, unsent, MHD_RESPMEM_PERSISTENT);
+        shared->response =
+            MEMORY_HANDLED(MHD_create_response_from_buffer(shared->body.size, unsent, MHD_RESPMEM_PERSISTENT));
     } else {
         shared->response = response_of(body);
         shared->whole = http_body_share(body);
     }
-    ASSERT(shared->response != NULL);
-    MHD_add_response_header(shared->response, "X-Content-Type-Options", "nosniff");
-    for (size_t i = 0; i < count; i++)
-        MHD_add_response_header(shared->response, fields[i].name, fields[i].value);
+    if (!shared->response || !response_field(shared->response, "X-Content-Type-Options", "nosniff") ||
+        !response_fields(shared->response, fields, count))
+        http_shared_free(&shared);
     return shared;
 }
 
@@ -139,7 +141,8 @@ void http_shared_free(struct http_shared **shared)
     if (!*shared)
         return;
     if (--(*shared)->uses == 0) {
-        MHD_destroy_response((*shared)->response);
+        if ((*shared)->response)
+            MHD_destroy_response((*shared)->response);
         http_body_free(&(*shared)->whole);
         free(*shared);
     }
@@ -149,8 +152,22 @@ void http_shared_free(struct http_shared **shared)
 static enum MHD_Result field_copy(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     (void)kind;
-    MHD_add_response_header(context, name, value);
-    return MHD_YES;
+    return response_field(context, name, value) ? MHD_YES : MHD_NO;
+}
+
+/* One of its own for an exchange, which says that the connection closes. NULL: out of memory. */
+static struct MHD_Response *response_closing(const struct http_shared *shared)
+{
+    struct MHD_Response *response = MEMORY_HANDLED(
+        MHD_create_response_from_buffer(shared->body.size, (char *)shared->body.data, MHD_RESPMEM_MUST_COPY));
+    int count = MHD_get_response_headers(shared->response, NULL, NULL);
+
+    if (response && MHD_get_response_headers(shared->response, field_copy, response) == count &&
+        response_field(response, "Connection", "close"))
+        return response;
+    if (response)
+        MHD_destroy_response(response);
+    return NULL;
 }
 
 void http_reply_shared(struct http_request *request, struct http_shared *shared)
@@ -159,6 +176,10 @@ void http_reply_shared(struct http_request *request, struct http_shared *shared)
 
     if (http_is_answered(request))
         return;
+    if (!shared || request->arena.is_short) {
+        reply_short(exchange);
+        return;
+    }
     if (exchange->within_done) {
         within_answer(exchange, shared->status, shared->body);
         return;
@@ -166,18 +187,11 @@ void http_reply_shared(struct http_request *request, struct http_shared *shared)
     if (shared->whole && !answer_charge_shared(exchange, shared->status, shared->whole, false))
         return;
     if (exchange->must_close || exchange->server->is_draining) {
-        /* One of its own, that says so. */
-        struct MHD_Response *response =
-            MHD_create_response_from_buffer(shared->body.size, (char *)shared->body.data, MHD_RESPMEM_MUST_COPY);
-        if (!response) {
-            struct error error;
-            error_set(&error, ERROR_OVERLOADED, "out of memory");
-            http_reply_error(request, &error);
-            return;
-        }
-        MHD_get_response_headers(shared->response, field_copy, response);
-        MHD_add_response_header(response, "Connection", "close");
-        reply_queue(exchange, shared->status, response);
+        struct MHD_Response *response = response_closing(shared);
+        if (response)
+            reply_queue(exchange, shared->status, response);
+        else
+            reply_short(exchange);
         return;
     }
     shared->uses++;

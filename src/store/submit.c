@@ -375,6 +375,7 @@ void submit_resume(struct store *store, const struct submission *submissions, si
     batch->submitter = store->submitter;
     batch->connection = -1; /* of no queue */
     arena_init(&batch->arena, 64 << 20);
+    batch->arena.is_vital = true;
     batch->items = malloc(count * sizeof(*batch->items));
     ASSERT(batch->items != NULL);
     for (size_t i = 0; i < count; i++) {
@@ -443,6 +444,7 @@ static void batch_cut(struct submitter *submitter, int connection)
     batch->submitter = submitter;
     batch->connection = connection;
     arena_init(&batch->arena, 64 << 20);
+    batch->arena.is_vital = true;
     batch->items = malloc((max + SUBMIT_GROUP_MAX) * sizeof(*batch->items));
     ASSERT(batch->items != NULL);
     enum flow_kind kind = flows_begin(&queue->flows);
