@@ -9,7 +9,7 @@ pg_bin=/usr/lib/postgresql/15/bin
 build_packages="gcc meson ninja-build pkg-config libmicrohttpd-dev libpq-dev libhiredis-dev libjansson-dev libyaml-dev libev-dev
  libsodium-dev libcmocka-dev uthash-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev libbrotli-dev libxxhash-dev libgmp-dev redis-server redis-tools postgresql-15
  postgresql-client-15 curl ca-certificates python3-yaml"
-test_packages="python3 python3-pytest python3-pytest-xdist python3-psycopg2 python3-redis python3-requests python3-jsonschema clang-format haproxy varnish nginx pgbouncer systemd iproute2 zstd nftables libfaketime strace"
+test_packages="python3 python3-pytest python3-pytest-xdist python3-psycopg2 python3-redis python3-requests python3-jsonschema clang-format haproxy varnish nginx pgbouncer systemd iproute2 zstd nftables libfaketime strace npm postgresql-15-cron"
 
 # Nothing here is reached through a proxy; apt-get still is.
 export no_proxy=127.0.0.1${no_proxy:+,$no_proxy} NO_PROXY=127.0.0.1${NO_PROXY:+,$NO_PROXY}
@@ -172,6 +172,9 @@ primary_start() {
     if [ -z "$("$pg_bin/psql" -h 127.0.0.1 -p "$primary" -U ladder -d postgres -Atc "select 1 from pg_database where datname = 'ladder'")" ]; then
         "$pg_bin/createdb" -h 127.0.0.1 -p "$primary" -U ladder ladder
     fi
+    # What `ladder db slow` reads.
+    "$pg_bin/psql" -q -h 127.0.0.1 -p "$primary" -U ladder -d ladder -v ON_ERROR_STOP=1 -c \
+        "set client_min_messages = warning; create extension if not exists pg_stat_statements"
 }
 
 # databases_start RUN PRIMARY_PORT REPLICA_PORT

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import ROOT, free_port
+from harness import BINARY, ROOT, free_port
 
 STEPS = f"set -euo pipefail; . {ROOT}/scripts/lib.sh; "
 
@@ -61,6 +61,19 @@ def test_redis_that_fails_is_told_of(tmp_path):
     done = bash(f"mkdir {tmp_path}/run; redis_start {tmp_path}/run {free_port()}", PATH=path)
     assert done.returncode == 1
     assert re.search(rf"no memory today\nsome/script: Redis did not start\nLook at: {tmp_path}/run/redis.log\nsome/script can be run again at any time", done.stderr)
+
+
+def test_ladder_db_slow_works_on_what_up_makes(tmp_path):
+    """The primary of scripts/up has the extension, loaded and created; what is there already stays."""
+    port, run = free_port(), tmp_path / "run"
+    environment = dict(LADDER_DATABASE_URL=f"postgresql://ladder@127.0.0.1:{port}/ladder", LADDER_SERVER_SECRET="a-secret-of-this-test")
+    try:
+        done = bash(f"mkdir {run}; primary_start {run} {port}; primary_start {run} {port}; {BINARY} migrate up >/dev/null; "
+                    f"{BINARY} game create demo >/dev/null; {BINARY} db slow", timeout=600, **environment)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[0].split()[0] == "calls" and len(done.stdout.splitlines()) > 3, done.stdout
+    finally:
+        bash(f"everything_stop {run}; remove_data {run}")
 
 
 def test_stopping_does_not_kill_what_is_still_at_work(tmp_path):
