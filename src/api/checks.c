@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static bool parameter_is_known(const char *known, struct slice name)
 {
@@ -132,4 +133,15 @@ bool conditions_check(struct api_call *call, struct error *error)
         return true;
     return error_set(error, ERROR_PRECONDITION_FAILED,
                      "only boards can be changed conditionally; the request was not carried out");
+}
+
+struct slice api_bearer(const struct api_call *call)
+{
+    struct slice header = http_header(call->http, "Authorization");
+
+    if (!header.data)
+        return header;
+    /* The scheme's case does not matter (RFC 9110 section 11.1). */
+    bool is_bearer = header.size > 7 && strncasecmp(header.data, "Bearer ", 7) == 0;
+    return is_bearer ? (struct slice){header.data + 7, header.size - 7} : SLICE("");
 }

@@ -318,17 +318,6 @@ static void on_key(void *context, const struct api_key *key, const struct error 
     http_release(call->http);
 }
 
-struct slice api_bearer(const struct api_call *call)
-{
-    struct slice header = http_header(call->http, "Authorization");
-
-    if (!header.data)
-        return header;
-    /* The scheme's case does not matter (RFC 9110 section 11.1). */
-    bool is_bearer = header.size > 7 && strncasecmp(header.data, "Bearer ", 7) == 0;
-    return is_bearer ? (struct slice){header.data + 7, header.size - 7} : SLICE("");
-}
-
 static void call_authorize(struct api_call *call)
 {
     struct slice key = api_bearer(call);
