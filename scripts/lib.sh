@@ -17,9 +17,12 @@ export no_proxy=127.0.0.1${no_proxy:+,$no_proxy} NO_PROXY=127.0.0.1${NO_PROXY:+,
 # shellcheck source=scripts/steps.sh
 . "$root/scripts/steps.sh"
 
+# missing_packages PACKAGE…: those that are not installed. npm is not missing where the command is there: Node.js from elsewhere
+# brings its own and conflicts with Debian's package.
 missing_packages() {
     local package
     for package in "$@"; do
+        [ "$package" != npm ] || ! command -v npm >/dev/null || continue
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || printf '%s ' "$package"
     done
 }
