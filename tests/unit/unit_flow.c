@@ -227,5 +227,5 @@ int main(void)
         cmocka_unit_test(test_random_groups),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("flow", tests, NULL, NULL);
 }

@@ -218,5 +218,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_server_may_end, site_setup, site_teardown),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("large", tests, NULL, NULL);
 }
