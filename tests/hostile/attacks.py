@@ -13,6 +13,9 @@ import random
 import re
 import sys
 import tempfile
+import time
+
+import requests
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -71,6 +74,13 @@ class Town:
         return victim.alone(self.server.port, reads, lambda n: http(
             "POST", f"{base}/scores", key, json.dumps({"player": f"p{self.dice.randrange(1000)}", "score": self.dice.randrange(10 ** 6)}).encode()), seconds)
 
+    def memory(self):
+        """Bytes: the server's resident memory without its cache, which an attack may fill as any reader does."""
+        status = pathlib.Path(f"/proc/{self.server.pid}/status").read_text()
+        metrics = requests.get(f"http://127.0.0.1:{self.server.port}/metrics", timeout=60).text
+        cached = sum(int(value) for value in re.findall(r"^ladder_cache_bytes\{[^}]*\} (\d+)", metrics, re.M))
+        return (int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10) - cached
+
     # -- the attacks: requests, connections, in flight on each --
 
     def ids(self, count):
@@ -118,27 +128,42 @@ ATTACKS = {
     "boards-query": ("`POST /query` of 100 absent boards, 8 at once", lambda town: town.attack_absent_boards_at_once()),
     "keys": ("unknown API keys, 8 at once", lambda town: town.attack_keys()),
 }
+MEMORY_TIMES = 1.1
 LOG_EVENTS = "redis-lost", "database-lost", "server-left-alone"
 
 
 class Measure:
-    """alone, during: [reads, writes]; events: counts in the server's log; reads_of_primary: statements during the attack."""
+    """alone, during: [reads, writes]; events: counts in the server's log; memory: before the last round, and the least in the minute
+    after it."""
 
     def __init__(self, town, attack, rounds):
-        requests, connections, in_flight = attack
+        texts, connections, in_flight = attack
         # Other processes must not find theirs grown by ours.
         log_from = len(town.server.log())
-        self.attack = victim.Attack(town.server.port, requests, connections, in_flight)
+        self.attack = victim.Attack(town.server.port, texts, connections, in_flight)
         self.alone = self.during = None
         for _ in range(rounds):
             town.stack.trusted(town.server)
             alone = town.feel()
+            before = town.memory()
             with self.attack:
                 during = town.feel()
             self.alone = alone if self.alone is None else [a + b for a, b in zip(self.alone, alone)]
             self.during = during if self.during is None else [a + b for a, b in zip(self.during, during)]
+        self.memory = before, self.memory_after(town, before)
         log = town.server.log()[log_from:]
         self.events = {event: len(re.findall(rf"event={event}\b", log)) for event in LOG_EVENTS}
+
+    @staticmethod
+    def memory_after(town, before):
+        least, end = town.memory(), time.monotonic() + 60
+        while least > MEMORY_TIMES * before and time.monotonic() < end:
+            time.sleep(0.5)
+            least = min(least, town.memory())
+        return least
+
+    def gives_memory_back(self):
+        return self.memory[1] <= MEMORY_TIMES * self.memory[0]
 
     def ratio(self, kind):
         return self.during[kind].p99 / self.alone[kind].p99
@@ -150,11 +175,12 @@ class Measure:
         done = sum(self.attack.statuses.values())
         statuses = ", ".join(f"{count} × {status}" for status, count in sorted(self.attack.statuses.items()))
         lost = ", ".join(f"{count} {event}" for event, count in self.events.items() if count) or "none"
-        return " | ".join([*reads, *writes, str(failed), f"{done / self.attack.seconds:.1f}/s ({statuses})", lost])
+        return " | ".join([*reads, *writes, str(failed), f"{done / self.attack.seconds:.1f}/s ({statuses})", lost,
+                           f"{self.memory[0] / 1e6:.0f} / {self.memory[1] / 1e6:.0f}"])
 
 
-HEAD = ("| attack | reads alone, p50 / p99 ms | during | times | writes alone | during | times | victim's failures | attack's answers | lost |\n"
-        "|---|---|---|---|---|---|---|---|---|---|")
+HEAD = ("| attack | reads alone, p50 / p99 ms | during | times | writes alone | during | times | victim's failures | attack's answers | lost | MB before / after |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|")
 
 
 def main():

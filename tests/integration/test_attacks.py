@@ -32,6 +32,7 @@ def test_an_attack_does_not_hurt_another_game(town):
         assert sum(part.failed for part in measure.during) == 0, (name, str(measure))
         assert measure.events["redis-lost"] == 0, (name, str(measure))
         assert max(times(measure, 0), times(measure, 1)) <= TIMES_MAX * patience(), (name, str(measure))
+        assert measure.gives_memory_back(), (name, str(measure))
 
 
 @pytest.mark.parametrize("town", [dict(faults="turns,slow-is-lost,absent,bulk-anywhere", server_anonymous_body_bytes_max=1 << 20)], indirect=True)

@@ -346,5 +346,5 @@ def test_random_clients_find_nothing_wrong(stack, replicas):
     settings = dict(redis_replicas=",".join(f"127.0.0.1:{r.port}" for r in replicas))
     before = sum(asked(r.redis) for r in replicas)
     counts = modelrun.under_load(stack, disturb, **settings)
-    assert counts["redis"] > 500, counts
+    assert counts["redis"] > 50, counts
     assert sum(asked(r.redis) for r in replicas) - before > 500

@@ -30,13 +30,13 @@ def test_a_primary_dies_under_load(trio):
         gone = trio.moved_on()
         trio.node_start(gone)  # it takes itself for a primary, until a sentinel tells it
     counts = modelrun.under_load(trio, kill, redis_replicas="sentinels")
-    assert counts["redis"] > 500, counts
+    assert counts["redis"] > 50, counts
 
 
 def test_a_primary_is_replaced_under_load(trio):
     """By an operator: nothing is lost, and connections to the old one stay only as long as it takes to hear of it."""
     counts = modelrun.under_load(trio, lambda setting: (trio.redis_order(), trio.moved_on()))
-    assert counts["redis"] > 500, counts
+    assert counts["redis"] > 50, counts
 
 
 def known(server):
