@@ -1,4 +1,5 @@
 """Cached answers are never wrong: random clients on two servers against a model (checker.py), well and with rules broken."""
+import collections
 import pathlib
 import subprocess
 import time
@@ -31,9 +32,13 @@ def test_random_clients_find_nothing_wrong(stack):
 
 def test_nor_where_messages_and_answers_come_late(stack):
     with modelrun.Setting(stack, delays=((0, 10), (-4, 2))) as setting:
-        counts, violations, _ = setting.check(OPERATIONS / 2, seed=time.time_ns() % 100000)
-        assert not violations, violations[0]
-        assert counts["hit"] > OPERATIONS / 50 and counts["stale"] and counts["rolled"], counts
+        counts = collections.Counter()
+        while not (counts["stale"] and counts["rolled"]):  # a handful in each round; on a slow machine none
+            more, violations, _ = setting.check(OPERATIONS / 2, seed=time.time_ns() % 100000)
+            assert not violations, violations[0]
+            counts += more
+            assert counts["operations"] < 10 * OPERATIONS, counts
+        assert counts["hit"] > counts["operations"] / 25, counts
 
 
 def test_nor_while_redis_and_the_worker_are_disturbed(stack):
@@ -76,7 +81,7 @@ def test_a_broken_rule_is_found(stack, fault):
     if "which" in options:
         options = dict(options, worker=modelrun.workers(stack)[0])
     with modelrun.Setting(stack, fault, **settings) as setting:
-        counts, violations, _ = setting.check(10**6, seed=7, seconds=90, facets={}, **options)
+        counts, violations, _ = setting.check(10**6, seed=7, seconds=300, facets={}, **options)
         assert violations, counts
 
 
