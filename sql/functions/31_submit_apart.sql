@@ -2,7 +2,8 @@
 --
 -- An error of PostgreSQL undoes the whole transaction, and with it the submissions of everybody who shares the batch. submit_apart
 -- finds the submissions that raise the error, each in a subtransaction, and takes all others as ladder.submit would have taken the
--- batch without them: in the same order, with the same instants, in one transaction with one commit.
+-- batch without them: in the same order, with the same instants, in one transaction with one commit. So it does for a batch whose commit
+-- was refused: constraints and constraint triggers that are deferred are looked at with each try.
 --
 --     unit   a submission, or all submissions of one Idempotency-Key
 --     part   the units that share a board, in the order of arrival: an error in a part concerns no other part
@@ -74,6 +75,9 @@ begin
             with ordinality as s (item, window_kind, period_id, outcome, revision, k1, k2, k3, metadata, old_k1, old_k2, old_k3, period_start_us,
                                   facet, nth)
         order by s.nth);
+    -- What would be raised by the commit is raised here.
+    set constraints all immediate;
+    set constraints all deferred;
 exception when others then
     get stacked diagnostics v_state = returned_sqlstate, v_message = message_text;
     if ladder.submit_is_passing(v_state) then

@@ -53,6 +53,7 @@ struct ticket {
     enum statement statement;
     int call;
     bool has_result; /* its NULL is due */
+    bool is_refused; /* a sync whose commit was refused: a NULL comes before it */
 };
 
 struct db_connection {
@@ -152,12 +153,30 @@ static void group_fail(struct group *group, int call, PGresult *result)
     error_set(&group->outcome.error, ERROR_INTERNAL, "%s", message ? message : "the database refused a statement");
 }
 
+/*
+ * In place of a sync: the commit itself was refused, by a deferred constraint for example, and the transaction is undone. Of
+ * an error of the severity ERROR this is certain: after the commit record PostgreSQL raises none. What ends the session
+ * (FATAL, PANIC) leaves it open.
+ */
+static bool is_undone_by(const PGresult *result)
+{
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    return PQresultStatus(result) == PGRES_FATAL_ERROR && severity && strcmp(severity, "ERROR") == 0;
+}
+
 static void ticket_result(struct db_connection *c, PGresult *result)
 {
     struct ticket *ticket = c->head;
     ExecStatusType status = PQresultStatus(result);
 
     ASSERT(ticket != NULL); /* D1 */
+    if (ticket->kind == TICKET_SYNC && ticket->call >= 0 && is_undone_by(result)) {
+        group_fail(ticket->group, ticket->call, result);
+        ticket->is_refused = true;
+        PQclear(result);
+        return; /* a NULL follows, and the sync itself */
+    }
     if ((status == PGRES_PIPELINE_SYNC) != (ticket->kind == TICKET_SYNC)) {
         /* A server that ends says so wherever it is, in place of a sync too. */
         struct error because;
@@ -222,6 +241,8 @@ static void connection_consume(struct db_connection *c)
             ticket_result(c, result);
         else if (c->head->has_result)
             ticket_settle(c);
+        else if (c->head->is_refused)
+            c->head->is_refused = false;
         else
             break;
         /* A done function may have broken or used the connection: the loop looks again. */

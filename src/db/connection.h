@@ -48,7 +48,7 @@ struct db_rows {
 struct db_outcome {
     struct error error; /* code ERROR_NONE: all calls succeeded */
     char sqlstate[6];   /* "" unless PostgreSQL refused a call */
-    int failed_call;    /* index of that call */
+    int failed_call;    /* index of that call; of a commit that was refused, of the last one of its transaction */
     int count;
     bool is_behind;                    /* a read: it lacks what only a server that is gone had (db.h) */
     struct db_rows rows[DB_CALLS_MAX]; /* of the calls before the failed one */

@@ -65,6 +65,19 @@ def rule(stack, table, condition, action, timing="before insert or update", name
         stack.sql(head + tail)
 
 
+@contextlib.contextmanager
+def deferred(stack, condition, sqlstate="P0001"):
+    """The same of the commit: what was submitted meets the condition (of score_event), and the commit is refused."""
+    stack.sql("create or replace function ladder.broken_commit() returns trigger language plpgsql as $$ begin "
+              f"if {condition} then raise exception 'no commit for %', new.player using errcode = '{sqlstate}'; end if; return null; end $$")
+    patiently(stack, "create constraint trigger broken_commit after insert on ladder.score_event deferrable initially deferred "
+                     "for each row execute function ladder.broken_commit()")
+    try:
+        yield
+    finally:
+        patiently(stack, "drop function ladder.broken_commit() cascade")
+
+
 def raising(stack, sqlstate="P0001"):
     return rule(stack, "entry", "new.player like 'bad%'", f"raise exception 'no room for %', new.player using errcode = '{sqlstate}';")
 
@@ -182,6 +195,47 @@ def test_lines(stack, serving):
         answer = client.request("POST", "/scores", "".join(json.dumps(line) + "\n" for line in lines).encode(), headers=NDJSON, results="errors").json()
     assert (answer["taken"], answer["refused"], [r["line"] for r in answer["results"]]) == (2999, 1, [1501]), answer
     problem_is(answer["results"][0]["problem"], "item-failed")
+
+
+# ---- at the commit ----
+
+@pytest.mark.parametrize("sqlstate", ["P0001", "23505", "XX000"])
+def test_a_submission_whose_commit_is_refused_is_refused_alone(stack, serving, sqlstate):
+    games = [game(stack, serving) for _ in range(3)]
+    posts = [post(games[0], "ann", 10), post(games[1], "bob", 20), post(games[2], "bad", 30), post(games[2], "cid", 40), post(games[0], "dan", 50)]
+    lost = serving.log().count("event=database-lost")
+    with deferred(stack, "new.player like 'bad%'", sqlstate):
+        answers = together(stack, serving, posts)
+    assert [a.status_code for a in answers] == [200, 200, 500, 200, 200], [a.text for a in answers]
+    problem_is(answers[2].json(), "item-failed")
+    line = incident(serving, answers[2].json())
+    assert sqlstate in line and "no commit for bad" in line
+    assert [a.json()["entry"]["rank"] for a in answers if a.status_code == 200] == [1, 1, 1, 1]
+    assert [[e["player"] for e in g.pages("b")] for g in games] == [["dan", "ann"], ["bob"], ["cid"]]
+    assert serving.log().count("event=database-lost") == lost
+    assert post(games[2], "bad", 30)().status_code == 200  # nothing of it is left
+
+
+def test_a_commit_that_is_refused_for_the_server_is_of_the_whole_batch(stack, serving):
+    client = game(stack, serving)
+    with deferred(stack, "new.player like 'bad%'", "53100"):
+        answers = client.request("POST", "/scores", {"scores": [{"board": "b", "player": p, "score": 1} for p in ("ann", "bad")]}).json()
+    assert [r["status"] for r in answers["results"]] == [503, 503]
+    assert client.pages("b") == []
+
+
+def test_a_key_whose_commit_is_refused(stack, serving):
+    """It keeps the answers of the others, and is unused if there are none."""
+    client, keys = game(stack, serving), [{"Idempotency-Key": k} for k in "jk"]
+    items = [[{"board": "b", "player": p, "score": 1} for p in players] for players in (["bad", "ann", "bad2"], ["bad3"])]
+
+    def send(n):
+        answer = client.request("POST", "/scores", {"scores": items[n]}, headers=keys[n])
+        return [r["status"] for r in answer.json()["results"]], "Idempotency-Replayed" in answer.headers
+    with deferred(stack, "new.player like 'bad%'"):
+        assert [send(0), send(1)] == [([500, 200, 500], False), ([500], False)]
+    assert [send(0), send(1)] == [([500, 200, 500], True), ([200], False)]
+    assert sorted(e["player"] for e in client.pages("b")) == ["ann", "bad3"]
 
 
 # ---- Idempotency-Keys ----
