@@ -1,6 +1,7 @@
 #include "base/fault.h"
 
 #ifdef LADDER_WITH_FAULTS
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -45,6 +46,11 @@ void fault_spin(void)
     pthread_once(&once, faults_read);
     for (volatile unsigned long turn = spin_turns; turn > 0; turn--)
         ;
+}
+
+void fault_nap(void)
+{
+    poll(NULL, 0, 30);
 }
 #else
 typedef int fault_nothing; /* an empty file is no C */

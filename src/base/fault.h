@@ -19,10 +19,13 @@ bool fault_is(const char *name);
 void fault_stop(const char *name);
 /* With the fault "spin-N" this takes N turns of an empty loop: something to do that a request does not need. */
 void fault_spin(void);
+/* Stands still for 30 ms. */
+void fault_nap(void);
 #else
 #define fault_is(name) false
 #define fault_point(name) ((void)0)
 #define fault_spin() ((void)0)
+#define fault_nap() ((void)0)
 #endif
 
 #endif

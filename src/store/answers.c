@@ -314,9 +314,15 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
     struct l1_entry *entry = NULL;
     struct flight *flight;
     int64_t heard = 0, changed = 0;
+    /* First: a standing becomes sure with what `seen` says from then on. */
+    bool is_unsure = unsure_has(store, query->standing);
     int64_t seen = fault_is("seen") ? 0 : changes_newest(), shown = fault_is("token") ? 0 : query->freshness->version;
     int64_t need = shown > seen ? shown : seen;
 
+    if (fault_is("unsure-order")) {
+        fault_nap();
+        is_unsure = unsure_has(store, query->standing);
+    }
     *ret_was_touched = false;
     if (answers->l1) {
         hear(store, need);
@@ -324,8 +330,7 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
         changed = l1_changed(answers->l1, query->standing);
         entry = l1_find(answers->l1, query->key);
     }
-    if (entry && answers_are_trusted(store) && (heard >= need || entry->as_of >= need) &&
-        !unsure_has(store, query->standing)) {
+    if (entry && answers_are_trusted(store) && (heard >= need || entry->as_of >= need) && !is_unsure) {
         *ret_entry = entry;
         if (l1_holds(answers->l1, entry, clock_monotonic_us()))
             return ANSWERS_HIT;
@@ -340,7 +345,7 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
     /* Once the stream has brought all that is needed, only changes of this standing matter. */
     if (flight && !kv_is_cluster(store->kv) &&
         ((heard >= need ? changed : need) <= flight->begun || fault_is("join")) && !fault_is("alone")) {
-        flight_join(flight, query->freshness->lsn, unsure_has(store, query->standing), done, context);
+        flight_join(flight, query->freshness->lsn, is_unsure, done, context);
         return ANSWERS_JOINED;
     }
     if (flight)

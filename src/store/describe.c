@@ -37,6 +37,7 @@ struct describing {
 struct apply {
     struct describing *describing;
     int64_t standing;
+    bool was_unsure; /* when it was sent */
 };
 
 static void describing_step(struct describing *describing)
@@ -99,7 +100,7 @@ static void on_apply(void *context, const struct redisReply *reply)
         apply_failed(describing, apply->standing);
         if (reply && !kv_reply_is_error(reply))
             standing_want(describing->store, apply->standing);
-    } else if (unsure_has(describing->store, apply->standing)) {
+    } else if (apply->was_unsure || unsure_has(describing->store, apply->standing)) {
         describing->result.token.is_applied = false; /* an earlier change of ours may be missing */
         if (apply->standing == describing->shown.id)
             place_ask(describing);
@@ -121,7 +122,7 @@ static void apply_send(struct describing *describing, struct db_rows rows, int r
     struct apply *apply = malloc(sizeof(*apply));
 
     ASSERT(apply != NULL);
-    *apply = (struct apply){describing, standing};
+    *apply = (struct apply){describing, standing, unsure_has(store, standing)};
     snprintf(epoch, sizeof(epoch), "%d", db_epoch(store->db));
     kv_revision_encode(db_int64(rows, row, D_REVISION), revision);
     const struct slice arguments[] = {

@@ -29,6 +29,7 @@ struct removal {
 struct tombstone {
     struct removal *removal;
     int64_t standing;
+    bool was_unsure; /* when it was sent */
 };
 
 static void removal_step(struct removal *removal)
@@ -48,6 +49,8 @@ static void on_tombstone(void *context, const struct redisReply *reply)
     if (!kv_reply_is_text(kv_reply_item(reply, 0), "OK") && !kv_reply_is_text(kv_reply_item(reply, 0), "COLD")) {
         removal->result.token.is_applied = false;
         unsure_add(tombstone->standing, removal->committed_us);
+    } else if (tombstone->was_unsure || unsure_has(removal->store, tombstone->standing)) {
+        removal->result.token.is_applied = false; /* an earlier change of ours may be missing */
     }
     int64_t version = answers_changed(removal->store, reply);
     if (version > removal->result.token.version)
@@ -63,7 +66,7 @@ static void tombstone_send(struct removal *removal, int64_t standing, int64_t re
     struct tombstone *tombstone = malloc(sizeof(*tombstone));
 
     ASSERT(tombstone != NULL);
-    *tombstone = (struct tombstone){removal, standing};
+    *tombstone = (struct tombstone){removal, standing, unsure_has(removal->store, standing)};
     snprintf(epoch, sizeof(epoch), "%d", db_epoch(removal->store->db));
     kv_revision_encode(revision, bytes);
     const struct slice arguments[] = {

@@ -15,6 +15,7 @@
 struct apply {
     struct batch *batch;
     size_t from, to; /* rows */
+    bool was_unsure; /* the standing, when it was sent */
 };
 
 static void on_apply(void *context, const struct redisReply *reply)
@@ -25,7 +26,7 @@ static void on_apply(void *context, const struct redisReply *reply)
     int64_t standing = batch->rows[apply->from].place->period_id;
     bool is_ok = kv_reply_is_text(kv_reply_item(reply, 0), "OK");
     /* In Redis now, but an earlier change of ours may not be: its ranks are not to be believed yet. */
-    bool is_unsure = is_ok && unsure_has(store, standing);
+    bool is_unsure = is_ok && (apply->was_unsure || unsure_has(store, standing));
     int64_t version = answers_changed(store, reply);
     if (is_unsure)
         batch->is_applied = false;
@@ -96,7 +97,7 @@ static bool apply_send(struct batch *batch, size_t from, size_t to)
     }
     struct apply *apply = malloc(sizeof(*apply));
     ASSERT(apply != NULL);
-    *apply = (struct apply){batch, from, to};
+    *apply = (struct apply){batch, from, to, unsure_has(batch->submitter->store, standing)};
     if (kv_call(kv, count, arguments, on_apply, apply))
         return true;
     free(apply);

@@ -93,6 +93,27 @@ def unsure(setting):
     return True
 
 
+def unsure_order(setting):
+    """The same with a server of two loops: one learns that Redis has the change while the other one decides about a hit."""
+    stack, here = setting.stack, setting.here
+    here.put_board("b")
+    here.submit("b", "p0", 1)
+    here.submit("b", "p1", 2)
+    readers = [Client(here.server, here.game, here.key) for _ in range(6)]
+
+    def reads(client, score):
+        until = time.monotonic() + 1.2
+        return all(client.read("/boards/b/top")["entries"][0]["score"] == score for _ in iter(lambda: time.monotonic() < until, False))
+    for n in range(3):
+        for client in readers:  # of both loops
+            wait_until(lambda: client.get("/boards/b/top").headers["Ladder-Cache"] == "hit", 10, "it is remembered")
+        stack.redis.execute_command("CLIENT", "PAUSE", 400, "WRITE")
+        here.submit("b", "p0", 100 + n)
+        if not all([found() for found in [in_thread(lambda client=client: reads(client, 100 + n)) for client in readers]]):
+            return False
+    return True
+
+
 def epoch(setting):
     """The database went back to a state without a change that was served from memory; nobody has touched Redis yet."""
     stack, here = setting.stack, setting.here
@@ -335,6 +356,7 @@ DIRECTED = {
     "base": (gap, ONE),
     "unsure": (unsure, LATE),
     "sure-again": (unsure, LATE),
+    "unsure-order": (unsure_order, LATE | {"loops": 2}),
     "epoch": (epoch, ONE),
     "token": (token, LATE_THERE),
     "shown": (shown, LATE_THERE),

@@ -2,6 +2,7 @@
 import contextlib
 import signal
 
+import compare
 import modelrun
 import pytest
 from harness import Client, wait_until
@@ -91,6 +92,26 @@ def never_too_early(stack, here, there, worker):
 
 def test_redis_does_not_answer_before_it_has_the_write(stack, two):
     assert never_too_early(stack, *two)
+
+
+def test_a_removal_behind_a_write_that_redis_lacks(stack, two, client):
+    """Its token, too, tells that Redis lacks something: the same server had answered the write before."""
+    _, there, worker = two
+    client.put_board("b")
+    for player, score in (("ann", 1), ("bob", 2), ("cat", 3)):
+        client.submit("b", player, score)
+    for its in (client, there):
+        wait_until(lambda: its.get("/boards/b/top").headers["Ladder-Cache"] == "hit", 30, "a hit")
+    period, = compare.periods(stack, client.game)
+    meta = f"ladder:{{{period % 256}}}:{period}:meta"
+    with stopped(worker):
+        held = stack.redis.dump(meta)
+        assert stack.redis.delete(meta) == 1
+        client.submit("b", "ann", 7)
+        stack.redis.restore(meta, 0, held)
+        token = client.request("DELETE", "/boards/b/players/bob").headers["Ladder-Token"]
+        assert read(there, token)[1] == [("ann", 7), ("cat", 3)]
+    answered_by_redis(there, token, [("ann", 7), ("cat", 3)])
 
 
 def test_a_server_that_does_not_wait_for_it_is_found(stack, two):
