@@ -546,7 +546,7 @@ class Checker:
                 else:
                     self.took(watched, wanted, one, False)
             for watched in {w.board.name: w for w, _ in items}.values():
-                self.acknowledge(watched, connection.server, result["token"])
+                self.acknowledge(watched, connection.server, result.get("token"))  # none where all were refused
         self.post(connection, "/scores", {"scores": [dict(wanted, board=w.board.name) for w, wanted in items]}, done)
 
     def remove(self, connection, watched, player):

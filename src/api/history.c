@@ -247,10 +247,17 @@ static void on_then(void *context, const struct period *period, const struct err
     compare_start(asking);
 }
 
+static void period_find(struct asking *asking, struct slice text, store_period_fn *done)
+{
+    struct api_call *call = asking->ask.call;
+    const struct freshness freshness = store_freshness(call->store, call->has_token ? &call->token : NULL, 0);
+
+    store_period_find(call->store, &call->board, asking->window, text, "", &freshness, done, asking);
+}
+
 static void on_now(void *context, const struct period *period, const struct error *error)
 {
     struct asking *asking = context;
-    struct api_call *call = asking->ask.call;
 
     if (error) {
         compare_fail(asking, error);
@@ -260,7 +267,7 @@ static void on_now(void *context, const struct period *period, const struct erro
     if (asking->window == WINDOW_ALL)
         compare_start(asking);
     else
-        store_period_find(call->store, &call->board, asking->window, asking->with, "", on_then, asking);
+        period_find(asking, asking->with, on_then);
 }
 
 void api_compare(struct api_call *call)
@@ -282,5 +289,5 @@ void api_compare(struct api_call *call)
         return;
     }
     http_hold(call->http);
-    store_period_find(call->store, &call->board, asking->window, SLICE("current"), "", on_now, asking);
+    period_find(asking, SLICE("current"), on_now);
 }

@@ -200,10 +200,10 @@ void api_player_boards(struct api_call *call)
         read.parameters[i] = (struct db_parameter){.data = texts[i], .format = DB_TEXT};
     http_hold(call->http);
     struct db *db = store_db(call->store);
-    bool is_sent = gathering->freshness.needs_primary
-                       ? db_read_primary(db, &read, on_boards, gathering)
-                       : db_read(db, &read, gathering->freshness.lsn, on_boards, gathering);
-    if (is_sent)
+    const struct db_wish wish = {.lsn = gathering->freshness.lsn,
+                                 .shown_lsn = gathering->freshness.lsn,
+                                 .needs_primary = gathering->freshness.needs_primary};
+    if (db_read_with(db, &read, &wish, on_boards, gathering))
         return;
     error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable");
     api_fail(call, &error);

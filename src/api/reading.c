@@ -408,5 +408,7 @@ void reading_start(struct reading *reading, const struct error *error)
     }
     if (asked->id)
         period = (struct slice){start, period_text(asked, start)}; /* it may have been closed since */
-    store_period_find(call->store, &call->board, reading->window, period, reading->facet_key, on_period, reading);
+    const struct freshness freshness = store_freshness(call->store, call->has_token ? &call->token : NULL, 0);
+    store_period_find(call->store, &call->board, reading->window, period, reading->facet_key, &freshness, on_period,
+                      reading);
 }

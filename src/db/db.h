@@ -84,7 +84,8 @@ struct db_wish {
     /* the part of it that the client has shown: never less than that. The rest is what the process knows, and is given
      * up when no server that has it is left: the answer is_behind then */
     int64_t shown_lsn;
-    bool needs_primary; /* only the leader's word counts */
+    bool needs_primary;   /* only the leader's word counts */
+    bool prefers_primary; /* a standby answers only while nobody leads */
     uint64_t client;    /* who asks, for client_hash; 0: unknown */
 };
 

@@ -580,7 +580,7 @@ static bool read_start(struct db *db, const struct db_call *call, const struct d
 bool db_read_with(struct db *db, const struct db_call *call, const struct db_wish *wish, db_read_fn *done,
                   void *context)
 {
-    return read_start(db, call, wish, wish->needs_primary, done, context);
+    return read_start(db, call, wish, wish->needs_primary || wish->prefers_primary, done, context);
 }
 
 bool db_read(struct db *db, const struct db_call *call, int64_t lsn, db_read_fn *done, void *context)

@@ -113,6 +113,7 @@ struct find {
     bool is_previous; /* step 1 finds the current one, step 2 the one before */
     bool is_exact;    /* at_us must be its first instant */
     int64_t at_us;
+    struct db_wish wish;
     char facet[FACET_KEY_MAX];
     char board_text[24];
     char at_text[24];
@@ -176,6 +177,8 @@ static void on_period(void *context, const struct db_outcome *outcome, enum db_s
         .end_us = db_int64(rows, 0, 3),
         .is_closed = strcmp(db_text(rows, 0, 4), "closed") == 0,
     };
+    if (period.id == 0)
+        period.source = outcome->is_behind ? SOURCE_BEHIND : source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
     if (find->is_previous) {
         if (period.start_us == INT64_MIN) {
             find_fail(find, ERROR_PERIOD_NOT_FOUND, "the window `all` has no previous period");
@@ -212,7 +215,7 @@ static void find_send(struct find *find)
                        {.data = find->at_text, .format = DB_TEXT},
                        {.data = find->facet, .format = DB_TEXT}},
     };
-    if (!db_read_primary(find->store->db, &call, on_period, find) && !find_last_known(find))
+    if (!db_read_with(find->store->db, &call, &find->wish, on_period, find) && !find_last_known(find))
         find_fail(find, ERROR_UNAVAILABLE, "the database is not reachable");
 }
 
@@ -244,7 +247,7 @@ static bool period_recall(struct store *store, int64_t board_id, enum window win
 }
 
 void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,
-                       const char *facet, store_period_fn *done, void *context)
+                       const char *facet, const struct freshness *freshness, store_period_fn *done, void *context)
 {
     bool is_current = text.size == 0 || slice_is(text, "current") || (window == WINDOW_ALL && slice_is(text, "all"));
     struct period period;
@@ -258,6 +261,10 @@ void store_period_find(struct store *store, const struct board *board, enum wind
     *find = (struct find){.store = store, .board_id = board->id, .window = window, .done = done, .context = context};
     snprintf(find->facet, sizeof(find->facet), "%s", facet);
     find->at_us = primary_clock_us();
+    find->wish = (struct db_wish){.lsn = freshness->lsn,
+                                  .shown_lsn = freshness->shown_lsn,
+                                  .needs_primary = freshness->needs_primary,
+                                  .prefers_primary = true};
     if (slice_is(text, "previous")) {
         find->is_previous = true;
     } else if (!is_current) {

@@ -445,7 +445,7 @@ void standing_read(struct store *store, struct arena *arena, const struct standi
     read->answer.total = -1;
     if (query->period.id == 0) {
         /* No submission ever: nothing to ask. */
-        read->answer.source = SOURCE_PRIMARY;
+        read->answer.source = query->period.source;
         read->answer.total = 0;
         if (query->kind == STANDING_AROUND && query->absent == ABSENT_404)
             standing_fail(read, ERROR_PLAYER_NOT_FOUND, "the player has no entry in this standing");

@@ -124,6 +124,7 @@ struct period {
     int64_t start_us; /* INT64_MIN: -infinity */
     int64_t end_us;   /* INT64_MAX: infinity */
     bool is_closed;
+    enum source source; /* who has said that no submission came yet; SOURCE_NONE where one came */
 };
 enum { PERIOD_TEXT_MAX = 40 };
 /* "all", or the first instant as RFC 3339: the id that the API shows. Returns the length. */
@@ -131,8 +132,8 @@ size_t period_text(const struct period *period, char out[static PERIOD_TEXT_MAX]
 
 typedef void store_period_fn(void *context, const struct period *period, const struct error *error);
 /* text: "" or "current", "previous", or an id. facet: a key (board_facet_key): the period's standing of that value; "":
- * of the whole board. ERROR_PERIOD_NOT_FOUND. */
+ * of the whole board. freshness: what the answer must have seen; borrowed for the call. ERROR_PERIOD_NOT_FOUND. */
 void store_period_find(struct store *store, const struct board *board, enum window window, struct slice text,
-                       const char *facet, store_period_fn *done, void *context);
+                       const char *facet, const struct freshness *freshness, store_period_fn *done, void *context);
 
 #endif

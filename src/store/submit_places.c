@@ -134,7 +134,7 @@ static void on_changed(void *context, const struct db_outcome *outcome, enum db_
     struct batch *batch = context;
 
     (void)source;
-    if (outcome->error.code != ERROR_NONE)
+    if (outcome->error.code != ERROR_NONE || outcome->is_behind)
         old_ranks_drop(batch, 0);
     else
         for (int r = 0; r < db_row_count(outcome->rows[0]); r++)

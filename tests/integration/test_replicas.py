@@ -348,6 +348,7 @@ def test_what_a_lost_primary_had(trio, serve, game, key):
     server = serve(database_read_queue_timeout_ms=500)
     client = Client(server, game, key)
     client.put_board("behind")
+    client.put_board("first")
     first = client.submit("behind", "ann", 1)["token"]
     trio.caught_up()
     for port in (trio.replica_port, trio.second_port):
@@ -356,6 +357,7 @@ def test_what_a_lost_primary_had(trio, serve, game, key):
         second = client.submit("behind", "ann", 2)["token"]
         seen = client.get("/boards/behind/players/ann")
         assert seen.json()["score"] == 2 and "behind" not in seen.headers["Server-Timing"]
+        opened = client.submit("first", "ann", 3)["token"]  # the board's first period, too
         trio.primary.kill()
 
         def ask(token=None, path="/boards/behind/players/ann"):
@@ -366,6 +368,11 @@ def test_what_a_lost_primary_had(trio, serve, game, key):
         for path in "/boards/behind/players/ann", "/boards/behind/players/ann/history":
             answer = ask(second, path)
             assert answer.status_code == 503 and answer.headers["Retry-After"], answer.text
+        for path in "/boards/first/top", "/boards/first/stats", "/boards/first/compare":
+            answer = ask(opened, path)
+            assert answer.status_code == 503 and answer.headers["Retry-After"], (path, answer.text)
+        answer = ask(first, "/boards/first/top")
+        assert answer.json()["entries"] == [] and answer.headers["Server-Timing"].startswith('replica;desc="behind", total'), answer.headers
         text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=10).text
         assert sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("ladder_reads_behind_total")) >= 2
     finally:
