@@ -86,7 +86,7 @@ struct db_wish {
     int64_t shown_lsn;
     bool needs_primary;   /* only the leader's word counts */
     bool prefers_primary; /* a standby answers only while nobody leads */
-    uint64_t client;    /* who asks, for client_hash; 0: unknown */
+    uint64_t client;      /* who asks, for client_hash; 0: unknown */
 };
 
 /*
