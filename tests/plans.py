@@ -121,6 +121,7 @@ CASES = {
     "purge_refresh_run": (("1000",), 0, 0),
     "purge_tombstone": (("{period}", "ann", "daily", "{start}", "1"), 1, 0),
     "purge_tombstone_find": (("0", "1000"), MANY, MANY),
+    "refresh_aside": (("daily_activity", "1"), 0, 0),
     "refresh_end": (("1", "0", None, "1", "false"), 0, 0),
     "refresh_gather": (("player_total",), MANY, 0),
     "game_statistics": (("{game}", "", "month", "-infinity", "infinity", "30"), 0, MANY),

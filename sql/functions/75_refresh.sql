@@ -168,7 +168,9 @@ create or replace function ladder.refresh_pending(p_state ladder.refresh_state, 
     set search_path = pg_catalog
 as $$
 begin
-    is_dirty := p_state.done_v = 0 or exists (select from ladder.refresh_changed(p_state.view, p_state.done_v));
+    is_dirty := p_state.done_v = 0
+                or exists (select from ladder.refresh_changed(p_state.view, p_state.done_v))
+                or exists (select from ladder.refresh_aside a where a.view = p_state.view and not ladder.job_waits('refresh', a.board_id));
     is_due := is_dirty
               and p_state.refreshed_at <= now() - greatest(case when p_state.rows = 0 then 0 else p_state.interval_ms end, 20 * p_state.took_ms)
                                                   * interval '1 millisecond'
@@ -176,6 +178,133 @@ begin
 end
 $$;
 comment on function ladder.refresh_pending(ladder.refresh_state) is 'Is a view dirty, and is it to be refreshed now?';
+
+-- Boards that a view lacks (ladder.refresh_aside). A view is filled by one statement, which an error in the rows of one board makes fail. Then
+-- the view's query is run for some boards at a time, in halves, until those that raise are found; they are left out, and the view is refreshed without
+-- them. They are read again when ladder.job_item (job refresh) says so. What the view lacks, its readers read from what it is made of
+-- (78_views_read.sql). player_total has the same by game (76_player_gather.sql).
+
+-- refresh_boards: what a view is made of; ladder.refresh_boards, an array, where it is set: those. The views read nothing else: whatever is left out
+-- raises no error.
+create or replace function ladder.refresh_boards(p_view text)
+    returns setof bigint
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+as $$
+declare
+    v_some constant bigint[] := nullif(current_setting('ladder.refresh_boards', true), '')::bigint[];
+begin
+    return query
+    select b.id
+    from ladder.board b
+    where b.deleted_at is null
+      and (v_some is null or b.id = any (v_some))
+      and not exists (select from ladder.refresh_aside a where a.view = p_view and a.board_id = b.id)
+    order by b.id;
+end
+$$;
+comment on function ladder.refresh_boards(text) is 'The boards that a view is made of.';
+
+-- refresh_try: null, or the error that the rows of some boards raise. An error that speaks of the server goes to the caller.
+create or replace function ladder.refresh_try(p_view text, p_boards bigint[])
+    returns text
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+declare
+    v_count bigint;
+begin
+    perform set_config('ladder.refresh_boards', p_boards::text, true);
+    execute format('select count(v) from (%s) v',
+                   rtrim(pg_get_viewdef((select c.oid from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relname = p_view)), ';'))
+        into v_count;
+    perform set_config('ladder.refresh_boards', '', true);
+    return null;
+exception when others then
+    if ladder.submit_is_passing(sqlstate) then
+        raise;
+    end if;
+    return sqlerrm;
+end
+$$;
+comment on function ladder.refresh_try(text, bigint[]) is 'Reads what a view is made of, of some boards; returns the error that this raises.';
+
+-- refresh_set_aside: as_of is that of the view, as it is shown.
+create or replace function ladder.refresh_set_aside(p_view text, p_board bigint, p_error text)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog
+as $$
+begin
+    insert into ladder.refresh_aside (view, board_id, as_of)
+    select p_view, p_board, (select r.as_of from ladder.refresh_state r where r.view = p_view and r.rows > 0)
+    on conflict (view, board_id) do update set is_over = false;
+    perform ladder.job_failed('refresh', p_board, p_error);
+end
+$$;
+comment on function ladder.refresh_set_aside(text, bigint, text) is 'Leaves a board out of a view.';
+
+-- refresh_find: sets those of some boards aside whose rows raise an error; returns how many there were.
+create or replace function ladder.refresh_find(p_view text, p_boards bigint[])
+    returns integer
+    language plpgsql
+    set search_path = pg_catalog
+as $$
+declare
+    v_stack text[] := array[p_boards::text];
+    v_boards bigint[];
+    v_half integer;
+    v_error text;
+    v_found integer := 0;
+begin
+    while cardinality(v_stack) > 0 loop
+        v_boards := v_stack[cardinality(v_stack)]::bigint[];
+        v_stack := v_stack[:cardinality(v_stack) - 1];
+        v_half := cardinality(v_boards) / 2;
+        v_error := ladder.refresh_try(p_view, v_boards);
+        continue when v_error is null;
+        if v_half = 0 then
+            perform ladder.refresh_set_aside(p_view, v_boards[1], v_error);
+            v_found := v_found + 1;
+        else
+            v_stack := v_stack || v_boards[v_half + 1:]::text || v_boards[:v_half]::text;
+        end if;
+    end loop;
+    return v_found;
+end
+$$;
+comment on function ladder.refresh_find(text, bigint[]) is 'Finds the boards whose rows make the refresh of a view fail.';
+
+-- refresh_retry: reads the boards that are due again, and takes those in that raise no error.
+create or replace function ladder.refresh_retry(p_view text)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog
+as $$
+declare
+    v_due bigint[];
+begin
+    with due as (
+        delete from ladder.refresh_aside a
+        where a.view = p_view
+          and not ladder.job_waits('refresh', a.board_id)
+        returning a.board_id
+    )
+    select array_agg(d.board_id order by d.board_id) into v_due from due d;
+    if v_due is null then
+        return;
+    end if;
+    perform ladder.refresh_find(p_view, v_due);
+    delete from ladder.job_item j
+    where j.job = 'refresh'
+      and j.item_id = any (v_due)
+      and not exists (select from ladder.refresh_aside a where a.board_id = j.item_id);
+end
+$$;
+comment on function ladder.refresh_retry(text) is 'Reads the boards again that a view lacks.';
 
 -- refresh_view: refreshes one in the transaction of the caller, who holds its lock; returns how many rows it has. Readers go on
 -- reading the old rows, on standbys too; only a view that was never filled is filled the other way. What it shows is what there is, or
@@ -189,9 +318,24 @@ declare
     v_source bigint := ladder.refresh_seen(p_view);
     v_is_filled boolean := (select c.relispopulated from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relname = p_view and c.relkind = 'm');
     v_as_of timestamptz := (select c.at from ladder.tally_cursor c);
+    v_refresh constant text := format('refresh materialized view %s ladder.%I', case when v_is_filled then 'concurrently' else '' end, p_view);
     v_rows bigint;
 begin
-    execute format('refresh materialized view %s ladder.%I', case when v_is_filled then 'concurrently' else '' end, p_view);
+    if p_view = 'player_total' then
+        delete from ladder.refresh_aside a where a.view = p_view and a.is_over;
+        execute v_refresh;
+    else
+        perform ladder.refresh_retry(p_view);
+        begin
+            execute v_refresh;
+        exception when others then
+            if ladder.submit_is_passing(sqlstate)
+               or ladder.refresh_find(p_view, array(select b.id from ladder.board b where b.deleted_at is null order by b.id)) = 0 then
+                raise;
+            end if;
+            execute v_refresh;
+        end;
+    end if;
     execute format('select count(*) from ladder.%I', p_view) into v_rows;
     update ladder.refresh_state r
     set done_v = coalesce(r.gathered_v, v_source), refreshed_at = now(), rows = v_rows, as_of = coalesce(r.gathered_at, v_as_of), fails = 0, not_before = '-infinity'

@@ -85,6 +85,30 @@ end
 $$;
 comment on function ladder.player_gather_sums(bigint, text) is 'What the next players of a game did, into the rollup; returns the last of them, or null at the end.';
 
+-- player_gather_culprit: the board of a game whose sums can't be read; the first one, if none raises an error by itself.
+create or replace function ladder.player_gather_culprit(p_game bigint)
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog
+as $$
+declare
+    v_board bigint;
+    v_first bigint;
+begin
+    for v_board in select b.id from ladder.board b where b.game_id = p_game and b.deleted_at is null order by b.id loop
+        v_first := coalesce(v_first, v_board);
+        begin
+            perform count(t) from ladder.tally_player t where t.board_id = v_board;
+        exception when others then
+            return v_board;
+        end;
+    end loop;
+    return v_first;
+end
+$$;
+comment on function ladder.player_gather_culprit(bigint) is 'Which board makes the gathering of a game fail.';
+
+-- player_gather: a game of which a board raises an error keeps the rollup that it has; ladder.refresh_aside says up to when that is exact.
 create or replace procedure ladder.player_gather()
     language plpgsql
 as $$
@@ -94,32 +118,62 @@ declare
     v_at timestamptz := (select c.at from ladder.tally_cursor c);
     v_period bigint;
     v_game bigint;
+    v_board bigint;
     v_player text;
+    v_error text;
+    v_waiting bigint[] := array(select b.game_id
+                                from ladder.refresh_aside a
+                                join ladder.board b on b.id = a.board_id
+                                where a.view = 'player_total' and ladder.job_waits('refresh', a.board_id));
+    v_out bigint[] := v_waiting; -- games that are left out
+    v_failed bigint[] := '{}';   -- boards
 begin
     if pg_catalog.to_regclass('pg_temp.player_rank') is not null then
         drop table pg_temp.player_rank;
     end if;
     create temporary table player_rank (game_id bigint, player text collate "C", best_rank bigint, primary key (game_id, player));
     commit;
-    for v_period in
-        select p.id
+    for v_period, v_game, v_board in
+        select p.id, b.game_id, b.id
         from ladder.period p
         join ladder.board b on b.id = p.board_id
         where p.window_kind = 'all' and p.facet = '' and b.deleted_at is null
         order by p.id
     loop
+        continue when v_game = any (v_out);
         perform ladder.refresh_pause();
-        perform ladder.player_gather_ranks(v_period);
+        begin
+            perform ladder.player_gather_ranks(v_period);
+        exception when others then
+            if ladder.submit_is_passing(sqlstate) then
+                raise;
+            end if;
+            perform ladder.refresh_set_aside('player_total', v_board, sqlerrm);
+            v_out := v_out || v_game;
+            v_failed := v_failed || v_board;
+        end;
         perform ladder.refresh_pause();
         if clock_timestamp() - now() > c_short then
             commit;
         end if;
     end loop;
     for v_game in select g.id from ladder.game g order by g.id loop
+        continue when v_game = any (v_out);
         v_player := '';
         while v_player is not null loop
             perform ladder.refresh_pause();
-            v_player := ladder.player_gather_sums(v_game, v_player);
+            begin
+                v_player := ladder.player_gather_sums(v_game, v_player);
+            exception when others then
+                if ladder.submit_is_passing(sqlstate) then
+                    raise;
+                end if;
+                v_error := sqlerrm;
+                v_board := ladder.player_gather_culprit(v_game);
+                perform ladder.refresh_set_aside('player_total', v_board, v_error);
+                v_failed := v_failed || v_board;
+                v_player := null;
+            end;
             perform ladder.refresh_pause();
             if clock_timestamp() - now() > c_short then
                 commit;
@@ -127,6 +181,21 @@ begin
         end loop;
     end loop;
     drop table pg_temp.player_rank;
+    with over as (
+        update ladder.refresh_aside a
+        set is_over = true
+        from ladder.board b
+        where b.id = a.board_id
+          and a.view = 'player_total'
+          and a.board_id <> all (v_failed)
+          and b.game_id <> all (v_waiting)
+        returning a.board_id
+    )
+    delete from ladder.job_item j
+    using over o
+    where j.job = 'refresh'
+      and j.item_id = o.board_id
+      and not exists (select from ladder.refresh_aside a where a.board_id = j.item_id and a.view <> 'player_total');
     update ladder.refresh_state r set gathered_v = v_source, gathered_at = v_at where r.view = 'player_total';
     commit;
 end

@@ -1,9 +1,11 @@
 -- Reading the materialized views so that the answer is of this moment: what the view has, but for what changed since its refresh, which
 -- is read from what the view is made of; and the events that this lacks.
 --
---     daily_activity   the view, but for days of tally_day that a later fold changed; and the events behind the cursor
---     hall_of_fame     the view, but for periods that closed, were opened again, or lost a player since
+--     daily_activity   the view, but for days of tally_day that a later fold changed, and boards that it lacks; and the events behind the cursor
+--     hall_of_fame     the view, but for periods that closed, were opened again, or lost a player since, and boards that it lacks
 --     player_total     as it is, with its own as_of: the best place over all boards is nothing that a tail could bring up to date
+--
+-- Which boards a view lacks (ladder.refresh_aside) is written by the transaction that refreshes it, too.
 --
 -- A view and its row in refresh_state are written by one transaction, and all functions here are stable: so both are of the one
 -- snapshot of the statement that calls them, on a standby too. A view that was never filled must not be read: then all comes from the other side.
@@ -154,17 +156,23 @@ declare
                                           and b.deleted_at is null
                                           and (p_board is null or b.name = p_board));
     v_done bigint := coalesce((select r.done_v from ladder.refresh_state r where r.view = 'daily_activity'), 0);
+    v_aside constant bigint[] := array(select a.board_id from ladder.refresh_aside a where a.view = 'daily_activity' and a.board_id = any (v_boards));
 begin
     if v_done = 0 or not ladder.view_is_filled('daily_activity') then
         v_done := -1; -- every day
     end if;
     return query
     with changed as materialized (
-        select t.board_id, date_trunc(p_bucket, t.day)::date as starts_on
-        from ladder.tally_day t
-        where t.board_id = any (v_boards)
-          and t.changed_v > v_done
-          and date_trunc(p_bucket, t.day) between p_from and p_to
+        select x.board_id, date_trunc(p_bucket, x.day)::date as starts_on
+        from (select t.board_id, t.day
+              from ladder.tally_day t
+              where t.board_id = any (v_boards)
+                and t.changed_v > v_done
+              union all
+              select t.board_id, t.day
+              from ladder.tally_day t
+              where t.board_id = any (v_aside)) x
+        where date_trunc(p_bucket, x.day) between p_from and p_to
         group by 1, 2
     ),
     present as (
@@ -221,12 +229,18 @@ declare
     v_since constant timestamptz := case when v_is_filled
                                          then coalesce((select r.refreshed_at - interval '1 hour' from ladder.refresh_state r where r.view = 'hall_of_fame'), '-infinity')
                                          else '-infinity' end;
+    v_aside constant bigint[] := array(select a.board_id
+                                       from ladder.refresh_aside a
+                                       join ladder.board b on b.id = a.board_id
+                                       where a.view = 'hall_of_fame' and b.game_id = p_game);
     v_found bigint[];
 begin
     v_found := array(select p.id
                      from (select q.id from ladder.period q where q.closed_at >= v_since
                            union
-                           select g.period_id from ladder.final_gap g where g.at >= v_since) x
+                           select g.period_id from ladder.final_gap g where g.at >= v_since
+                           union
+                           select q.id from ladder.period q where q.board_id = any (v_aside)) x
                      join ladder.period p on p.id = x.id
                      join ladder.board b on b.id = p.board_id
                      where b.game_id = p_game
@@ -473,11 +487,19 @@ begin
     if not ladder.view_is_filled('player_total') then
         return;
     end if;
-    select t.best_rank, r.as_of
+    select t.best_rank, least(r.as_of, a.as_of)
     into best_rank, as_of
     from ladder.refresh_state r
+    left join (select min(coalesce(q.as_of, '-infinity')) as as_of
+               from ladder.refresh_aside q
+               join ladder.board b on b.id = q.board_id
+               where q.view = 'player_total' and b.game_id = p_game) a on true
     left join ladder.player_total t on t.game_id = p_game and t.player = p_player collate "C" and t.first_at = p_first_at
     where r.view = 'player_total';
+    if as_of = '-infinity' then -- the game was never gathered
+        best_rank := null;
+        as_of := null;
+    end if;
 end
 $$;
 comment on function ladder.player_best(bigint, text, timestamptz) is 'The best place of a player in standings of all time, as of the last refresh.';

@@ -68,13 +68,13 @@ grant select, delete on ladder.combination_source to ladder_worker;
 grant select, insert, update, delete on ladder.webhook_delivery to ladder_worker;
 -- What the worker tallies, serve reads; erasing a player takes his part away.
 grant select on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tally_slot, ladder.tally_day, ladder.tally_player,
-    ladder.tally_recount, ladder.tally_pair, ladder.refresh_state to ladder_app;
+    ladder.tally_recount, ladder.tally_pair, ladder.refresh_state, ladder.refresh_aside to ladder_app;
 grant select, insert, update on ladder.tally_pair_want to ladder_app;
 grant insert on ladder.tally_recount, ladder.refresh_mark to ladder_app;
 grant delete on ladder.tally_player to ladder_app;
 grant select, insert, update, delete on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tally_slot, ladder.tally_day,
     ladder.tally_player, ladder.tally_recount, ladder.tally_due, ladder.tally_pair, ladder.tally_pair_want, ladder.player_rollup, ladder.refresh_source, ladder.refresh_mark, ladder.refresh_state,
-    ladder.refresh_run to ladder_worker;
+    ladder.refresh_run, ladder.refresh_aside to ladder_worker;
 -- The materialized views are the worker's own, who refreshes them (docs/decisions/0040).
 do $$
 declare
@@ -94,8 +94,9 @@ grant usage on sequence ladder.facet_id to ladder_app;
 revoke execute on function ladder.partition_add(text, text, text, timestamptz, timestamptz) from ladder_app, ladder_worker;
 revoke execute on function ladder.partition_ensure(integer), ladder.partition_drop(text), ladder.snapshot_expire(integer) from ladder_app;
 revoke execute on function ladder.refresh_register(text, bigint) from ladder_app, ladder_worker;
-revoke execute on function ladder.refresh_view(text), ladder.refresh_note(bigint[], bigint[], bigint[]) from ladder_app;
+revoke execute on function ladder.refresh_view(text), ladder.refresh_note(bigint[], bigint[], bigint[]), ladder.refresh_try(text, bigint[]),
+    ladder.refresh_set_aside(text, bigint, text), ladder.refresh_find(text, bigint[]), ladder.refresh_retry(text) from ladder_app;
 grant execute on procedure ladder.refresh_due(integer), ladder.refresh_gather(text), ladder.player_gather() to ladder_worker;
 revoke execute on function ladder.purge_of_board(regclass, name, bigint, integer) from ladder_app;
-revoke execute on function ladder.player_gather_ranks(bigint), ladder.player_gather_sums(bigint, text) from ladder_app;
+revoke execute on function ladder.player_gather_ranks(bigint), ladder.player_gather_sums(bigint, text), ladder.player_gather_culprit(bigint) from ladder_app;
 revoke execute on function ladder.period_reopen(bigint, ladder.window_kind, timestamptz, interval, text, text) from ladder_app;

@@ -54,6 +54,10 @@ noted as (
     where j.item_id = $1::bigint
       and j.job <> 'purge-game'
 ),
+shown as (
+    delete from ladder.refresh_aside a
+    where a.board_id = $1::bigint
+),
 imported as (
     delete from ladder.import_run i
     where i.board_id = $1::bigint

@@ -4,12 +4,12 @@ select b.game_id, g.name as game, b.name as board, t.board_id, k.bucket, date_tr
        sum(t.submissions)::bigint as submissions, sum(t.changes)::bigint as improvements,
        sum(case k.bucket when 'day' then t.players when 'week' then t.players_of_week else t.players_of_month end)::bigint as players,
        sum(t.newcomers)::bigint as newcomers
-from ladder.tally_day t
-join ladder.board b on b.id = t.board_id
+from ladder.refresh_boards('daily_activity') q (id)
+join ladder.board b on b.id = q.id
 join ladder.game g on g.id = b.game_id
+cross join lateral (select d.* from ladder.tally_day d where d.board_id = q.id offset 0) t
 cross join (values ('day'), ('week'), ('month')) k (bucket)
-where b.deleted_at is null
-  and case when extract(doy from t.day)::integer % 32 = 0 then ladder.refresh_pause() else true end
+where case when extract(doy from t.day)::integer % 32 = 0 then ladder.refresh_pause() else true end
 group by b.game_id, g.name, b.name, t.board_id, k.bucket, date_trunc(k.bucket, t.day)
 with no data;
 create unique index daily_activity_game_id_bucket_starts_on_uq on ladder.daily_activity (game_id, bucket, starts_on, board_id);

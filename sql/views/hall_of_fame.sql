@@ -5,9 +5,10 @@ select p.id as period_id, b.game_id, g.name as game, p.board_id, b.name as board
        case b.ordering when 'desc' then ~x.k1 else x.k1 end as score,
        case b.ordering when 'desc' then ~x.k2 else x.k2 end as subscore,
        ladder.time_of(case b.tie when 'last' then ~x.k3 else x.k3 end) as achieved_at
-from ladder.period p
-join ladder.board b on b.id = p.board_id
+from ladder.refresh_boards('hall_of_fame') q (id)
+join ladder.board b on b.id = q.id
 join ladder.game g on g.id = b.game_id
+cross join lateral (select d.* from ladder.period d where d.board_id = q.id and d.closed_at is not null offset 0) p
 cross join lateral (select count(*) as gaps from ladder.final_gap q where q.period_id = p.id) n
 cross join lateral (
     select e.player, e.k1, e.k2, e.k3, row_number() over (order by e.k1, e.k2, e.k3, e.player) as rank
@@ -18,7 +19,6 @@ cross join lateral (
 where p.state = 'closed'
   and p.final_count is not null
   and p.facet = ''
-  and b.deleted_at is null
   and case when x.rank = 1 then ladder.refresh_pause() else true end
   and (p.window_kind <> 'hourly' or p.ends_at > now() - interval '7 days')
 with no data;

@@ -32,6 +32,12 @@ bool alone_is_of_server(const struct link *link, const struct error *why)
     return is_of_postgresql(link) || (link->kv && kvb_is_broken(link->kv)) || kvb_error_is_of_server(why);
 }
 
+void alone_note(const char *part, int64_t board, const char *because)
+{
+    log_warn("job-failed", LOG_TEXT("job", part), LOG_INT("board", board), LOG_TEXT("because", because));
+    status_note_board(part);
+}
+
 bool alone_failed(struct link *link, const char *part, const char *board, const struct error *why, struct error *error)
 {
     const char *parameters[] = {part, board, why->message};
@@ -43,8 +49,7 @@ bool alone_failed(struct link *link, const char *part, const char *board, const 
     }
     dbb_rollback(link->db);
     text_parse_int64(slice_of(board), &id);
-    log_warn("job-failed", LOG_TEXT("job", part), LOG_INT("board", id), LOG_TEXT("because", why->message));
-    status_note_board(part);
+    alone_note(part, id, why->message);
     return link_query(link, STATEMENT_job_item_failed, 3, parameters, NULL, error);
 }
 

@@ -5,7 +5,8 @@
  *
  * The lock comes before the transaction: a snapshot from before the last holder's commit would set the view back. What
  * refresh_state remembers is the view's greatest mark as it was before the refresh read anything: boards that change
- * meanwhile are marked with more, which leaves the view dirty.
+ * meanwhile are marked with more, which leaves the view dirty. A board whose rows raise an error is left out
+ * (ladder.refresh_aside), with a line in the log for each.
  */
 #include "work/refresh.h"
 
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "work/alone.h"
 
 bool refresh_list(struct link *link, struct refresh_views *ret_views, struct error *error)
 {
@@ -89,6 +91,22 @@ static bool view_refresh(struct link *link, const char *view, int64_t *ret_rows,
     return dbb_commit(link->db, error);
 }
 
+/* Boards whose rows raise an error: the view was refreshed without them. */
+static bool aside_note(struct link *link, const char *view, int64_t id, struct error *error)
+{
+    char id_text[24];
+    const char *parameters[] = {view, id_text};
+    struct dbb_result *result;
+
+    snprintf(id_text, sizeof(id_text), "%lld", (long long)id);
+    if (!link_query(link, STATEMENT_refresh_aside, 2, parameters, &result, error))
+        return false;
+    for (size_t i = 0; i < dbb_rows(result); i++)
+        alone_note("refresh", dbb_int64(result, i, 0), dbb_text(result, i, 1));
+    dbb_result_free(&result);
+    return true;
+}
+
 /* With the lock. */
 static enum refresh_outcome refresh_locked(struct link *link, const char *view, int64_t older_than_ms,
                                            const char *reason, struct refresh_done *ret_done, struct error *error)
@@ -118,7 +136,9 @@ static enum refresh_outcome refresh_locked(struct link *link, const char *view, 
     link_query(link, STATEMENT_refresh_settings_reset, 0, NULL, NULL, &ignored);
     ret_done->took_ms = (clock_monotonic_us() - start_us) / 1000;
     if (is_ok)
-        return run_end(link, id, ret_done->rows, NULL, ret_done->took_ms, error) ? REFRESH_DONE : REFRESH_FAILED;
+        return aside_note(link, view, id, error) && run_end(link, id, ret_done->rows, NULL, ret_done->took_ms, error)
+                   ? REFRESH_DONE
+                   : REFRESH_FAILED;
     run_end(link, id, 0, error->message, ret_done->took_ms, &ignored);
     return REFRESH_FAILED;
 }
