@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/put.h"
 #include "base/text.h"
+#include "store/last_writes.h"
 
 /* ---- ends ---- */
 
@@ -196,6 +197,7 @@ static void written(struct api_call *call, int64_t game_id, struct db_rows rows,
                                 .definition = db_is_null(rows, 0, 2) ? 0 : db_int64(rows, 0, 2)};
 
     db_saw_lsn(db, token.lsn);
+    last_write_note(call->store, LAST_WRITE_GAME, game_id, SLICE(""), token.lsn);
     store_definition_changed(call->store, game_id, token.definition);
     api_token_text(call, &token, call->written);
 }

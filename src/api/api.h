@@ -95,6 +95,7 @@ struct api_settings {
     const char *l2_url;
     int64_t l2_ttl_ms;
     int64_t closed_max_age_s;
+    int64_t statistics_ms;
     int heartbeat_ms;
     int query_anonymous; /* queries in one POST /query without a key */
     int token_cookie_s;  /* 0: none */

@@ -5,6 +5,8 @@
 
 #include "api/page.h"
 #include "base/assert.h"
+#include "base/fault.h"
+#include "store/answers.h"
 #include "store/l2.h"
 
 void ask_add(struct ask *ask, const char *text)
@@ -26,15 +28,25 @@ static void ask_fail(struct ask *ask, const struct error *error)
     if (ask->ticket)
         l2_drop(ask->ticket);
     api_fail(ask->call, error);
+    if (ask->flight)
+        flight_fail(ask->flight, error);
     http_release(http);
 }
 
-static void ask_send(struct ask *ask, struct page *page, enum api_cache outcome)
+/* lsn: what the answer covers; 0: less than was asked for, so that nobody else shall have it. */
+static void ask_send(struct ask *ask, struct page *page, enum api_cache outcome, int64_t lsn, int64_t age_us)
 {
-    struct http_request *http = ask->call->http;
+    struct api_call *call = ask->call;
+    struct http_request *http = call->http;
+    const struct standing_answer answer = {.lsn = lsn};
 
-    page_send(ask->call, page, outcome);
-    page_free(page);
+    if (ask->flight && lsn > 0 && flight_keep_brief(ask->flight, lsn, age_us, page, page_bytes(page)))
+        call->is_stored = true;
+    page_send(call, page, outcome);
+    if (ask->flight)
+        flight_land(ask->flight, &answer, page, page_bytes(page));
+    else
+        page_free(page);
     http_release(http);
 }
 
@@ -63,13 +75,14 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
         ask_fail(ask, &error);
         return;
     }
-    enum api_cache outcome_of_cache = ask->ticket ? API_CACHE_MISS : API_CACHE_BYPASS;
+    enum api_cache outcome_of_cache = ask->ticket || ask->flight ? API_CACHE_MISS : API_CACHE_BYPASS;
     if (ask->ticket && outcome->is_behind)
         l2_drop(ask->ticket);
     else if (ask->ticket)
         call->is_stored = l2_keep(ask->ticket, 200, buf_slice(&body));
     ask->ticket = NULL;
-    ask_send(ask, page_new(call, 200, &body, 0, 0, INT64_MAX), outcome_of_cache);
+    struct page *page = page_new(call, 200, &body, 0, 0, INT64_MAX);
+    ask_send(ask, page, outcome_of_cache, outcome->is_behind ? 0 : ask->freshness.lsn, 0);
 }
 
 static void ask_read(struct ask *ask)
@@ -94,7 +107,8 @@ static void on_found(void *context, struct l2_found *found)
         call->source = SOURCE_L2;
         struct page *page = page_new(call, found->status, &found->body, 0, 0, INT64_MAX);
         page_set_kept(page, found->age_us, &found->brotli);
-        ask_send(ask, page, API_CACHE_L2);
+        /* Of what is over it holds now, however old it is. */
+        ask_send(ask, page, API_CACHE_L2, found->lsn, ask->is_over ? 0 : found->age_us);
         return;
     }
     if (found->ticket)
@@ -109,8 +123,10 @@ static void on_found(void *context, struct l2_found *found)
 static struct slice key_of(const struct ask *ask)
 {
     const struct api_call *call = ask->call;
-    struct slice key = slice_of(arena_printf(call->arena, "history %d %d %lld", (int)ask->read.statement,
-                                             call->integers_as_strings, (long long)call->board.updated_us));
+    const struct db *db = store_db(call->store);
+    struct slice key = slice_of(arena_printf(call->arena, "ask %d %d %d %d %d %lld", (int)ask->read.statement,
+                                             db_epoch(db), db_timeline(db), call->integers_as_strings,
+                                             http_is_pretty(call->http), (long long)call->board.updated_us));
 
     for (int i = 0; i < ask->read.parameter_count && key.data; i++) {
         const char *text = ask->read.parameters[i].data;
@@ -119,20 +135,88 @@ static struct slice key_of(const struct ask *ask)
     return key.data ? key : SLICE("");
 }
 
-void ask_start(struct ask *ask)
+static int64_t game_of(const struct ask *ask)
+{
+    return ask->call->board.id ? ask->call->board.game_id : ask->call->key.game_id;
+}
+
+static void ask_find(struct ask *ask, struct slice key, int64_t least_lsn)
 {
     struct api_call *call = ask->call;
-    int64_t game_id = call->board.id ? call->board.game_id : call->key.game_id;
+    const struct freshness *freshness = &ask->freshness;
+    const struct l2_query query = {.key = key,
+                                   .game = call->game,
+                                   .board = slice_of(call->board.name),
+                                   .history_of = game_of(ask),
+                                   .covers_lsn = freshness->lsn,
+                                   .lives_ms = ask->is_over ? 0 : api_settings_of(call->api)->statistics_ms,
+                                   .least_lsn = least_lsn};
+    bool may_share =
+        key.size > 0 && !freshness->needs_primary && !freshness->skips_redis && (ask->is_over || query.lives_ms > 0);
+
+    if (!may_share || !l2_find(call->store, &query, on_found, ask))
+        ask_read(ask);
+}
+
+static void ask_ask(struct ask *ask);
+
+static void on_joined(void *context, void *value, const struct error *error)
+{
+    struct ask *ask = context;
+    struct http_request *http = ask->call->http;
+
+    if (!value && !error) {
+        ask_ask(ask);
+        return;
+    }
+    if (error) {
+        api_fail(ask->call, error);
+    } else {
+        ask->call->source = page_source(value);
+        page_send(ask->call, value, page_source(value) == SOURCE_L2 ? API_CACHE_JOINED_L2 : API_CACHE_JOINED);
+    }
+    http_release(http);
+}
+
+static void ask_ask(struct ask *ask)
+{
+    struct api_call *call = ask->call;
+    int64_t game_id = game_of(ask), lives_us = api_settings_of(call->api)->statistics_ms * 1000, least_lsn = 0;
+    struct slice key = ask->is_over || ask->is_brief ? key_of(ask) : SLICE("");
+    struct l1_entry *entry;
+    bool was_touched;
 
     ask->freshness =
         store_freshness(call->store, call->has_token ? &call->token : NULL, store_history_standing(game_id));
-    call->is_untold = true;
-    http_hold(call->http);
-    const struct l2_query query = {.key = ask->is_over ? key_of(ask) : SLICE(""),
-                                   .game = call->game,
-                                   .board = slice_of(call->board.name),
-                                   .history_of = game_id};
-    bool may_share = query.key.size > 0 && !ask->freshness.needs_primary && !ask->freshness.skips_redis;
-    if (!may_share || !l2_find(call->store, &query, on_found, ask))
-        ask_read(ask);
+    if (ask->is_brief) {
+        least_lsn = last_write_find(call->store, ask->depends_on, game_id, call->player);
+        if (ask->freshness.shown_lsn > least_lsn && !fault_is("brief-token"))
+            least_lsn = ask->freshness.shown_lsn;
+    }
+    if (!ask->is_brief || lives_us == 0 || key.size == 0 || ask->freshness.needs_primary) {
+        ask_find(ask, key, least_lsn);
+        return;
+    }
+    const struct answers_query asked = {.key = key,
+                                        .standing = ANSWERS_NO_STANDING,
+                                        .freshness = &ask->freshness,
+                                        .label = api_route_index(call),
+                                        .lives_us = lives_us,
+                                        .least_lsn = least_lsn};
+    enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, ask, &entry, &ask->flight, &was_touched);
+    if (outcome == ANSWERS_FETCH) {
+        ask_find(ask, key, least_lsn);
+    } else if (outcome == ANSWERS_HIT) {
+        page_send(call, entry->value, API_CACHE_HIT);
+        if (page_has_changed(entry->value))
+            answers_resize(call->store, entry, page_bytes(entry->value));
+        http_release(call->http);
+    }
+}
+
+void ask_start(struct ask *ask)
+{
+    ask->call->is_untold = true;
+    http_hold(ask->call->http);
+    ask_ask(ask);
 }

@@ -117,8 +117,11 @@ void api_game_statistics(struct api_call *call)
 
     if (!activity)
         return;
-    *activity = (struct activity){
-        .ask = {.call = call, .render = activity_render, .read = {.statement = STATEMENT_game_statistics}}};
+    *activity = (struct activity){.ask = {.call = call,
+                                          .render = activity_render,
+                                          .read = {.statement = STATEMENT_game_statistics},
+                                          .is_brief = true,
+                                          .depends_on = LAST_WRITE_ACTIVITY}};
     bool is_ok = board_read(call, &board, &error) && dates_bucket(call, &activity->bucket, &error) &&
                  dates_read(call, "from", "-infinity", &from, &error) &&
                  dates_read(call, "to", "infinity", &to, &error) &&
@@ -233,9 +236,13 @@ void api_hall_of_fame(struct api_call *call)
 
     if (!fame)
         return;
-    *fame = (struct fame){
-        .ask = {.call = call, .render = fame_render, .read = {.statement = STATEMENT_hall_of_fame}, .is_over = true},
-        .limit = PERIODS_DEFAULT};
+    *fame = (struct fame){.ask = {.call = call,
+                                  .render = fame_render,
+                                  .read = {.statement = STATEMENT_hall_of_fame},
+                                  .is_over = true,
+                                  .is_brief = true,
+                                  .depends_on = LAST_WRITE_GAME},
+                          .limit = PERIODS_DEFAULT};
     bool is_ok = board_read(call, &board, &error) && api_int(call, "top", 1, WINNERS_MAX, &top, &error) &&
                  api_int(call, "limit", 1, PERIODS_MAX, &fame->limit, &error) &&
                  (!player.data || player_check(player, "player", &error));

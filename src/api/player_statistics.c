@@ -107,7 +107,11 @@ void api_player_statistics(struct api_call *call)
         api_fail_with(call, ERROR_OVERLOADED, "out of memory");
         return;
     }
-    *ask = (struct ask){.call = call, .render = player_render, .read = {.statement = STATEMENT_player_statistics}};
+    *ask = (struct ask){.call = call,
+                        .render = player_render,
+                        .read = {.statement = STATEMENT_player_statistics},
+                        .is_brief = true,
+                        .depends_on = LAST_WRITE_PLAYER};
     ask_add_int(ask, call->key.game_id);
     ask_add(ask, call->player.data);
     ask_start(ask);

@@ -52,7 +52,7 @@ static void on_entry(void *context, int64_t standing, void *value)
     char name[sizeof(warming->pages[0].name)];
     uint64_t reads = page_reads_take(value, name, sizeof(name));
 
-    if (reads == 0)
+    if (reads == 0 || standing == ANSWERS_NO_STANDING)
         return;
     if (name[0])
         keep(warming->pages, &warming->page_count, name, reads, false);

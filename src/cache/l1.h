@@ -32,6 +32,9 @@ struct l1_entry {
     int64_t as_of;      /* contains every change up to this version */
     int64_t checked_us; /* when it was last known to hold; the caller's clock */
     size_t bytes;       /* what it counts for; change it by l1_resize */
+    /* Of an entry that is of no standing, whose user finds out himself whether it holds: */
+    int64_t lsn;        /* contains every commit up to this position */
+    int64_t expires_us; /* the caller's clock */
 };
 
 struct l1_count {

@@ -6,7 +6,7 @@
 #include "base/compress.h"
 #include "base/text.h"
 
-enum { FORMAT = 2, HEAD_SIZE = 30 + L2_TAGS * L2_NONCE_SIZE, TOOK_MS_MAX = 60000 };
+enum { FORMAT = 3, HEAD_SIZE = 38 + L2_TAGS * L2_NONCE_SIZE, TOOK_MS_MAX = 60000 };
 enum coding { CODING_NONE, CODING_BROTLI };
 
 static void put(uint8_t *at, uint64_t value, int size)
@@ -67,7 +67,8 @@ bool l2_encode(const struct crypto_key *key, const char *name, const struct l2_v
     put(head + 14, (uint64_t)value->made_ms, 8);
     put(head + 22, (uint64_t)took_ms, 4);
     put(head + 26, body.size, 4);
-    memcpy(head + 30, value->nonces, sizeof(value->nonces));
+    put(head + 30, (uint64_t)value->lsn, 8);
+    memcpy(head + 38, value->nonces, sizeof(value->nonces));
     buf_append(out, (const char *)head, sizeof(head));
     buf_append_slice(out, is_smaller ? buf_slice(&smaller) : body);
     mac_make(key, name, buf_slice(out), mac);
@@ -97,8 +98,9 @@ bool l2_decode(const struct crypto_key *key, const char *name, struct slice byte
     *ret_value = (struct l2_value){.status = (int)get(at + 4, 2),
                                    .until_ms = (int64_t)get(at + 6, 8),
                                    .made_ms = (int64_t)get(at + 14, 8),
-                                   .took_ms = (int64_t)get(at + 22, 4)};
-    memcpy(ret_value->nonces, at + 30, sizeof(ret_value->nonces));
+                                   .took_ms = (int64_t)get(at + 22, 4),
+                                   .lsn = (int64_t)get(at + 30, 8)};
+    memcpy(ret_value->nonces, at + 38, sizeof(ret_value->nonces));
     if (at[3] == CODING_BROTLI) {
         *ret_brotli = coded;
         return compress_restore(coded, size, body);

@@ -7,7 +7,8 @@
  *    14  made (8)       when it was fetched, likewise
  *    22  took (4)       ms that its fetch took
  *    26  size (4)       of the body
- *    30  nonces (16 each, L2_TAGS): of its tags, from before its fetch began
+ *    30  lsn (8)        its fetch covered every commit up to there
+ *    38  nonces (16 each, L2_TAGS): of its tags, from before its fetch began
  *        body, coded
  *        MAC (16)       over the value's name and all before it
  *
@@ -33,6 +34,7 @@ struct l2_value {
     int64_t until_ms;
     int64_t made_ms;
     int64_t took_ms;
+    int64_t lsn;
     struct l2_nonce nonces[L2_TAGS];
 };
 

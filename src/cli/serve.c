@@ -154,6 +154,7 @@ static void *loop_run(void *context)
                                      .l2_url = s->cache_l2_url,
                                      .l2_ttl_ms = s->cache_l2_ttl_s * 1000,
                                      .closed_max_age_s = s->cache_closed_max_age_s,
+                                     .statistics_ms = s->cache_statistics_ms,
                                      .heartbeat_ms = (int)s->cache_heartbeat_ms,
                                      .query_anonymous = (int)s->limits_query_anonymous,
                                      .token_cookie_s = (int)s->server_token_cookie_s,

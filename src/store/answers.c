@@ -39,6 +39,7 @@ struct flight {
     struct l1_watch watch;
     int64_t begun; /* it will contain every change up to this version */
     int64_t heard; /* and so it will, as the stream itself has brought them: Redis had made them before it was asked */
+    int64_t lsn, lives_us, begun_us; /* of a brief answer: it will cover lsn */
     bool is_watched;
     bool is_listed; /* by its key, to be joined */
     struct waiter *first, **last;
@@ -277,6 +278,9 @@ static struct flight *flight_new(struct store *store, const struct answers_query
     flight->last = &flight->first;
     flight->is_listed = true;
     flight->label = query->label;
+    flight->lives_us = query->lives_us;
+    flight->lsn = query->freshness->lsn;
+    flight->begun_us = clock_monotonic_us();
     flight->key_size = query->key.size;
     memcpy(flight->key, query->key.data, query->key.size);
     if (answers->l1) {
@@ -306,6 +310,28 @@ static void flight_join(struct flight *flight, int64_t lsn, bool must_skip_redis
     flight->last = &waiter->next;
 }
 
+static enum answers_outcome brief_ask(struct store *store, const struct answers_query *query, answers_done_fn *done,
+                                      void *context, struct l1_entry **ret_entry, struct flight **ret_flight)
+{
+    struct answers *answers = store->answers;
+    struct l1_entry *entry = answers->l1 ? l1_find(answers->l1, query->key) : NULL;
+    struct flight *flight;
+
+    if (entry && entry->lsn >= query->least_lsn && clock_monotonic_us() < entry->expires_us) {
+        *ret_entry = entry;
+        return ANSWERS_HIT;
+    }
+    HASH_FIND(hh, answers->flights, query->key.data, query->key.size, flight);
+    if (flight && flight->lsn >= query->least_lsn) {
+        flight_join(flight, query->least_lsn, false, done, context);
+        return ANSWERS_JOINED;
+    }
+    if (flight)
+        flight_unlist(flight);
+    *ret_flight = flight_new(store, query, 0);
+    return ANSWERS_FETCH;
+}
+
 enum answers_outcome answers_ask(struct store *store, const struct answers_query *query, answers_done_fn *done,
                                  void *context, struct l1_entry **ret_entry, struct flight **ret_flight,
                                  bool *ret_was_touched)
@@ -324,6 +350,8 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
         is_unsure = unsure_has(store, query->standing);
     }
     *ret_was_touched = false;
+    if (query->lives_us > 0)
+        return brief_ask(store, query, done, context, ret_entry, ret_flight);
     if (answers->l1) {
         hear(store, need);
         heard = l1_heard(answers->l1);
@@ -395,6 +423,23 @@ bool flight_keep(struct flight *flight, const struct standing_answer *answer, vo
         int64_t as_of = answer->as_of > flight->heard ? answer->as_of : flight->heard;
         flight->kept = l1_put(answers->l1, &flight->watch, key, flight->label, answer->version, as_of, &answer->span,
                               value, bytes, clock_monotonic_us());
+    }
+    return flight->kept != NULL;
+}
+
+bool flight_keep_brief(struct flight *flight, int64_t lsn, int64_t age_us, void *value, size_t bytes)
+{
+    static const struct span none = {.low = 0, .high = -1};
+    struct answers *answers = flight->store->answers;
+
+    if (answers->l1 && age_us < flight->lives_us) {
+        struct slice key = {flight->key, flight->key_size};
+        flight->kept = l1_put(answers->l1, &flight->watch, key, flight->label, 0, l1_heard(answers->l1), &none, value,
+                              bytes, clock_monotonic_us());
+    }
+    if (flight->kept) {
+        flight->kept->lsn = lsn;
+        flight->kept->expires_us = flight->begun_us + flight->lives_us - age_us;
     }
     return flight->kept != NULL;
 }

@@ -8,8 +8,10 @@
  *
  * What makes a hit: the stream of changes is current, nothing that this process acknowledged and nothing that the
  * caller's token covers is still unheard of, and no move since the answer was made touched the ranks that it shows.
- * What may be joined: a fetch that began after the newest change of the standing that is known of. One loop, one
- * thread.
+ * What may be joined: a fetch that began after the newest change of the standing that is known of.
+ *
+ * An answer that is of no standing (a game's numbers) is made from PostgreSQL alone, and is brief: it holds while it is
+ * younger than lives_us and covers least_lsn, whatever Redis and the stream do. One loop, one thread.
  */
 #ifndef STORE_ANSWERS_H
 #define STORE_ANSWERS_H
@@ -26,7 +28,12 @@ struct answers_query {
     const struct freshness *freshness;
     int64_t max_staleness_us;
     size_t label; /* see l1.h */
+    /* Of a brief answer; 0: it is one of a standing. Its standing is ANSWERS_NO_STANDING. */
+    int64_t lives_us;
+    int64_t least_lsn; /* what it must cover */
 };
+
+#define ANSWERS_NO_STANDING (-1)
 
 enum answers_outcome { ANSWERS_HIT, ANSWERS_STALE, ANSWERS_JOINED, ANSWERS_FETCH };
 
@@ -53,6 +60,8 @@ enum answers_outcome answers_ask(struct store *store, const struct answers_query
  * flight_fail ends a fetch that failed. The leader itself is not called back.
  */
 bool flight_keep(struct flight *flight, const struct standing_answer *answer, void *value, size_t bytes);
+/* flight_keep for a brief answer. age_us: how old it is already, where another cache had it. */
+bool flight_keep_brief(struct flight *flight, int64_t lsn, int64_t age_us, void *value, size_t bytes);
 void flight_land(struct flight *flight, const struct standing_answer *answer, void *value, size_t bytes);
 void flight_fail(struct flight *flight, const struct error *error);
 

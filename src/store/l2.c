@@ -58,7 +58,8 @@ struct l2_ticket {
     int64_t purges;   /* that it had done by then */
     int64_t position; /* of the primary, if it was asked for; of an open standing at least its record's */
     bool is_open, is_history;
-    int64_t begun_us; /* the fetch, monotonic */
+    int64_t covers_lsn, lives_ms, least_lsn; /* as the question has them */
+    int64_t begun_us;                        /* the fetch, monotonic */
     bool has_value;
     struct l2_value value;
     struct buf body, brotli;
@@ -134,7 +135,8 @@ static struct l2_found value_take(struct l2_ticket *ticket)
                              .status = ticket->value.status,
                              .body = ticket->body,
                              .brotli = ticket->brotli,
-                             .age_us = (ticket->now_ms - ticket->value.made_ms) * 1000};
+                             .age_us = (ticket->now_ms - ticket->value.made_ms) * 1000,
+                             .lsn = ticket->value.lsn};
 
     buf_init(&ticket->body, L2_BODY_BYTES_MAX);
     buf_init(&ticket->brotli, L2_BODY_BYTES_MAX);
@@ -300,6 +302,7 @@ static void on_recall(void *context, const struct redisReply *reply)
     for (int i = 0; i < L2_TAGS && counts; i++)
         counts = memcmp(&ticket->value.nonces[i], &ticket->tags[i].nonce, sizeof(struct l2_nonce)) == 0 ||
                  fault_is("l2-nonce");
+    counts = counts && (ticket->value.lsn >= ticket->least_lsn || fault_is("l2-covers"));
     if (counts)
         hit_or_refresh(ticket);
     else
@@ -365,6 +368,9 @@ bool l2_find(struct store *store, const struct l2_query *query, l2_done_fn *done
     ticket->context = context;
     ticket->is_open = query->is_open;
     ticket->is_history = query->history_of != 0;
+    ticket->covers_lsn = query->covers_lsn;
+    ticket->lives_ms = query->lives_ms;
+    ticket->least_lsn = query->least_lsn;
     buf_init(&ticket->body, L2_BODY_BYTES_MAX);
     buf_init(&ticket->brotli, L2_BODY_BYTES_MAX);
     ticket_name(ticket, query);
@@ -398,6 +404,8 @@ bool l2_keep(struct l2_ticket *ticket, int status, struct slice body)
         ttl_ms = OPEN_MS;
     if (ticket->is_history && ttl_ms > HISTORY_MS)
         ttl_ms = HISTORY_MS;
+    if (ticket->lives_ms > 0 && ttl_ms > ticket->lives_ms)
+        ttl_ms = ticket->lives_ms;
     if (status != 200 && ttl_ms > ABSENCE_MS)
         ttl_ms = ABSENCE_MS;
     struct l2_value value = {
@@ -405,9 +413,13 @@ bool l2_keep(struct l2_ticket *ticket, int status, struct slice body)
         .until_ms = ticket->now_ms + l2_ttl_ms(ttl_ms, chance()),
         .made_ms = ticket->now_ms,
         .took_ms = (clock_monotonic_us() - ticket->begun_us) / 1000,
+        .lsn = ticket->covers_lsn,
     };
-    for (int i = 0; i < L2_TAGS; i++)
+    for (int i = 0; i < L2_TAGS; i++) {
         value.nonces[i] = ticket->tags[i].nonce;
+        if (ticket->tags[i].lsn > value.lsn)
+            value.lsn = ticket->tags[i].lsn;
+    }
     if (l2_encode(&l2->key, ticket->name, &value, body, &bytes)) {
         snprintf(until_ms, sizeof(until_ms), "%lld", (long long)value.until_ms);
         snprintf(live_ms, sizeof(live_ms), "%lld", (long long)(l2->ttl_ms + TAG_SPARE_MS));

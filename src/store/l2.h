@@ -44,6 +44,9 @@ struct l2_query {
     int64_t standing;
     bool is_open;       /* and cold: Redis does not hold it */
     int64_t history_of; /* not 0: it is about what is over in this game, and about no single standing */
+    int64_t covers_lsn; /* what a fetch of this caller covers at least */
+    int64_t least_lsn;  /* what a hit covers at least */
+    int64_t lives_ms;   /* not 0: it is kept no longer than this */
 };
 
 struct l2_found {
@@ -53,7 +56,7 @@ struct l2_found {
     struct buf brotli;        /* likewise: the body compressed, empty where that does not pay */
     int64_t age_us;           /* with a hit */
     struct l2_ticket *ticket; /* with a miss: to be kept or dropped; NULL: what is fetched can't be kept */
-    int64_t lsn;              /* what the fetch must cover */
+    int64_t lsn;              /* what the fetch must cover; with a hit, what it covered */
     /* a ticket though there is a value that counts: it is about to expire, and only we were told. What there is does
      * for everybody else */
     bool is_refresh;

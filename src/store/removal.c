@@ -11,12 +11,13 @@
 #include "kv/scripts.h"
 #include "store/idempotency.h"
 #include "store/l2.h"
+#include "store/last_writes.h"
 #include "store/private.h"
 
 struct removal {
     struct store *store;
     struct slice player;
-    int64_t from;
+    int64_t from, game_id;
     bool has_claim;
     bool is_erase;
     removal_done_fn *done;
@@ -168,6 +169,7 @@ static void on_removed(void *context, const struct db_outcome *outcome)
                                                .is_applied = true,
                                                .committed_us = removal->committed_us};
         db_saw_lsn(store->db, removal->result.token.lsn);
+        last_write_note(store, LAST_WRITE_GAME, removal->game_id, removal->player, removal->result.token.lsn);
         for (int i = 0; i < db_row_count(rows); i++)
             tombstone_send(removal, db_int64(rows, i, 0), db_int64(rows, i, 1));
         if (removal->is_erase && !fault_is("l2-purge"))
@@ -187,6 +189,7 @@ void player_remove(struct store *store, struct arena *arena, int64_t from, bool 
     *removal = (struct removal){.store = store,
                                 .player = player,
                                 .from = from,
+                                .game_id = game_id,
                                 .has_claim = claim != NULL,
                                 .is_erase = is_erase,
                                 .done = done,

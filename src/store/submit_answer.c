@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "store/last_writes.h"
 #include "store/submit_private.h"
 
 void item_answer(struct item *item)
@@ -27,6 +28,19 @@ static void batch_free(struct batch *batch)
     free(batch);
 }
 
+/* Their numbers as a player and as a game have become others. */
+static void batch_note(const struct batch *batch)
+{
+    struct store *store = batch->submitter->store;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct submission *s = &batch->items[i]->submission;
+        last_write_note(store, LAST_WRITE_PLAYER, s->board.game_id, s->player, batch->lsn);
+        if (i == 0 || s->board.game_id != batch->items[i - 1]->submission.board.game_id)
+            last_write_note(store, LAST_WRITE_ACTIVITY, s->board.game_id, s->player, batch->lsn);
+    }
+}
+
 static void batch_answer(struct batch *batch)
 {
     struct store *store = batch->submitter->store;
@@ -39,6 +53,8 @@ static void batch_answer(struct batch *batch)
 
     if (batch->error.code == ERROR_NONE)
         fault_point("applied");
+    if (batch->error.code == ERROR_NONE)
+        batch_note(batch);
     batch->submitter->batches--;
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->error.code != ERROR_NONE)

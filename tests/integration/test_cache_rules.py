@@ -161,6 +161,37 @@ def shown(setting):
     return there.read("/boards/b/top")["entries"][0]["score"] == 2
 
 
+def numbers(setting):
+    """A player's numbers have what their server acknowledged to anybody, without a token."""
+    here = setting.here
+    here.put_board("b")
+    here.submit("b", "p0", 1)
+    assert here.read("/players/p0/stats")["submissions"] == 1 and here.get("/players/p0/stats").headers["Ladder-Cache"] == "hit"
+    here.submit("b", "p0", 0)
+    return here.read("/players/p0/stats")["submissions"] == 2
+
+
+def numbers_elsewhere(setting):
+    """They have what another server has acknowledged and a token speaks of."""
+    here, there = setting.here, setting.there
+    here.put_board("b")
+    here.submit("b", "p0", 1)
+    assert there.read("/stats")["activity"][0]["submissions"] == 1 and there.get("/stats").headers["Ladder-Cache"] == "hit"
+    token = here.request("POST", "/boards/b/scores", {"player": "p0", "score": 0}).headers["Ladder-Token"]
+    return there.request("GET", "/stats", headers={"Ladder-Token": token}).json()["activity"][0]["submissions"] == 2
+
+
+def numbers_in_redis(setting):
+    """What the second cache has of them counts for nobody who must see more."""
+    here, there = setting.here, setting.there
+    here.put_board("b")
+    here.submit("b", "p0", 1)
+    wait_until(lambda: here.put_board("c") and here.get("/players/p0/stats").headers["Cache-Status"] == "ladder; fwd=miss; stored" and
+               there.get("/players/p0/stats").headers["Cache-Status"] == "ladder; hit; detail=l2", 20, "the second cache has it")
+    there.submit("b", "p0", 0)
+    return there.read("/players/p0/stats")["submissions"] == 2
+
+
 def long_stream(setting):
     """The token of a long stream covers its first line too, though its last changed nothing."""
     here, there = setting.here, setting.there
@@ -349,6 +380,7 @@ def late_date(setting):
 LATE = {"delays": ((600, 600), (0, 0)), "cache_heartbeat_ms": 1000, "loops": 1}
 LATE_THERE = {"delays_there": ((1000, 1000), (0, 0)), "cache_heartbeat_ms": 1000, "loops": 1}
 ONE = {"loops": 1}
+KEPT = {"loops": 1, "cache_statistics_ms": 60000}
 DIRECTED = {
     "past-ring": (past_ring, ONE),
     "around-end": (around_end, ONE),
@@ -365,6 +397,9 @@ DIRECTED = {
     "still": (cold, ONE),
     "forgotten": (forgotten, ONE),
     "still-position": (cold_position, ONE),
+    "last-write": (numbers, KEPT),
+    "brief-token": (numbers_elsewhere, KEPT),
+    "l2-covers": (numbers_in_redis, KEPT),
     "join-database": (join_database, {"redis_url": "redis://127.0.0.1:1/0", "loops": 1}),
 }
 

@@ -133,6 +133,11 @@ def winners(client, boards, top):
     return rows
 
 
+def written(client):
+    """What others have written in PostgreSQL may be missing from memory for a moment, but not once its server has written to the game."""
+    client.put_board("written")
+
+
 def medals(rows, player):
     mine = [row for row in rows if row[4] == player]
     return {"gold": sum(r[3] == 1 for r in mine), "silver": sum(r[3] == 2 for r in mine), "bronze": sum(r[3] == 3 for r in mine)}
@@ -166,6 +171,7 @@ def test_winners_and_medals(stack, client, unrefreshed):
     client.submit_many(rows)
     assert fame(client) == []
     close(stack, client)
+    written(client)
     first = check_fame(client, ["a", "b"])
     assert len({row[2] for row in first}) > 10
     ordered = [(p["ends_at"]) for p in client.read("/hall-of-fame", limit=100)["periods"]]
@@ -179,6 +185,7 @@ def test_winners_and_medals(stack, client, unrefreshed):
     # Who is erased leaves at once, and whoever was behind him moves up; and if he was the only one, the period goes.
     client.submit_many([{"board": "a", "player": "p2", "score": 5, "at": "2026-02-01T12:00:00Z"}])
     close(stack, client)
+    written(client)
     check_fame(client, ["a", "b"])
     assert client.request("DELETE", "/players/p2").status_code < 300
     second = check_fame(client, ["a", "b"])
@@ -188,6 +195,7 @@ def test_winners_and_medals(stack, client, unrefreshed):
     assert check_fame(client, ["a", "b"]) == second
     # A period that is opened again is no closed one; closed again, it has the new winner.
     stack.cli("period", "reopen", "--game", client.game, "--board", "a", "--window", "daily", "--period", "2026-03-05T00:00:00Z", "--reason", "a test")
+    written(client)
     assert not [row for row in fame(client, top=10) if row[:3] == ("a", "daily", "2026-03-05T00:00:00Z")]
     refused(client.get("/hall-of-fame", window="all"), "invalid-parameter", "window")
     refused(client.get("/hall-of-fame", top="11"), "invalid-parameter", "top")
@@ -231,6 +239,134 @@ def test_a_player_in_numbers(stack, client, unrefreshed):
     client.submit("a", "p1", 0)
     again = client.read("/players/p1/stats")
     assert (again["submissions"], again["all_time"]["best_rank"]) == (1, None)
+
+
+ROUTES = ("/stats", "/hall-of-fame", "/players/ann/stats")
+
+
+def outcome(answer):
+    assert answer.status_code in (200, 304), answer.text
+    return answer.headers["Cache-Status"]
+
+
+FROM_POSTGRES = ("ladder; fwd=miss", "ladder; fwd=miss; stored")
+FROM_A_CACHE = ("ladder; hit", "ladder; hit; detail=l2")
+
+
+@pytest.fixture
+def servers(stack):
+    """Two, of one loop each, which keep these answers for as long as a test may take; and who kept nothing yet."""
+    both = [stack.serve(server_loops=1, cache_statistics_ms=60000, cache_board_ttl_ms=60000) for _ in range(2)]
+    for server in both:
+        stack.trusted(server)
+    yield both
+    for server in both:
+        assert server.stop() == 0
+        server.check_clean()
+
+
+def test_answers_are_kept_until_a_write_touches_them(stack, servers):
+    game = stack.new_game()
+    here, there = (Client(server, game, stack.key(game)) for server in servers)
+    here.put_board("a", windows=["all", "daily"])
+    here.submit("a", "ann", 1)
+    shown = {}
+    for path in ROUTES:
+        first = here.get(path)
+        assert outcome(first) in FROM_POSTGRES
+        second = here.get(path)
+        assert (outcome(second), second.headers["Ladder-Cache"], second.content) == ("ladder; hit", "hit", first.content), path
+        assert second.headers["Server-Timing"].startswith("memory")
+        assert second.headers["Cache-Control"] == "private, no-store"
+        unchanged = here.request("GET", path, headers={"If-None-Match": second.headers["ETag"]})
+        assert (unchanged.status_code, unchanged.content, outcome(unchanged)) == (304, b"", "ladder; hit")
+        assert here.request("HEAD", path).headers["ETag"] == second.headers["ETag"]
+        assert here.get(path, pretty="true").json() == second.json()
+        shown[path] = second.json()
+    # The other parameters are another question; a question in other words is the same.
+    assert outcome(here.get("/stats", bucket="month")) in FROM_POSTGRES and outcome(here.get("/stats", bucket="month", limit="30")) == "ladder; hit"
+    # Another player's submission changes the game, and not the player; and no submission changes who has won.
+    here.submit("a", "bob", 2)
+    kept = {path: here.get(path) for path in ROUTES}
+    assert outcome(kept["/stats"]) in FROM_POSTGRES and kept["/stats"].json()["activity"][0]["submissions"] == 2
+    assert [outcome(kept[path]) for path in ROUTES[1:]] == ["ladder; hit"] * 2
+    # One that improves nothing is counted, too.
+    here.submit("a", "ann", 0)
+    numbers = here.get("/players/ann/stats")
+    assert outcome(numbers) in FROM_POSTGRES and (numbers.json()["submissions"], numbers.json()["improvements"]) == (2, 1)
+    # Whatever becomes of the game's boards, and who is erased, is everybody's matter.
+    for change in (lambda: here.put_board("b"), lambda: here.request("DELETE", "/boards/b"), lambda: here.request("DELETE", "/players/bob")):
+        for path in ROUTES:
+            here.get(path)
+            assert outcome(here.get(path)) in FROM_A_CACHE
+        answer = change()
+        assert isinstance(answer, dict) or answer.status_code < 300
+        assert all(outcome(here.get(path)) in FROM_POSTGRES for path in ROUTES)
+
+
+def test_another_server_lacks_no_write_that_its_reader_has_a_token_of(stack, servers):
+    game = stack.new_game()
+    here, there = (Client(server, game, stack.key(game)) for server in servers)
+    here.put_board("a", windows=["all", "daily"])
+    here.submit("a", "ann", 1)
+    for path in ROUTES:
+        there.get(path)
+
+    def submitted():
+        answer = here.request("POST", "/boards/a/scores", {"player": "ann", "score": 0})
+        assert answer.status_code == 200
+        return {"Ladder-Token": answer.headers["Ladder-Token"]}
+
+    for n in range(2, 6):
+        token = submitted()
+        assert there.request("GET", "/players/ann/stats", headers=token).json()["submissions"] == n
+        assert there.request("GET", "/stats", headers=token).json()["activity"][0]["submissions"] == n
+        again = there.request("GET", "/stats", headers=token)
+        assert outcome(again) == "ladder; hit" and again.json()["activity"][0]["submissions"] == n
+    # Without one it may lack it, and says as of when it was so.
+    before = there.read("/stats")
+    submitted()
+    after = there.read("/stats")
+    assert after == before or after["as_of"] > before["as_of"] and after["activity"][0]["submissions"] == 6
+    # An erasure is a write like any other.
+    answer = here.request("DELETE", "/players/ann")
+    token = {"Ladder-Token": answer.headers["Ladder-Token"]}
+    assert there.request("GET", "/players/ann/stats", headers=token).json()["submissions"] == 0
+
+
+def test_the_second_cache_keeps_them_for_other_servers(stack, servers, serving):
+    game = stack.new_game()
+    here, there = (Client(server, game, stack.key(game)) for server in servers)
+    here.put_board("a", windows=["all", "daily"])
+    here.submit("a", "ann", 1)
+    for path in ROUTES:
+        # Until the worker has passed what was submitted, Redis is not asked.
+        wait_until(lambda path=path: here.put_board("b") and outcome(here.get(path)) == "ladder; fwd=miss; stored" and
+                   outcome(there.get(path)) == "ladder; hit; detail=l2", 30, "the other server has it from Redis")
+        assert there.get(path).content == here.get(path).content
+        assert outcome(there.get(path)) == "ladder; hit"
+    # What the other server has submitted itself, it does not take from there.
+    there.submit("a", "ann", 2)
+    for path, known in (("/stats", lambda body: body["activity"][0]["submissions"]), ("/players/ann/stats", lambda body: body["submissions"])):
+        here.get(path)
+        assert known(there.read(path)) == 2, path
+
+
+def test_they_end_by_their_age(stack, serving):
+    server = stack.serve(server_loops=1, cache_statistics_ms=300)
+    game = stack.new_game()
+    client, other = (Client(s, game, stack.key(game)) for s in (server, serving))
+    other.put_board("a")
+    other.submit("a", "ann", 1)
+    assert client.read("/players/ann/stats")["submissions"] == 1
+    other.submit("a", "ann", 2)
+    wait_until(lambda: client.read("/players/ann/stats")["submissions"] == 2, 10, "the answer is no longer kept")
+    none = stack.serve(server_loops=1, cache_statistics_ms=0)
+    client = Client(none, game, client.key)
+    assert [outcome(client.get(path)) for path in ("/stats", "/stats", "/players/ann/stats")] == ["ladder; fwd=bypass"] * 3
+    for one in (server, none):
+        assert one.stop() == 0
+        one.check_clean()
 
 
 def test_a_key_of_the_game_is_needed(stack, client):

@@ -319,7 +319,12 @@ static struct crypto_key key_of(const char *secret)
 static void test_a_value_comes_back(void **state)
 {
     const struct crypto_key key = key_of("a");
-    struct l2_value value = {.status = 404, .until_ms = 1800000000123, .made_ms = 1800000000001, .took_ms = 17}, back;
+    struct l2_value value = {.status = 404,
+                             .until_ms = 1800000000123,
+                             .made_ms = 1800000000001,
+                             .took_ms = 17,
+                             .lsn = INT64_C(1) << 40 | 5},
+                    back;
     struct slice brotli;
     struct buf body, bytes, found;
     char name[L2_NAME_SIZE + 1];
@@ -343,6 +348,7 @@ static void test_a_value_comes_back(void **state)
         assert_int_equal(back.until_ms, value.until_ms);
         assert_int_equal(back.made_ms, value.made_ms);
         assert_int_equal(back.took_ms, 17);
+        assert_int_equal(back.lsn, value.lsn);
         assert_true(sizes[i] < 300 ? brotli.size < 300 : brotli.size > 0 && brotli.size < sizes[i] / 2);
         assert_memory_equal(back.nonces, value.nonces, sizeof(value.nonces));
         buf_done(&found);
