@@ -137,6 +137,12 @@ void api_timing_header(const struct api_call *call); /* for what is answered nex
 
 void api_fail(struct api_call *call, const struct error *error);
 void api_fail_with(struct api_call *call, enum error_code code, const char *message);
+
+/* A read from the leader as long as there is one; a standby that answers in its place has what the request's token names. As
+ * db_read_with. */
+bool api_read_primary(struct api_call *call, const struct db_call *read, db_read_fn *done, void *context);
+/* Who has answered it. */
+enum source api_source_of(const struct db_outcome *outcome, enum db_source source);
 /* A refusal because of what there is now (ERROR_NONE: nothing is left to do, which is 204): where an Idempotency-Key was used before, its first answer all the same, or
  * what `again` (may be NULL) makes of it. */
 void api_refuse(struct api_call *call, const struct error *error, api_handler_fn *again);

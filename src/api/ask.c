@@ -58,7 +58,7 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
     struct jsonw json;
     struct buf body;
 
-    call->source = outcome->is_behind ? SOURCE_BEHIND : source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
+    call->source = api_source_of(outcome, source);
     if (outcome->error.code != ERROR_NONE) {
         store_error_of(outcome, &error);
         ask_fail(ask, &error);

@@ -453,7 +453,7 @@ static void on_list(void *context, const struct db_outcome *outcome, enum db_sou
     struct buf body;
     struct jsonw json;
 
-    (void)source;
+    call->source = api_source_of(outcome, source);
     if (outcome->error.code != ERROR_NONE) {
         struct error error;
         store_error_of(outcome, &error);
@@ -508,7 +508,7 @@ void api_board_list(struct api_call *call)
     parameter(&read, cursor.data ? cursor.data : "");
     parameter(&read, number(call, *limit + 1));
     http_hold(call->http);
-    if (!db_read_primary(store_db(call->store), &read, on_list, call)) {
+    if (!api_read_primary(call, &read, on_list, call)) {
         api_fail_with(call, ERROR_UNAVAILABLE, "the database is not reachable");
         http_release(call->http);
     }

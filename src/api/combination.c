@@ -62,7 +62,7 @@ static void on_found(void *context, const struct db_outcome *outcome, enum db_so
     struct jsonw json;
     struct buf body;
 
-    (void)source;
+    call->source = api_source_of(outcome, source);
     if (outcome->error.code != ERROR_NONE) {
         store_error_of(outcome, &error);
         combination_fail(call, &error);
@@ -95,7 +95,7 @@ static void find_send(struct api_call *call)
     const struct db_call read = board_statement(call, STATEMENT_combination_find);
     struct error error;
 
-    if (db_read_primary(store_db(call->store), &read, on_found, call))
+    if (api_read_primary(call, &read, on_found, call))
         return;
     error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable");
     combination_fail(call, &error);

@@ -358,6 +358,7 @@ def test_what_a_lost_primary_had(trio, serve, game, key):
         seen = client.get("/boards/behind/players/ann")
         assert seen.json()["score"] == 2 and "behind" not in seen.headers["Server-Timing"]
         opened = client.submit("first", "ann", 3)["token"]  # the board's first period, too
+        made = client.request("PUT", "/boards/made", {}).headers["Ladder-Token"]
         trio.primary.kill()
 
         def ask(token=None, path="/boards/behind/players/ann"):
@@ -371,6 +372,11 @@ def test_what_a_lost_primary_had(trio, serve, game, key):
         for path in "/boards/first/top", "/boards/first/stats", "/boards/first/compare":
             answer = ask(opened, path)
             assert answer.status_code == 503 and answer.headers["Retry-After"], (path, answer.text)
+        answer = ask(made, "/boards")
+        assert answer.status_code == 503 and answer.headers["Retry-After"], answer.text
+        answer = ask(first, "/boards")
+        names = [board["name"] for board in answer.json()["boards"]]
+        assert "first" in names and "made" not in names and answer.headers["Server-Timing"].startswith('replica;desc="behind", total'), answer.headers
         answer = ask(first, "/boards/first/top")
         assert answer.json()["entries"] == [] and answer.headers["Server-Timing"].startswith('replica;desc="behind", total'), answer.headers
         text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=10).text
