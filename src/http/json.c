@@ -10,7 +10,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "http/json_number.h"
+#include "http/json_scan.h"
 #include "http/json_text.h"
+
+enum { SCAN_MIN = 4096 }; /* bytes: what is larger is scanned before the parser sees it */
 
 /* The values of a text that is JSON, or more. */
 static size_t values_count(struct slice text, size_t enough)
@@ -107,10 +110,26 @@ static bool refuse_text(const json_error_t *fault, int64_t first_line, struct er
     }
 }
 
+/* The same of what the parser does not see. at: the offset of what is wrong. */
+static bool refuse_at(struct slice text, int64_t first_line, size_t at, const char *what, struct error *error)
+{
+    long long line = first_line;
+    int column = 1;
+
+    for (size_t i = 0; i < at; i++) {
+        bool is_end = text.data[i] == '\n', is_within = ((unsigned char)text.data[i] & 0xc0) == 0x80;
+        line += is_end;
+        column = is_end ? 1 : column + !is_within;
+    }
+    return error_set(error, ERROR_INVALID_BODY, "not JSON at line %lld, column %d: %s", line, column, what);
+}
+
 bool json_line_parse(struct json_document *document, struct slice text, int64_t line, struct error *error)
 {
     json_error_t fault;
     bool has_too_large;
+    size_t wrong_at;
+    const char *what;
     char *copy = NULL;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -121,6 +140,8 @@ bool json_line_parse(struct json_document *document, struct slice text, int64_t 
         return error_set(error, ERROR_INVALID_BODY, "the body holds a NUL byte");
     if (!text_scan(text, NULL, &has_too_large))
         return error_set(error, ERROR_INVALID_BODY, "the body is nested deeper than %d levels", JSON_BODY_DEPTH_MAX);
+    if (text.size > SCAN_MIN && !json_scan(text, &wrong_at, &what))
+        return refuse_at(text, line, wrong_at, what, error);
     if (has_too_large) {
         copy = MEMORY_HANDLED(malloc(text.size));
         if (!copy)

@@ -1,7 +1,7 @@
 /*
  * json.h -- reading JSON bodies: the rules for hostile input in one place.
  *
- * A document is refused when it holds a NUL byte (the parser would skip it), a duplicate key, more than JSON_DEPTH_MAX
+ * A document is refused when it holds a NUL byte (the parser would skip it), a duplicate key, more than JSON_BODY_DEPTH_MAX
  * levels, or is not one RFC 8259 value. Fields are read by name; what was not asked for is refused by json_object_only.
  * Every error names the field by JSON pointer and, where there is one, the limit. Values are borrowed from the
  * document, and the document borrows the text that it was parsed from.
@@ -18,7 +18,7 @@
 
 struct json_t; /* jansson's */
 
-enum { JSON_BODY_DEPTH_MAX = 8, JSON_KEYS_MAX = 64, JSON_POINTER_MAX = 64 };
+enum { JSON_KEYS_MAX = 64, JSON_POINTER_MAX = 64 };
 
 struct json_document {
     struct json_t *root; /* owned; NULL: none */

@@ -141,6 +141,8 @@ struct http_server {
     int64_t now_us;                    /* monotonic: when this turn of the loop began */
     TAILQ_HEAD(, http_exchange) large; /* whose bodies have come and are not handled yet; large.c, as the next one */
     size_t large_bytes;                /* of the bodies that are handled in this turn */
+    int64_t large_due_us;              /* until when the time is spent that those which were handled took, and their rest */
+    ev_timer large_rest;               /* runs while some wait for the end of it */
     int exchanges;
     struct MHD_Response *short_answers[SHORT_ANSWERS]; /* 503, made at the start: short.c */
     struct http_exchange *free_exchanges; /* kept with their first block of memory, for the next requests */
@@ -163,12 +165,18 @@ void body_data(struct http_exchange *exchange, const char *data, size_t *size);
 void body_end(struct http_exchange *exchange);  /* all of it has come */
 void body_drop(struct http_exchange *exchange); /* what decoding it took */
 
-/* large.c. All of the body has come: whether the request may be handled in this turn. false: the caller parks it, and it
- * is resumed in the turn in which this is true. */
+/* large.c: around the life of a server. */
+void large_init(struct http_server *server);
+void large_done(struct http_server *server);
+/* All of the body has come: whether the request may be handled in this turn. false: the caller parks it, and it is resumed
+ * in the turn in which this is true. */
 bool large_goes(struct http_exchange *exchange);
+void large_handle(struct http_exchange *exchange); /* the application handles it, whatever the size of its body */
 /* In a new turn, with large_bytes 0: the next one that may be handled in it, to be resumed; NULL: no more. */
 struct http_exchange *large_next(struct http_server *server);
 void large_leave(struct http_exchange *exchange); /* it does not wait any more */
+/* Whether one of those that wait may be handled in a turn that begins now; if one may later, must_run is set then. */
+bool large_is_due(struct http_server *server);
 
 /* exchange.c: their memory. */
 struct http_exchange *exchange_new(struct http_server *server);

@@ -242,7 +242,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     }
     if (exchange->is_due && exchange->status == 0 && large_goes(exchange)) {
         exchange->is_due = false;
-        server->application.handle(server->application.context, &exchange->request);
+        large_handle(exchange);
     }
     if (exchange->status != 0 && exchange->response)
         return exchange_answer(exchange);
@@ -386,7 +386,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
         exchange_resume(exchange);
     server->must_run = false;
     received_run(server);
-    if (server->must_run || !TAILQ_EMPTY(&server->large) ||
+    if (server->must_run || large_is_due(server) ||
         (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0)) {
         server->must_run = true;
         ev_idle_start(loop, &server->idle);
@@ -472,7 +472,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_sett
     server->loop = loop;
     server->must_run = true;
     server->now_us = clock_monotonic_us();
-    TAILQ_INIT(&server->large);
+    large_init(server);
     /* clang-format off */
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, server,
@@ -541,6 +541,7 @@ void http_server_free(struct http_server **pserver)
     ev_prepare_stop(server->loop, &server->prepare);
     ev_idle_stop(server->loop, &server->idle);
     ev_timer_stop(server->loop, &server->reaper);
+    large_done(server);
     *pserver = NULL;
     server->is_stopped = true;
     if (server->exchanges == 0)

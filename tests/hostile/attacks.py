@@ -96,6 +96,12 @@ class Town:
         whole, _, _ = self.attack_query(16, self.noisy.key)
         return [request.replace(b'"]}', b'"] ') for request in whole], 16, 1
 
+    def attack_twice(self):
+        whole, _, _ = self.attack_query(16, self.noisy.key)
+        more = b',"queries":0}'
+        return [request.replace(b'"]}', b'"]' + more).replace(b"Content-Length: %d" % size, b"Content-Length: %d" % (size + len(more) - 1))
+                for request in whole for size in [len(request) - request.index(b"\r\n\r\n") - 4]], 16, 1
+
     def attack_players(self):
         return [http("GET", f"/v1/games/{self.noisy.game}/boards/b/players?ids={self.ids(500)}") for _ in range(8)], 16, 1
 
@@ -122,6 +128,7 @@ ATTACKS = {
     "query-key": ("the same with 100 queries and a key, one at a time", lambda town: town.attack_query(1, town.noisy.key)),
     "query-key-16": ("the same with a key, 16 at once", lambda town: town.attack_query(16, town.noisy.key)),
     "query-broken-16": ("the same with a key, 16 at once, the body without its last brace", lambda town: town.attack_broken()),
+    "query-twice-16": ("the same with a key, 16 at once, the list's name once more behind it", lambda town: town.attack_twice()),
     "players-16": ("`players?ids=` of 500 without a key, 16 at once", lambda town: town.attack_players()),
     "batches": ("`POST /scores` of 1,000, 4 at once", lambda town: town.attack_batches()),
     "boards": ("absent boards, 8 at once", lambda town: town.attack_absent_boards()),

@@ -9,6 +9,7 @@
 #include "http/guard.h"
 #include "http/json.h"
 #include "http/json_plain.h"
+#include "http/json_scan.h"
 #include "http/json_text.h"
 #include "http/origins.h"
 #include "http/rate.h"

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "http/server.h"
 
 enum { CLIENTS = 24, LARGE = 40000, MEDIUM = 16000, SMALL = 100, TURNS_MAX = 100000 };
@@ -16,6 +17,7 @@ enum { CLIENTS = 24, LARGE = 40000, MEDIUM = 16000, SMALL = 100, TURNS_MAX = 100
 struct handled {
     size_t size;
     int turn;
+    int64_t began_us, ended_us;
 };
 
 struct site {
@@ -23,6 +25,7 @@ struct site {
     struct http_server *server;
     struct http_counters counters;
     int port, turn;
+    int64_t spin_us; /* what a request takes */
     struct handled handled[CLIENTS];
     size_t handled_count;
     ev_check check;
@@ -41,7 +44,11 @@ static void handle(void *context, struct http_request *request)
     struct buf body;
 
     assert_true(site->handled_count < CLIENTS);
-    site->handled[site->handled_count++] = (struct handled){request->body.size, site->turn};
+    struct handled *one = &site->handled[site->handled_count++];
+    *one = (struct handled){request->body.size, site->turn, clock_monotonic_us(), 0};
+    do
+        one->ended_us = clock_monotonic_us();
+    while (one->ended_us < one->began_us + site->spin_us);
     buf_init(&body, 100);
     buf_append_text(&body, "{}");
     http_reply(request, 200, "application/json", &body);
@@ -127,7 +134,7 @@ static void clients_fill(struct site *site, struct client *clients, size_t count
 static void turns_run(struct site *site, size_t wanted)
 {
     for (int i = 0; i < TURNS_MAX && site->handled_count < wanted; i++)
-        ev_run(site->loop, EVRUN_NOWAIT);
+        ev_run(site->loop, EVRUN_ONCE);
     assert_int_equal(site->handled_count, wanted);
 }
 
@@ -175,6 +182,30 @@ static void test_large_bodies_take_turns(void **state)
         client_close(&clients[i]);
 }
 
+/* Between two of them there is as much time as the first one took, less what may be owed. */
+static void test_large_bodies_have_half_of_the_time(void **state)
+{
+    enum { AHEAD_US = 2000, REST_US_MAX = 100000 };
+    struct site *site = *state;
+    struct client clients[8];
+    size_t sizes[8];
+    int64_t due_us = 0;
+
+    site->spin_us = 5000;
+    for (size_t i = 0; i < 8; i++)
+        sizes[i] = LARGE;
+    clients_open(site, clients, 8, sizes);
+    turns_run(site, 8);
+    for (size_t i = 0; i < 8; i++) {
+        const struct handled *one = &site->handled[i];
+        int64_t took_us = one->ended_us - one->began_us;
+        assert_true(one->began_us >= due_us - AHEAD_US);
+        due_us = (due_us > one->began_us ? due_us : one->began_us) + took_us +
+                 (took_us < REST_US_MAX ? took_us : REST_US_MAX);
+        client_close(&clients[i]);
+    }
+}
+
 /* Those that leave while they wait are not handled, and hold up nobody. */
 static void test_who_waits_may_leave(void **state)
 {
@@ -214,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_large_bodies_take_turns, site_setup, site_teardown),
+        cmocka_unit_test_setup_teardown(test_large_bodies_have_half_of_the_time, site_setup, site_teardown),
         cmocka_unit_test_setup_teardown(test_who_waits_may_leave, site_setup, site_teardown),
         cmocka_unit_test_setup_teardown(test_the_server_may_end, site_setup, site_teardown),
     };
