@@ -38,7 +38,7 @@ CASES = {
     # Has the board scores? Any day of them will do. What is small is combined at once.
     "combination_put": (("{game}", "{combined}", "sum", "{{b}}", "{{1}}"), 8, MANY),
     "combine": (("{combined}",), 8, 2),
-    "combine_list": ((), 0, 0),
+    "combine_due": (("1000",), 0, 2),
     "commit_level": (("on", "true"), 0, 0),
     "commit_lsn": ((), 0, 0),
     "compare_periods": ((*STANDING, "100", "{start}", "{period}"), 1, 2),

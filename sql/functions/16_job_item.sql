@@ -1,6 +1,7 @@
 -- What the jobs must look at, and what they fail for (ladder.job_item).
 --
 --     board made or changed  --(trigger)-->  due now  --(the job looks)-->  due when its next period, or midnight, comes
+--     its source changed     ----------->  the job combine looks at a board that is made of others, and takes the row away
 --     a job fails for a board  -->  it is left out for 5 s, 10 s, 20 s … 5 min, while the job goes on with the others
 
 create or replace function ladder.board_due()
@@ -12,6 +13,14 @@ begin
     insert into ladder.job_item (job, item_id)
     values ('roll', new.id), ('snapshot', new.id)
     on conflict (job, item_id) do update set due_at = excluded.due_at;
+    if new.deleted_at is not null then
+        insert into ladder.job_item (job, item_id)
+        select 'combine', s.board_id
+        from ladder.combination_source s
+        where s.source_id = new.id
+        order by s.board_id
+        on conflict (job, item_id) do nothing;
+    end if;
     return null;
 end
 $$;

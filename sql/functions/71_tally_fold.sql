@@ -165,7 +165,7 @@ begin
     known as materialized (
         select e.*, b.ordering, b.windows, b.time_zone, ladder.local_time(e.achieved_at, b.time_zone)::date as day
         from event e
-        join ladder.board b on b.id = e.board_id
+        join ladder.board b on b.id = e.board_id and b.id = any (array(select distinct q.board_id from event q)) -- by its index, however many boards there are
     ),
     change as materialized (
         select e.kind, e.board_id, e.player, e.submitted_at, e.ordering, p.id as period_id, p.state, e.moves is null as is_unknown,

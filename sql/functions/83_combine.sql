@@ -68,6 +68,10 @@ begin
             and p.facet = ''
             and (p.board_id = p_board or p.board_id in (select s.source_id from ladder.combination_source s where s.board_id = p_board))
           limit c_at_once + 1) x;
+    -- The job looks at it in any case: what it took for done may have been done before the sources were changed last.
+    insert into ladder.job_item (job, item_id)
+    values ('combine', p_board)
+    on conflict (job, item_id) do update set due_at = excluded.due_at;
     if v_entries > c_at_once or not v_is_free then
         return 'ok';
     end if;
@@ -78,6 +82,101 @@ begin
 end
 $$;
 comment on function ladder.combination_put(bigint, bigint, text, text[], bigint[]) is 'Makes a board a combination of others; says what is wrong.';
+
+-- combine_due: the combined boards that the job must look at, which have a row in job_item. Events that became visible since the cursor
+-- are read once for all boards, so that a run costs what was submitted since the last one and not what exists.
+--
+--     score_event  --(since combine_cursor)-->  job_item 'combine'  --(combine_run)-->  no row
+--     combination_put, board_due (a source is deleted)  -->  the same; also where combination.snapshot is null
+--
+-- A board without a row has everything in it that the cursor's snapshot sees. So when it gets one, it goes on from there, and not from when
+-- it was made last.
+create or replace function ladder.combine_due(p_limit integer)
+    returns setof bigint
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set enable_seqscan = off
+    set max_parallel_workers_per_gather = 0
+    set jit = off
+as $$
+#variable_conflict use_column
+declare
+    c ladder.combine_cursor;
+    -- Before anything is read.
+    v_snapshot pg_snapshot := pg_current_snapshot();
+    v_now timestamptz := clock_timestamp();
+    v_epoch integer := (select max(e.epoch) from ladder.epoch e);
+    v_boards bigint[] := '{}';
+begin
+    select * into c from ladder.combine_cursor q for update;
+    if c.snapshot is null or c.epoch is distinct from v_epoch or pg_snapshot_xmax(c.snapshot) > pg_snapshot_xmax(v_snapshot) then
+        insert into ladder.job_item (job, item_id)
+        select 'combine', q.board_id
+        from ladder.combination q
+        on conflict (job, item_id) do nothing;
+        delete from ladder.combine_cursor;
+        insert into ladder.combine_cursor (snapshot, at, epoch) values (v_snapshot, v_now, v_epoch);
+    else
+        if exists (select from ladder.combination q) then
+            v_boards := array(select distinct v.board_id
+                              from ladder.score_event v
+                              where v.period_ids is not null
+                                and v.submitted_at >= c.at - interval '1 hour'
+                                and v.submitted_at < greatest(c.at, v_now) + interval '1 hour' -- greatest: a clock may be put back
+                                and (v.xid = any (array(select pg_snapshot_xip(c.snapshot))) or v.xid >= pg_snapshot_xmax(c.snapshot)));
+        end if;
+        with changed as (
+            insert into ladder.job_item (job, item_id)
+            select 'combine', x.board_id
+            from (select s.board_id from ladder.combination_source s where s.source_id = any (v_boards)
+                  union
+                  select q.board_id from ladder.combination q where q.board_id = any (v_boards)
+                  union
+                  select q.board_id from ladder.combination q where q.snapshot is null) x
+            order by x.board_id
+            on conflict (job, item_id) do nothing
+            returning item_id
+        )
+        update ladder.combination q
+        set snapshot = c.snapshot, caught_up_at = c.at
+        from changed
+        where q.board_id = changed.item_id
+          and q.epoch = c.epoch
+          and pg_snapshot_xmax(q.snapshot) < pg_snapshot_xmax(c.snapshot);
+        if v_boards <> '{}' or c.at < v_now - interval '1 minute' then
+            update ladder.combine_cursor q set snapshot = v_snapshot, at = v_now;
+        end if;
+    end if;
+    return query
+    select j.item_id
+    from ladder.job_item j
+    where j.job = 'combine'
+      and j.due_at <= clock_timestamp()
+    order by j.due_at, j.item_id
+    limit p_limit;
+end
+$$;
+comment on function ladder.combine_due(integer) is 'Finds the combined boards whose sources have changed; returns those that the job combine must look at.';
+
+-- combine_run: combines one that is due, by the job. One whose definition changed meanwhile stays due.
+create or replace function ladder.combine_run(p_board bigint)
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog
+as $$
+declare
+    v_version xid := (select j.xmin from ladder.job_item j where j.job = 'combine' and j.item_id = p_board);
+    v_changed bigint := ladder.combine(p_board);
+begin
+    delete from ladder.job_item j
+    where j.job = 'combine'
+      and j.item_id = p_board
+      and j.xmin = v_version;
+    return v_changed;
+end
+$$;
+comment on function ladder.combine_run(bigint) is 'Combines a board that is due; returns the entries it changed.';
 
 -- combine: brings a combined board up to date. Returns how many entries changed.
 create or replace function ladder.combine(p_board bigint)

@@ -64,6 +64,7 @@ grant select, insert, update, delete on ladder.period, ladder.player_facet, ladd
 grant select, insert, delete on ladder.final_rank, ladder.final_gap, ladder.standing_snapshot, ladder.snapshot_run to ladder_worker;
 grant select on ladder.webhook to ladder_worker;
 grant select, update on ladder.combination to ladder_worker;
+grant select, insert, update, delete on ladder.combine_cursor to ladder_worker;
 grant select, delete on ladder.combination_source to ladder_worker;
 grant select, insert, update, delete on ladder.webhook_delivery to ladder_worker;
 -- What the worker tallies, serve reads; erasing a player takes his part away.

@@ -1,2 +1,2 @@
 -- $1 board
-select ladder.combine($1::bigint) as changed
+select ladder.combine_run($1::bigint) as changed

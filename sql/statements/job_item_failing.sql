@@ -3,7 +3,7 @@
 with over as (
     delete from ladder.job_item j
     where j.failures > 0
-      and j.job not in ('roll', 'snapshot')
+      and j.job not in ('roll', 'snapshot', 'combine')
       and j.failed_at < now() - case j.job when 'tail' then interval '1 min' else interval '15 min' end
     returning j.job, j.item_id
 )

@@ -1,8 +1,11 @@
 """A job that fails for one board goes on with the others; and it reads what is due, not what exists."""
+import contextlib
 import datetime
 
+import psycopg2
 import pytest
 
+import plans
 from harness import Client, wait_until
 from test_alone import no_rule_stays, rule  # noqa: F401
 
@@ -211,19 +214,18 @@ def own(stack, database):
     return own
 
 
-def counted(own, name):
-    """Runs a job; returns how many rows of the tables it read. Exact: what a session has read is counted before the session is gone, and
-    those of others are gone before the job begins."""
+def counted(own, run):
+    """Runs it; returns how many rows of each table it read. Exact: what a session has read is counted before the session is gone, and those
+    of others are gone before it begins."""
     def others():
         return own.sql("select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")[0][0]
 
     def rows():
         wait_until(lambda: others() == 0, 60, "nobody else is in the database")
-        return dict(own.sql("select relname::text, seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where schemaname = 'ladder' "
-                            "and relname in ('board', 'period', 'job_item', 'snapshot_run')"))
+        return dict(own.sql("select relname::text, seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where schemaname = 'ladder'"))
     before = rows()
-    own.run(name)
-    return {table: count - before[table] for table, count in rows().items()}
+    run()
+    return {table: count - before.get(table, 0) for table, count in rows().items()}
 
 
 def test_a_job_reads_what_is_due(own):
@@ -242,5 +244,153 @@ def test_a_job_reads_what_is_due(own):
     for due in (0, 3):
         for name in ("roll", "snapshot", "purge"):
             own.sql("update ladder.job_item set due_at = now() - interval '1 second' where job = %s and item_id = any (%s)", name, due_boards[:due])
-            reads = counted(own, name)
+            reads = counted(own, lambda: own.run(name))
             assert all(count < 100 + 50 * due for count in reads.values()), (name, due, reads)
+
+
+def test_a_purge_reads_the_keys_that_are_due(own):
+    """15,000 idempotency keys are there, 5,000 of them in the space of purged ones; three are older than a day."""
+    def keys(count, ages):
+        own.sql("insert into ladder.idempotency_key (game_id, key, request_hash, created_at) "
+                "select 1, decode(md5(random()::text || i), 'hex'), '\\x00', now() - (%s::int[])[1 + i %% 2] * interval '1 hour' "
+                "from generate_series(1, %s) i", ages, count)
+
+    def purge():
+        own.run("purge")
+    keys(20000, [25, 1])
+    purge()
+    assert own.sql("select count(*) from ladder.idempotency_key") == [(10000,)]
+    own.sql("vacuum ladder.idempotency_key")
+    keys(5000, [1, 1])
+    own.sql("vacuum analyze ladder.idempotency_key")
+    for due in (0, 3):
+        own.sql("update ladder.idempotency_key set created_at = now() - interval '25 hours' where (game_id, key) in "
+                "(select game_id, key from ladder.idempotency_key limit %s)", due)
+        many = {table: count for table, count in counted(own, purge).items() if count >= 100 + 50 * due}
+        assert not many, due
+    assert own.sql("select count(*) from ladder.idempotency_key") == [(14997,)]
+
+
+@contextlib.contextmanager
+def worker_session(own):
+    connection = psycopg2.connect(own.url("ladder_work"))
+    connection.autocommit = True
+    try:
+        yield connection.cursor()
+    finally:
+        connection.close()
+
+
+def stated(cursor, name, *parameters):
+    """Runs a statement of sql/statements."""
+    text = (plans.ROOT / "sql" / "statements" / f"{name}.sql").read_text()
+    cursor.execute(f"prepare statement as {text}")
+    cursor.execute("execute statement" + (f" ({', '.join(['%s'] * len(parameters))})" if parameters else ""), parameters or None)
+    rows = cursor.fetchall() if cursor.description else []
+    cursor.execute("deallocate statement")
+    return rows
+
+
+def boards_made(own, count):
+    game_id = own.sql("insert into ladder.game (name) values ('many') returning id")[0][0]
+    own.sql("select * from ladder.epoch_current()")
+    return game_id, [board for board, in own.sql("insert into ladder.board (game_id, name, windows) select %s, 'many' || i, '{all}' from generate_series(1, %s) i "
+                                                 "returning id", game_id, count)]
+
+
+def submitted(own, boards):
+    with worker_session(own) as cursor:
+        for board in boards:
+            cursor.execute("select * from ladder.submit(array[%s::bigint], array['ann'], array[7::bigint], array[0::bigint], array[ladder.us_of(now())], "
+                           "array[null], array[0], array[0], '{}', '{}', '{}', array[null])", (board,))
+
+
+def check_due(own, job, run, due):
+    many = {table: count for table, count in counted(own, lambda: run(due)).items() if count >= 100 + 50 * due}
+    assert not many, (job, due)
+
+
+def test_a_run_of_combine_reads_what_changed(own):
+    """1,000 boards are made of others; the sources of three have changed."""
+    _, boards = boards_made(own, 2000)
+    sources, made = boards[:1000], boards[1000:]
+    own.sql("insert into ladder.combination (board_id, rule, snapshot, caught_up_at, epoch) select unnest(%s::bigint[]), 'sum', pg_current_snapshot(), now(), max(epoch) from ladder.epoch", made)
+    own.sql("insert into ladder.combination_source (board_id, source_id) select * from unnest(%s::bigint[], %s::bigint[])", made, sources)
+
+    def run(due=None):
+        with worker_session(own) as cursor:
+            found = [board for board, in stated(cursor, "combine_due", 10000)]
+            assert due is None or found == made[:due]
+            for board in found:
+                stated(cursor, "combine", board)
+    run()  # all of them, once
+    own.sql("vacuum analyze ladder.board, ladder.combination, ladder.combination_source, ladder.job_item")
+    check_due(own, "combine", run, 0)
+    submitted(own, sources[:3])
+    check_due(own, "combine", run, 3)
+    assert own.sql("select count(*) from ladder.entry e join ladder.period p on p.id = e.period_id where p.board_id = any (%s)", made) == [(3,)]
+    run()  # what it wrote itself
+    check_due(own, "combine", run, 0)
+
+
+def test_a_run_of_tally_and_a_look_for_views_read_what_changed(own):
+    """5,000 boards have entries, numbers of each hour and marks; three have new events. The views are up to date but for those."""
+    _, boards = boards_made(own, 5000)
+    own.sql("insert into ladder.period (board_id, window_kind, starts_at, ends_at) select unnest(%s::bigint[]), 'all', '-infinity', 'infinity'", boards)
+
+    def fold(due=None):
+        with worker_session(own) as cursor:
+            cursor.execute("begin isolation level repeatable read")
+            (events, _, has_more), = stated(cursor, "tally_fold", 400)
+            assert not has_more and due in (None, events)
+            cursor.execute("commit")
+
+    def look(due):
+        with worker_session(own) as cursor:
+            dirty = sorted(view for view, is_due in stated(cursor, "refresh_list") if is_due)
+            assert dirty == (["daily_activity", "player_total"] if due else [])
+
+    def refresh():
+        own.run("refresh")
+        own.sql("update ladder.refresh_state set refreshed_at = '-infinity'")
+    fold()  # all of them, once
+    own.sql("insert into ladder.tally_slot (period_id, width_s, at, submissions, changes, arrivals, departures) "
+            "select p.id, 3600, date_trunc('hour', now()), 1, 1, 1, 0 from ladder.period p")
+    refresh()
+    own.sql("vacuum analyze")
+    fold()
+    refresh()
+    check_due(own, "tally", fold, 0)
+    check_due(own, "refresh", look, 0)
+    submitted(own, boards[:3])
+    check_due(own, "tally", fold, 3)
+    check_due(own, "refresh", look, 3)
+
+
+def test_a_look_for_messages_reads_those_that_are_due(own):
+    """10,000 messages to webhooks were delivered or wait for another attempt, 5,000 of them of one game; three are due, and three are to be deleted."""
+    games = [game for game, in own.sql("insert into ladder.game (name) select 'many' || i from generate_series(1, 5000) i returning id")]
+    one = games[0]
+    for game_ids in games, [one] * 5000:
+        own.sql("insert into ladder.webhook_delivery (message_id, game_id, next_at, delivered_at) "
+                "select 'm' || g || i, g, case when i %% 2 = 0 then now() + interval '1 hour' end, case when i %% 2 = 1 then now() end "
+                "from unnest(%s::bigint[]) with ordinality as x (g, i)", game_ids)
+    own.sql("vacuum analyze ladder.game, ladder.webhook_delivery")
+
+    def claim(due):
+        with worker_session(own) as cursor:
+            assert len(stated(cursor, "webhook_claim", 60000, 8)) == min(due, 1)  # one a game at a time
+
+    def purge(due):
+        with worker_session(own) as cursor:
+            stated(cursor, "webhook_purge", 1000)
+            assert cursor.rowcount in (-1, due)
+    check_due(own, "webhook", claim, 0)
+    check_due(own, "webhook purge", purge, 0)
+    own.sql("update ladder.webhook_delivery set next_at = now() - interval '1 minute' where id in (select id from ladder.webhook_delivery where game_id = %s and "
+            "next_at is not null order by id limit 3)", one)
+    own.sql("update ladder.webhook_delivery set created_at = now() - interval '31 days' where id in (select id from ladder.webhook_delivery where game_id = %s and "
+            "next_at is null order by id limit 3)", one)
+    check_due(own, "webhook", claim, 3)
+    check_due(own, "webhook purge", purge, 3)
+    assert own.sql("select count(*) from ladder.webhook_delivery") == [(9997,)]
