@@ -141,8 +141,8 @@ struct http_server {
     int64_t now_us;                    /* monotonic: when this turn of the loop began */
     TAILQ_HEAD(, http_exchange) large; /* whose bodies have come and are not handled yet; large.c, as the next one */
     size_t large_bytes;                /* of the bodies that are handled in this turn */
-    int64_t large_due_us;              /* until when the time is spent that those which were handled took, and their rest */
-    ev_timer large_rest;               /* runs while some wait for the end of it */
+    int64_t large_due_us; /* until when the time is spent that those which were handled took, and their rest */
+    ev_timer large_rest;  /* runs while some wait for the end of it */
     int exchanges;
     struct MHD_Response *short_answers[SHORT_ANSWERS]; /* 503, made at the start: short.c */
     struct http_exchange *free_exchanges; /* kept with their first block of memory, for the next requests */

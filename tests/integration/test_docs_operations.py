@@ -217,6 +217,14 @@ def test_the_units_are_sound(tmp_path):
             assert subprocess.run(["systemd-analyze", "calendar", when], capture_output=True).returncode == 0, when
 
 
+def test_the_units_limit_memory():
+    """Above the first limit the kernel takes memory back, above the second one it ends the process."""
+    for name in UNITS:
+        if name.endswith(".service"):
+            high, most = (int(re.search(rf"^Memory{which}=(\d+)%$", (ROOT / "deploy" / name).read_text(), re.M)[1]) for which in ("High", "Max"))
+            assert 0 < high < most < 100, name
+
+
 def test_the_lines_for_cron_run(stack, tmp_path):
     etc = tmp_path / "ladder"
     etc.mkdir()
