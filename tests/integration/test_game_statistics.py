@@ -281,7 +281,7 @@ def test_answers_are_kept_until_a_write_touches_them(stack, servers):
         assert (unchanged.status_code, unchanged.content, outcome(unchanged)) == (304, b"", "ladder; hit")
         assert here.request("HEAD", path).headers["ETag"] == second.headers["ETag"]
         folded = here.get(path, pretty="true")
-        assert b"\n  " in folded.content and dict(folded.json(), as_of="") == dict(second.json(), as_of="")
+        assert outcome(folded) in FROM_POSTGRES and dict(folded.json(), as_of="") == dict(second.json(), as_of="")
     # The other parameters are another question; a question in other words is the same.
     assert outcome(here.get("/stats", bucket="month")) in FROM_POSTGRES and outcome(here.get("/stats", bucket="month", limit="30")) == "ladder; hit"
     # Another player's submission changes the game, and not the player; and no submission changes who has won.
