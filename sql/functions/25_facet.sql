@@ -97,6 +97,27 @@ as $$
 $$;
 comment on function ladder.facet_admit(bigint[], text[]) is 'Notes the facets'' values that submissions bring; returns the submissions that can''t be taken.';
 
+-- period_of_facets: the standings of some values in a period of the whole board.
+create or replace function ladder.period_of_facets(period_id bigint, facets text[])
+    returns table (id bigint)
+    language sql
+    stable
+as $$
+    select f.id
+    from ladder.period p
+    cross join lateral unnest(facets) as k (key)
+    cross join lateral (select q.id
+                        from ladder.period q
+                        where q.board_id = p.board_id
+                          and q.facet = k.key collate "C"
+                          and q.window_kind = p.window_kind
+                          and q.starts_at = p.starts_at
+                        offset 0) f
+    where p.id = period_of_facets.period_id
+      and k.key not like '%:'
+$$;
+comment on function ladder.period_of_facets(bigint, text[]) is 'The standings of some values of facets in a period of the whole board.';
+
 -- facet_mirror: brings the standings of facets up to the entries of the whole board that submissions touched.
 --
 -- p_*: the submissions, one for each (board, player); boards without facets have none. m_*: the standings that they touched, by

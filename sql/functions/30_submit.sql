@@ -294,8 +294,9 @@ begin
         end if;
     end loop;
 
-    insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
-    select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids, r.moves
+    insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves, facets)
+    select i.board_id, i.player, i.score, i.subscore, ladder.time_of(i.achieved_us), r.period_ids, r.moves,
+           case when v_has_facets then (select f.facets from ladder.player_facet f where f.board_id = i.board_id and f.player = i.player collate "C") end
     from (select x.item, array_agg(x.period_id) filter (where x.outcome = 1) as period_ids,
                  array_agg(array[x.old_k1, x.old_k2, x.old_k3, x.k1, x.k2, x.k3]) filter (where x.outcome = 1) as moves
           from unnest(v_results) x

@@ -254,9 +254,10 @@ begin
                   from player) x
             cross join (select array_agg(item) as items, array_agg(1) as windows, array_agg(period_id) as periods from touched) y
             cross join lateral ladder.facet_mirror(x.items, x.boards, x.players, x.facets, y.items, y.windows, y.periods) m);
-        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves)
+        insert into ladder.score_event (board_id, player, score, subscore, achieved_at, period_ids, moves, facets)
         select p_board, p_player[i.item], p_score[i.item], p_subscore[i.item], ladder.time_of(p_achieved_us[i.item]),
-               i.period_ids::bigint[] || f.period_ids, i.moves::bigint[] || f.moves
+               i.period_ids::bigint[] || f.period_ids, i.moves::bigint[] || f.moves,
+               (select q.facets from ladder.player_facet q where q.board_id = p_board and q.player = p_player[i.item] collate "C")
         from unnest(s.items, s.item_periods, s.item_moves) as i (item, period_ids, moves)
         left join (select item, array_agg(period_id) as period_ids, array_agg(array[old_k1, old_k2, old_k3, k1, k2, k3]) as moves
                    from unnest(v_facet_rows)

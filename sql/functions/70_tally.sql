@@ -157,6 +157,14 @@ begin
             cross join lateral ladder.period_of(b.id, k, v.achieved_at) p
             where v.kind = 'submit' and v.submitted_at >= now() - interval '2 days'
             union all
+            select f.id, v.submitted_at, 1, 0, 0, 0
+            from ladder.score_event v
+            join ladder.board b on b.id = v.board_id
+            cross join lateral unnest(b.windows) k
+            cross join lateral ladder.period_of(b.id, k, v.achieved_at) p
+            cross join lateral ladder.period_of_facets(p.id, v.facets) f
+            where v.kind = 'submit' and v.submitted_at >= now() - interval '2 days' and v.facets is not null
+            union all
             select u.period_id, v.submitted_at, 0, (v.kind = 'submit')::integer,
                    (v.moves[u.nth][1] is null and v.moves[u.nth][4] is not null)::integer,
                    (v.moves[u.nth][1] is not null and v.moves[u.nth][4] is null)::integer

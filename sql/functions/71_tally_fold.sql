@@ -159,7 +159,7 @@ begin
     end if;
 
     with event as materialized (
-        select v.board_id, v.kind, v.player, v.submitted_at, v.achieved_at, v.score, v.period_ids, v.moves
+        select v.board_id, v.kind, v.player, v.submitted_at, v.achieved_at, v.score, v.period_ids, v.moves, v.facets
         from ladder.tally_events(v_since, v_xip, v_xmax, v_cut) v
     ),
     known as materialized (
@@ -219,6 +219,14 @@ begin
               cross join lateral unnest(e.windows) k
               cross join lateral ladder.period_of(e.board_id, k, e.achieved_at) p
               where e.kind = 'submit'
+              union all
+              select f.id, e.submitted_at, 1, 0, 0, 0
+              from known e
+              cross join lateral unnest(e.windows) k
+              cross join lateral ladder.period_of(e.board_id, k, e.achieved_at) p
+              cross join lateral ladder.period_of_facets(p.id, e.facets) f
+              where e.kind = 'submit'
+                and e.facets is not null
               union all
               select h.period_id, h.submitted_at, 0, (h.kind = 'submit')::integer, (h.old_k1 is null and h.k1 is not null)::integer,
                      (h.old_k1 is not null and h.k1 is null)::integer

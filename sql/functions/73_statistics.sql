@@ -352,10 +352,12 @@ declare
     v_xmax constant xid8 := v_look.xmax;
     v_starts_at constant timestamptz := v_look.starts_at;
     v_ends_at constant timestamptz := v_look.ends_at;
+    v_facet constant text := (select p.facet from ladder.period p where p.id = p_period);
 begin
     return query
     select v.submitted_at,
-           (v.kind = 'submit' and v.achieved_at >= v_starts_at and v.achieved_at < v_ends_at)::integer::bigint,
+           (v.kind = 'submit' and v.achieved_at >= v_starts_at and v.achieved_at < v_ends_at
+            and (v_facet = '' or coalesce(v_facet = any (v.facets), false)))::integer::bigint,
            coalesce((v.moves[u.nth][1] is null and v.moves[u.nth][4] is not null)::integer, 0)::bigint
     from ladder.score_event v
     cross join lateral (select array_position(v.period_ids, p_period) as nth) u

@@ -155,9 +155,7 @@ static void bins_render(struct reading *reading, struct jsonw *json, const struc
     jsonw_array_close(json);
 }
 
-/* Which submissions were of players who have the value of a facet, nobody notes. */
-static void activity_render(struct jsonw *json, const char *name, const struct statistics_activity *activity,
-                            bool has_facet)
+static void activity_render(struct jsonw *json, const char *name, const struct statistics_activity *activity)
 {
     jsonw_key(json, name);
     if (activity->since_us == 0) {
@@ -168,7 +166,7 @@ static void activity_render(struct jsonw *json, const char *name, const struct s
     jsonw_key(json, "since");
     jsonw_time(json, activity->since_us);
     jsonw_key(json, "submissions");
-    decimal_render(json, has_facet ? SLICE("") : activity->submissions);
+    decimal_render(json, activity->submissions);
     jsonw_key(json, "new_entries");
     decimal_render(json, activity->arrivals);
     jsonw_object_close(json);
@@ -204,8 +202,8 @@ void statistics_render(struct reading *reading, struct jsonw *json, const struct
         jsonw_time(json, statistics->counted_us);
     else
         jsonw_null(json);
-    activity_render(json, "minute", &statistics->minute, reading->facet.size > 0);
-    activity_render(json, "hour", &statistics->hour, reading->facet.size > 0);
-    activity_render(json, "day", &statistics->day, reading->facet.size > 0);
+    activity_render(json, "minute", &statistics->minute);
+    activity_render(json, "hour", &statistics->hour);
+    activity_render(json, "day", &statistics->day);
     jsonw_object_close(json);
 }

@@ -1,6 +1,8 @@
 """Facets through the API: each value's own standing, read by every route, written by every way in."""
+import collections
 import datetime
 import json
+import random
 
 import pytest
 
@@ -240,17 +242,84 @@ def test_a_facet_in_numbers(stack, played):
 
     def of(facet, *wanted):
         *found, day = numbers(facet)
-        return tuple(found) == wanted and day["submissions"] is None
+        return tuple(found) == wanted and day["submissions"] == counted(facet)
+
+    def counted(facet):
+        name, value = facet.split(":")
+        (count,), = stack.sql("select count(*) from ladder.score_event e join ladder.board b on b.id = e.board_id join ladder.game g on g.id = b.game_id "
+                              "where g.name = %s and b.name = 'b' and e.kind = 'submit' and e.facets @> array[b.facet_ids[array_position(b.facets, %s)] || %s]",
+                              played.game, name, ":" + value)
+        return count
     wait_until(lambda: numbers()[4] is not None and numbers()[4]["submissions"] == 5, 20, "somebody counts")
     assert of("country:BR", 2, 110, 50, 60) and of("country:AR", 1, 70, 70, 70)
     played.submit("b", "cy", 5, facets={"country": "AR"})  # no better, but elsewhere
     assert of("country:BR", 1, 50, 50, 50) and of("country:AR", 2, 130, 60, 70)
-    assert numbers("country:AR")[4]["new_entries"] == 2
+    assert (numbers("country:AR")[4]["submissions"], numbers("country:AR")[4]["new_entries"]) == (counted("country:AR"), 2)
     played.request("DELETE", "/boards/b/players/bob")
     assert of("country:AR", 1, 60, 60, 60)
     *found, day = numbers()
     assert found == [4, 140, 10, 60] and day["submissions"] == 6, "each once, and not once a facet"
     assert sum(bucket["submissions"] for bucket in played.read("/boards/b/stats/history")["history"]) == 6
+
+
+# Of each standing of a facet: what its statistics say was submitted in a day, and what the events say.
+COUNTED = """
+    select p.id, p.facet, p.window_kind, p.starts_at::text, (ladder.standing_activity(p.id)).submissions[3]::int,
+           (select count(*)::int from ladder.score_event e
+            where e.board_id = p.board_id and e.kind = 'submit' and p.facet = any (e.facets) and e.achieved_at >= p.starts_at and e.achieved_at < p.ends_at)
+    from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id
+    where g.name = %s and p.facet <> '' and p.facet not like '%%:'
+    order by p.id"""
+
+
+def test_submissions_of_each_value(stack, client, tmp_path):
+    random.seed(16)
+    client.put_board("b", facets=["country", "clan"], windows=["all", "daily"])
+    have, values, wanted = {}, {"country": ["BR", "AR", "FR"], "clan": ["red", "blue", None]}, collections.Counter()
+
+    def row():
+        player = f"p{random.randint(1, 15)}"
+        named = {name: random.choice(those) for name, those in values.items() if random.random() < 0.3}
+        return {"board": "b", "player": player, "score": random.randint(0, 20), "facets": named,
+                **({"at": f"2026-10-{random.randint(1, 3):02d}T12:00:00Z"} if random.random() < 0.4 else {})}
+
+    def count(player, named):
+        have.setdefault(player, {}).update(named)
+        wanted.update(f"{name}:{value}" for name, value in have[player].items() if value)
+
+    def check(what):
+        rows = stack.sql(COUNTED, client.game)
+        assert [r[4] for r in rows] == [r[5] for r in rows] and sum(r[4] for r in rows), what
+        return rows
+    for turn in range(6):
+        for one in [row() for _ in range(25)]:  # one by one: what he has is what his submission counts under
+            client.submit("b", one["player"], one["score"], **{k: v for k, v in one.items() if k in ("facets", "at")})
+            count(one["player"], one["facets"])
+        many = [{k: v for k, v in row().items() if k != "facets"} for _ in range(5)]
+        assert all(r["status"] == 200 for r in client.submit_many(many))
+        for one in many:
+            count(one["player"], {})
+        check("as it comes")
+        if turn == 2:
+            assert client.request("DELETE", "/boards/b/players/p1").status_code == 200
+            have.pop("p1", None)
+        if turn == 3:
+            file = tmp_path / "scores.csv"
+            file.write_text("who,points,land\n" + "".join(f"p{random.randint(1, 15)},{random.randint(0, 30)},{random.choice(['BR', 'AR', ''])}\n" for _ in range(60)))
+            stack.cli("import", file, "--game", client.game, "--board", "b", "--player", "who", "--score", "points", "--facet", "country=land")
+            check("imported")
+        if turn == 1:
+            names = {f"{i}:": name for (ids, all_names) in stack.sql("select b.facet_ids, b.facets from ladder.board b join ladder.game g on g.id = b.game_id where g.name = %s",
+                                                                      client.game) for i, name in zip(ids, all_names)}
+            of_all = {names[key.split(":")[0] + ":"] + ":" + key.split(":", 1)[1]: n for _, key, kind, _, n, _ in check("single") if kind == "all"}
+            assert of_all == wanted
+    wait_until(lambda: stack.sql("select not exists (select from ladder.standing_rest((select max(id) from ladder.period)))")[0][0], 20, "all of it is added up")
+    added = check("added up")
+    assert stack.sql("select sum(t.submissions)::int from ladder.tally_slot t where t.width_s = 60 and t.period_id = any (%s)", [r[0] for r in added])[0][0] == sum(r[4] for r in added)
+    # From the start, as after a dump was restored.
+    stack.sql("update ladder.tally_cursor set incarnation = 'another'")
+    wait_until(lambda: stack.sql("select count(*) from ladder.tally_cursor where incarnation <> 'another'")[0][0] == 1, 20, "it was counted anew")
+    assert check("counted anew") == added
 
 
 def test_import_and_export(stack, client, tmp_path):

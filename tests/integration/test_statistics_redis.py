@@ -110,8 +110,12 @@ def test_facets_and_windows(client):
     check_all(client, list(range(90)), window="daily")
     wait_until(lambda: lately(from_redis(client, window="daily")) == [(90, 90)] * 2, 5, "all of today's are counted")
     wait_until(lambda: lately(from_redis(client)) == [(95, 95)] * 2, 5, "all are counted")
-    assert lately(from_redis(client, facet="country:BR")) == [(None, 60)] * 2
+    wait_until(lambda: lately(from_redis(client, facet="country:BR")) == [(60, 60)] * 2, 5, "all of a value are counted")
+    client.submit("b", "p1", 0)  # he improves nothing
+    wait_until(lambda: lately(from_redis(client, facet="country:BR")) == [(61, 60)] * 2, 5, "it is counted all the same")
     client.submit("b", "p1", 1000, facets={"country": "FR"})  # he moves
+    wait_until(lambda: lately(from_redis(client, facet="country:FR")) == [(31, 31)] * 2, 5, "where he is now")
+    assert lately(from_redis(client, facet="country:BR")) == [(61, 60)] * 2
     check_all(client, [n for n in of_facet if n != 1], facet="country:BR")
     check_all(client, [n for n in range(90) if n % 3 == 0] + [1000], facet="country:FR")
 

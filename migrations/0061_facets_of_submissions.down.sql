@@ -1,0 +1,1 @@
+alter table ladder.score_event drop column facets;
