@@ -134,10 +134,14 @@ def test_every_submission_counts_once(stack, client, workers):
     other = Client(client.server, client.game, client.key)
     sent, stop = [0], threading.Event()
 
+    def write_some():
+        sent[0] += 7
+        other.submit_many([{"board": "b", "player": f"p{n}", "score": 100 - sent[0]} for n in range(7)])
+
     def write():
         while not stop.is_set():
-            sent[0] += 7
-            other.submit_many([{"board": "b", "player": f"p{n}", "score": 100 - sent[0]} for n in range(7)])
+            write_some()
+    write_some()  # before that it has no standing
 
     def is_counted():
         body = read(client, source="true")

@@ -88,7 +88,8 @@ def check_tally(stack, board):
         from ladder.period p join ladder.tally_slot s on s.period_id = p.id where p.board_id = %s and s.width_s = 60 order by 1, 2""", board) == \
         stack.sql("""
         select x.id, date_trunc('minute', x.submitted_at), sum(x.submissions), sum(x.changes), sum(x.arrivals), sum(x.departures)
-        from (select p.id, e.submitted_at, (e.kind = 'submit' and p.facet = '' and e.achieved_at >= p.starts_at and e.achieved_at < p.ends_at)::int as submissions,
+        from (select p.id, e.submitted_at, (e.kind = 'submit' and (p.facet = '' or coalesce(p.facet = any (e.facets), false)) and p.facet not like '%%:'
+                                          and e.achieved_at >= p.starts_at and e.achieved_at < p.ends_at)::int as submissions,
                      (e.kind = 'submit' and u.nth is not null)::int as changes,
                      (u.nth is not null and e.moves[u.nth][1] is null and e.moves[u.nth][4] is not null)::int as arrivals,
                      (u.nth is not null and e.moves[u.nth][1] is not null and e.moves[u.nth][4] is null)::int as departures
