@@ -170,6 +170,7 @@ CASES = {
     # Of the events since then: of the eight or nine partitions that there are, those of the days from three days ahead on.
     "tail_changes": (("{snapshot}", "{later}"), 8, 6),
     "tail_snapshot": ((), 0, 0),
+    "tally_aside": ((), 0, 0),
     "tally_behind": (("10000",), 0, MANY),
     "tally_fold": (("400",), MANY, MANY),
     "time_zones": ((), 0, 0),

@@ -129,13 +129,13 @@ begin
     with deleted as (
         delete from ladder.score_event v
         where v.board_id = any (v_boards) and v.player = p_player and v.kind <> 'remove'
-        returning v.xid, v.period_ids
+        returning v.xid, v.board_id, v.period_ids
     )
     insert into ladder.tally_recount (period_id)
     select distinct u.period_id
     from deleted d
     cross join lateral unnest(d.period_ids) as u (period_id)
-    where not coalesce(pg_visible_in_snapshot(d.xid, (select c.snapshot from ladder.tally_cursor c)), false);
+    where not coalesce(pg_visible_in_snapshot(d.xid, (ladder.tally_cursor_of(d.board_id)).snapshot), false);
     delete from ladder.tally_player t where t.board_id = any (v_boards) and t.player = p_player;
     delete from ladder.standing_snapshot s where s.board_id = any (v_boards) and s.player = p_player;
     return query

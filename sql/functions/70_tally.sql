@@ -7,6 +7,9 @@
 -- entry follow one another (each was made under the row's lock), so whatever set of transactions a snapshot sees, sums of
 -- [after] - [before] are those of the entries that it sees: that is why a reader can add the events behind the cursor
 -- (72_tally_read.sql) and be exact, on a standby too.
+--
+-- A board whose events raise an error when they are added up is set aside (ladder.tally_aside): its tally stays as of the cursor that it had, which
+-- is kept for it alone, while the cursor of the others moves on. Readers add what is behind the board's own cursor, so they are exact.
 create or replace function ladder.tally_incarnation()
     returns text
     language plpgsql
@@ -19,6 +22,28 @@ begin
 end
 $$;
 comment on function ladder.tally_incarnation() is 'Which tables these are: others, when a dump was restored.';
+
+-- tally_cursor_of: the cursor of a board.
+create or replace function ladder.tally_cursor_of(p_board bigint)
+    returns ladder.tally_cursor
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_generic_plan
+as $$
+declare
+    c ladder.tally_cursor := (select t from ladder.tally_cursor t);
+    a ladder.tally_aside := (select q from ladder.tally_aside q where q.board_id = p_board);
+begin
+    if a.board_id is not null then
+        c.snapshot := a.snapshot;
+        c.at := a.at;
+        c.last_event := a.last_event;
+    end if;
+    return c;
+end
+$$;
+comment on function ladder.tally_cursor_of(bigint) is 'Which events the tally of a board has.';
 
 -- tally_step: how many entries there should be from rung to rung. A rank costs the sum of the rungs above and a count from the
 -- nearest rung on: at 2,000 rungs neither is long. A standing below 10,000 entries has no ladder: counting is as quick.
@@ -117,6 +142,8 @@ declare
     v_counted bigint;
 begin
     delete from ladder.tally_cursor;
+    delete from ladder.tally_aside;
+    delete from ladder.job_item j where j.job = 'tally';
     delete from ladder.tally_recount;
     delete from ladder.tally;
     delete from ladder.tally_rung;

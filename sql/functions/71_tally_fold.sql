@@ -13,7 +13,12 @@
 --
 -- Different players: who was last seen on an earlier day is new on this one. Only where submissions come that speak of a day before
 -- the last (imports), the events are asked.
+--
+-- A board that makes the addition of a piece fail is found by adding boards by themselves, in halves, each in a subtransaction. It is set aside with the
+-- cursor of before the piece, and tried again when ladder.job_item (job tally) says so, with everything that is behind its own cursor.
 drop function if exists ladder.tally_fold(interval);
+drop function if exists ladder.tally_events(timestamptz, xid8[], xid8, xid8);
+drop function if exists ladder.tally_mend(bigint[], bigint[], ladder.tally_rung[]);
 
 -- tally_cut: where a piece of at least p_limit events ends, if twice as many and more are behind the cursor: its first transaction id that is
 -- not in, and when the last event that is in was submitted. Null: the rest is no more than a piece.
@@ -47,8 +52,8 @@ end
 $$;
 comment on function ladder.tally_cut(timestamptz, xid8, integer) is 'Where the next piece of a backlog ends.';
 
--- tally_events: what a piece has.
-create or replace function ladder.tally_events(p_since timestamptz, p_xip xid8[], p_xmax xid8, p_cut xid8)
+-- tally_events: what a piece has; of some boards, or (null) of all.
+create or replace function ladder.tally_events(p_since timestamptz, p_xip xid8[], p_xmax xid8, p_cut xid8, p_boards bigint[])
     returns setof ladder.score_event
     language plpgsql
     stable
@@ -63,14 +68,19 @@ create or replace function ladder.tally_events(p_since timestamptz, p_xip xid8[]
 as $$
 begin
     return query
-    select v.* from ladder.score_event v where v.submitted_at >= p_since and v.xid >= p_xmax and v.xid < p_cut order by v.xid;
+    select v.*
+    from ladder.score_event v
+    where v.submitted_at >= p_since and v.xid >= p_xmax and v.xid < p_cut and (p_boards is null or v.board_id = any (p_boards))
+    order by v.xid;
     if p_xip <> '{}' then
         return query
-        select v.* from ladder.score_event v where v.submitted_at >= p_since and v.xid = any (p_xip);
+        select v.*
+        from ladder.score_event v
+        where v.submitted_at >= p_since and v.xid = any (p_xip) and (p_boards is null or v.board_id = any (p_boards));
     end if;
 end
 $$;
-comment on function ladder.tally_events(timestamptz, xid8[], xid8, xid8) is 'The events behind a snapshot, below a transaction id.';
+comment on function ladder.tally_events(timestamptz, xid8[], xid8, xid8, bigint[]) is 'The events behind a snapshot, below a transaction id.';
 
 -- tally_is_behind: reads so many entries of an index and no more. Without a cursor that can be gone on from, nobody can be waited for.
 create or replace function ladder.tally_is_behind(p_limit integer)
@@ -114,8 +124,11 @@ as $$
 $$;
 comment on function ladder.snapshot_below(pg_snapshot, xid8) is 'The same snapshot, without the transactions from an id on.';
 
-create or replace function ladder.tally_fold(p_retention interval, p_limit integer default 10000,
-                                             out events bigint, out counted bigint, out has_more boolean)
+-- tally_add: adds a piece, the events behind a cursor and below a transaction id: of some boards, or (null) of all but p_without. In the last piece,
+-- standings that are due are counted.
+create or replace function ladder.tally_add(c ladder.tally_cursor, p_cut xid8, p_is_last boolean, p_boards bigint[], p_without bigint[],
+                                            out events bigint, out counted bigint,
+                                            out days bigint[], out standings bigint[], out erased bigint[])
     language plpgsql
     set search_path = pg_catalog
     set plan_cache_mode = force_custom_plan
@@ -123,44 +136,26 @@ create or replace function ladder.tally_fold(p_retention interval, p_limit integ
 as $$
 #variable_conflict use_column
 declare
-    v_snapshot constant pg_snapshot := pg_current_snapshot();
-    v_xip xid8[];
-    v_xmax xid8;
-    v_since timestamptz;
-    v_cut xid8 := '18446744073709551615'; -- of transactions below it the piece has all
+    v_xip constant xid8[] := array(select pg_snapshot_xip(c.snapshot));
+    v_xmax constant xid8 := pg_snapshot_xmax(c.snapshot);
+    v_since constant timestamptz := c.at - interval '1 hour'; -- a transaction may have begun, and stamped its events, well before it became visible
     v_recount bigint[] := '{}';
-    v_closed text;
-    v_closed_before text;
-    v_closed_boards bigint[] := '{}';
-    v_recounted_boards bigint[];
     v_number constant bigint := ladder.refresh_next(); -- of this fold
-    c ladder.tally_cursor;
     s record;
-    v_piece record;
-    v_rung record;
 begin
-    events := 0;
     counted := 0;
-    has_more := false;
-    select * into c from ladder.tally_cursor t;
-    if c.incarnation is distinct from ladder.tally_incarnation() or c.at < now() - p_retention then
-        counted := ladder.tally_start(v_snapshot);
-        return;
-    end if;
-    v_xip := array(select pg_snapshot_xip(c.snapshot));
-    v_xmax := pg_snapshot_xmax(c.snapshot);
-    v_since := c.at - interval '1 hour'; -- a transaction may have begun, and stamped its events, well before it became visible
-    v_piece := ladder.tally_cut(v_since, v_xmax, p_limit);
-    if v_piece.cut is not null then
-        has_more := true;
-        v_cut := v_piece.cut;
-    else
-        v_recount := array(select distinct r.period_id from ladder.tally_recount r);
+    if p_is_last then
+        v_recount := array(select distinct r.period_id
+                           from ladder.tally_recount r
+                           left join ladder.period p on p.id = r.period_id
+                           where (p_boards is null or coalesce(p.board_id, 0) = any (p_boards))
+                             and coalesce(p.board_id, 0) <> all (p_without));
     end if;
 
     with event as materialized (
         select v.board_id, v.kind, v.player, v.submitted_at, v.achieved_at, v.score, v.period_ids, v.moves, v.facets
-        from ladder.tally_events(v_since, v_xip, v_xmax, v_cut) v
+        from ladder.tally_events(v_since, v_xip, v_xmax, p_cut, p_boards) v
+        where v.board_id <> all (p_without)
     ),
     known as materialized (
         select e.*, b.ordering, b.windows, b.time_zone, ladder.local_time(e.achieved_at, b.time_zone)::date as day
@@ -309,31 +304,214 @@ begin
                  having sum(m.sign) <> 0) as pairs
     into s;
     events := s.events;
+    days := s.day_boards;
+    standings := s.standing_boards;
+    erased := s.erased_boards;
 
     -- Who was erased while his last events were being added came back into tally_player.
     if s.events > 0 then
         delete from ladder.tally_player t
         using (select distinct v.board_id, v.player
                from ladder.score_event v
-               where v.kind = 'remove' and v.submitted_at >= v_since and (v.xid = any (v_xip) or v.xid >= v_xmax) and v.xid < v_cut) g
+               where v.kind = 'remove' and v.submitted_at >= v_since and (v.xid = any (v_xip) or v.xid >= v_xmax) and v.xid < p_cut
+                 and (p_boards is null or v.board_id = any (p_boards)) and v.board_id <> all (p_without)) g
         where t.board_id = g.board_id
           and t.player = g.player
           and not exists (select from ladder.score_event v where v.board_id = g.board_id and v.player = g.player and v.kind = 'submit');
     end if;
 
     if cardinality(s.pairs) > 0 then
-        perform ladder.tally_pair_add(s.pairs, not has_more);
+        perform ladder.tally_pair_add(s.pairs, p_is_last);
     end if;
-    if has_more then
+    v_recount := v_recount || s.unknown;
+    if p_is_last then
+        counted := ladder.tally_mend(v_recount, s.large, s.wide, p_boards, p_without);
+    else
         insert into ladder.tally_recount (period_id) select unnest(s.unknown);
         insert into ladder.tally_due (period_id) select unnest(s.large) on conflict do nothing;
-    else
-        counted := ladder.tally_mend(v_recount || s.unknown, s.large, s.wide);
+    end if;
+    standings := standings || array(select distinct p.board_id from ladder.period p where p.id = any (v_recount));
+end
+$$;
+comment on function ladder.tally_add(ladder.tally_cursor, xid8, boolean, bigint[], bigint[])
+    is 'Adds what is behind a cursor; returns how many events that were, how many standings were counted anew, and which boards changed.';
+
+-- tally_set_aside: a board keeps this cursor for itself.
+create or replace function ladder.tally_set_aside(c ladder.tally_cursor, p_board bigint, p_error text)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog
+as $$
+begin
+    insert into ladder.tally_aside (board_id, snapshot, at, last_event) values (p_board, c.snapshot, c.at, c.last_event) on conflict do nothing;
+    perform ladder.job_failed('tally', p_board, p_error);
+end
+$$;
+comment on function ladder.tally_set_aside(ladder.tally_cursor, bigint, text) is 'Leaves a board out of the tally, as it is.';
+
+-- tally_apart: tally_add without the boards that it raises an error for. Board 0 has the standings that are due and no more there.
+create or replace function ladder.tally_apart(c ladder.tally_cursor, p_cut xid8, p_is_last boolean, p_without bigint[],
+                                              out events bigint, out counted bigint,
+                                              out days bigint[], out standings bigint[], out erased bigint[])
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+declare
+    v_boards bigint[] := array(select v.board_id
+                               from ladder.tally_events(c.at - interval '1 hour', array(select pg_snapshot_xip(c.snapshot)), pg_snapshot_xmax(c.snapshot), p_cut, null) v
+                               where v.board_id <> all (p_without)
+                               union
+                               select coalesce(p.board_id, 0)
+                               from (select r.period_id from ladder.tally_recount r where p_is_last
+                                     union
+                                     select d.period_id from ladder.tally_due d where p_is_last) x
+                               left join ladder.period p on p.id = x.period_id
+                               where coalesce(p.board_id, 0) <> all (p_without)
+                               order by 1);
+    v_stack text[] := array[v_boards::text];
+    v_half integer;
+    v_is_tried boolean := true; -- all together, by the caller
+    s record;
+begin
+    events := 0;
+    counted := 0;
+    days := '{}';
+    standings := '{}';
+    erased := '{}';
+    while cardinality(v_stack) > 0 loop
+        v_boards := v_stack[cardinality(v_stack)]::bigint[];
+        v_stack := v_stack[:cardinality(v_stack) - 1];
+        v_half := cardinality(v_boards) / 2;
+        if v_is_tried and v_half > 0 then
+            v_stack := v_stack || v_boards[v_half + 1:]::text || v_boards[:v_half]::text;
+            v_is_tried := false;
+            continue;
+        end if;
+        continue when v_boards = '{}';
+        v_is_tried := false;
+        begin
+            select x.* into s from ladder.tally_add(c, p_cut, p_is_last, v_boards, p_without) x;
+            events := events + s.events;
+            counted := counted + s.counted;
+            days := days || s.days;
+            standings := standings || s.standings;
+            erased := erased || s.erased;
+        exception when others then
+            if ladder.submit_is_passing(sqlstate) then
+                raise;
+            end if;
+            if v_half = 0 then
+                perform ladder.tally_set_aside(c, v_boards[1], sqlerrm);
+            else
+                v_stack := v_stack || v_boards[v_half + 1:]::text || v_boards[:v_half]::text;
+            end if;
+        end;
+    end loop;
+end
+$$;
+comment on function ladder.tally_apart(ladder.tally_cursor, xid8, boolean, bigint[]) is 'Adds a piece without the boards that raise an error, and sets those aside.';
+
+-- tally_retry: adds what is behind the cursors of boards that were set aside and are due, up to the caller's snapshot. If events that one needs are kept no
+-- more, its standings are counted.
+create or replace function ladder.tally_retry(p_retention interval, out counted bigint, out has_ended boolean,
+                                              out days bigint[], out standings bigint[], out erased bigint[])
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+declare
+    a ladder.tally_aside;
+    s record;
+begin
+    counted := 0;
+    has_ended := false;
+    days := '{}';
+    standings := '{}';
+    erased := '{}';
+    for a in select q.* from ladder.tally_aside q where not ladder.job_waits('tally', q.board_id) order by q.board_id loop
+        begin
+            if a.at < now() - p_retention then
+                insert into ladder.tally_recount (period_id) select p.id from ladder.period p where p.board_id = a.board_id;
+            end if;
+            select x.* into s from ladder.tally_add(ladder.tally_cursor_of(a.board_id), '18446744073709551615', true, array[a.board_id], '{}') x;
+            delete from ladder.tally_aside q where q.board_id = a.board_id;
+            delete from ladder.job_item j where j.job = 'tally' and j.item_id = a.board_id;
+            has_ended := true;
+            counted := counted + s.counted;
+            days := days || s.days;
+            standings := standings || s.standings;
+            erased := erased || s.erased;
+        exception when others then
+            if ladder.submit_is_passing(sqlstate) then
+                raise;
+            end if;
+            perform ladder.job_failed('tally', a.board_id, sqlerrm);
+        end;
+    end loop;
+end
+$$;
+comment on function ladder.tally_retry(interval) is 'Brings boards that were set aside up to the caller''s snapshot, where that raises no error any more.';
+
+create or replace function ladder.tally_fold(p_retention interval, p_limit integer default 10000,
+                                             out events bigint, out counted bigint, out has_more boolean)
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+#variable_conflict use_column
+declare
+    v_snapshot constant pg_snapshot := pg_current_snapshot();
+    v_xmax xid8;
+    v_cut xid8 := '18446744073709551615'; -- of transactions below it the piece has all
+    v_closed text;
+    v_closed_before text;
+    v_closed_boards bigint[] := '{}';
+    c ladder.tally_cursor;
+    s record;
+    v_again record;
+    v_has_ended boolean := false;
+    v_piece record;
+    v_aside constant bigint[] := array(select a.board_id from ladder.tally_aside a);
+begin
+    events := 0;
+    counted := 0;
+    has_more := false;
+    select * into c from ladder.tally_cursor t;
+    if c.incarnation is distinct from ladder.tally_incarnation() or c.at < now() - p_retention then
+        counted := ladder.tally_start(v_snapshot);
+        return;
+    end if;
+    v_xmax := pg_snapshot_xmax(c.snapshot);
+    v_piece := ladder.tally_cut(c.at - interval '1 hour', v_xmax, p_limit);
+    if v_piece.cut is not null then
+        has_more := true;
+        v_cut := v_piece.cut;
+    end if;
+    begin
+        select x.* into s from ladder.tally_add(c, v_cut, not has_more, null, v_aside) x;
+    exception when others then
+        if ladder.submit_is_passing(sqlstate) then
+            raise;
+        end if;
+        select x.* into s from ladder.tally_apart(c, v_cut, not has_more, v_aside) x;
+    end;
+    if not has_more then
+        select x.* into v_again from ladder.tally_retry(p_retention) x;
+        v_has_ended := v_again.has_ended;
+        s.counted := s.counted + v_again.counted;
+        s.days := s.days || v_again.days;
+        s.standings := s.standings || v_again.standings;
+        s.erased := s.erased || v_again.erased;
         perform ladder.tally_pair_make();
     end if;
+    events := s.events;
+    counted := s.counted;
 
     -- Which boards the views show otherwise now.
-    v_recounted_boards := array(select distinct p.board_id from ladder.period p where p.id = any (v_recount || s.unknown));
     v_closed := coalesce((select p.closed_at::text from ladder.period p where p.closed_at is not null order by p.closed_at desc limit 1), '');
     select r.mark into v_closed_before from ladder.refresh_source r where r.view = 'hall_of_fame';
     if v_closed_before <> v_closed then
@@ -341,9 +519,9 @@ begin
                                  where p.closed_at > coalesce(nullif(v_closed_before, '')::timestamptz, '-infinity'));
         update ladder.refresh_source r set mark = v_closed where r.view = 'hall_of_fame';
     end if;
-    perform ladder.refresh_note(s.standing_boards || v_recounted_boards, s.day_boards, s.erased_boards || v_closed_boards);
+    perform ladder.refresh_note(s.standings, s.days, s.erased || v_closed_boards);
 
-    if s.events > 0 or counted > 0 or c.at < now() - interval '1 minute' then
+    if events > 0 or counted > 0 or has_more or v_has_ended or c.at < now() - interval '1 minute' then
         update ladder.tally_cursor t
         set snapshot = case when has_more then ladder.snapshot_below(v_snapshot, v_cut) else v_snapshot end,
             at = case when has_more then greatest(c.at, v_piece.at) else now() end,
@@ -358,7 +536,7 @@ comment on function ladder.tally_fold(interval, integer)
 
 -- tally_mend: counts what can't be added up, gives a ladder to what grew large, and divides stretches that became too long. Only when
 -- the tally is as of the caller's snapshot. Returns how many standings were counted.
-create or replace function ladder.tally_mend(p_recount bigint[], p_large bigint[], p_wide ladder.tally_rung[])
+create or replace function ladder.tally_mend(p_recount bigint[], p_large bigint[], p_wide ladder.tally_rung[], p_boards bigint[], p_without bigint[])
     returns bigint
     language plpgsql
     set search_path = pg_catalog
@@ -366,7 +544,11 @@ create or replace function ladder.tally_mend(p_recount bigint[], p_large bigint[
     set jit = off
 as $$
 declare
-    v_due bigint[] := array(select d.period_id from ladder.tally_due d);
+    v_due bigint[] := array(select d.period_id
+                            from ladder.tally_due d
+                            left join ladder.period p on p.id = d.period_id
+                            where (p_boards is null or coalesce(p.board_id, 0) = any (p_boards))
+                              and coalesce(p.board_id, 0) <> all (p_without));
     v_recount bigint[];
     v_rung record;
 begin
@@ -379,7 +561,7 @@ begin
                                and ladder.tally_step(t.entries) is not null
                                and not exists (select from ladder.tally_rung r where r.period_id = t.period_id)) q (x));
     perform ladder.tally_count(x) from unnest(v_recount) x;
-    delete from ladder.tally_recount r;
+    delete from ladder.tally_recount r where r.period_id = any (v_recount);
     -- Where scores are spread evenly, all stretches from rung to rung become too long at once: what is beyond so many entries is left to
     -- the calls in which it grows on.
     for v_rung in
@@ -408,7 +590,8 @@ begin
                                     limit 1));
     end loop;
     delete from ladder.tally_due d
-    where not exists (select
+    where d.period_id = any (v_due)
+      and not exists (select
                       from ladder.tally_rung r
                       join ladder.tally t on t.period_id = r.period_id
                       where r.period_id = d.period_id
@@ -416,7 +599,7 @@ begin
     return cardinality(v_recount);
 end
 $$;
-comment on function ladder.tally_mend(bigint[], bigint[], ladder.tally_rung[]) is 'Counts standings, and makes and divides rungs, after the last piece of a backlog was added.';
+comment on function ladder.tally_mend(bigint[], bigint[], ladder.tally_rung[], bigint[], bigint[]) is 'Counts standings, and makes and divides rungs, after the last piece of a backlog was added.';
 
 create or replace function ladder.tally_saw(p_board bigint, p_player text, p_zone text, p_first date, p_last date, p_xip xid8[], p_xmax xid8)
     returns boolean

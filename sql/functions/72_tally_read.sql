@@ -25,18 +25,19 @@ create or replace function ladder.tally_look(p_period bigint,
 as $$
 #variable_conflict use_column
 begin
-    select c.at > now() - interval '12 hours'
+    select coalesce(a.at, c.at) > now() - interval '12 hours'
                and greatest(50000, coalesce((select t.entries from ladder.tally t where t.period_id = p_period), 0) / 4)
-                   >= (select q.last_value from ladder.score_event_id q) - c.last_event
+                   >= (select q.last_value from ladder.score_event_id q) - coalesce(a.last_event, c.last_event)
                and c.incarnation = (select e.system_identifier || ' ' || e.incarnation from ladder.epoch e order by e.epoch desc limit 1)
                and not exists (select from ladder.tally_recount r where r.period_id = p_period),
            p.board_id, b.ordering = 'desc', p.window_kind, p.starts_at, p.ends_at,
-           array(select pg_snapshot_xip(c.snapshot)), pg_snapshot_xmax(c.snapshot),
-           c.at - interval '1 hour', greatest(c.at, now()) + interval '1 hour'
+           array(select pg_snapshot_xip(coalesce(a.snapshot, c.snapshot))), pg_snapshot_xmax(coalesce(a.snapshot, c.snapshot)),
+           coalesce(a.at, c.at) - interval '1 hour', greatest(c.at, now()) + interval '1 hour'
     into is_sure, board_id, is_desc, window_kind, starts_at, ends_at, xip, xmax, since, until
     from ladder.period p
     join ladder.board b on b.id = p.board_id
     left join ladder.tally_cursor c on true
+    left join ladder.tally_aside a on a.board_id = p.board_id
     where p.id = p_period;
     is_sure := coalesce(is_sure, false);
 end

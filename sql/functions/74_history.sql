@@ -10,7 +10,7 @@ create or replace function ladder.tally_rest(p_board bigint, p_bucket text)
 as $$
 #variable_conflict use_column
 declare
-    c constant ladder.tally_cursor := (select t from ladder.tally_cursor t);
+    c constant ladder.tally_cursor := ladder.tally_cursor_of(p_board);
     v_zone constant text := (select b.time_zone from ladder.board b where b.id = p_board);
     v_xip constant xid8[] := array(select pg_snapshot_xip(c.snapshot));
     v_xmax constant xid8 := pg_snapshot_xmax(c.snapshot);

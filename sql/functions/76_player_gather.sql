@@ -115,7 +115,7 @@ as $$
 declare
     c_short constant interval := '0.1 s';
     v_source bigint := ladder.refresh_seen('player_total');
-    v_at timestamptz := (select c.at from ladder.tally_cursor c);
+    v_at timestamptz := (select least(c.at, (select min(a.at) from ladder.tally_aside a)) from ladder.tally_cursor c);
     v_period bigint;
     v_game bigint;
     v_board bigint;

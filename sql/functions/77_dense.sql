@@ -264,14 +264,23 @@ begin
     from ladder.tally_pair_want w
     join ladder.period p on p.id = w.period_id
     where not exists (select from ladder.tally_pair t where t.period_id = w.period_id)
+      and not exists (select from ladder.tally_aside a where a.board_id = p.board_id)
     order by w.at
     limit 1;
     if not found then
         return;
     end if;
-    v_pairs := ladder.pair_walk(v_period.window_kind, v_period.starts_at, v_period.id, c_lowest, c_lowest,
-                                9223372036854775807, 9223372036854775807, null, null);
-    perform ladder.pair_raise(v_period, c_lowest, c_lowest, null, null, ladder.tally_pair_step(v_pairs));
+    begin
+        v_pairs := ladder.pair_walk(v_period.window_kind, v_period.starts_at, v_period.id, c_lowest, c_lowest,
+                                    9223372036854775807, 9223372036854775807, null, null);
+        perform ladder.pair_raise(v_period, c_lowest, c_lowest, null, null, ladder.tally_pair_step(v_pairs));
+    exception when others then
+        if ladder.submit_is_passing(sqlstate) then
+            raise;
+        end if;
+        delete from ladder.tally_pair_want w where w.period_id = v_period.id; -- whoever needs it wants it again
+        perform ladder.job_failed('tally', v_period.board_id, sqlerrm);
+    end;
 end
 $$;
 comment on function ladder.tally_pair_make() is 'Makes a ladder of pairs that is wanted, and drops those that are wanted no more.';

@@ -22,9 +22,9 @@ end
 $$;
 comment on function ladder.view_is_filled(text) is 'May the view be read?';
 
--- game_rest: what tally_day lacks of some boards yet, as tally_rest has it of one. Who was last seen in an earlier bucket is new in this
+-- game_rest_of: what tally_day lacks of some boards yet, as tally_rest has it of one. Who was last seen in an earlier bucket is new in this
 -- one; only for submissions that speak of an earlier one than his last are the events asked.
-create or replace function ladder.game_rest(p_boards bigint[], p_bucket text)
+create or replace function ladder.game_rest_of(p_boards bigint[], p_bucket text, c ladder.tally_cursor)
     returns table (board_id bigint, starts_on date, submissions bigint, improvements bigint, players bigint, newcomers bigint)
     language plpgsql
     stable
@@ -37,7 +37,6 @@ create or replace function ladder.game_rest(p_boards bigint[], p_bucket text)
 as $$
 #variable_conflict use_column
 declare
-    c constant ladder.tally_cursor := (select t from ladder.tally_cursor t);
     v_since constant timestamptz := c.at - interval '1 hour';
     v_until constant timestamptz := greatest(c.at, now()) + interval '1 hour';
     v_xip constant xid8[] := array(select pg_snapshot_xip(c.snapshot));
@@ -87,7 +86,29 @@ begin
     group by x.board_id, x.starts_on;
 end
 $$;
-comment on function ladder.game_rest(bigint[], text) is 'What was submitted to some boards since the cursor, by day, week or month.';
+comment on function ladder.game_rest_of(bigint[], text, ladder.tally_cursor) is 'What was submitted to some boards since a cursor, by day, week or month.';
+
+create or replace function ladder.game_rest(p_boards bigint[], p_bucket text)
+    returns table (board_id bigint, starts_on date, submissions bigint, improvements bigint, players bigint, newcomers bigint)
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+    v_aside constant bigint[] := array(select a.board_id from ladder.tally_aside a where a.board_id = any (p_boards));
+begin
+    return query
+    select r.*
+    from ladder.game_rest_of(array(select x from unnest(p_boards) x where x <> all (v_aside)), p_bucket, (select t from ladder.tally_cursor t)) r
+    union all
+    select r.*
+    from unnest(v_aside) x
+    cross join lateral ladder.game_rest_of(array[x], p_bucket, ladder.tally_cursor_of(x)) r;
+end
+$$;
+comment on function ladder.game_rest(bigint[], text) is 'What was submitted to some boards since their cursors, by day, week or month.';
 
 -- activity_shown: what the view has of a game between two dates, but of no more than the newest p_buckets buckets.
 create or replace function ladder.activity_shown(p_game bigint, p_boards bigint[], p_bucket text, p_from date, p_to date, p_buckets integer)
@@ -372,6 +393,33 @@ end
 $$;
 comment on function ladder.fame(bigint, text, ladder.window_kind, text, integer, timestamptz, bigint, integer) is 'Who won the closed periods of a game.';
 
+-- player_rest: what a player submitted to a board since its cursor.
+create or replace function ladder.player_rest(p_board bigint, p_player text)
+    returns table (is_change boolean, achieved_at timestamptz)
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+declare
+    c constant ladder.tally_cursor := ladder.tally_cursor_of(p_board);
+    v_since constant timestamptz := c.at - interval '1 hour';
+    v_xip constant xid8[] := array(select pg_snapshot_xip(c.snapshot));
+    v_xmax constant xid8 := pg_snapshot_xmax(c.snapshot);
+begin
+    return query
+    select v.period_ids is not null, v.achieved_at
+    from ladder.score_event v
+    where v.board_id = p_board
+      and v.player = p_player collate "C"
+      and v.kind = 'submit'
+      and v.submitted_at >= v_since
+      and (v.xid = any (v_xip) or v.xid >= v_xmax);
+end
+$$;
+comment on function ladder.player_rest(bigint, text) is 'What a player submitted to a board since its cursor.';
+
 -- player_activity: what a player did on the boards of a game.
 create or replace function ladder.player_activity(p_game bigint, p_player text,
                                                   out boards bigint, out submissions bigint, out improvements bigint,
@@ -392,6 +440,7 @@ declare
     v_until constant timestamptz := greatest(c.at, now()) + interval '1 hour';
     v_xip constant xid8[] := array(select pg_snapshot_xip(c.snapshot));
     v_xmax constant xid8 := pg_snapshot_xmax(c.snapshot);
+    v_aside constant bigint[] := array(select a.board_id from ladder.tally_aside a join ladder.board b on b.id = a.board_id where b.game_id = p_game);
 begin
     select count(distinct x.board_id), coalesce(sum(x.submissions), 0), coalesce(sum(x.changes), 0), min(x.first_at), max(x.last_at)
     into boards, submissions, improvements, first_at, last_at
@@ -409,6 +458,7 @@ begin
                 order by v.xid, v.board_id
                 offset 0) e
           where e.player = p_player collate "C"
+            and e.board_id <> all (v_aside)
           union all
           select v.board_id + 0, 1, (v.period_ids is not null)::integer, v.achieved_at, v.achieved_at
           from ladder.score_event v
@@ -417,7 +467,12 @@ begin
             and v.submitted_at >= v_since
             and v.submitted_at < v_until
             and v.xid = any (v_xip)
-            and v.kind = 'submit') x
+            and v.kind = 'submit'
+            and v.board_id <> all (v_aside)
+          union all
+          select a.id, 1, r.is_change::integer, r.achieved_at, r.achieved_at
+          from unnest(v_aside) a (id)
+          cross join lateral ladder.player_rest(a.id, p_player) r) x
     join ladder.board b on b.id = x.board_id
     where b.game_id = p_game
       and b.deleted_at is null;

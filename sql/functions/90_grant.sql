@@ -69,13 +69,13 @@ grant select, delete on ladder.combination_source to ladder_worker;
 grant select, insert, update, delete on ladder.webhook_delivery to ladder_worker;
 -- What the worker tallies, serve reads; erasing a player takes his part away.
 grant select on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tally_slot, ladder.tally_day, ladder.tally_player,
-    ladder.tally_recount, ladder.tally_pair, ladder.refresh_state, ladder.refresh_aside to ladder_app;
+    ladder.tally_recount, ladder.tally_pair, ladder.refresh_state, ladder.refresh_aside, ladder.tally_aside to ladder_app;
 grant select, insert, update on ladder.tally_pair_want to ladder_app;
 grant insert on ladder.tally_recount, ladder.refresh_mark to ladder_app;
 grant delete on ladder.tally_player to ladder_app;
 grant select, insert, update, delete on ladder.tally_cursor, ladder.tally, ladder.tally_rung, ladder.tally_slot, ladder.tally_day,
     ladder.tally_player, ladder.tally_recount, ladder.tally_due, ladder.tally_pair, ladder.tally_pair_want, ladder.player_rollup, ladder.refresh_source, ladder.refresh_mark, ladder.refresh_state,
-    ladder.refresh_run, ladder.refresh_aside to ladder_worker;
+    ladder.refresh_run, ladder.refresh_aside, ladder.tally_aside to ladder_worker;
 -- The materialized views are the worker's own, who refreshes them (docs/decisions/0040).
 do $$
 declare

@@ -54,6 +54,10 @@ noted as (
     where j.item_id = $1::bigint
       and j.job <> 'purge-game'
 ),
+added as (
+    delete from ladder.tally_aside a
+    where a.board_id = $1::bigint
+),
 shown as (
     delete from ladder.refresh_aside a
     where a.board_id = $1::bigint

@@ -6,10 +6,24 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "work/alone.h"
 
 static const char *const lock_name = "tally";
 
 enum { PACE_STEP_US = 20000 };
+
+/* Boards whose events raise an error: the others were added up. */
+static bool aside_note(struct dbb *db, struct error *error)
+{
+    struct dbb_result *result;
+
+    if (!dbb_query(db, statement_text(STATEMENT_tally_aside), 0, NULL, &result, error))
+        return false;
+    for (size_t i = 0; i < dbb_rows(result); i++)
+        alone_note(lock_name, dbb_int64(result, i, 0), dbb_text(result, i, 1));
+    dbb_result_free(&result);
+    return true;
+}
 
 static bool fold(struct dbb *db, int64_t retention_days, enum tally_outcome *ret_outcome, struct error *error)
 {
@@ -28,6 +42,10 @@ static bool fold(struct dbb *db, int64_t retention_days, enum tally_outcome *ret
     int64_t counted = dbb_int64(result, 0, 1);
     bool has_more = dbb_bool(result, 0, 2);
     dbb_result_free(&result);
+    if (!aside_note(db, error)) {
+        dbb_rollback(db);
+        return false;
+    }
     if (!dbb_commit(db, error))
         return false;
     *ret_outcome = has_more ? TALLY_HAS_MORE : TALLY_DONE;
