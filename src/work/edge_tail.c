@@ -14,12 +14,12 @@ void edge_tail_forget(struct edge_tail *tail)
     dbb_result_free(&tail->defined);
 }
 
-bool edge_tail_find(struct edge_tail *tail, struct link *link, const char *const parameters[static 2],
+bool edge_tail_find(struct edge_tail *tail, struct link *link, const char *const parameters[static 3],
                     struct error *error)
 {
     edge_tail_forget(tail);
     return (tail->edges->count == 0 ||
-            link_query(link, STATEMENT_edge_changed, 2, parameters, &tail->changed, error)) &&
+            link_query(link, STATEMENT_edge_changed, 3, parameters, &tail->changed, error)) &&
            link_query(link, STATEMENT_edge_defined, 0, NULL, &tail->defined, error);
 }
 

@@ -17,7 +17,7 @@ struct edge_tail {
 };
 
 /* In the tail's transaction. parameters: those of tail_changes. */
-bool edge_tail_find(struct edge_tail *tail, struct link *link, const char *const parameters[static 2],
+bool edge_tail_find(struct edge_tail *tail, struct link *link, const char *const parameters[static 3],
                     struct error *error);
 /* Behind the changes, before the cursors: puts what was found on the lists. */
 bool edge_tail_queue(struct edge_tail *tail, struct link *link, int64_t *ret_count, struct error *error);

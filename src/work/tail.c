@@ -48,6 +48,8 @@
 #include "work/l2_tail.h"
 #include "work/ready.h"
 #include "work/rebuild.h"
+#include "work/review.h"
+#include "work/tail_apart.h"
 
 enum {
     APPLY_ROWS_MAX = 100,
@@ -76,12 +78,6 @@ struct tail {
 };
 
 /* ---- small things ---- */
-
-static bool call(struct tail *tail, size_t count, const struct slice *arguments, struct kvb_reply **ret_reply,
-                 struct error *error)
-{
-    return kvb_call(tail->link.kv, count, arguments, ret_reply, error);
-}
 
 static void cursors_forget(struct tail *tail)
 {
@@ -247,58 +243,6 @@ static bool cursors_read(struct tail *tail, bool is_missing[static KV_SHARDS], b
     return true;
 }
 
-/* The standings of shards that have no cursor leave Redis; and in shards that came from another process of a cluster,
- * those that are not whole. */
-static bool keys_review(struct tail *tail, const struct kvb_reply *keys, const bool is_missing[static KV_SHARDS],
-                        const bool is_stranger[static KV_SHARDS], struct error *error)
-{
-    for (size_t i = 0; i < kvb_count(keys); i++) {
-        struct slice key = kvb_text(kvb_item(keys, i));
-        int shard = atoi(key.data + strlen("ladder:{"));
-        if (shard < 0 || shard >= KV_SHARDS || !(is_missing[shard] || is_stranger[shard]))
-            continue;
-        const struct slice drop[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("drop")), SLICE("1"), key};
-        const struct slice whole[] = {SLICE("FCALL"), SLICE(KV_FUNCTION("whole")), SLICE("1"), key};
-        struct kvb_reply *reply;
-        if (!call(tail, ARRAY_SIZE(drop), is_missing[shard] ? drop : whole, &reply, error))
-            return false;
-        if (slice_is(kvb_text(reply), "DROPPED"))
-            log_warn("standing-not-whole", LOG_SLICE("key", key));
-        kvb_reply_free(&reply);
-    }
-    return true;
-}
-
-static bool node_review(struct tail *tail, size_t node, const bool is_missing[static KV_SHARDS],
-                        const bool is_stranger[static KV_SHARDS], struct error *error)
-{
-    char position[32] = "0";
-
-    do {
-        const struct slice scan[] = {SLICE("SCAN"),  slice_of(position), SLICE("MATCH"), SLICE("ladder:{*}:*:meta"),
-                                     SLICE("COUNT"), SLICE("1000")};
-        struct kvb_reply *reply;
-        if (!kvb_call_node(tail->link.kv, node, ARRAY_SIZE(scan), scan, &reply, error))
-            return false;
-        snprintf(position, sizeof(position), "%s", kvb_text(kvb_item(reply, 0)).data);
-        bool is_ok = keys_review(tail, kvb_item(reply, 1), is_missing, is_stranger, error);
-        kvb_reply_free(&reply);
-        if (!is_ok)
-            return false;
-    } while (strcmp(position, "0") != 0);
-    return true;
-}
-
-static bool standings_review(struct tail *tail, const bool is_missing[static KV_SHARDS],
-                             const bool is_stranger[static KV_SHARDS], struct error *error)
-{
-    bool is_ok = true;
-
-    for (size_t i = 0; i < kvb_node_count(tail->link.kv) && is_ok; i++)
-        is_ok = node_review(tail, i, is_missing, is_stranger, error);
-    return is_ok;
-}
-
 /* All standings that should be in Redis are put on the rebuild list: those that it does not hold are loaded. */
 static bool standings_want(struct tail *tail, struct error *error)
 {
@@ -331,7 +275,7 @@ static bool tail_sync(struct tail *tail, struct error *error)
     for (int i = 0; i < KV_SHARDS; i++)
         any_stranger = any_stranger || is_stranger[i];
     if (is_ok && (any_missing || any_stranger))
-        is_ok = standings_review(tail, is_missing, is_stranger, error);
+        is_ok = review_standings(&tail->link, is_missing, is_stranger, error);
     if (is_ok && any_missing) {
         log_info("tail-starts-shards", LOG_TEXT("because", "they have no cursor of this epoch"));
         is_ok = alone_forget_tell(&tail->link, error); /* before the cursors move, by which servers are sure again */
@@ -459,24 +403,68 @@ static bool changes_apply(struct tail *tail, const struct dbb_result *result, st
     return is_ok;
 }
 
-static bool changes_fetch(struct tail *tail, char **ret_snapshot, int64_t *ret_at_us, struct dbb_result **ret_result,
-                          struct error *error)
+struct fetched {
+    char *snapshot; /* the caller's to free */
+    int64_t at_us;
+    struct dbb_result *result;
+};
+
+/* activity: of some standing it may be what raises an error; all are loaded anew when somebody asks. */
+static bool activity_find(struct tail *tail, const char *const parameters[static 2], bool is_apart, struct error *error)
+{
+    struct link *link = &tail->link;
+
+    if (!is_apart)
+        return activity_tail_find(&tail->activity, link, parameters, error);
+    if (!dbb_script(link->db, "savepoint activity", error) ||
+        activity_tail_find(&tail->activity, link, parameters, error))
+        return dbb_script(link->db, "release savepoint activity", error);
+    activity_tail_begin(&tail->activity);
+    return dbb_script(link->db, "rollback to savepoint activity", error);
+}
+
+/* apart: NULL, or without the boards that raise an error. */
+static bool changes_read(struct tail *tail, struct tail_apart *apart, struct fetched *ret, bool *ret_is_of_server,
+                         struct error *error)
 {
     char since[CLOCK_TEXT_MAX];
-    const char *parameters[] = {tail->snapshot, since};
+    const char *parameters[] = {tail->snapshot, since, NULL};
+    struct link *link = &tail->link;
 
     /* A transaction may have begun, and stamped its events, well before it became visible. */
     clock_format(tail->at_us - 3600 * 1000000LL, since);
-    if (!dbb_begin(tail->link.db, true, error))
+    ret->snapshot = NULL;
+    bool is_ok = dbb_begin(link->db, true, error) && snapshot_read(tail, &ret->snapshot, &ret->at_us, error) &&
+                 (!apart || tail_apart_find(apart, link, parameters, error));
+    if (is_ok && apart)
+        parameters[2] = apart->boards.data;
+    is_ok = is_ok && edge_tail_find(&tail->edges, link, parameters, error) &&
+            activity_find(tail, parameters, apart != NULL, error) &&
+            link_query(link, STATEMENT_tail_changes, ARRAY_SIZE(parameters), parameters, &ret->result, error);
+    *ret_is_of_server = !is_ok && alone_is_of_server(link, error);
+    if (!is_ok)
+        free(ret->snapshot);
+    dbb_rollback(link->db);
+    return is_ok;
+}
+
+static bool changes_fetch(struct tail *tail, struct fetched *ret, struct error *error)
+{
+    struct tail_apart apart = {.count = 0};
+    bool is_of_server;
+
+    if (changes_read(tail, NULL, ret, &is_of_server, error))
+        return true;
+    if (is_of_server)
         return false;
-    bool is_ok = snapshot_read(tail, ret_snapshot, ret_at_us, error);
-    if (is_ok && (!edge_tail_find(&tail->edges, &tail->link, parameters, error) ||
-                  !activity_tail_find(&tail->activity, &tail->link, parameters, error) ||
-                  !link_query(&tail->link, STATEMENT_tail_changes, 2, parameters, ret_result, error))) {
-        free(*ret_snapshot);
+    buf_init(&apart.boards, 1);
+    bool is_ok = changes_read(tail, &apart, ret, &is_of_server, error);
+    if (is_ok && !tail_apart_leave(&apart, &tail->link, &tail->l2, error)) {
+        dbb_result_free(&ret->result);
+        free(ret->snapshot);
         is_ok = false;
     }
-    dbb_rollback(tail->link.db);
+    tail_apart_done(&apart);
     return is_ok;
 }
 
@@ -513,9 +501,7 @@ static bool lock_take(struct tail *tail, bool *ret_is_ours, struct error *error)
 
 static bool poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct error *error)
 {
-    struct dbb_result *result;
-    char *snapshot;
-    int64_t at_us;
+    struct fetched fetched;
 
     if (!tail->link.db || dbb_is_broken(tail->link.db))
         tail->is_locked = false; /* it ended with its session */
@@ -525,23 +511,23 @@ static bool poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct
         return true;
     if (!tail->is_synced && !tail_sync(tail, error))
         return false;
-    if (!changes_fetch(tail, &snapshot, &at_us, &result, error))
+    if (!changes_fetch(tail, &fetched, error))
         return false;
     int64_t told = 0;
-    if (dbb_rows(result) > 0)
+    if (dbb_rows(fetched.result) > 0)
         fault_point("changes-read");
-    bool is_ok = changes_apply(tail, result, error) && edge_tail_queue(&tail->edges, &tail->link, &told, error);
-    if (is_ok && dbb_rows(result) > 0)
+    bool is_ok = changes_apply(tail, fetched.result, error) && edge_tail_queue(&tail->edges, &tail->link, &told, error);
+    if (is_ok && dbb_rows(fetched.result) > 0)
         fault_point("changes-applied");
-    *ret_rows = (int64_t)dbb_rows(result) + told;
-    dbb_result_free(&result);
+    *ret_rows = (int64_t)dbb_rows(fetched.result) + told;
+    dbb_result_free(&fetched.result);
     if (!is_ok) {
-        free(snapshot);
+        free(fetched.snapshot);
         return false;
     }
     free(tail->snapshot);
-    tail->snapshot = snapshot;
-    tail->at_us = at_us;
+    tail->snapshot = fetched.snapshot;
+    tail->at_us = fetched.at_us;
     bool is_lost;
     if (!l2_tail_purge(&tail->l2, &tail->link, &is_lost, error))
         return !is_lost; /* that cache alone is down: changes are applied meanwhile, only the cursors stay */

@@ -1,0 +1,132 @@
+#include "work/tail_apart.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "work/alone.h"
+
+enum { IDS_BYTES_MAX = 1 << 20, ID_TEXT_MAX = 24 };
+
+struct tail_apart_board {
+    char id[ID_TEXT_MAX];
+    struct error why;
+};
+
+struct search {
+    struct tail_apart *apart;
+    struct link *link;
+    const char *const *parameters;
+    const struct dbb_result *boards;
+};
+
+/* Of the boards in these rows. */
+static bool changes_try(const struct search *search, size_t from, size_t to, struct error *error)
+{
+    struct buf ids;
+    struct dbb_result *result;
+
+    buf_init(&ids, IDS_BYTES_MAX);
+    for (size_t i = from; i < to; i++)
+        buf_printf(&ids, "%c%s", i == from ? '{' : ',', dbb_text(search->boards, i, 0));
+    buf_append_text(&ids, "}");
+    ASSERT(!ids.is_overflown);
+    const char *parameters[] = {search->parameters[0], search->parameters[1], ids.data};
+    static const enum statement statements[] = {STATEMENT_edge_changed, STATEMENT_tail_changes};
+    bool is_ok = true;
+    for (size_t i = 0; i < ARRAY_SIZE(statements) && is_ok; i++) {
+        is_ok = link_query(search->link, statements[i], ARRAY_SIZE(parameters), parameters, &result, error);
+        if (is_ok)
+            dbb_result_free(&result);
+    }
+    buf_done(&ids);
+    return is_ok;
+}
+
+static void failed_add(struct tail_apart *apart, const char *id, const struct error *why)
+{
+    apart->failed = realloc(apart->failed, (apart->count + 1) * sizeof(*apart->failed));
+    ASSERT(apart->failed != NULL);
+    struct tail_apart_board *board = &apart->failed[apart->count++];
+    snprintf(board->id, sizeof(board->id), "%s", id);
+    board->why = *why;
+}
+
+/* In halves, until what fails stands alone. */
+static bool boards_try(const struct search *search, size_t from, size_t to, struct error *error)
+{
+    struct tail_apart *apart = search->apart;
+    struct error why;
+
+    if (from == to)
+        return true;
+    if (!dbb_script(search->link->db, "savepoint apart", error))
+        return false;
+    if (changes_try(search, from, to, &why)) {
+        for (size_t i = from; i < to; i++)
+            buf_printf(&apart->boards, "%c%s", apart->boards.size == 0 ? '{' : ',', dbb_text(search->boards, i, 0));
+        return dbb_script(search->link->db, "release savepoint apart", error);
+    }
+    if (alone_is_of_server(search->link, &why)) {
+        *error = why;
+        return false;
+    }
+    if (!dbb_script(search->link->db, "rollback to savepoint apart", error) ||
+        !dbb_script(search->link->db, "release savepoint apart", error))
+        return false;
+    if (to - from == 1) {
+        failed_add(apart, dbb_text(search->boards, from, 0), &why);
+        return true;
+    }
+    size_t middle = from + (to - from) / 2;
+    return boards_try(search, from, middle, error) && boards_try(search, middle, to, error);
+}
+
+bool tail_apart_find(struct tail_apart *apart, struct link *link, const char *const parameters[static 2],
+                     struct error *error)
+{
+    struct dbb_result *boards;
+
+    *apart = (struct tail_apart){.count = 0};
+    buf_init(&apart->boards, IDS_BYTES_MAX);
+    if (!link_query(link, STATEMENT_tail_boards, 2, parameters, &boards, error))
+        return false;
+    const struct search search = {apart, link, parameters, boards};
+    bool is_ok = boards_try(&search, 0, dbb_rows(boards), error);
+    dbb_result_free(&boards);
+    buf_append_text(&apart->boards, apart->boards.size == 0 ? "{}" : "}");
+    ASSERT(!apart->boards.is_overflown);
+    return is_ok;
+}
+
+static bool standings_drop(struct link *link, const char *board, struct l2_tail *l2, struct error *error)
+{
+    struct dbb_result *standings;
+    bool is_ok = true;
+
+    if (!link_query(link, STATEMENT_tail_aside, 1, &board, &standings, error))
+        return false;
+    for (size_t i = 0; i < dbb_rows(standings) && is_ok; i++) {
+        is_ok = alone_standing_drop(link, dbb_int64(standings, i, 0), error);
+        if (dbb_bool(standings, i, 1))
+            l2_tail_note(l2, dbb_int64(standings, i, 0));
+    }
+    dbb_result_free(&standings);
+    return is_ok;
+}
+
+bool tail_apart_leave(struct tail_apart *apart, struct link *link, struct l2_tail *l2, struct error *error)
+{
+    for (size_t i = 0; i < apart->count; i++)
+        if (!alone_failed(link, "tail", apart->failed[i].id, &apart->failed[i].why, error) ||
+            !standings_drop(link, apart->failed[i].id, l2, error))
+            return false;
+    return true;
+}
+
+void tail_apart_done(struct tail_apart *apart)
+{
+    buf_done(&apart->boards);
+    free(apart->failed);
+    *apart = (struct tail_apart){.count = 0};
+}

@@ -1,0 +1,62 @@
+"""Changes of a board that the worker can't read: those of the others go to Redis, and PostgreSQL answers for that board."""
+import pytest
+
+from harness import Client, wait_until
+from test_alone import alerts, cursors, game, source, standing_of
+from test_alone_views import unreadable
+
+AWAY = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture(scope="module")
+def servers(stack):
+    """One with Redis and one without: what is submitted to the second comes to Redis by the tail alone."""
+    server, blind = stack.serve(), stack.serve(redis_url=AWAY)
+    worker = stack.worker(worker_tail_idle_ms=20)
+    stack.trusted(server)
+    yield server, blind, worker
+    for process in (server, blind, worker):
+        assert process.stop() == 0
+        process.check_clean()
+
+
+def noted(stack, board):
+    return stack.sql("select failures from ladder.job_item where job = 'tail' and item_id = %s and failures > 0", board)
+
+
+def test_changes_that_cannot_be_read_are_left_out_alone(stack, servers):
+    server, blind, worker = servers
+    clients = [game(stack, server) for _ in range(3)]
+    bad = clients[1]
+    for client in clients:
+        client.submit("b", "ann", 1)
+    standing, board = standing_of(stack, bad)
+    wait_until(lambda: all(source(client) == "redis" for client in clients), 20, "all are in Redis")
+
+    def submit(player, score):
+        for client in clients:
+            Client(blind, client.game, client.key).submit("b", player, score)
+
+    def players(client):
+        return [entry["player"] for entry in client.pages("b")]
+    with unreadable(stack, "entry", f"period_id = {standing}"):
+        submit("bob", 2)
+        for client in (clients[0], clients[2]):
+            wait_until(lambda: players(client) == ["bob", "ann"] and source(client) == "redis", 20, "the tail brought the others' changes")
+        wait_until(lambda: players(bad) == ["bob", "ann"], 20, "it has its own change")
+        assert source(bad) != "redis"
+        before = cursors(stack)
+        wait_until(lambda: min(cursors(stack)) > max(before), 20, "the tail goes on, in every shard")
+        assert noted(stack, board)
+        assert f"event=job-failed job=tail board={board} because=\"row not readable" in worker.log()
+        assert "tail: 1" in wait_until(lambda: alerts(server).get("board-job-failed"), 30, "the alert")
+        bad.submit("b", "cid", 3)
+        submit("dan", 4)
+        wait_until(lambda: players(bad) == ["dan", "cid", "bob", "ann"], 20, "it is answered for")
+        wait_until(lambda: players(clients[0]) == ["dan", "bob", "ann"] and source(clients[0]) == "redis", 20, "the tail goes on")
+    submit("eve", 5)
+    wait_until(lambda: players(bad) == ["eve", "dan", "cid", "bob", "ann"] and source(bad) == "redis", 90, "it is in Redis again")
+    submit("flo", 6)
+    wait_until(lambda: players(bad)[0] == "flo" and source(bad) == "redis", 20, "the tail brings its changes")
+    stack.sql("update ladder.job_item set failed_at = now() - interval '20 minutes', due_at = now() where job in ('tail', 'rebuild')")
+    wait_until(lambda: not noted(stack, board) and "board-job-failed" not in alerts(server), 30, "the alert is over")
