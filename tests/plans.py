@@ -11,7 +11,7 @@ import psycopg2
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NAMES = sorted(path.stem for path in (ROOT / "sql" / "statements").glob("*.sql"))
-PARTITION = r"(?:entry_(?:all|monthly|weekly|daily|hourly)_\w+|score_event_\d+)"
+PARTITION = r"(?:entry_(?:all|monthly|weekly|daily|hourly|scheduled)_\w+|score_event_\d+)"
 SCAN = re.compile(r"(Seq Scan|Index Scan|Index Only Scan|Bitmap Heap Scan|Bitmap Index Scan|Tid Scan|Tid Range Scan)\b.* on (?:ladder\.)?(\w+)")
 NOW = datetime.datetime.now(datetime.timezone.utc)
 HASH = "\\x" + "00" * 32
@@ -30,9 +30,10 @@ CASES = {
     "board_find": (("{game_name}", "b"), 0, 0),
     "board_list": (("{game}", "", "10"), 0, 0),
     "board_loss": (("{board}", "{{all}}", "{{}}", "100000"), MANY, 0),
-    "board_patch": (("{board}", "{kinds}", "0", None, None, None, None, None, None, None, None, "{{country}}", None, None, "false"), MANY, 0),
+    "board_patch": (("{board}", "{kinds}", "0", None, None, None, None, None, None, None, None, "{{country}}", None, None, "false", "{{}}"), MANY, 0),
     "board_periods": (("{board}",), 0, 0),
-    "board_put": (("{game}", "b", "desc", "best", "first", "{kinds}", "UTC", "0", "9", "false", "0", "0", "0", "0", "0", "false", "{{clan}}", "9", "on", "false"), MANY, 0),
+    "board_put": (("{game}", "b", "desc", "best", "first", "{kinds}", "UTC", "0", "9", "false", "0", "0", "0", "0", "0", "false", "{{clan}}", "9", "on", "false", "{{}}"), MANY, 0),
+    "board_schedules": (("{board}",), 0, 0),
     "combination_delete": (("{board}",), 0, 0),
     "combination_find": (("{combined}",), 0, 0),
     # Has the board scores? Any day of them will do. What is small is combined at once.
@@ -142,6 +143,7 @@ CASES = {
     "roll_settled": (("100",), 0, 0),
     "roll_settling": (("{{{period}}}",), 0, 0),
     "roll_unsettled": (("100",), 0, 0),
+    "schedule_check": (("{{weekend|0 18 * * 5|0 6 * * 1}}", "Europe/Paris"), 0, 0),
     "server_check": ((), 0, 0),
     "snapshot_due": (("100",), 0, 0),
     "snapshot_expire": (("400",), 0, 0),

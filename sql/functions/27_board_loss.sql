@@ -7,7 +7,7 @@ create or replace function ladder.board_loss(p_board bigint, p_windows ladder.wi
     set search_path = pg_catalog
 as $$
     with gone as (
-        select 1 as part, w.nth, 'windows' as field, w.kind::text as name, '' as facet_from, '' as facet_to, w.kind
+        select 1 as part, w.nth, 'windows' as field, ladder.window_title(w.kind, b.schedules) as name, '' as facet_from, '' as facet_to, w.kind
         from ladder.board b
         cross join unnest(b.windows) with ordinality as w (kind, nth)
         where b.id = p_board

@@ -22,8 +22,10 @@
 -- A submission that a window refuses (overflow) is refused whole. A window whose period is closed is passed over; if all are, the
 -- submission is refused, and a strict one if any is.
 --
--- p_scope: for each submission which windows it is meant for and whether it is strict: bit 0 all, 1 monthly, 2 weekly, 3 daily, 4 hourly
--- (none: every window of the board), 5 strict; empty or null: every window, not strict.
+-- In the pause of a schedule its window is as one whose period is closed; starts_at is null then.
+--
+-- p_scope: for each submission which windows it is meant for and whether it is strict: bit 0 all, 1 monthly, 2 weekly, 3 daily, 4 hourly,
+-- 6 to 9 scheduled_1 to scheduled_4 (none: every window of the board), 5 strict; empty or null: every window, not strict.
 --
 -- p_facets: the facets that a submission names, as JSON, or null; empty: none of them names any. On a board that declares
 -- facets each round is mirrored into their standings (25_facet.sql): those entries follow the windows' in the answer, with
@@ -97,7 +99,7 @@ begin
     -- Lock class 2: periods. Made now, those that are missing can't be waited for by somebody whose entries are locked here.
     -- A slot is a quarter of an hour; where a zone of long ago divides one, each instant is looked up by itself.
     for v_pass in 1..4 loop
-        select array_agg(row(x.board_id, x.slot, w.ordinality, w.kind, p.id, p.starts_at, p.state,
+        select array_agg(row(x.board_id, x.slot, w.ordinality, w.kind, p.id, case p.state when 'pause' then null else p.starts_at end, p.state,
                              b.operator, b.ordering, b.tie, b.score_min, b.score_max)::ladder.submit_place),
                array_agg(distinct w.kind) filter (where w.kind <> 'all'),
                min(p.starts_at) filter (where w.kind <> 'all'), max(p.starts_at) filter (where w.kind <> 'all'),
@@ -168,15 +170,16 @@ begin
                                    select q.* from ladder.entry q
                                    where q.period_id = p.period_id and q.player = i.player collate "C"
                                      and q.window_kind = p.window_kind and q.period_start = p.starts_at
-                                     and q.window_kind in (v_kinds[1], v_kinds[2], v_kinds[3], v_kinds[4])
+                                     and q.window_kind in (v_kinds[1], v_kinds[2], v_kinds[3], v_kinds[4], v_kinds[5], v_kinds[6], v_kinds[7], v_kinds[8])
                                      and q.period_start between v_starts_min and v_starts_max
                                    offset 0) e on true
                 where i.round = v_round
                   and i.claim <> all (v_repeated)
                   and i.item <> all (v_refused)
-                  and (p_scope[i.item] is null or p_scope[i.item] & 31 = 0
+                  and (p_scope[i.item] is null or p_scope[i.item] & 991 = 0
                        or p_scope[i.item] & case p.window_kind when 'all' then 1 when 'monthly' then 2 when 'weekly' then 4 when 'daily' then 8
-                                            else 16 end <> 0)
+                                            when 'hourly' then 16 when 'scheduled_1' then 64 when 'scheduled_2' then 128
+                                            when 'scheduled_3' then 256 else 512 end <> 0)
                   and (v_again_items is null
                        or exists (select from unnest(v_again_items, v_again_windows) as a (item, window_index)
                                   where a.item = i.item and a.window_index = p.window_index))

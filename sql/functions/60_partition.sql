@@ -54,6 +54,7 @@ begin
                      ('entry_weekly', 'period_start', interval '1 year', 'year', 'YYYY'),
                      ('entry_daily', 'period_start', interval '3 months', 'quarter', 'YYYY"q"Q'),
                      ('entry_hourly', 'period_start', interval '1 month', 'month', 'YYYYMM'),
+                     ('entry_scheduled', 'period_start', interval '1 year', 'year', 'YYYY'),
                      ('standing_snapshot', 'at', interval '1 month', 'month', 'YYYYMM'))
              as k (parent, range_column, step, unit, suffix)
     loop

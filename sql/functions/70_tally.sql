@@ -182,7 +182,7 @@ begin
             join ladder.board b on b.id = v.board_id
             cross join lateral unnest(b.windows) k
             cross join lateral ladder.period_of(b.id, k, v.achieved_at) p
-            where v.kind = 'submit' and v.submitted_at >= now() - interval '2 days'
+            where v.kind = 'submit' and v.submitted_at >= now() - interval '2 days' and p.state <> 'pause'
             union all
             select f.id, v.submitted_at, 1, 0, 0, 0
             from ladder.score_event v

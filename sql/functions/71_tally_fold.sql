@@ -213,7 +213,7 @@ begin
               from known e
               cross join lateral unnest(e.windows) k
               cross join lateral ladder.period_of(e.board_id, k, e.achieved_at) p
-              where e.kind = 'submit'
+              where e.kind = 'submit' and p.state <> 'pause'
               union all
               select f.id, e.submitted_at, 1, 0, 0, 0
               from known e

@@ -288,9 +288,11 @@ end
 $$;
 comment on function ladder.fame_changed(bigint) is 'Closed periods that hall_of_fame does not show as they are.';
 
--- fame_shown: periods in hall_of_fame, the newest first, before a place in that order.
+-- fame_shown: periods in hall_of_fame, the newest first, before a place in that order. p_schedule: the name of one, which may be another
+-- window on each board.
+drop function if exists ladder.fame_shown(bigint, text, ladder.window_kind, text, integer, timestamptz, bigint, integer, bigint[]);
 create or replace function ladder.fame_shown(p_game bigint, p_board text, p_window ladder.window_kind, p_player text, p_top integer,
-                                             p_before timestamptz, p_before_id bigint, p_limit integer, p_without bigint[])
+                                             p_before timestamptz, p_before_id bigint, p_limit integer, p_without bigint[], p_schedule text)
     returns table (period_id bigint, ends_at timestamptz)
     language plpgsql
     stable
@@ -320,18 +322,20 @@ begin
       and exists (select
                   from ladder.period p
                   join ladder.board b on b.id = p.board_id
-                  where p.id = v.period_id and p.state = 'closed' and b.deleted_at is null)
+                  where p.id = v.period_id and p.state = 'closed' and b.deleted_at is null
+                    and (p_schedule is null or v.window_kind = ladder.window_named(p_schedule, b.schedules)))
     order by v.ends_at desc, v.period_id desc
     limit p_limit;
 end
 $$;
-comment on function ladder.fame_shown(bigint, text, ladder.window_kind, text, integer, timestamptz, bigint, integer, bigint[])
+comment on function ladder.fame_shown(bigint, text, ladder.window_kind, text, integer, timestamptz, bigint, integer, bigint[], text)
     is 'Periods that hall_of_fame has.';
 
 -- fame: who won the closed periods of a game: the first p_top of each, the newest period first, before a place in that order. With a player:
 -- his places alone.
+drop function if exists ladder.fame(bigint, text, ladder.window_kind, text, integer, timestamptz, bigint, integer);
 create or replace function ladder.fame(p_game bigint, p_board text, p_window ladder.window_kind, p_player text, p_top integer,
-                                       p_before timestamptz, p_before_id bigint, p_limit integer)
+                                       p_before timestamptz, p_before_id bigint, p_limit integer, p_schedule text default null)
     returns table (period_id bigint, board text, window_kind ladder.window_kind, starts_at timestamptz, ends_at timestamptz, rank bigint,
                    player text, score bigint, subscore bigint, achieved_at timestamptz)
     language plpgsql
@@ -349,7 +353,7 @@ declare
     v_period record;
 begin
     v_shown := array(select s.period_id
-                     from ladder.fame_shown(p_game, p_board, p_window, p_player, p_top, p_before, p_before_id, p_limit, v_changed) s);
+                     from ladder.fame_shown(p_game, p_board, p_window, p_player, p_top, p_before, p_before_id, p_limit, v_changed, p_schedule) s);
     if v_changed <> '{}' then
         v_live := array(select p.id
                         from ladder.period p
@@ -358,6 +362,7 @@ begin
                           and (p.ends_at, p.id) < (p_before, p_before_id)
                           and (p_board is null or b.name = p_board)
                           and (p_window is null or p.window_kind = p_window)
+                          and (p_schedule is null or p.window_kind = ladder.window_named(p_schedule, b.schedules))
                           and (p_player is null or ladder.final_rank_of(p.id, p_player) <= p_top)
                         order by p.ends_at desc, p.id desc
                         limit p_limit);
@@ -391,7 +396,7 @@ begin
     end loop;
 end
 $$;
-comment on function ladder.fame(bigint, text, ladder.window_kind, text, integer, timestamptz, bigint, integer) is 'Who won the closed periods of a game.';
+comment on function ladder.fame(bigint, text, ladder.window_kind, text, integer, timestamptz, bigint, integer, text) is 'Who won the closed periods of a game.';
 
 -- player_rest: what a player submitted to a board since its cursor.
 create or replace function ladder.player_rest(p_board bigint, p_player text)
@@ -481,8 +486,9 @@ $$;
 comment on function ladder.player_activity(bigint, text) is 'What a player did on the boards of a game.';
 
 -- player_medals: how often a player was first, second, third and among the ten in the closed periods of a game, by window.
+drop function if exists ladder.player_medals(bigint, text);
 create or replace function ladder.player_medals(p_game bigint, p_player text)
-    returns table (window_kind ladder.window_kind, best_rank bigint, firsts bigint, seconds bigint, thirds bigint, tens bigint)
+    returns table (window_kind text, best_rank bigint, firsts bigint, seconds bigint, thirds bigint, tens bigint)
     language plpgsql
     stable
     set search_path = pg_catalog
@@ -495,12 +501,12 @@ as $$
 declare
     c_tens constant integer := 10;
     v_changed constant bigint[] := array(select ladder.fame_changed(p_game));
-    v_kinds ladder.window_kind[] := '{}';
+    v_titles text[] := '{}';
     v_ranks bigint[] := '{}';
 begin
     if ladder.view_is_filled('hall_of_fame') then
-        select coalesce(array_agg(v.window_kind order by v.period_id), '{}'), coalesce(array_agg(v.rank order by v.period_id), '{}')
-        into v_kinds, v_ranks
+        select coalesce(array_agg(ladder.window_title(v.window_kind, b.schedules) order by v.period_id), '{}'), coalesce(array_agg(v.rank order by v.period_id), '{}')
+        into v_titles, v_ranks
         from ladder.hall_of_fame v
         join ladder.period p on p.id = v.period_id
         join ladder.board b on b.id = p.board_id
@@ -512,17 +518,18 @@ begin
           and b.deleted_at is null;
     end if;
     return query
-    select x.window_kind, min(x.rank), count(*) filter (where x.rank = 1), count(*) filter (where x.rank = 2),
+    select x.title, min(x.rank), count(*) filter (where x.rank = 1), count(*) filter (where x.rank = 2),
            count(*) filter (where x.rank = 3), count(*)
-    from (select * from unnest(v_kinds, v_ranks) as s (window_kind, rank)
+    from (select * from unnest(v_titles, v_ranks) as s (title, rank)
           union all
-          select p.window_kind, r.rank
+          select ladder.window_title(p.window_kind, b.schedules), r.rank
           from ladder.period p
+          join ladder.board b on b.id = p.board_id
           cross join lateral (select ladder.final_rank_of(p.id, p_player) as rank) r
           where p.id = any (v_changed)
             and r.rank <= c_tens) x
-    group by x.window_kind
-    order by x.window_kind;
+    group by x.title
+    order by array_position('{monthly,weekly,daily,hourly}'::text[], x.title), x.title;
 end
 $$;
 comment on function ladder.player_medals(bigint, text) is 'How often a player was among the first in the closed periods of a game.';

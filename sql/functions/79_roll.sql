@@ -11,6 +11,16 @@ declare
     v_soon timestamptz := now() + v_ahead;
 begin
     if v_boards <> '{}' then
+        -- A pause that somebody made by the schedule as it was, while it was changed.
+        delete from ladder.period p
+        using ladder.board b
+        where b.id = any (v_boards)
+          and b.schedules <> '{}'
+          and p.board_id = b.id
+          and p.facet = ''
+          and p.window_kind > 'hourly'
+          and p.state = 'pause'
+          and p.ends_at > now();
         return query
         select ladder.period_ensure(v_boards || v_boards,
                                     array_fill(now(), array[cardinality(v_boards)]) || array_fill(v_soon, array[cardinality(v_boards)]));

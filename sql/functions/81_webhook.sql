@@ -26,7 +26,7 @@ as $$
                    'type', 'period.closed',
                    'timestamp', ladder.time_text(p.closed_at),
                    'data', json_build_object(
-                       'game', g.name, 'board', b.name, 'window', p.window_kind,
+                       'game', g.name, 'board', b.name, 'window', ladder.window_title(p.window_kind, b.schedules),
                        'period', ladder.time_text(p.starts_at), 'starts_at', ladder.time_text(p.starts_at),
                        'ends_at', ladder.time_text(p.ends_at), 'closed_at', ladder.time_text(p.closed_at),
                        'entries', p.final_count - (select count(*) from ladder.final_gap f where f.period_id = p.id),

@@ -5,6 +5,7 @@ select g.id as game_id, b.id, b.game_id, b.name, b.ordering, b.operator, b.tie, 
        b.score_min, b.score_max, b.is_public, ladder.us_of(b.created_at) as created_us, ladder.us_of(b.updated_at) as updated_us,
        b.max_staleness_ms, b.max_age_s, b.stale_while_revalidate_s, b.stale_if_error_s, b.edge_max_age_s,
        array_to_string(b.facets, ',') as facets, array_to_string(b.facet_ids, ',') as facet_ids, b.facet_values_max, b.synchronous_commit,
+       array_to_string(b.schedules, E'\n') as schedules,
        c.board_id is not null as is_combined, ladder.us_of(c.caught_up_at) as combined_us,
        g.definition, p.id as combined_standing,
        case when c.board_id is null then null

@@ -6,6 +6,7 @@ from ladder.period p
 where p.board_id = $1::bigint
   and p.facet = ''
   and p.window_kind = $2::ladder.window_kind
+  and p.state <> 'pause'
   and p.starts_at < ladder.time_of($3::bigint)
 order by p.starts_at desc
 limit $4::int

@@ -6,4 +6,4 @@ from (select ladder.read_as_of() as as_of_us offset 0) one
 cross join ladder.player_activity($1::bigint, $2::text) a
 cross join ladder.player_best($1::bigint, $2::text, a.first_at) b
 left join ladder.player_medals($1::bigint, $2::text) m on true
-order by m.window_kind
+order by array_position('{monthly,weekly,daily,hourly}'::text[], m.window_kind), m.window_kind

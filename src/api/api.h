@@ -206,7 +206,9 @@ void api_stream_abandon(struct api_call *call); /* the client left before the en
 struct slice api_bearer(const struct api_call *call);
 
 /* Shared rendering (render.c). */
-void api_render_board(struct jsonw *json, const struct board *board);
+struct schedules_view;
+/* schedules: of a board that has some; else NULL. */
+void api_render_board(struct jsonw *json, const struct board *board, const struct schedules_view *schedules);
 /* An entry's fields, without the braces, as `fields` asks. */
 struct api_entry_view {
     bool subscore, achieved_at, metadata;

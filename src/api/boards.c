@@ -20,23 +20,24 @@
 
 #include "api/api.h"
 #include "api/board_loss.h"
+#include "api/board_show.h"
 #include "api/board_zone.h"
 #include "api/definition.h"
 #include "api/page.h"
+#include "api/schedule.h"
 #include "base/assert.h"
-#include "base/json_fold.h"
 #include "http/condition.h"
 #include "kv/keys.h"
 #include "kv/scripts.h"
 
 static const char *windows_literal(struct api_call *call, const struct board *board)
 {
-    char text[64] = "{";
+    char text[WINDOW_COUNT * (SCHEDULE_NAME_BYTES_MAX + 1) + 3] = "{";
 
     for (int i = 0; i < board->window_count; i++) {
         if (i)
             strcat(text, ",");
-        strcat(text, window_name(board->windows[i]));
+        strcat(text, board_window_name(board, board->windows[i]));
     }
     strcat(text, "}");
     return arena_strdup(call->arena, text);
@@ -65,24 +66,6 @@ static void parameter(struct db_call *db_call, const char *text)
     db_call->parameters[db_call->parameter_count++] = (struct db_parameter){.data = text, .format = DB_TEXT};
 }
 
-static void board_render(const struct board *board, struct buf *body)
-{
-    struct jsonw json;
-
-    buf_init(body, API_ANSWER_BYTES_MAX);
-    jsonw_init(&json, body);
-    api_render_board(&json, board);
-    buf_append_byte(body, '\n'); /* part of what the tag names */
-}
-
-static void board_answer(struct api_call *call, int status, const struct board *board)
-{
-    struct buf body;
-
-    board_render(board, &body);
-    api_answer(call, status, &body, call->written);
-}
-
 /* A refusal by the statement: kept, where there is an Idempotency-Key, as what it did is. */
 static void refusal_answer(struct api_call *call, const struct error *error)
 {
@@ -93,17 +76,6 @@ static void refusal_answer(struct api_call *call, const struct error *error)
     jsonw_init(&json, &body);
     http_problem(&json, error);
     api_answer(call, error_status(error->code), &body, "");
-}
-
-static void page_answer(struct api_call *call, struct buf *body, int64_t changed_us)
-{
-    if (body->is_overflown) {
-        http_reply(call->http, 200, "application/json", body); /* which answers that */
-        return;
-    }
-    struct page *page = page_new(call, 200, body, changed_us, INT64_MAX, INT64_MAX);
-    page_send(call, page, API_CACHE_BYPASS);
-    page_free(page);
 }
 
 /* Sends one statement to the primary, behind the claim where there is one. */
@@ -140,6 +112,13 @@ static const struct db_rows *write_done(struct api_call *call, const struct db_o
         struct error error;
         if (strcmp(outcome->sqlstate, "22023") == 0)
             error_set_field(&error, ERROR_INVALID_BODY, "/time_zone", "must be a name of the tz database");
+        else if (strcmp(outcome->sqlstate, "LD003") == 0)
+            error_set_field(
+                &error, ERROR_CONFLICT, "/windows",
+                "a board has at most %d names of schedules, with those of its past periods: use one of these",
+                SCHEDULES_MAX);
+        else if (strcmp(outcome->sqlstate, "LD004") == 0)
+            error_set_field(&error, ERROR_CONFLICT, "/windows", "a board made of others has no schedules");
         else if (outcome->error.code == ERROR_WRITE_UNCERTAIN)
             error_set(&error, ERROR_UNAVAILABLE,
                       "the connection to the database was lost; the change may or may not have been made");
@@ -164,7 +143,8 @@ struct change {
     struct http_conditions conditions;
     void (*send)(struct change *change);
     int64_t board_id;
-    const char *version; /* the statement's condition; NULL: any */
+    const struct board *current; /* the board as it is, while its schedules are asked for */
+    const char *version;         /* the statement's condition; NULL: any */
     bool is_conditional;
     bool must_be_new; /* PUT: only if there is none */
     bool exists;      /* PUT: a board to be changed, board_id, is known */
@@ -188,41 +168,20 @@ static struct change *change_new(struct api_call *call, void (*send)(struct chan
     return change;
 }
 
-/* Of a board's two representations, plain and `pretty`: a condition may name either. */
-static void board_tags(const struct board *board, char tag[static PAGE_TAG_MAX], char folded_tag[static PAGE_TAG_MAX])
+/* The board as it is (NULL: there is none), and then whether the condition holds for it. */
+static void condition_check(struct change *change, const struct board *board, const struct schedules_view *schedules)
 {
-    struct buf body, folded;
-
-    board_render(board, &body);
-    page_tag(buf_slice(&body), tag);
-    buf_init(&folded, HTTP_FOLDED_BYTES_MAX);
-    json_fold(buf_slice(&body), &folded);
-    buf_append_byte(&folded, '\n');
-    page_tag(buf_slice(&folded), folded_tag);
-    buf_done(&body);
-    buf_done(&folded);
-}
-
-static void on_current(void *context, const struct board *board, const struct error *error)
-{
-    struct change *change = context;
     struct api_call *call = change->call;
-    char tag[PAGE_TAG_MAX], folded_tag[PAGE_TAG_MAX];
-    const char *const tags[] = {tag, folded_tag};
-    struct http_state state = {.exists = board != NULL, .tags = tags, .tag_count = ARRAY_SIZE(tags)};
+    char tags[BOARD_TAGS][PAGE_TAG_MAX];
+    const char *names[BOARD_TAGS];
+    struct http_state state = {.exists = board != NULL, .tags = names, .tag_count = BOARD_TAGS};
     struct error conflict;
     int form;
 
-    if (!board && (error->code != ERROR_BOARD_NOT_FOUND || call->route->method != HTTP_PUT)) {
-        if (error->code == ERROR_BOARD_NOT_FOUND)
-            api_refuse(call, error, call->route->handle == api_board_delete ? api_board_deleted : NULL);
-        else
-            api_fail(call, error);
-        http_release(call->http);
-        return;
-    }
     if (board) {
-        board_tags(board, tag, folded_tag);
+        board_tags(board, schedules, tags);
+        for (int i = 0; i < BOARD_TAGS; i++)
+            names[i] = tags[i];
         state.valid_since_us = page_valid_since(board->updated_us);
         change->board_id = board->id;
     }
@@ -235,6 +194,43 @@ static void on_current(void *context, const struct board *board, const struct er
         api_refuse(call, &conflict, NULL);
     else
         change->send(change);
+}
+
+static void on_current_schedules(void *context, const struct schedules_view *view, const struct error *error)
+{
+    struct change *change = context;
+
+    if (error)
+        api_fail(change->call, error);
+    else
+        condition_check(change, change->current, view);
+}
+
+static void on_current(void *context, const struct board *board, const struct error *error)
+{
+    struct change *change = context;
+    struct api_call *call = change->call;
+
+    if (!board && (error->code != ERROR_BOARD_NOT_FOUND || call->route->method != HTTP_PUT)) {
+        if (error->code == ERROR_BOARD_NOT_FOUND)
+            api_refuse(call, error, call->route->handle == api_board_delete ? api_board_deleted : NULL);
+        else
+            api_fail(call, error);
+        http_release(call->http);
+        return;
+    }
+    if (board && board_has_schedules(board)) {
+        struct board *copy = arena_alloc(call->arena, sizeof(*copy));
+        if (copy) {
+            *copy = *board;
+            change->current = copy;
+            schedules_find(call, board->id, on_current_schedules, change);
+        } else {
+            api_fail_with(call, ERROR_OVERLOADED, "out of memory");
+        }
+    } else {
+        condition_check(change, board, NULL);
+    }
     http_release(call->http);
 }
 
@@ -302,9 +298,7 @@ static void on_put(void *context, const struct db_outcome *outcome)
     if (rows) {
         store_board_forget_all(call->store, call->game, call->board_name);
         if (db_row_count(*rows) > 0) {
-            struct board board;
-            store_board_read(&board, *rows, 0, 0);
-            board_answer(call, db_bool(*rows, 0, BOARD_COLUMNS) ? 201 : 200, &board);
+            board_answer(call, db_bool(*rows, 0, BOARD_COLUMNS) ? 201 : 200, *rows);
         } else if (change->must_be_new) {
             not_changed(call);
         } else {
@@ -328,9 +322,7 @@ static void on_patch(void *context, const struct db_outcome *outcome)
         } else if (db_row_count(*rows) == 0) {
             not_changed(call);
         } else {
-            struct board board;
-            store_board_read(&board, *rows, 0, 0);
-            board_answer(call, 200, &board);
+            board_answer(call, 200, *rows);
         }
     }
     http_release(call->http);
@@ -355,6 +347,7 @@ static void patch_send(struct change *change)
     parameter(&write, definition->has_facet_values ? number(call, board->facet_values_max) : NULL);
     parameter(&write, definition->has_commit_level ? commit_level_name(board->commit_level) : NULL);
     parameter(&write, call->route->method == HTTP_PATCH || definition->is_forced ? "true" : "false");
+    parameter(&write, schedules_literal(call, definition));
     write_send(call, &write, on_patch);
 }
 
@@ -392,12 +385,20 @@ static void put_send(struct change *change)
     parameter(&write, number(call, board->facet_values_max));
     parameter(&write, commit_level_name(board->commit_level));
     parameter(&write, definition->is_forced ? "true" : "false");
+    parameter(&write, schedules_literal(call, definition));
     write_send(call, &write, on_put);
 }
 
-static void put_start(void *change)
+static void checked_start(void *change)
 {
     change_start(change);
+}
+
+static void zone_known(void *context)
+{
+    struct change *change = context;
+
+    schedules_check(change->call, &change->definition, checked_start, change);
 }
 
 static void definition_start(struct api_call *call, const struct board *before, bool is_patch)
@@ -414,9 +415,9 @@ static void definition_start(struct api_call *call, const struct board *before, 
         else
             api_fail(call, &error);
     } else if (is_patch) {
-        change_start(change);
+        zone_known(change);
     } else {
-        board_zone_check(call, &change->definition, put_start, change);
+        board_zone_check(call, &change->definition, zone_known, change);
     }
 }
 
@@ -434,84 +435,6 @@ void api_board_put(struct api_call *call)
 void api_board_patch(struct api_call *call)
 {
     definition_start(call, &call->board, true);
-}
-
-/* ---- GET ---- */
-
-void api_board_get(struct api_call *call)
-{
-    struct buf body;
-
-    board_render(&call->board, &body);
-    page_answer(call, &body, call->board.updated_us);
-}
-
-static void on_list(void *context, const struct db_outcome *outcome, enum db_source source)
-{
-    struct api_call *call = context;
-    struct db_rows rows = outcome->rows[0];
-    struct buf body;
-    struct jsonw json;
-
-    call->source = api_source_of(outcome, source);
-    if (outcome->error.code != ERROR_NONE) {
-        struct error error;
-        store_error_of(outcome, &error);
-        api_fail(call, &error);
-        http_release(call->http);
-        return;
-    }
-    int64_t limit = *(int64_t *)call->state;
-    int count = db_row_count(rows);
-    struct board board = {.id = 0};
-    buf_init(&body, API_ANSWER_BYTES_MAX);
-    jsonw_init(&json, &body);
-    jsonw_object_open(&json);
-    jsonw_key(&json, "boards");
-    jsonw_array_open(&json);
-    for (int i = 0; i < count && i < limit; i++) {
-        store_board_read(&board, rows, i, 0);
-        api_render_board(&json, &board);
-    }
-    jsonw_array_close(&json);
-    jsonw_key(&json, "next");
-    if (count > limit)
-        jsonw_text(&json, board.name);
-    else
-        jsonw_null(&json);
-    jsonw_object_close(&json);
-    call->state = NULL;
-    page_answer(call, &body, 0); /* a deleted board leaves no date behind */
-    http_release(call->http);
-}
-
-void api_board_list(struct api_call *call)
-{
-    struct error error;
-    struct slice cursor = api_text(call, "cursor");
-    int64_t *limit = arena_alloc(call->arena, sizeof(*limit));
-    struct db_call read = {.statement = STATEMENT_board_list};
-
-    if (!limit) {
-        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
-        return;
-    }
-    *limit = 100;
-    if (!api_int(call, "limit", 1, 1000, limit, &error) ||
-        (cursor.data && !name_is_valid(cursor) &&
-         !error_set_field(&error, ERROR_INVALID_CURSOR, "cursor", "the cursor is not one that this service made"))) {
-        api_fail(call, &error);
-        return;
-    }
-    call->state = limit;
-    parameter(&read, number(call, call->key.game_id));
-    parameter(&read, cursor.data ? cursor.data : "");
-    parameter(&read, number(call, *limit + 1));
-    http_hold(call->http);
-    if (!api_read_primary(call, &read, on_list, call)) {
-        api_fail_with(call, ERROR_UNAVAILABLE, "the database is not reachable");
-        http_release(call->http);
-    }
 }
 
 /* ---- DELETE ---- */

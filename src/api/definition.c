@@ -45,7 +45,62 @@ static bool parse_commit_level(struct slice text, void *value)
     return commit_level_parse(text, value);
 }
 
-static bool read_windows(const struct json_object *object, struct definition *definition, struct error *error)
+/* The characters of cron expressions; what they mean PostgreSQL says. */
+static bool read_cron(const struct json_object *object, const char *name, char ret_text[static CRON_BYTES_MAX + 1],
+                      struct error *error)
+{
+    static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ*,/- ";
+    struct slice text = {NULL, 0};
+    char field[ERROR_FIELD_MAX];
+
+    if (!json_read_text(object, name, true, &text, error))
+        return false;
+    snprintf(field, sizeof(field), "%.30s/%s", object->pointer, name);
+    bool is_ok = text.size >= 1 && text.size <= CRON_BYTES_MAX;
+    for (size_t i = 0; is_ok && i < text.size; i++)
+        is_ok = text.data[i] && strchr(allowed, text.data[i]);
+    if (!is_ok)
+        return error_set_field(error, ERROR_INVALID_BODY, field,
+                               "must be a cron expression of up to %d characters, as in 0 18 * * 5", CRON_BYTES_MAX);
+    memcpy(ret_text, text.data, text.size);
+    ret_text[text.size] = 0;
+    return true;
+}
+
+static bool read_schedule(struct json_object *object, size_t index, struct definition *definition, struct error *error)
+{
+    static const char *const names[] = {"name", "opens", "closes", "next", NULL};
+    struct board *board = &definition->board;
+    struct json_object item;
+    struct slice name;
+    char field[ERROR_FIELD_MAX];
+
+    if (!json_array_object(object, "windows", index, &item, error))
+        return error_set_field(error, ERROR_INVALID_BODY, "/windows",
+                               "must hold all, monthly, weekly, daily, hourly or schedules");
+    if (!json_object_only(&item, names, error) || !json_read_text(&item, "name", true, &name, error))
+        return false;
+    snprintf(field, sizeof(field), "%.30s/name", item.pointer);
+    if (!schedule_name_is_valid(name))
+        return error_set_field(
+            error, ERROR_INVALID_BODY, field,
+            "must be a small letter, then up to 31 of small letters, digits, '_', '-'; and none of all, "
+            "monthly, weekly, daily, hourly, current, previous, scheduled_…");
+    for (int i = 0; i < definition->schedule_count; i++)
+        if (slice_is(name, board->schedule_names[i]))
+            return error_set_field(error, ERROR_INVALID_BODY, field, "%s is there twice", board->schedule_names[i]);
+    if (definition->schedule_count == SCHEDULES_MAX)
+        return error_set_field(error, ERROR_INVALID_BODY, "/windows", "may hold %d schedules", SCHEDULES_MAX);
+    struct schedule *schedule = &definition->schedules[definition->schedule_count];
+    schedule->index = (int)index;
+    if (!read_cron(&item, "opens", schedule->opens, error) || !read_cron(&item, "closes", schedule->closes, error))
+        return false;
+    memcpy(board->schedule_names[definition->schedule_count], name.data, name.size);
+    board->windows[board->window_count++] = (enum window)((int)WINDOW_SCHEDULED + definition->schedule_count++);
+    return true;
+}
+
+static bool read_windows(struct json_object *object, struct definition *definition, struct error *error)
 {
     struct board *board = &definition->board;
     size_t count;
@@ -57,15 +112,20 @@ static bool read_windows(const struct json_object *object, struct definition *de
     if (count == 0)
         return error_set_field(error, ERROR_INVALID_BODY, "/windows", "must name 1 to %d windows", WINDOW_COUNT);
     board->window_count = 0;
+    memset(board->schedule_names, 0, sizeof(board->schedule_names));
+    definition->schedule_count = 0;
     definition->has_windows = true;
     for (size_t i = 0; i < count; i++) {
         struct slice text;
         enum window window;
-        if (!json_array_text(object, "windows", i, &text, error))
-            return false;
-        if (!window_parse(text, &window))
+        if (!json_array_text(object, "windows", i, &text, error)) {
+            if (!read_schedule(object, i, definition, error))
+                return false;
+            continue;
+        }
+        if (!window_parse(text, &window) || window >= WINDOW_SCHEDULED)
             return error_set_field(error, ERROR_INVALID_BODY, "/windows",
-                                   "must hold all, monthly, weekly, daily or hourly");
+                                   "must hold all, monthly, weekly, daily, hourly or schedules");
         if (board_has_window(board, window))
             return error_set_field(error, ERROR_INVALID_BODY, "/windows", "holds %s twice", window_name(window));
         board->windows[board->window_count++] = window;

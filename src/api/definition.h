@@ -7,9 +7,17 @@
 
 #include "api/api.h"
 
+/* A window by schedule; its name is in the board. */
+struct schedule {
+    char opens[CRON_BYTES_MAX + 1], closes[CRON_BYTES_MAX + 1];
+    int index; /* among the windows */
+};
+
 struct definition {
-    struct board board; /* what was not said is as it was before */
-    bool is_forced;     /* PUT: windows and facets that it leaves out go, with the entries that they hold */
+    struct board board;                       /* what was not said is as it was before */
+    struct schedule schedules[SCHEDULES_MAX]; /* where has_windows: of board.schedule_names */
+    int schedule_count;
+    bool is_forced; /* PUT: windows and facets that it leaves out go, with the entries that they hold */
     bool has_windows, has_min, has_max, has_public, has_facets, has_facet_values, has_commit_level,
         has_caching[BOARD_CACHING_COUNT];
 };

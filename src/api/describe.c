@@ -125,12 +125,12 @@ static bool window_read(const struct api_call *call, const char **ret_window, st
     *ret_window = "";
     if (!text.data)
         return true;
-    if (!window_parse(text, &window))
+    if (!board_window_parse(&call->board, text, &window))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "window",
-                               "must be one of all, monthly, weekly, daily, hourly");
+                               "must be one of all, monthly, weekly, daily, hourly, or the name of a schedule");
     if (!board_has_window(&call->board, window))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "window", "the board has no window %s",
-                               window_name(window));
+                               board_window_name(&call->board, window));
     *ret_window = window_name(window);
     return true;
 }

@@ -230,7 +230,6 @@ void api_hall_of_fame(struct api_call *call)
     struct slice window = api_text(call, "window"), player = api_text(call, "player"),
                  cursor = api_text(call, "cursor");
     int64_t top = WINNERS_DEFAULT, before_us = CLOCK_LAST_US, before_id = INT64_MAX;
-    enum window parsed = WINDOW_ALL;
     const char *board;
     struct error error;
 
@@ -246,9 +245,9 @@ void api_hall_of_fame(struct api_call *call)
     bool is_ok = board_read(call, &board, &error) && api_int(call, "top", 1, WINNERS_MAX, &top, &error) &&
                  api_int(call, "limit", 1, PERIODS_MAX, &fame->limit, &error) &&
                  (!player.data || player_check(player, "player", &error));
-    if (is_ok && window.data && (!window_parse(window, &parsed) || parsed == WINDOW_ALL))
-        is_ok =
-            error_set_field(&error, ERROR_INVALID_PARAMETER, "window", "must be one of monthly, weekly, daily, hourly");
+    if (is_ok && window.data && (!window_name_is_valid(window) || slice_is(window, "all")))
+        is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "window",
+                                "must be one of monthly, weekly, daily, hourly, or the name of a schedule");
     if (is_ok && cursor.data && !cursor_read(cursor, &before_us, &before_id))
         is_ok = error_set_field(&error, ERROR_INVALID_CURSOR, "cursor", "the cursor is not one that this service made");
     if (!is_ok) {
@@ -257,7 +256,7 @@ void api_hall_of_fame(struct api_call *call)
     }
     ask_add_int(&fame->ask, call->key.game_id);
     ask_add(&fame->ask, board);
-    ask_add(&fame->ask, window.data ? window_name(parsed) : "");
+    ask_add(&fame->ask, window.data ? arena_printf(call->arena, "%.*s", (int)window.size, window.data) : "");
     ask_add(&fame->ask, player.data ? player.data : "");
     ask_add_int(&fame->ask, top);
     ask_add_int(&fame->ask, before_us);

@@ -34,7 +34,8 @@ static bool window_read(struct asking *asking, struct error *error)
     struct slice window = api_text(asking->ask.call, "window");
 
     return !window.data ||
-           (window_parse(window, &asking->window) && board_has_window(&asking->ask.call->board, asking->window)) ||
+           (board_window_parse(&asking->ask.call->board, window, &asking->window) &&
+            board_has_window(&asking->ask.call->board, asking->window)) ||
            error_set_field(error, ERROR_INVALID_PARAMETER, "window", "must be a window of the board");
 }
 
@@ -54,7 +55,7 @@ static void head_render(struct jsonw *json, const struct asking *asking)
     jsonw_key(json, "board");
     jsonw_text(json, asking->ask.call->board.name);
     jsonw_key(json, "window");
-    jsonw_text(json, window_name(asking->window));
+    jsonw_text(json, board_window_name(&asking->ask.call->board, asking->window));
 }
 
 /* ---- a player over time ---- */

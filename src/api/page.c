@@ -36,6 +36,7 @@ enum {
  * answers have the fast form, those out of memory the small one.
  */
 enum form_kind { FORM_IDENTITY, FORM_GZIP, FORM_BROTLI, FORM_GZIP_FAST, FORM_BROTLI_FAST, FORM_COUNT };
+_Static_assert((int)FORM_COUNT == (int)PAGE_FORMS, "a tag for each");
 
 static const char *const suffixes[FORM_COUNT] = {"", "-gzip", "-br", "-gzip-f", "-br-f"};
 
@@ -74,6 +75,13 @@ void page_tag(struct slice body, char tag[static PAGE_TAG_MAX])
 
     hash_bytes(body, hash);
     text_base64url_encode(hash, TAG_BYTES, tag);
+}
+
+void page_tags(struct slice body, char tags[static PAGE_FORMS][PAGE_TAG_MAX])
+{
+    page_tag(body, tags[0]);
+    for (int i = 1; i < FORM_COUNT; i++)
+        snprintf(tags[i], PAGE_TAG_MAX, "%.16s%s", tags[0], suffixes[i]);
 }
 
 int64_t page_valid_since(int64_t changed_us)

@@ -11,10 +11,12 @@
 
 struct page;
 
-enum { PAGE_TAG_MAX = 24 /* 16 characters and a suffix */ };
+enum { PAGE_TAG_MAX = 24 /* 16 characters and a suffix */, PAGE_FORMS = 5 /* as it is, and compressed */ };
 
 /* The entity tag of a body in its identity form, without quotes. */
 void page_tag(struct slice body, char tag[static PAGE_TAG_MAX]);
+/* Those of all forms in which a body may have been sent. */
+void page_tags(struct slice body, char tags[static PAGE_FORMS][PAGE_TAG_MAX]);
 /* The first whole second from which on a date has seen a change. */
 int64_t page_valid_since(int64_t changed_us);
 

@@ -22,7 +22,7 @@ static void periods_render(const struct ask *ask, struct db_rows rows, struct js
     jsonw_key(json, "board");
     jsonw_text(json, ask->call->board.name);
     jsonw_key(json, "window");
-    jsonw_text(json, window_name(listing->window));
+    jsonw_text(json, board_window_name(&ask->call->board, listing->window));
     jsonw_key(json, "periods");
     jsonw_array_open(json);
     for (int i = 0; i < count && i < listing->limit; i++) {
@@ -78,7 +78,8 @@ void api_periods(struct api_call *call)
                          .limit = 100};
     bool is_ok = api_int(call, "limit", 1, 1000, &listing->limit, &error);
     if (is_ok && window.data &&
-        (!window_parse(window, &listing->window) || !board_has_window(&call->board, listing->window)))
+        (!board_window_parse(&call->board, window, &listing->window) ||
+         !board_has_window(&call->board, listing->window)))
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "window", "must be a window of the board");
     if (is_ok && cursor.data && !clock_parse(cursor, &before_us))
         is_ok = error_set_field(&error, ERROR_INVALID_CURSOR, "cursor", "the cursor is not one that this service made");

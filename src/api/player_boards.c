@@ -38,7 +38,7 @@ static void place_render(struct jsonw *json, const struct place *place)
     jsonw_key(json, "board");
     jsonw_text(json, place->board.name);
     jsonw_key(json, "window");
-    jsonw_text(json, window_name(place->window));
+    jsonw_text(json, board_window_name(&place->board, place->window));
     period_text(&place->period, text);
     jsonw_key(json, "period");
     jsonw_text(json, text);
@@ -172,7 +172,6 @@ void api_player_boards(struct api_call *call)
     struct gathering *gathering = arena_calloc(call->arena, 1, sizeof(*gathering));
     struct slice window = api_text(call, "window"), cursor = api_text(call, "cursor");
     struct db_call read = {.statement = STATEMENT_player_boards, .parameter_count = 5};
-    enum window parsed;
     struct error error;
     bool is_ok = true;
 
@@ -183,9 +182,9 @@ void api_player_boards(struct api_call *call)
     *gathering = (struct gathering){
         .call = call, .limit = 20, .freshness = store_freshness(call->store, call->has_token ? &call->token : NULL, 0)};
     is_ok = api_int(call, "limit", 1, BOARDS_MAX, &gathering->limit, &error);
-    if (is_ok && window.data && !window_parse(window, &parsed))
+    if (is_ok && window.data && !window_name_is_valid(window))
         is_ok = error_set_field(&error, ERROR_INVALID_PARAMETER, "window",
-                                "must be one of all, monthly, weekly, daily, hourly");
+                                "must be one of all, monthly, weekly, daily, hourly, or the name of a schedule");
     if (is_ok && cursor.data && !name_is_valid(cursor))
         is_ok = error_set_field(&error, ERROR_INVALID_CURSOR, "cursor", "the cursor is not one that this service made");
     if (!is_ok) {
@@ -193,7 +192,7 @@ void api_player_boards(struct api_call *call)
         return;
     }
     const char *texts[] = {arena_printf(call->arena, "%lld", (long long)call->key.game_id), call->player.data,
-                           window.data ? window_name(parsed) : NULL,
+                           window.data ? arena_printf(call->arena, "%.*s", (int)window.size, window.data) : NULL,
                            cursor.data ? arena_printf(call->arena, "%.*s", (int)cursor.size, cursor.data) : "",
                            arena_printf(call->arena, "%lld", (long long)gathering->limit + 1)};
     for (int i = 0; i < read.parameter_count; i++)

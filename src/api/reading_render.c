@@ -47,7 +47,7 @@ void reading_head(struct reading *reading, struct jsonw *json)
     jsonw_key(json, "board");
     jsonw_text(json, reading->call->board.name);
     jsonw_key(json, "window");
-    jsonw_text(json, window_name(reading->window));
+    jsonw_text(json, board_window_name(&reading->call->board, reading->window));
     period_text(period, text);
     jsonw_key(json, "period");
     jsonw_text(json, text);

@@ -1,12 +1,37 @@
 /*
  * render.c -- the JSON that more than one resource speaks.
  */
-#include "api/api.h"
+#include "api/schedule.h"
 
 #include "base/clock.h"
 #include "base/put.h"
 
-void api_render_board(struct jsonw *json, const struct board *board)
+static void schedule_render(struct jsonw *json, const char *name, const struct schedules_view *schedules, int slot)
+{
+    jsonw_object_open(json);
+    jsonw_key(json, "name");
+    jsonw_text(json, name);
+    jsonw_key(json, "opens");
+    jsonw_text(json, schedules->of[slot].opens);
+    jsonw_key(json, "closes");
+    jsonw_text(json, schedules->of[slot].closes);
+    if (schedules->of[slot].knows) {
+        jsonw_key(json, "next");
+        jsonw_array_open(json);
+        for (int i = 0; i < schedules->of[slot].count; i++) {
+            jsonw_object_open(json);
+            jsonw_key(json, "starts_at");
+            jsonw_time(json, schedules->of[slot].starts_us[i]);
+            jsonw_key(json, "ends_at");
+            jsonw_time(json, schedules->of[slot].ends_us[i]);
+            jsonw_object_close(json);
+        }
+        jsonw_array_close(json);
+    }
+    jsonw_object_close(json);
+}
+
+void api_render_board(struct jsonw *json, const struct board *board, const struct schedules_view *schedules)
 {
     jsonw_object_open(json);
     jsonw_key(json, "name");
@@ -19,8 +44,13 @@ void api_render_board(struct jsonw *json, const struct board *board)
     jsonw_text(json, tie_rule_name(board->tie));
     jsonw_key(json, "windows");
     jsonw_array_open(json);
-    for (int i = 0; i < board->window_count; i++)
-        jsonw_text(json, window_name(board->windows[i]));
+    for (int i = 0; i < board->window_count; i++) {
+        const char *name = board_window_name(board, board->windows[i]);
+        if (board->windows[i] < WINDOW_SCHEDULED)
+            jsonw_text(json, name);
+        else
+            schedule_render(json, name, schedules, (int)board->windows[i] - (int)WINDOW_SCHEDULED);
+    }
     jsonw_array_close(json);
     jsonw_key(json, "time_zone");
     jsonw_text(json, board->time_zone);
@@ -105,7 +135,7 @@ static void window_render(struct jsonw *json, const struct board *board, const s
     char text[PERIOD_TEXT_MAX];
 
     period_text(&period, text);
-    jsonw_key(json, window_name(window->window));
+    jsonw_key(json, board_window_name(board, window->window));
     jsonw_object_open(json);
     render_rank(json, window->rank);
     jsonw_key(json, "score");
@@ -119,14 +149,14 @@ static void window_render(struct jsonw *json, const struct board *board, const s
     jsonw_object_close(json);
 }
 
-/* One whose period is closed: nothing came of it there. */
-static void closed_window_render(struct jsonw *json, const struct submit_window *window)
+/* One whose period is closed, or whose schedule is not open: nothing came of it there. */
+static void closed_window_render(struct jsonw *json, const struct board *board, const struct submit_window *window)
 {
     const struct period period = {.start_us = window->period_start_us};
     char text[PERIOD_TEXT_MAX];
 
     period_text(&period, text);
-    jsonw_key(json, window_name(window->window));
+    jsonw_key(json, board_window_name(board, window->window));
     jsonw_object_open(json);
     render_rank(json, 0);
     jsonw_key(json, "score");
@@ -136,7 +166,10 @@ static void closed_window_render(struct jsonw *json, const struct submit_window 
     jsonw_key(json, "improved");
     jsonw_bool(json, false);
     jsonw_key(json, "period");
-    jsonw_text(json, text);
+    if (window->is_paused)
+        jsonw_null(json);
+    else
+        jsonw_text(json, text);
     jsonw_key(json, "closed");
     jsonw_bool(json, true);
     jsonw_object_close(json);
@@ -211,7 +244,7 @@ void api_render_result(struct api_call *call, struct jsonw *json, const struct s
     for (int i = 0; i < result->window_count; i++)
         window_render(json, board, &result->windows[i]);
     for (int i = 0; i < result->closed_count; i++)
-        closed_window_render(json, &result->closed[i]);
+        closed_window_render(json, board, &result->windows[WINDOW_COUNT - 1 - i]);
     jsonw_object_close(json);
     if (board->facet_count > 0)
         facets_render(json, board, result);

@@ -35,10 +35,24 @@ static bool facets_read(const struct json_object *object, struct arena *arena, s
     return json_read_compact(object, "facets", FACETS_BYTES_MAX, arena, ret_facets, error);
 }
 
-/* Which windows it is meant for, and what happens where one of them is closed. */
-static bool windows_read(const struct api_call *call, const struct json_object *object, struct submission *submission,
-                         struct error *error)
+/* The names of schedules, until the board is known whose they are. */
+struct schedule_names {
+    char text[WINDOW_COUNT * (SCHEDULE_NAME_BYTES_MAX + 1)];
+    size_t size;
+};
+
+static void schedule_add(struct schedule_names *names, struct slice name)
 {
+    memcpy(names->text + names->size, name.data, name.size);
+    names->text[names->size + name.size] = ',';
+    names->size += name.size + 1;
+}
+
+/* Which windows it is meant for, and what happens where one of them is closed. */
+static bool windows_read(const struct api_call *call, const struct json_object *object, struct arena *arena,
+                         struct submission *submission, struct error *error)
+{
+    struct schedule_names names = {.size = 0};
     char field[ERROR_FIELD_MAX];
     size_t count;
 
@@ -58,11 +72,16 @@ static bool windows_read(const struct api_call *call, const struct json_object *
         enum window window;
         if (!json_array_text(object, "windows", i, &text, error))
             return false;
-        if (!window_parse(text, &window))
-            return error_set_field(error, ERROR_INVALID_BODY, field, "must hold all, monthly, weekly, daily or hourly");
-        submission->windows |= 1U << window;
+        if (!window_name_is_valid(text))
+            return error_set_field(error, ERROR_INVALID_BODY, field,
+                                   "must hold all, monthly, weekly, daily, hourly or names of schedules");
+        if (window_parse(text, &window))
+            submission->windows |= 1U << window;
+        else
+            schedule_add(&names, text);
     }
-    return true;
+    submission->schedules = arena_copy(arena, (struct slice){names.text, names.size});
+    return submission->schedules.data || error_set(error, ERROR_OVERLOADED, "out of memory");
 }
 
 /* Copies what a submission keeps, so that the document may go. */
@@ -83,7 +102,7 @@ bool api_read_submission(struct api_call *call, const struct json_object *object
         !json_read_int64(object, "score", true, &s->score, error) ||
         !json_read_int64(object, "subscore", false, &s->subscore, error) ||
         !json_read_raw(object, "metadata", METADATA_BYTES_MAX, arena, &s->metadata, error) ||
-        !facets_read(object, arena, &s->facets, error) || !windows_read(call, object, s, error) ||
+        !facets_read(object, arena, &s->facets, error) || !windows_read(call, object, arena, s, error) ||
         !json_read_text(object, "at", false, &at, error) ||
         (has_board && !json_read_text(object, "board", true, &board, error)))
         return false;

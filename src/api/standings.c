@@ -45,12 +45,12 @@ bool reading_common(struct reading *reading, struct error *error)
     struct slice facet = api_text(call, "facet");
 
     reading->window = call->board.windows[0];
-    if (window.data && !window_parse(window, &reading->window))
+    if (window.data && !board_window_parse(&call->board, window, &reading->window))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "window",
-                               "must be one of all, monthly, weekly, daily, hourly");
+                               "must be one of all, monthly, weekly, daily, hourly, or the name of a schedule");
     if (!board_has_window(&call->board, reading->window))
         return error_set_field(error, ERROR_INVALID_PARAMETER, "window", "the board has no window %s",
-                               window_name(reading->window));
+                               board_window_name(&call->board, reading->window));
     if (facet.data && !board_facet_key(&call->board, facet, reading->facet_key, error))
         return false;
     reading->facet = facet.data ? facet : SLICE("");
@@ -133,7 +133,7 @@ static bool cursor_read(struct reading *reading, int64_t *limit, struct error *e
         return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of another board");
     if (api_text(call, "window").data && cursor.window != reading->window)
         return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of the window %s",
-                               window_name(cursor.window));
+                               board_window_name(&call->board, cursor.window));
     if (api_text(call, "facet").data && !slice_is(reading->facet, cursor.facet))
         return error_set_field(error, ERROR_INVALID_CURSOR, "cursor", "the cursor is of %s%s",
                                cursor.facet[0] ? "the facet " : "the whole board", cursor.facet);

@@ -10,7 +10,10 @@
 static const char *const order_names[] = {"desc", "asc"};
 static const char *const operator_names[] = {"best", "last", "sum"};
 static const char *const tie_names[] = {"first", "last"};
-static const char *const window_names[] = {"all", "monthly", "weekly", "daily", "hourly"};
+static const char *const window_names[] = {"all",         "monthly",     "weekly",      "daily",      "hourly",
+                                           "scheduled_1", "scheduled_2", "scheduled_3", "scheduled_4"};
+_Static_assert(ARRAY_SIZE(window_names) == WINDOW_COUNT && (int)WINDOW_SCHEDULED + SCHEDULES_MAX == WINDOW_COUNT,
+               "a kind for each schedule");
 static const char *const ranking_names[] = {"ordinal", "competition", "dense"};
 static const char *const commit_level_names[] = {"default", "local", "remote_write", "on", "remote_apply"};
 static const char *const scope_names[] = {"none", "read", "write", "admin"};
@@ -178,6 +181,56 @@ bool board_has_window(const struct board *board, enum window window)
         if (board->windows[i] == window)
             return true;
     return false;
+}
+
+static bool is_kind(struct slice text, enum window *ret_window)
+{
+    return window_parse(text, ret_window) && *ret_window < WINDOW_SCHEDULED;
+}
+
+const char *board_window_name(const struct board *board, enum window window)
+{
+    return window < WINDOW_SCHEDULED ? window_names[window] : board->schedule_names[window - WINDOW_SCHEDULED];
+}
+
+bool board_window_parse(const struct board *board, struct slice text, enum window *ret_window)
+{
+    enum window window;
+
+    if (is_kind(text, &window)) {
+        *ret_window = window;
+        return true;
+    }
+    for (int i = 0; text.size > 0 && i < SCHEDULES_MAX; i++)
+        if (slice_is(text, board->schedule_names[i])) {
+            *ret_window = (enum window)((int)WINDOW_SCHEDULED + i);
+            return true;
+        }
+    return false;
+}
+
+bool schedule_name_is_valid(struct slice name)
+{
+    static const char *const reserved[] = {"all", "monthly", "weekly", "daily", "hourly", "current", "previous"};
+    int index;
+
+    if (name.size < 1 || name.size > SCHEDULE_NAME_BYTES_MAX || find(name, reserved, ARRAY_SIZE(reserved), &index) ||
+        (name.size >= 10 && memcmp(name.data, "scheduled_", 10) == 0))
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        bool is_letter = c >= 'a' && c <= 'z';
+        if (!is_letter && (i == 0 || ((c < '0' || c > '9') && c != '_' && c != '-')))
+            return false;
+    }
+    return true;
+}
+
+bool window_name_is_valid(struct slice text)
+{
+    enum window window;
+
+    return is_kind(text, &window) || schedule_name_is_valid(text);
 }
 
 struct sort_key board_key(const struct board *board, int64_t score, int64_t subscore, int64_t at_us)

@@ -14,7 +14,9 @@
 #include "base/slice.h"
 #include "board/sort_key.h"
 
-enum { NAME_BYTES_MAX = 64, TIME_ZONE_BYTES_MAX = 63, METADATA_BYTES_MAX = 2048, WINDOW_COUNT = 5 };
+enum { NAME_BYTES_MAX = 64, TIME_ZONE_BYTES_MAX = 63, METADATA_BYTES_MAX = 2048 };
+/* Windows of all kinds; those that a schedule opens and closes are the last of them. */
+enum { WINDOW_COUNT = 9, SCHEDULES_MAX = 4, SCHEDULE_NAME_BYTES_MAX = 32, CRON_BYTES_MAX = 64 };
 /* How far ahead of the database's clock the time of a submission may lie: clocks differ. */
 enum { AT_FUTURE_US_MAX = 60 * 1000000 };
 enum {
@@ -33,7 +35,8 @@ enum {
 enum score_order { ORDER_DESC, ORDER_ASC };
 enum score_operator { OPERATOR_BEST, OPERATOR_LAST, OPERATOR_SUM };
 enum tie_rule { TIE_FIRST, TIE_LAST };
-enum window { WINDOW_ALL, WINDOW_MONTHLY, WINDOW_WEEKLY, WINDOW_DAILY, WINDOW_HOURLY };
+/* A board has names for its windows by schedule: WINDOW_SCHEDULED + n is of schedule_names[n]. */
+enum window { WINDOW_ALL, WINDOW_MONTHLY, WINDOW_WEEKLY, WINDOW_DAILY, WINDOW_HOURLY, WINDOW_SCHEDULED };
 enum ranking { RANKING_ORDINAL, RANKING_COMPETITION, RANKING_DENSE };
 /* What a commit waits for: synchronous_commit of PostgreSQL, the weakest first. */
 enum commit_level { COMMIT_DEFAULT, COMMIT_LOCAL, COMMIT_REMOTE_WRITE, COMMIT_ON, COMMIT_REMOTE_APPLY };
@@ -72,6 +75,7 @@ struct board {
     enum tie_rule tie;
     enum window windows[WINDOW_COUNT];
     int window_count; /* 1 to WINDOW_COUNT; windows[0] is the one meant when none is named */
+    char schedule_names[SCHEDULES_MAX][SCHEDULE_NAME_BYTES_MAX + 1]; /* "": there is none */
     char time_zone[TIME_ZONE_BYTES_MAX + 1];
     int64_t score_min;
     int64_t score_max;
@@ -92,13 +96,13 @@ struct board {
 const char *score_order_name(enum score_order order);
 const char *score_operator_name(enum score_operator operator);
 const char *tie_rule_name(enum tie_rule tie);
-const char *window_name(enum window window);
+const char *window_name(enum window window); /* in SQL; callers know board_window_name */
 const char *scope_name(enum scope scope);
 const char *commit_level_name(enum commit_level level);
 bool score_order_parse(struct slice text, enum score_order *ret_order);
 bool score_operator_parse(struct slice text, enum score_operator *ret_operator);
 bool tie_rule_parse(struct slice text, enum tie_rule *ret_tie);
-bool window_parse(struct slice text, enum window *ret_window);
+bool window_parse(struct slice text, enum window *ret_window); /* of SQL */
 bool ranking_parse(struct slice text, enum ranking *ret_ranking);
 bool commit_level_parse(struct slice text, enum commit_level *ret_level);
 bool scope_parse(struct slice text, enum scope *ret_scope);
@@ -120,6 +124,14 @@ int64_t *board_caching_value(struct board_caching *caching, int field);
 int64_t board_caching_get(const struct board_caching *caching, int field);
 
 bool board_has_window(const struct board *board, enum window window);
+/* Of a board, what callers call a window: the kind, or the name of its schedule. parse: false for any other text; a window
+ * that is found may be one that the board no longer has. */
+const char *board_window_name(const struct board *board, enum window window);
+bool board_window_parse(const struct board *board, struct slice text, enum window *ret_window);
+/* Could a board have a window of this name? The kinds but those of schedules, or a schedule's name: a small letter, then up
+ * to 31 of small letters, digits, '_', '-', and no word that means something else where a window is named. */
+bool window_name_is_valid(struct slice text);
+bool schedule_name_is_valid(struct slice name);
 
 /* Between what callers say and the order's key. */
 struct sort_key board_key(const struct board *board, int64_t score, int64_t subscore, int64_t at_us);

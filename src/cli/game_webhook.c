@@ -85,7 +85,7 @@ bool game_webhook_show(struct dbb *db, const char *game, struct error *error)
         return error_set(error, ERROR_NOT_FOUND, "%s has no webhook", game);
     if (!dbb_query(
             db,
-            "select d.message_id, coalesce(b.name || ' ' || p.window_kind || ' ' || ladder.time_text(p.starts_at), 'test'), d.attempts, "
+            "select d.message_id, coalesce(b.name || ' ' || ladder.window_title(p.window_kind, b.schedules) || ' ' || ladder.time_text(p.starts_at), 'test'), d.attempts, "
             "case when d.delivered_at is not null then 'delivered ' || ladder.time_text(d.delivered_at) "
             "     when d.next_at is null then 'given up' else 'next ' || ladder.time_text(d.next_at) end, coalesce(d.last_error, '') "
             "from ladder.webhook_delivery d left join ladder.period p on p.id = d.period_id left join ladder.board b on b.id = p.board_id "

@@ -8,7 +8,7 @@
 #include "db/statements.h"
 
 /* Columns of the statement board_find. */
-enum { BOARD_OPERATOR = 5, BOARD_SCORE_MIN = 9, BOARD_SCORE_MAX = 10, BOARD_FACETS = 19, BOARD_IS_COMBINED = 23 };
+enum { BOARD_OPERATOR = 5, BOARD_SCORE_MIN = 9, BOARD_SCORE_MAX = 10, BOARD_FACETS = 19, BOARD_IS_COMBINED = 24 };
 
 /* A row with a facet that the board does not have would be refused, and the file be in. */
 static bool facets_check(const struct source *source, const char *facets, struct error *error)

@@ -66,7 +66,7 @@ static bool reopen(struct link *link, const struct reopening *reopening, struct 
         who_of(who);
     if (!link_query(link, STATEMENT_period_reopen, 6, parameters, &result, error))
         return false;
-    bool is_open = !dbb_is_null(result, 0, 0);
+    bool is_open = dbb_rows(result) == 1 && !dbb_is_null(result, 0, 0);
     if (is_open)
         printf("period %s of window %s: open for %s s, for %s: %s\n", reopening->period, reopening->window, seconds,
                who, reopening->reason);
@@ -107,12 +107,11 @@ static int usage(const char *what)
 static const char *reopening_check(struct reopening *reopening, const char *seconds)
 {
     int64_t at_us;
-    enum window window;
 
     if (!reopening->window || !reopening->period || !reopening->reason || !reopening->reason[0])
         return "reopen needs --window, --period and --reason";
-    if (!window_parse(slice_of(reopening->window), &window) || window == WINDOW_ALL)
-        return "--window must be monthly, weekly, daily or hourly";
+    if (!window_name_is_valid(slice_of(reopening->window)) || strcmp(reopening->window, "all") == 0)
+        return "--window must be monthly, weekly, daily, hourly or the name of a schedule";
     if (!clock_parse(slice_of(reopening->period), &at_us))
         return "--period must be the first instant of a period (RFC 3339)";
     if (seconds && (!text_parse_int64(slice_of(seconds), &reopening->seconds) || reopening->seconds < FOR_S_MIN ||

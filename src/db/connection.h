@@ -23,7 +23,7 @@ struct ev_loop;
 struct db_connection;
 struct pg_result;
 
-enum { DB_PARAMETERS_MAX = 20, DB_CALLS_MAX = 4 };
+enum { DB_PARAMETERS_MAX = 21, DB_CALLS_MAX = 4 };
 
 enum db_format { DB_TEXT = 0, DB_BINARY = 1 };
 

@@ -72,6 +72,18 @@ static void facets_read(struct board *board, const char *names, const char *ids)
     }
 }
 
+/* A line each, with the name before the first bar. */
+static void schedules_read(struct board *board, const char *lines)
+{
+    for (int i = 0; *lines; i++) {
+        size_t size = strcspn(lines, "|");
+        ASSERT(i < SCHEDULES_MAX && size < sizeof(board->schedule_names[i]));
+        memcpy(board->schedule_names[i], lines, size);
+        lines += strcspn(lines, "\n");
+        lines += *lines == '\n';
+    }
+}
+
 void store_board_read(struct board *board, struct db_rows rows, int row, int at)
 {
     *board = (struct board){.id = db_int64(rows, row, at), .game_id = db_int64(rows, row, at + 1)};
@@ -98,6 +110,7 @@ void store_board_read(struct board *board, struct db_rows rows, int row, int at)
                 db_text(rows, row, at + 14 + BOARD_CACHING_COUNT));
     board->facet_values_max = db_int64(rows, row, at + 15 + BOARD_CACHING_COUNT);
     ASSERT(commit_level_parse(slice_of(db_text(rows, row, at + 16 + BOARD_CACHING_COUNT)), &board->commit_level));
+    schedules_read(board, db_text(rows, row, at + BOARD_SCHEDULES));
 }
 
 void boards_spoil(struct store *store, int64_t game_id, int64_t version)

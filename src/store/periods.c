@@ -42,7 +42,7 @@ struct period_entry {
     UT_hash_handle hh;
 };
 
-enum { PERIODS_REMEMBERED_MAX = 200000, CLOSED_TTL_US = 5000000 };
+enum { PERIODS_REMEMBERED_MAX = 200000, CLOSED_TTL_US = 5000000, STEPS_MAX = 16 };
 
 static struct period_name name_make(int64_t board_id, enum window window, const char *facet, enum recall recall,
                                     int64_t at_us)
@@ -110,7 +110,8 @@ struct find {
     struct store *store;
     int64_t board_id;
     enum window window;
-    bool is_previous; /* step 1 finds the current one, step 2 the one before */
+    bool is_previous; /* step 1 finds the current one, step 2 the one before; of a schedule past its pauses */
+    int steps;        /* taken back */
     bool is_exact;    /* at_us must be its first instant */
     int64_t at_us;
     struct db_wish wish;
@@ -149,6 +150,16 @@ static bool find_last_known(struct find *find)
     return true;
 }
 
+/* A schedule that is not open now. */
+static void pause_answer(struct find *find, const struct period *pause)
+{
+    char message[80 + CLOCK_TEXT_MAX], opens[CLOCK_TEXT_MAX];
+
+    clock_format(pause->end_us, opens);
+    snprintf(message, sizeof(message), "the window is not open now: its next period begins at %s", opens);
+    find_fail(find, ERROR_PERIOD_NOT_FOUND, message);
+}
+
 static void on_period(void *context, const struct db_outcome *outcome, enum db_source source)
 {
     struct find *find = context;
@@ -179,9 +190,14 @@ static void on_period(void *context, const struct db_outcome *outcome, enum db_s
     };
     if (period.id == 0)
         period.source = outcome->is_behind ? SOURCE_BEHIND : source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
-    if (find->is_previous) {
+    bool is_pause = strcmp(db_text(rows, 0, 4), "pause") == 0;
+    if (find->is_previous || (is_pause && find->steps > 0)) {
         if (period.start_us == INT64_MIN) {
             find_fail(find, ERROR_PERIOD_NOT_FOUND, "the window `all` has no previous period");
+            return;
+        }
+        if (++find->steps > STEPS_MAX) {
+            find_fail(find, ERROR_PERIOD_NOT_FOUND, "the window has no previous period");
             return;
         }
         find->is_previous = false;
@@ -189,7 +205,11 @@ static void on_period(void *context, const struct db_outcome *outcome, enum db_s
         find_send(find);
         return;
     }
-    if (find->is_exact && (period.start_us != find->at_us || !db_bool(rows, 0, 6))) {
+    if (is_pause && !find->is_exact) {
+        pause_answer(find, &period);
+        return;
+    }
+    if (find->is_exact && (is_pause || period.start_us != find->at_us || !db_bool(rows, 0, 6))) {
         find_fail(find, ERROR_PERIOD_NOT_FOUND, "no period of this window starts then");
         return;
     }

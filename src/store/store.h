@@ -99,7 +99,7 @@ void store_board_forget_all(struct store *store, struct slice game, struct slice
 
 /* Reads a board's columns as the board_* statements give them, from a column on; what follows them is at +
  * BOARD_COLUMNS. */
-enum { BOARD_COLUMNS = 13 + BOARD_CACHING_COUNT + 4 };
+enum { BOARD_SCHEDULES = 13 + BOARD_CACHING_COUNT + 4, BOARD_COLUMNS };
 void store_board_read(struct board *board, struct db_rows rows, int row, int column);
 
 /* Of boards and keys, by all loops, since the start. */

@@ -54,6 +54,7 @@ static void place_read(struct submit_window *place, struct db_rows rows, int r)
 {
     ASSERT(window_parse(slice_of(db_text(rows, r, S_WINDOW)), &place->window));
     place->period_id = db_int64(rows, r, S_PERIOD);
+    place->is_paused = db_is_null(rows, r, S_START);
     place->period_start_us = db_int64(rows, r, S_START);
     place->is_changed = db_int64(rows, r, S_OUTCOME) == OUTCOME_CHANGED;
     place->key = (struct sort_key){db_int64(rows, r, S_K1), db_int64(rows, r, S_K2), db_int64(rows, r, S_K3)};
@@ -112,12 +113,12 @@ static void result_read(struct batch *batch, struct db_rows rows, int r)
         return;
     }
     if (outcome == OUTCOME_PASSED_OVER) {
-        ASSERT(result->closed_count < WINDOW_COUNT);
-        place_read(&result->closed[result->closed_count++], rows, r);
+        ASSERT(result->window_count + result->closed_count < WINDOW_COUNT);
+        place_read(&result->windows[WINDOW_COUNT - ++result->closed_count], rows, r);
         return;
     }
     bool is_facet = !db_is_null(rows, r, S_FACET);
-    ASSERT(is_facet || result->window_count < WINDOW_COUNT);
+    ASSERT(is_facet || result->window_count + result->closed_count < WINDOW_COUNT);
     struct submit_window *place =
         is_facet ? arena_calloc(&batch->arena, 1, sizeof(*place)) : &result->windows[result->window_count++];
     ASSERT(place != NULL);
@@ -252,9 +253,17 @@ static bool commit_level_call(const struct batch *batch, struct db_call *ret_cal
     return strictest != COMMIT_DEFAULT;
 }
 
+/* p_scope of the function submit. */
+static int scope_of(const struct submission *s)
+{
+    enum { KINDS = (1 << WINDOW_SCHEDULED) - 1, STRICT = KINDS + 1 };
+
+    return (int)((s->windows & KINDS) | (s->windows & ~(unsigned)KINDS) << 1) | (s->is_strict ? STRICT : 0);
+}
+
 static void batch_send(struct batch *batch)
 {
-    enum { ARRAYS = 13, STRICT = 1 << WINDOW_COUNT };
+    enum { ARRAYS = 13 };
     static const enum db_type types[ARRAYS] = {DB_INT8,      DB_TYPE_TEXT, DB_INT8, DB_INT8, DB_INT8,
                                                DB_TYPE_TEXT, DB_INT4,      DB_INT4, DB_INT8, DB_BYTEA,
                                                DB_BYTEA,     DB_TYPE_TEXT, DB_INT4};
@@ -302,7 +311,7 @@ static void batch_send(struct batch *batch)
         else if (has_facets) /* of many that name none, nothing is said */
             db_array_null(&arrays[11]);
         if (has_scopes)
-            db_array_int4(&arrays[12], (int)s->windows | (s->is_strict ? STRICT : 0));
+            db_array_int4(&arrays[12], scope_of(s));
         db_array_int4(&arrays[6], item->round);
         db_array_int4(&arrays[7], item->group->has_claim ? claim : 0);
     }

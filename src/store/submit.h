@@ -19,12 +19,13 @@ struct submission {
     struct slice player; /* borrowed until done */
     int64_t score;
     int64_t subscore;
-    int64_t at_us;         /* when it was reached; SUBMIT_NOW: when the database takes it, by its clock */
-    bool is_unranked;      /* nobody wants its ranks: PostgreSQL is not asked where Redis cannot tell them */
-    struct slice metadata; /* borrowed until done; data NULL: none */
-    unsigned windows;      /* which it is meant for: a bit for each enum window; 0: every one of the board */
-    bool is_strict;        /* refused where one of these windows is closed */
-    struct slice facets;   /* a JSON object of values by facet, borrowed until done; data NULL: it names none */
+    int64_t at_us;          /* when it was reached; SUBMIT_NOW: when the database takes it, by its clock */
+    bool is_unranked;       /* nobody wants its ranks: PostgreSQL is not asked where Redis cannot tell them */
+    struct slice metadata;  /* borrowed until done; data NULL: none */
+    unsigned windows;       /* which it is meant for: a bit for each enum window; 0: every one of the board */
+    struct slice schedules; /* names of more of these, a comma behind each, until submission_windows_check; borrowed */
+    bool is_strict;         /* refused where one of these windows is closed */
+    struct slice facets;    /* a JSON object of values by facet, borrowed until done; data NULL: it names none */
 };
 
 struct submit_window {
@@ -34,6 +35,7 @@ struct submit_window {
     int64_t rank;     /* 1-based after it; 0: not known */
     int64_t old_rank; /* before it; 0: there was none, or not known */
     bool is_changed;
+    bool is_paused; /* passed over, because its schedule is not open: there is no period */
     bool has_old;
     struct sort_key key;
     struct sort_key old_key;
@@ -48,10 +50,10 @@ struct submit_facet {
 struct submit_result {
     struct error error; /* ERROR_NONE: taken */
     bool is_uncertain;  /* with an error: the connection was lost, so it may have been taken all the same */
+    /* From the front those that took it; from the end on those whose period is closed, and which were passed over: of these
+     * window, is_paused and period_start_us only. */
     struct submit_window windows[WINDOW_COUNT];
-    int window_count; /* those that took it */
-    /* Those whose period is closed, and which were passed over: window and period_start_us only. */
-    struct submit_window closed[WINDOW_COUNT];
+    int window_count;
     int closed_count;
     struct submit_facet facets[FACETS_MAX];
     int facet_count;
@@ -83,8 +85,8 @@ bool submit_withdraw(struct store *store, const void *context);
 /* The results of a claimed group whose answer was lost: from what its transaction kept. Ranks are today's. */
 void submit_resume(struct store *store, const struct submission *submissions, size_t count,
                    const struct submit_claim *claim, int64_t game_id, submit_done_fn *done, void *context);
-/* Does the submission's board have the windows that it names? Fills *error, naming /windows. */
-bool submission_windows_check(const struct submission *submission, struct error *error);
+/* Does the submission's board have the windows that it names? Resolves the names of schedules. Fills *error, naming /windows. */
+bool submission_windows_check(struct submission *submission, struct error *error);
 size_t submit_queued(const struct store *store);
 /* Submissions that the database refused for an error of their data, in this process. Any thread. */
 uint64_t submit_failed(void);

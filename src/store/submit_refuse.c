@@ -11,12 +11,24 @@
 
 static _Atomic uint64_t failed_count;
 
-bool submission_windows_check(const struct submission *submission, struct error *error)
+bool submission_windows_check(struct submission *submission, struct error *error)
 {
+    struct slice names = submission->schedules;
+
+    while (names.size > 0) {
+        struct slice name = {names.data, (size_t)((const char *)memchr(names.data, ',', names.size) - names.data)};
+        enum window window;
+        if (!board_window_parse(&submission->board, name, &window))
+            return error_set_field(error, ERROR_INVALID_BODY, "/windows", "the board has no window %.*s",
+                                   (int)name.size, name.data);
+        submission->windows |= 1U << window;
+        names = (struct slice){name.data + name.size + 1, names.size - name.size - 1};
+    }
+    submission->schedules = (struct slice){NULL, 0};
     for (int w = 0; w < WINDOW_COUNT; w++)
         if (submission->windows & 1U << w && !board_has_window(&submission->board, (enum window)w))
             return error_set_field(error, ERROR_INVALID_BODY, "/windows", "the board has no window %s",
-                                   window_name((enum window)w));
+                                   board_window_name(&submission->board, (enum window)w));
     return true;
 }
 

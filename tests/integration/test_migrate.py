@@ -273,7 +273,7 @@ def test_the_layout_of_partitions(stack):
     assert stack.sql("select pg_get_partkeydef('ladder.entry'::regclass), pg_get_partkeydef('ladder.score_event'::regclass)") == [
         ("LIST (window_kind)", "RANGE (submitted_at)")]
     keys = {name: key for name, _, _, key in children("entry")}
-    assert keys == {"entry_all": "HASH (period_id)", **{f"entry_{kind}": "RANGE (period_start)" for kind in ("monthly", "weekly", "daily", "hourly")}}
+    assert keys == {"entry_all": "HASH (period_id)", **{f"entry_{kind}": "RANGE (period_start)" for kind in ("monthly", "weekly", "daily", "hourly", "scheduled")}}
     leaves = [leaf for parent in keys for leaf in children(parent)]
     assert len(children("entry_all")) == 4 and all(any(x.startswith("fillfactor=90") for x in leaf[2]) for leaf in leaves)
     every = stack.sql("select c.relname::text from pg_class c where c.relnamespace = 'ladder'::regnamespace and c.relispartition "

@@ -160,6 +160,34 @@ static void test_names_and_players(void **context)
     assert_true(player_check(SLICE("."), "player", &error) && player_check(SLICE(".."), "player", &error));
 }
 
+static void test_windows_by_schedule(void **context)
+{
+    struct board board = {.schedule_names = {"weekend", "", "lunch-2"}};
+    char name[SCHEDULE_NAME_BYTES_MAX + 1];
+    enum window window;
+
+    (void)context;
+    memset(name, 'x', sizeof(name));
+    assert_true(schedule_name_is_valid(SLICE("a")) && schedule_name_is_valid(SLICE("a_9-")));
+    assert_true(schedule_name_is_valid((struct slice){name, sizeof(name) - 1}));
+    assert_false(schedule_name_is_valid((struct slice){name, sizeof(name)}));
+    static const char *const wrong[] = {"",    "A",      "9",        "-a",         "a b",         "a|b",
+                                        "a,b", "hourly", "previous", "scheduled_", "scheduled_1", "\xc3\xbc"};
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+        assert_false(schedule_name_is_valid(slice_of(wrong[i])));
+    assert_true(window_name_is_valid(SLICE("hourly")) && window_name_is_valid(SLICE("weekend")));
+    assert_false(window_name_is_valid(SLICE("scheduled_1")));
+    /* What SQL calls a window callers do not. */
+    assert_true(window_parse(SLICE("scheduled_3"), &window) && window == WINDOW_SCHEDULED + 2);
+    assert_string_equal(window_name(window), "scheduled_3");
+    assert_string_equal(board_window_name(&board, window), "lunch-2");
+    assert_string_equal(board_window_name(&board, WINDOW_DAILY), "daily");
+    assert_true(board_window_parse(&board, SLICE("weekend"), &window) && window == WINDOW_SCHEDULED);
+    assert_true(board_window_parse(&board, SLICE("all"), &window) && window == WINDOW_ALL);
+    assert_false(board_window_parse(&board, SLICE("scheduled_1"), &window) ||
+                 board_window_parse(&board, SLICE(""), &window) || board_window_parse(&board, SLICE("lunch"), &window));
+}
+
 static void test_percentiles(void **context)
 {
     (void)context;
@@ -410,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_score_text_is_the_nearest_double),
         cmocka_unit_test(test_board_key_goes_both_ways),
         cmocka_unit_test(test_names_and_players),
+        cmocka_unit_test(test_windows_by_schedule),
         cmocka_unit_test(test_percentiles),
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_facets),
