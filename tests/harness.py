@@ -140,7 +140,9 @@ class Process:
     def stop(self, number=signal.SIGTERM, timeout=200):
         self.send(number)
         try:
-            return self.wait(timeout)
+            status = self.wait(timeout)
+            self.was_killed = self.was_killed or status == -number and not self.log()  # it had not begun yet
+            return status
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.wait()
@@ -198,6 +200,9 @@ class Client:
 
     def read(self, path, **parameters):
         answer = self.get(path, **parameters)
+        if answer.status_code == 503 and patience() > 4:  # not on a machine this busy
+            time.sleep(float(answer.headers["Retry-After"]))
+            answer = self.get(path, **parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

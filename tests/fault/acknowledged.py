@@ -153,7 +153,7 @@ class Load:
         except ValueError:
             value = None
             self.ledger.blame("not JSON", method, path, status, text)
-        if status in BUSY:
+        if status in BUSY or status == 409 and headers and "Idempotency-Key" in headers:  # repeated by somebody else, who was first
             self.ledger.busy += 1
             if status == 503 and not fields.get("Retry-After"):
                 self.ledger.blame("503 without Retry-After", method, path, text)

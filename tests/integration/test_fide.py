@@ -145,7 +145,7 @@ def test_one_import_at_a_time(stack, ladder, federation):
     client.put_board("sum", operator="sum")
     words = [BINARY, *map(str, ["import", file, "--game", game, "--board", "sum", *COLUMNS, "--until", EARLY])]
     children = [subprocess.Popen(words, env=stack.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
-    outputs = [child.communicate(timeout=60)[0] for child in children]
+    outputs = [child.communicate(timeout=600)[0] for child in children]
     # The other one waited and found nothing to do, or gave up.
     assert sorted("changed an entry" in x for x in outputs) == [False, True], outputs
     assert any("nothing to do" in x or "another import of this file is running" in x for x in outputs), outputs
