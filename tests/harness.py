@@ -119,18 +119,25 @@ class Process:
             return f.read(self.log_to - self.log_from if self.log_to >= 0 else -1).decode(errors="replace")
 
     def is_alive(self):
-        return self.child.poll() is None
+        return self.status() is None
+
+    def status(self, timeout=0):
+        """None: it runs. Whoever sees it end ends what it had started (Varnish's child outlives a killed parent), once: later its number may be that
+        of another process, even of another's PostgreSQL."""
+        was_seen = self.child.returncode is not None
+        status = self.child.wait(timeout) if timeout != 0 else self.child.poll()
+        if status is not None and not was_seen:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        return status
 
     def send(self, number):
         if self.is_alive():
             self.child.send_signal(number)
 
     def wait(self, timeout=None):
-        """Until it has ended; with it what it had started (Varnish's child outlives a killed parent)."""
-        status = self.child.wait(timeout)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        return status
+        """Until it has ended."""
+        return self.status(timeout)
 
     def kill(self):
         self.was_killed = True
@@ -144,8 +151,7 @@ class Process:
             self.was_killed = self.was_killed or status == -number and not self.log()  # it had not begun yet
             return status
         except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.wait()
+            self.kill()
             raise AssertionError(f"{self.command[0:2]} did not stop:\n{self.log()[-2000:]}")
 
     def is_stopped(self):
@@ -159,7 +165,7 @@ class Process:
         text = self.log()
         sign = BROKEN.search(text)
         assert not sign, f"{self.command[0:2]}:\n{text[max(0, sign.start() - 1000):sign.start() + 3000]}"
-        status = self.child.poll()
+        status = self.status()
         assert status is None or status >= 0 or self.was_killed, f"{self.command[0:2]} died of signal {-status}:\n{text[-4000:]}"
 
 

@@ -88,6 +88,18 @@ def test_a_crash_is_told_from_a_kill(tmp_path):
     ended.check_clean()
 
 
+def test_what_a_process_started_ends_with_it_and_nothing_later(tmp_path, monkeypatch):
+    """When a process was seen to end, its number is free: a group of that number is another's from then on."""
+    process = Process(["sh", "-c", "sleep 1000 & echo $!"], tmp_path / "log")
+    assert process.wait(10) == 0
+    left = pathlib.Path("/proc", process.log().strip(), "stat")
+    wait_until(lambda: not left.exists() or left.read_text().rsplit(") ", 1)[1][0] == "Z", 10, "the sleep has ended")
+    monkeypatch.setattr(os, "killpg", lambda *arguments: pytest.fail(f"killpg{arguments}"))
+    assert process.wait() == 0 and not process.is_alive()
+    process.kill()
+    process.check_clean()
+
+
 @pytest.mark.parametrize("line", [
     "==7==ERROR: AddressSanitizer: heap-use-after-free", "store.c:7:9: runtime error: signed integer overflow",
     "WARNING: ThreadSanitizer: data race", "==7== Conditional jump or move depends on uninitialised value(s)", "level=error event=assertion-failed",
