@@ -363,6 +363,10 @@ static bool bulk_read(struct bulk *bulk, struct error *error)
         return false;
     bool is_ok = json_root_object(&document, &root, error) && json_object_only(&root, names, error) &&
                  json_read_array(&root, "scores", SUBMIT_GROUP_MAX, &bulk->intake.count, error);
+    if (is_ok) {
+        bulk->intake.items = arena_calloc(call->arena, bulk->intake.count, sizeof(*bulk->intake.items));
+        is_ok = bulk->intake.items || error_set(error, ERROR_OVERLOADED, "out of memory");
+    }
     for (size_t i = 0; is_ok && i < bulk->intake.count; i++) {
         struct json_object object;
         bulk->intake.items[i].place_name = bulk->only_errors ? "item" : NULL;
@@ -381,14 +385,12 @@ void api_scores_post(struct api_call *call)
 
     if (!json_type_check(call))
         return;
-    struct intake_item *items = bulk ? arena_calloc(call->arena, SUBMIT_GROUP_MAX, sizeof(*items)) : NULL;
-    if (!items) {
+    if (!bulk) {
         api_fail_with(call, ERROR_OVERLOADED, "out of memory");
         return;
     }
     bulk->intake = (struct intake){.call = call,
                                    .arena = call->arena,
-                                   .items = items,
                                    .is_claimed_group = call->has_claim,
                                    .result = on_item,
                                    .done = on_bulk,

@@ -50,6 +50,17 @@ void crypto_mac(const struct crypto_key *key, struct slice bytes, uint8_t out[st
     crypto_generichash(out, CRYPTO_MAC_SIZE, (const uint8_t *)bytes.data, bytes.size, key->bytes, sizeof(key->bytes));
 }
 
+void crypto_mac_parts(const struct crypto_key *key, const struct slice *parts, size_t count,
+                      uint8_t out[static CRYPTO_MAC_SIZE])
+{
+    crypto_generichash_state state;
+
+    crypto_generichash_init(&state, key->bytes, sizeof(key->bytes), CRYPTO_MAC_SIZE);
+    for (size_t i = 0; i < count; i++)
+        crypto_generichash_update(&state, (const uint8_t *)parts[i].data, parts[i].size);
+    crypto_generichash_final(&state, out, CRYPTO_MAC_SIZE);
+}
+
 void crypto_hmac_sha256(struct slice key, const struct slice *parts, size_t count,
                         uint8_t out[static CRYPTO_HMAC_SHA256_SIZE])
 {

@@ -23,6 +23,9 @@ void crypto_digest(struct slice bytes, uint8_t out[static CRYPTO_HASH_SIZE]); /*
 /* Key from the configured secret, one a purpose ("cursor", "token"): BLAKE2b keyed derivation. */
 void crypto_derive(struct crypto_key *key, struct slice secret, const char *purpose);
 void crypto_mac(const struct crypto_key *key, struct slice bytes, uint8_t out[static CRYPTO_MAC_SIZE]);
+/* Of the parts, one behind the other, as if they were one text. Allocates nothing. */
+void crypto_mac_parts(const struct crypto_key *key, const struct slice *parts, size_t count,
+                      uint8_t out[static CRYPTO_MAC_SIZE]);
 /* For messages to others, who have it in every language's library; the key may have any length. */
 void crypto_hmac_sha256(struct slice key, const struct slice *parts, size_t count,
                         uint8_t out[static CRYPTO_HMAC_SHA256_SIZE]);

@@ -1,8 +1,10 @@
 #include "cache/l2.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/compress.h"
 #include "base/text.h"
 
@@ -27,27 +29,20 @@ static uint64_t get(const uint8_t *at, int size)
 void l2_name(const struct crypto_key *key, struct slice scope, struct slice query, char out[static L2_NAME_SIZE + 1])
 {
     uint8_t hash[CRYPTO_MAC_SIZE];
-    struct buf text;
+    char size[24];
 
-    buf_init(&text, 64 + scope.size + query.size);
-    buf_printf(&text, "%zu:", scope.size);
-    buf_append_slice(&text, scope);
-    buf_append_slice(&text, query);
-    crypto_mac(key, buf_slice(&text), hash);
-    buf_done(&text);
+    snprintf(size, sizeof(size), "%zu:", scope.size);
+    const struct slice parts[] = {slice_of(size), scope, query};
+    crypto_mac_parts(key, parts, ARRAY_SIZE(parts), hash);
     text_base64url_encode(hash, sizeof(hash), out);
 }
 
 static void mac_make(const struct crypto_key *key, const char *name, struct slice bytes,
                      uint8_t out[static CRYPTO_MAC_SIZE])
 {
-    struct buf text;
+    const struct slice parts[] = {slice_of(name), bytes};
 
-    buf_init(&text, 64 + L2_NAME_SIZE + bytes.size);
-    buf_append_text(&text, name);
-    buf_append_slice(&text, bytes);
-    crypto_mac(key, buf_slice(&text), out);
-    buf_done(&text);
+    crypto_mac_parts(key, parts, ARRAY_SIZE(parts), out);
 }
 
 bool l2_encode(const struct crypto_key *key, const char *name, const struct l2_value *value, struct slice body,

@@ -13,7 +13,7 @@ from test_seasons import close
 @pytest.fixture(scope="module")
 def serving(stack):
     """A server without a worker: the jobs run when the test says so."""
-    server = stack.serve(cache_board_ttl_ms=0)
+    server = stack.serve(cache_board_ttl_ms=0, cache_statistics_ms=0)
     yield server
     assert server.stop() == 0
     server.check_clean()

@@ -1,4 +1,5 @@
 """scripts/: they wait for conditions and not for a number of tries, show how far they are, and say what failed and where to look."""
+import math
 import os
 import pathlib
 import pty
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from harness import BINARY, ROOT, free_port
+from harness import BINARY, ROOT, free_port, patience
 
 STEPS = f"set -euo pipefail; . {ROOT}/scripts/lib.sh; "
 
@@ -35,8 +36,10 @@ def command(directory, name, text):
 @pytest.mark.parametrize("is_busy, status", [(True, 0), (False, 1)], ids=["works", "hangs"])
 def test_a_process_is_waited_for_as_long_as_it_works(tmp_path, is_busy, status):
     """Longer than it may do nothing: one that uses the processor gets there, one that sleeps does not."""
-    work = "while (($(date +%s) < end)); do :; done" if is_busy else "sleep 6"
-    done = bash(f"(end=$(($(date +%s) + 6)); {work}; : >{tmp_path}/there) & wait_for $! '' test -e {tmp_path}/there && echo there || exit 1", LADDER_STALL_SECONDS="2")
+    stall = 2 * min(5, math.ceil(patience()))  # a process that works may have to wait for the processor
+    work = "while (($(date +%s) < end)); do :; done" if is_busy else f"sleep {3 * stall}"
+    done = bash(f"(end=$(($(date +%s) + {3 * stall})); {work}; : >{tmp_path}/there) & wait_for $! '' test -e {tmp_path}/there && echo there || exit 1",
+                LADDER_STALL_SECONDS=str(stall))
     assert done.returncode == status, done.stderr
     assert (done.stdout == "there\n") == is_busy
 
