@@ -117,7 +117,8 @@ wait_for() {
     shift 2
     before=$(work_done "$pid" "$log")
     until "$@" >/dev/null 2>&1; do
-        is_running "$pid" || return 1
+        # The last thing that it did may have been what is waited for.
+        is_running "$pid" || "$@" >/dev/null 2>&1 || return 1
         now=$(work_done "$pid" "$log")
         if [ "$now" != "$before" ]; then
             before=$now
