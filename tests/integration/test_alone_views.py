@@ -211,9 +211,10 @@ def test_a_worker_leaves_it_out_and_takes_it_in_again(stack, serving, games):
             wait_until(lambda: f"event=job-failed job=refresh board={ids[1]} " in worker.log(), 20, "it is logged")
             metrics = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
             assert 'ladder_job_board_failures_total{job="refresh"}' in metrics
-            assert "refresh: 1" in wait_until(lambda: alerts(serving).get("board-job-failed"), 30, "the alert")
+            # Other jobs may have boards of earlier tests.
+            wait_until(lambda: "refresh: 1" in alerts(serving).get("board-job-failed", ""), 30, "the alert")
         wait_until(lambda: shown(stack, "daily_activity", ids) == [3, 3, 3], 120, "it is shown again")
-        wait_until(lambda: not failing(stack) and "board-job-failed" not in alerts(serving), 30, "the alert is over")
+        wait_until(lambda: not failing(stack) and "refresh: " not in alerts(serving).get("board-job-failed", ""), 30, "the alert is over")
     finally:
         stack.sql("update ladder.refresh_state set interval_ms = %s where view = 'daily_activity'", usual)
         assert worker.stop() == 0

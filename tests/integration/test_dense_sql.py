@@ -170,6 +170,7 @@ def test_racing_writers(stack, ladder, client, alone):
 
 def test_it_goes_when_nobody_asks(stack, ladder, client, alone):
     board = Board(stack, client, 5000)
+    stack.replica_caught_up()
     alone.read("/boards/b/players/p7", ranking="dense")
     board.made()
     stack.sql("update ladder.tally_pair_want set at = now() - interval '25 hours' where period_id = %s", board.period)
@@ -181,6 +182,7 @@ def test_it_goes_when_nobody_asks(stack, ladder, client, alone):
 def test_a_small_standing_needs_none(stack, ladder, client, alone):
     client.put_board("b", windows=["all"])
     client.submit_many([{"board": "b", "player": f"p{i}", "score": i // 3} for i in range(100)])
+    stack.replica_caught_up()
     assert alone.read("/boards/b/players/p50", ranking="dense")["rank"] == 18
     wait_until(lambda: not stack.sql("select from ladder.tally_pair_want where period_id = %s", compare.periods(stack, client.game)[0]), 30)
 
