@@ -21,12 +21,11 @@ struct dbb {
     bool was_silent;
     const atomic_bool *stop; /* as dbb_stop_with has it; NULL: none */
     bool was_stopped;        /* a statement was cancelled for it */
-    int64_t sent_us;         /* the statement that runs */
-    bool is_cancelled;       /* it */
+    int64_t sent_us;         /* the statement that runs, or the last request to cancel it */
     int timeline;            /* as dbb_timeline has it */
 };
 
-enum { STOP_LOOK_MS = 50, STOP_GRACE_MS = 1000 };
+enum { STOP_LOOK_MS = 50, STOP_GRACE_MS = 1000, TIMELINE_MS = 3000 };
 
 struct dbb_result {
     PGresult *pg;
@@ -93,13 +92,14 @@ static struct dbb *connect_to(const char *conninfo, const char *application_name
     return db;
 }
 
-/* 0: a standby. */
+/* 0: a standby, or a server that accepts connections and answers nothing. */
 static int timeline_of(struct dbb *db)
 {
     struct dbb_result *result;
     struct error error;
     int timeline = 0;
 
+    db->silence_ms = TIMELINE_MS;
     if (dbb_query(db,
                   "select case when pg_is_in_recovery() then 0 else ('x' || "
                   "substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int end",
@@ -107,6 +107,7 @@ static int timeline_of(struct dbb *db)
         timeline = (int)dbb_int64(result, 0, 0);
         dbb_result_free(&result);
     }
+    db->silence_ms = 0;
     return timeline;
 }
 
@@ -173,14 +174,14 @@ static void cancel_if_stopped(struct dbb *db)
 {
     char why[256];
 
-    if (!db->stop || !*db->stop || db->is_cancelled ||
-        (db->was_stopped && clock_monotonic_us() - db->sent_us < STOP_GRACE_MS * 1000LL))
+    if (!db->stop || !*db->stop || (db->was_stopped && clock_monotonic_us() - db->sent_us < STOP_GRACE_MS * 1000LL))
         return;
     PGcancel *request = PQgetCancel(db->pg);
-    db->is_cancelled = db->was_stopped = true;
     if (request)
-        PQcancel(request, why, sizeof(why)); /* not sent: the statement's own timeout ends it */
+        PQcancel(request, why, sizeof(why)); /* PostgreSQL ignores it before it has begun the statement: sent again */
     PQfreeCancel(request);
+    db->was_stopped = true;
+    db->sent_us = clock_monotonic_us();
 }
 
 /* Waits for bytes, but not for ever: after too long a silence the socket is shut, which libpq finds as the connection's
@@ -226,7 +227,6 @@ static PGresult *execute(struct dbb *db, const char *sql, size_t count, const ch
     if (!is_sent)
         return NULL;
     db->sent_us = clock_monotonic_us();
-    db->is_cancelled = false;
     while ((next = result_next(db))) {
         if (last && PQresultStatus(last) == PGRES_FATAL_ERROR) {
             PQclear(next);
@@ -449,6 +449,9 @@ bool dbb_copy_out(struct dbb *db, const char *query, dbb_row_fn *row, void *cont
     PQclear(result);
     while ((length = PQgetCopyData(db->pg, &data, 1)) >= 0) {
         if (length == 0) {
+            /* On a connection that is gone, libpq says "nothing yet" for ever. */
+            if (PQstatus(db->pg) != CONNECTION_OK)
+                break;
             bytes_await(db);
             continue;
         }

@@ -24,7 +24,7 @@ static bool is_of_postgresql(const struct link *link)
     for (size_t i = 0; i < ARRAY_SIZE(states); i++)
         if (strncmp(dbb_sqlstate(link->db), states[i], strlen(states[i])) == 0)
             return true;
-    return link->stop && *link->stop;
+    return link_is_stopping(link);
 }
 
 bool alone_is_of_server(const struct link *link, const struct error *why)

@@ -10,9 +10,11 @@
 
 enum { RETRY_MS = 100, ELSEWHERE_MS = 500, LOG_US = 1000000, TAKE_MAX = 1000 };
 
-void edge_sender_init(struct edge_sender *sender, const struct settings *settings, const struct edge_target *target)
+void edge_sender_init(struct edge_sender *sender, const struct settings *settings, const struct edge_target *target,
+                      const atomic_bool *stop)
 {
-    *sender = (struct edge_sender){.link = {.settings = settings, .name = "ladder work edge"}, .target = target};
+    *sender = (struct edge_sender){.link = {.settings = settings, .name = "ladder work edge", .stop = stop},
+                                   .target = target};
     sender->client = edge_client_new(target, (int)settings->edge_timeout_ms);
 }
 

@@ -20,7 +20,9 @@ struct edge_sender {
     int64_t logged_us, tags, requests, took_us;
 };
 
-void edge_sender_init(struct edge_sender *sender, const struct settings *settings, const struct edge_target *target);
+/* stop: as link.h has it. */
+void edge_sender_init(struct edge_sender *sender, const struct settings *settings, const struct edge_target *target,
+                      const atomic_bool *stop);
 void edge_sender_done(struct edge_sender *sender);
 
 /*

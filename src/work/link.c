@@ -7,6 +7,11 @@
 #include "base/assert.h"
 #include "base/log.h"
 
+bool link_is_stopping(const struct link *link)
+{
+    return link->stop && *link->stop;
+}
+
 bool link_query(struct link *link, enum statement statement, size_t count, const char *const *parameters,
                 struct dbb_result **ret_result, struct error *error)
 {

@@ -14,7 +14,7 @@ enum { LINK_TEXT_MAX = 96 };
 struct link {
     const struct settings *settings; /* borrowed */
     const char *name;                /* application_name; borrowed */
-    const atomic_bool *stop;         /* NULL, or what ends a statement that runs: dbb_stop_with */
+    const atomic_bool *stop;         /* NULL, or what ends a statement that runs: dbb_stop_with; borrowed */
     bool is_hasty;                   /* gives up a PostgreSQL that says nothing, as it does with Redis */
     int silences; /* so many times, one after the other: each time it waits twice as long, for what is only slow */
     struct dbb *db;
@@ -22,6 +22,9 @@ struct link {
     int64_t epoch;
     char epoch_text[16];
 };
+
+/* Is the program asked to end? */
+bool link_is_stopping(const struct link *link);
 
 /*
  * Opens what is closed or broken, and reads the epoch when the database was opened. Leaves a primary that was replaced

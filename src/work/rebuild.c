@@ -433,7 +433,7 @@ bool rebuild_wanted(struct link *link, int limit, int64_t *ret_count, struct err
     for (int64_t standing; (standing = later_due()) != 0;)
         if (!rebuild_want(link, standing, true, 0, error))
             return false;
-    for (int i = 0; i < limit; i++) {
+    for (int i = 0; i < limit && !link_is_stopping(link); i++) {
         struct rebuild_result result;
         struct error why;
         char text[24];

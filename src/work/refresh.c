@@ -54,7 +54,7 @@ static bool run_end(struct link *link, int64_t id, int64_t rows, const char *fai
                     struct error *error)
 {
     char id_text[24], rows_text[24], took_text[24];
-    bool was_stopped = link->stop && *link->stop;
+    bool was_stopped = link_is_stopping(link);
     const char *parameters[] = {id_text, rows_text, failure, took_text, was_stopped ? "true" : "false"};
 
     snprintf(id_text, sizeof(id_text), "%lld", (long long)id);

@@ -555,12 +555,13 @@ bool tail_poll(struct tail *tail, bool *ret_is_ours, int64_t *ret_rows, struct e
     return false;
 }
 
-struct tail *tail_new(const struct settings *settings, const struct edges *edges)
+struct tail *tail_new(const struct settings *settings, const struct edges *edges, const atomic_bool *stop)
 {
     struct tail *tail = calloc(1, sizeof(*tail));
 
     ASSERT(tail != NULL);
-    tail->link = (struct link){.settings = settings, .name = "ladder work tail", .is_hasty = true};
+    tail->link = (struct link){
+        .settings = settings, .name = "ladder work tail", .stop = stop, .is_hasty = true};
     tail->edges.edges = edges;
     return tail;
 }

@@ -11,8 +11,8 @@
 
 struct tail;
 
-/* edges: borrowed; they are told of what changes. */
-struct tail *tail_new(const struct settings *settings, const struct edges *edges);
+/* edges: borrowed; they are told of what changes. stop: as link.h has it. */
+struct tail *tail_new(const struct settings *settings, const struct edges *edges, const atomic_bool *stop);
 void tail_free(struct tail **tail);
 
 /*

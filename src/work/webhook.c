@@ -15,9 +15,9 @@
 enum { SOME = 8, MARGIN_MS = 5000, HEADER_MAX = 192 };
 #define SOME_TEXT "8"
 
-void webhook_sender_init(struct webhook_sender *sender, const struct settings *settings)
+void webhook_sender_init(struct webhook_sender *sender, const struct settings *settings, const atomic_bool *stop)
 {
-    *sender = (struct webhook_sender){.link = {.settings = settings, .name = "ladder work webhook"}};
+    *sender = (struct webhook_sender){.link = {.settings = settings, .name = "ladder work webhook", .stop = stop}};
     sender->transfer = transfer_new((int)settings->webhook_timeout_ms,
                                     settings->webhook_allow_private ? TRANSFER_ANYWHERE : TRANSFER_PUBLIC);
 }

@@ -17,7 +17,8 @@ struct webhook_sender {
     struct transfer *transfer;
 };
 
-void webhook_sender_init(struct webhook_sender *sender, const struct settings *settings);
+/* stop: as link.h has it. */
+void webhook_sender_init(struct webhook_sender *sender, const struct settings *settings, const atomic_bool *stop);
 void webhook_sender_done(struct webhook_sender *sender);
 
 /* Sends some of what is due. ret_count: how many were tried. false: the database can't be asked (*error). A game's

@@ -110,7 +110,7 @@ static void *tail_main(void *context)
 {
     struct worker *worker = context;
     const struct settings *settings = worker->settings;
-    struct tail *tail = tail_new(settings, &worker->edges);
+    struct tail *tail = tail_new(settings, &worker->edges, &worker->is_stopping);
     struct beat beat = {.kv = NULL};
     struct failure failure = {""};
     struct error error;
@@ -139,7 +139,10 @@ static void *tail_main(void *context)
 static void *rebuild_main(void *context)
 {
     struct worker *worker = context;
-    struct link link = {.settings = worker->settings, .name = "ladder work rebuild", .is_hasty = true};
+    struct link link = {.settings = worker->settings,
+                        .name = "ladder work rebuild",
+                        .stop = &worker->is_stopping,
+                        .is_hasty = true};
     struct failure failure = {""};
     struct error error;
 
@@ -266,7 +269,7 @@ static void *edge_main(void *context)
     struct error error;
     int64_t wait_ms;
 
-    edge_sender_init(&sender, thread->worker->settings, thread->target);
+    edge_sender_init(&sender, thread->worker->settings, thread->target, &thread->worker->is_stopping);
     while (!thread->worker->is_stopping) {
         if (!edge_sender_step(&sender, &wait_ms, &error))
             failure_log(thread->worker, &failure, "edge", &error);
@@ -285,7 +288,7 @@ static void *webhook_main(void *context)
     struct failure failure = {""};
     struct error error;
 
-    webhook_sender_init(&sender, worker->settings);
+    webhook_sender_init(&sender, worker->settings, &worker->is_stopping);
     while (!worker->is_stopping) {
         int64_t count;
         bool is_ok = webhook_sender_step(&sender, &count, &error);

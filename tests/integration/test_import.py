@@ -339,6 +339,28 @@ def test_an_exported_file_names_its_own_columns(stack, client, game, tmp_path):
     assert 'the file has no column "achieved_at"' in run(stack, game, path, "--exported")[2]
 
 
+def test_an_export_whose_connection_is_lost_ends(stack, client, game):
+    """PostgreSQL is gone in the middle of the rows, without a word."""
+    client.put_board("b")
+    for n in range(0, 8000, 500):
+        rows = [{"board": "b", "player": f"p{n + i}", "score": i, "metadata": "m" * 2000} for i in range(500)]
+        assert {r["status"] for r in client.submit_many(rows)} == {200}
+    child = subprocess.Popen([BINARY, "export", "--game", game, "--board", "b"], env=stack.environment("ladder_work"),
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    blocked = "select pid from pg_stat_activity where query like 'copy (%%' and query like %s and wait_event = 'ClientWrite'"
+    period, = stack.sql("select p.id from ladder.period p join ladder.board b on b.id = p.board_id join ladder.game g on g.id = b.game_id "
+                        "where g.name = %s", game)[0]
+    try:
+        (pid,), = wait_until(lambda: stack.sql(blocked, f"%{period}%"), 30, "nobody reads what PostgreSQL sends")
+        stack.sql("select pg_terminate_backend(%s)", pid)
+        wait_until(lambda: not stack.sql("select from pg_stat_activity where pid = %s", pid), 30, "the connection is gone")
+        out, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == 1 and b"the database connection is gone" in err, (child.returncode, err)
+    assert 0 < out.count(b"\n") < 8000
+
+
 def export_cut(stack, game, path, rows, *words):
     """An export that is killed in the middle."""
     child = subprocess.Popen([BINARY, "export", "--game", game, "--board", "b", "--output", path, *words],

@@ -507,6 +507,27 @@ def test_of_two_workers_one_leads_and_the_other_takes_over(stack, admin):
     assert two.stop() == 0
 
 
+def test_a_worker_stops_while_all_its_statements_wait(stack, admin):
+    """Each of its connections waits for a lock of another session, which is not released."""
+    worker = stack.worker(worker_answer_timeout_ms=600000)
+    stack.trusted(admin.server)
+    admin.put_board("b")
+    names = {"ladder work tail", "ladder work rebuild", "ladder work jobs", "ladder work webhook", "ladder work tally", "ladder work refresh"}
+    waiting = "select distinct application_name from pg_stat_activity where application_name like 'ladder work %%' and wait_event_type = 'Lock'"
+    lock = psycopg2.connect(stack.primary_url)
+    try:
+        with lock.cursor() as cursor:
+            # One statement: table by table, the worker would have some when it waits for others.
+            cursor.execute("select string_agg(format('ladder.%I', relname), ', ') from pg_class where relnamespace = 'ladder'::regnamespace "
+                           "and relkind in ('r', 'p') and not relispartition and relname not in ('job_run', 'refresh_run')")
+            cursor.execute(f"lock table {cursor.fetchone()[0]} in access exclusive mode")
+        stack.redis.zadd("ladder:wanted", {str(10**12 + i): 1 for i in range(10)})  # the tail waits; so the loaders are told of some here
+        wait_until(lambda: {name for name, in stack.sql(waiting)} == names, 30, "each of them waits")
+        assert worker.stop(timeout=60) == 0
+    finally:
+        lock.close()
+
+
 # ---- keys, games ----
 
 def test_a_keys_life(stack, admin):
