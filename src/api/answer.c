@@ -41,17 +41,10 @@ void api_timing_header(const struct api_call *call)
 bool api_read_primary(struct api_call *call, const struct db_call *read, db_read_fn *done, void *context)
 {
     const struct freshness freshness = store_freshness(call->store, call->has_token ? &call->token : NULL, 0);
-    const struct db_wish wish = {.lsn = freshness.lsn,
-                                 .shown_lsn = freshness.shown_lsn,
-                                 .needs_primary = freshness.needs_primary,
-                                 .prefers_primary = true};
+    struct db_wish wish = store_wish(&freshness);
 
+    wish.prefers_primary = true;
     return db_read_with(store_db(call->store), read, &wish, done, context);
-}
-
-enum source api_source_of(const struct db_outcome *outcome, enum db_source source)
-{
-    return outcome->is_behind ? SOURCE_BEHIND : source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
 }
 
 void api_fail(struct api_call *call, const struct error *error)

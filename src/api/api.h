@@ -141,10 +141,8 @@ void api_fail_with(struct api_call *call, enum error_code code, const char *mess
 /* A read from the leader as long as there is one; a standby that answers in its place has what the request's token names. As
  * db_read_with. */
 bool api_read_primary(struct api_call *call, const struct db_call *read, db_read_fn *done, void *context);
-/* Who has answered it. */
-enum source api_source_of(const struct db_outcome *outcome, enum db_source source);
-/* A refusal because of what there is now (ERROR_NONE: nothing is left to do, which is 204): where an Idempotency-Key was used before, its first answer all the same, or
- * what `again` (may be NULL) makes of it. */
+/* A refusal because of what there is now (ERROR_NONE: nothing is left to do, which is 204): where an Idempotency-Key was
+ * used before, its first answer all the same, or what `again` (may be NULL) makes of it. */
 void api_refuse(struct api_call *call, const struct error *error, api_handler_fn *again);
 /*
  * A change of a definition of the call's game. definition_written_call is the last of its calls on the primary;

@@ -58,7 +58,7 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
     struct jsonw json;
     struct buf body;
 
-    call->source = api_source_of(outcome, source);
+    call->source = store_source_of(outcome, source);
     if (outcome->error.code != ERROR_NONE) {
         store_error_of(outcome, &error);
         ask_fail(ask, &error);
@@ -87,9 +87,7 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
 
 static void ask_read(struct ask *ask)
 {
-    const struct freshness *freshness = &ask->freshness;
-    const struct db_wish wish = {
-        .lsn = freshness->lsn, .shown_lsn = freshness->shown_lsn, .needs_primary = freshness->needs_primary};
+    const struct db_wish wish = store_wish(&ask->freshness);
     struct error error;
 
     if (db_read_with(store_db(ask->call->store), &ask->read, &wish, on_rows, ask))
@@ -163,19 +161,11 @@ static void ask_ask(struct ask *ask);
 static void on_joined(void *context, void *value, const struct error *error)
 {
     struct ask *ask = context;
-    struct http_request *http = ask->call->http;
 
-    if (!value && !error) {
+    if (!value && !error)
         ask_ask(ask);
-        return;
-    }
-    if (error) {
-        api_fail(ask->call, error);
-    } else {
-        ask->call->source = page_source(value);
-        page_send(ask->call, value, page_source(value) == SOURCE_L2 ? API_CACHE_JOINED_L2 : API_CACHE_JOINED);
-    }
-    http_release(http);
+    else
+        page_send_joined(ask->call, value, error);
 }
 
 static void ask_ask(struct ask *ask)
@@ -204,14 +194,10 @@ static void ask_ask(struct ask *ask)
                                         .lives_us = lives_us,
                                         .least_lsn = least_lsn};
     enum answers_outcome outcome = answers_ask(call->store, &asked, on_joined, ask, &entry, &ask->flight, &was_touched);
-    if (outcome == ANSWERS_FETCH) {
+    if (outcome == ANSWERS_FETCH)
         ask_find(ask, key, least_lsn);
-    } else if (outcome == ANSWERS_HIT) {
-        page_send(call, entry->value, API_CACHE_HIT);
-        if (page_has_changed(entry->value))
-            answers_resize(call->store, entry, page_bytes(entry->value));
-        http_release(call->http);
-    }
+    else if (outcome == ANSWERS_HIT)
+        page_send_kept(call, entry, API_CACHE_HIT);
 }
 
 void ask_start(struct ask *ask)

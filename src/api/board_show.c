@@ -151,7 +151,7 @@ static void on_list(void *context, const struct db_outcome *outcome, enum db_sou
     struct buf body;
     struct jsonw json;
 
-    call->source = api_source_of(outcome, source);
+    call->source = store_source_of(outcome, source);
     if (outcome->error.code != ERROR_NONE) {
         struct error error;
         store_error_of(outcome, &error);

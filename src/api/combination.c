@@ -62,7 +62,7 @@ static void on_found(void *context, const struct db_outcome *outcome, enum db_so
     struct jsonw json;
     struct buf body;
 
-    call->source = api_source_of(outcome, source);
+    call->source = store_source_of(outcome, source);
     if (outcome->error.code != ERROR_NONE) {
         store_error_of(outcome, &error);
         combination_fail(call, &error);

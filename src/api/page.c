@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "http/coding.h"
 #include "http/condition.h"
+#include "store/answers.h"
 
 enum {
     TAG_BYTES = 12,
@@ -459,4 +460,25 @@ void page_send(struct api_call *call, struct page *page, enum api_cache outcome)
     }
     http_reply_shared(call->http, *shared);
     http_shared_free(&once);
+}
+
+void page_send_kept(struct api_call *call, struct l1_entry *entry, enum api_cache outcome)
+{
+    page_send(call, entry->value, outcome);
+    if (page_has_changed(entry->value))
+        answers_resize(call->store, entry, page_bytes(entry->value));
+    http_release(call->http);
+}
+
+void page_send_joined(struct api_call *call, struct page *page, const struct error *error)
+{
+    struct http_request *http = call->http;
+
+    if (error) {
+        api_fail(call, error);
+    } else {
+        call->source = page_source(page);
+        page_send(call, page, page_source(page) == SOURCE_L2 ? API_CACHE_JOINED_L2 : API_CACHE_JOINED);
+    }
+    http_release(http);
 }

@@ -8,6 +8,7 @@
 #define API_PAGE_H
 
 #include "api/api.h"
+#include "cache/l1.h"
 
 struct page;
 
@@ -41,5 +42,9 @@ uint64_t page_reads_take(struct page *page, char *name, size_t name_max);
 
 /* Answers the call with it: whole, compressed, or 304. The page stays its owner's. May grow it: see page_bytes. */
 void page_send(struct api_call *call, struct page *page, enum api_cache outcome);
+/* Answers with one that memory keeps, and lets the request go. */
+void page_send_kept(struct api_call *call, struct l1_entry *entry, enum api_cache outcome);
+/* Answers with the page that another call has fetched, or with why that failed, and lets the request go. */
+void page_send_joined(struct api_call *call, struct page *page, const struct error *error);
 
 #endif

@@ -199,9 +199,8 @@ void api_player_boards(struct api_call *call)
         read.parameters[i] = (struct db_parameter){.data = texts[i], .format = DB_TEXT};
     http_hold(call->http);
     struct db *db = store_db(call->store);
-    const struct db_wish wish = {.lsn = gathering->freshness.lsn,
-                                 .shown_lsn = gathering->freshness.lsn,
-                                 .needs_primary = gathering->freshness.needs_primary};
+    struct db_wish wish = store_wish(&gathering->freshness);
+    wish.shown_lsn = wish.lsn; /* this answer has no field to tell that it is behind */
     if (db_read_with(db, &read, &wish, on_boards, gathering))
         return;
     error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable");

@@ -314,19 +314,11 @@ static uint64_t requester_of(const struct api_call *call)
 static void on_joined(void *context, void *value, const struct error *error)
 {
     struct reading *reading = context;
-    struct http_request *http = reading->call->http;
 
-    if (!value && !error) {
+    if (!value && !error)
         reading_ask(reading);
-        return;
-    }
-    if (error) {
-        api_fail(reading->call, error);
-    } else {
-        reading->call->source = page_source(value);
-        page_send(reading->call, value, page_source(value) == SOURCE_L2 ? API_CACHE_JOINED_L2 : API_CACHE_JOINED);
-    }
-    http_release(http);
+    else
+        page_send_joined(reading->call, value, error);
 }
 
 static void reading_ask(struct reading *reading)
@@ -362,10 +354,7 @@ static void reading_ask(struct reading *reading)
         else
             reading_fetch(reading);
     } else if (outcome != ANSWERS_JOINED) {
-        page_send(call, entry->value, outcome == ANSWERS_HIT ? API_CACHE_HIT : API_CACHE_STALE);
-        if (page_has_changed(entry->value))
-            answers_resize(call->store, entry, page_bytes(entry->value));
-        http_release(call->http);
+        page_send_kept(call, entry, outcome == ANSWERS_HIT ? API_CACHE_HIT : API_CACHE_STALE);
     }
 }
 

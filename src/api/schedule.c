@@ -51,7 +51,7 @@ static void on_schedules(void *context, const struct db_outcome *outcome, enum d
     struct schedules_view view = {.updated_us = 0};
     struct error error;
 
-    finding->call->source = api_source_of(outcome, source);
+    finding->call->source = store_source_of(outcome, source);
     if (outcome->error.code != ERROR_NONE) {
         store_error_of(outcome, &error);
         finding->done(finding->context, NULL, &error);

@@ -1,5 +1,5 @@
 /*
- * outcome.c -- what PostgreSQL's refusals mean to a caller (store.h). Uses no other file of the room.
+ * outcome.c -- who answered a read, and what PostgreSQL's refusals mean to a caller (store.h). Uses no other file of the room.
  */
 #include <string.h>
 
@@ -35,4 +35,9 @@ void store_error_of(const struct db_outcome *outcome, struct error *error)
         return;
     }
     error_set(error, ERROR_INTERNAL, "the database refused a statement");
+}
+
+enum source store_source_of(const struct db_outcome *outcome, enum db_source source)
+{
+    return outcome->is_behind ? SOURCE_BEHIND : source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
 }

@@ -189,7 +189,7 @@ static void on_period(void *context, const struct db_outcome *outcome, enum db_s
         .is_closed = strcmp(db_text(rows, 0, 4), "closed") == 0,
     };
     if (period.id == 0)
-        period.source = outcome->is_behind ? SOURCE_BEHIND : source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
+        period.source = store_source_of(outcome, source);
     bool is_pause = strcmp(db_text(rows, 0, 4), "pause") == 0;
     if (find->is_previous || (is_pause && find->steps > 0)) {
         if (period.start_us == INT64_MIN) {
@@ -281,10 +281,8 @@ void store_period_find(struct store *store, const struct board *board, enum wind
     *find = (struct find){.store = store, .board_id = board->id, .window = window, .done = done, .context = context};
     snprintf(find->facet, sizeof(find->facet), "%s", facet);
     find->at_us = primary_clock_us();
-    find->wish = (struct db_wish){.lsn = freshness->lsn,
-                                  .shown_lsn = freshness->shown_lsn,
-                                  .needs_primary = freshness->needs_primary,
-                                  .prefers_primary = true};
+    find->wish = store_wish(freshness);
+    find->wish.prefers_primary = true;
     if (slice_is(text, "previous")) {
         find->is_previous = true;
     } else if (!is_current) {

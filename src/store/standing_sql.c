@@ -133,11 +133,7 @@ static void statistics_read(struct standing_read *read, struct db_rows rows)
 
 static void call_send(struct standing_read *read)
 {
-    const struct freshness *freshness = &read->query.freshness;
-    const struct db_wish wish = {.lsn = freshness->lsn,
-                                 .shown_lsn = freshness->shown_lsn,
-                                 .needs_primary = freshness->needs_primary,
-                                 .client = freshness->client};
+    const struct db_wish wish = store_wish(&read->query.freshness);
 
     if (!db_read_with(read->store->db, &read->call, &wish, on_rows, read))
         standing_fail(read, ERROR_UNAVAILABLE, "neither Redis nor a database can answer now");
@@ -157,7 +153,7 @@ static void on_rows(void *context, const struct db_outcome *outcome, enum db_sou
     if (outcome->is_behind)
         read->query.freshness.lsn =
             read->query.freshness.shown_lsn; /* what this answer has, for those who would share it */
-    answer->source = outcome->is_behind ? SOURCE_BEHIND : source == DB_REPLICA ? SOURCE_REPLICA : SOURCE_PRIMARY;
+    answer->source = store_source_of(outcome, source);
     if (is_undense(read, rows)) {
         standing_fail(read, ERROR_UNAVAILABLE, "dense ranks of this standing are being prepared; try again");
         return;

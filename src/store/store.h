@@ -50,6 +50,8 @@ bool store_is_idle(const struct store *store); /* no submission waits or is unde
 
 /* outcome.c: the error of an outcome as callers may see it; logs what PostgreSQL said. */
 void store_error_of(const struct db_outcome *outcome, struct error *error);
+/* Who has answered a read, by its outcome. */
+enum source store_source_of(const struct db_outcome *outcome, enum db_source source);
 /* Does an SQLSTATE speak of the state of the server, and not of the data? The same statement may succeed later. */
 bool store_is_passing(const char *sqlstate);
 
@@ -65,6 +67,14 @@ struct freshness {
 };
 /* token NULL: none. standing: a period's id, store_history_standing's number, or 0: of another kind. */
 struct freshness store_freshness(struct store *store, const struct token *token, int64_t standing);
+/* The same for a read by SQL. */
+static inline struct db_wish store_wish(const struct freshness *freshness)
+{
+    return (struct db_wish){.lsn = freshness->lsn,
+                            .shown_lsn = freshness->shown_lsn,
+                            .needs_primary = freshness->needs_primary,
+                            .client = freshness->client};
+}
 
 /* The number under which what is over in a game counts as a standing. */
 static inline int64_t store_history_standing(int64_t game_id)

@@ -560,8 +560,7 @@ struct tail *tail_new(const struct settings *settings, const struct edges *edges
     struct tail *tail = calloc(1, sizeof(*tail));
 
     ASSERT(tail != NULL);
-    tail->link = (struct link){
-        .settings = settings, .name = "ladder work tail", .stop = stop, .is_hasty = true};
+    tail->link = (struct link){.settings = settings, .name = "ladder work tail", .stop = stop, .is_hasty = true};
     tail->edges.edges = edges;
     return tail;
 }

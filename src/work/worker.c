@@ -139,10 +139,8 @@ static void *tail_main(void *context)
 static void *rebuild_main(void *context)
 {
     struct worker *worker = context;
-    struct link link = {.settings = worker->settings,
-                        .name = "ladder work rebuild",
-                        .stop = &worker->is_stopping,
-                        .is_hasty = true};
+    struct link link = {
+        .settings = worker->settings, .name = "ladder work rebuild", .stop = &worker->is_stopping, .is_hasty = true};
     struct failure failure = {""};
     struct error error;
 

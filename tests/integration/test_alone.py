@@ -89,6 +89,13 @@ def game(stack, server, **definition):
     return client
 
 
+def three_games(stack, server, **definition):
+    """Three games with a board each; the second one is at fault. Returns clients, boards."""
+    clients = [game(stack, server, **definition) for _ in range(3)]
+    boards = "select b.id from ladder.board b join ladder.game g on g.id = b.game_id where g.name = %s"
+    return clients, [stack.sql(boards, client.game)[0][0] for client in clients]
+
+
 def queued(server):
     text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=50).text
     return int(re.search(r"^ladder_submit_queue (\d+)", text, re.M)[1])

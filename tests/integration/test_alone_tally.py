@@ -4,8 +4,7 @@ import contextlib
 import psycopg2
 import pytest
 
-from harness import Client
-from test_alone import no_rule_stays, rule  # noqa: F401
+from test_alone import no_rule_stays, rule, three_games  # noqa: F401
 from test_game_statistics import activity, counted, known
 
 
@@ -20,15 +19,7 @@ def serving(stack):
 
 @pytest.fixture
 def games(stack, serving):
-    """Three games with a board each, to which the same is submitted; the second one is at fault. Returns clients, boards."""
-    clients, ids = [], []
-    for _ in range(3):
-        client = Client(serving, stack.new_game())
-        client.key = stack.key(client.game)
-        client.put_board("b", windows=["all", "daily"], operator="last")
-        clients.append(client)
-        ids.append(stack.sql("select b.id from ladder.board b join ladder.game g on g.id = b.game_id where g.name = %s", client.game)[0][0])
-    return clients, ids
+    return three_games(stack, serving, windows=["all", "daily"], operator="last")
 
 
 def submit(clients, rows):

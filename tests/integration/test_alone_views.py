@@ -4,8 +4,8 @@ import contextlib
 import pytest
 import requests
 
-from harness import Client, free_port, wait_until
-from test_alone import alerts, patiently
+from harness import free_port, wait_until
+from test_alone import alerts, patiently, three_games
 from test_game_statistics import activity, check_fame, counted, fame, known
 from test_seasons import close
 
@@ -21,15 +21,7 @@ def serving(stack):
 
 @pytest.fixture
 def games(stack, serving):
-    """Three games with a board each; the second one is at fault. Returns clients, boards."""
-    clients, ids = [], []
-    for _ in range(3):
-        client = Client(serving, stack.new_game())
-        client.key = stack.key(client.game)
-        client.put_board("b", windows=["all", "daily"])
-        clients.append(client)
-        ids.append(stack.sql("select b.id from ladder.board b join ladder.game g on g.id = b.game_id where g.name = %s", client.game)[0][0])
-    return clients, ids
+    return three_games(stack, serving, windows=["all", "daily"])
 
 
 @contextlib.contextmanager
