@@ -151,8 +151,16 @@ class Process:
             self.was_killed = self.was_killed or status == -number and not self.log()  # it had not begun yet
             return status
         except subprocess.TimeoutExpired:
+            threads = self.threads()
             self.kill()
-            raise AssertionError(f"{self.command[0:2]} did not stop:\n{self.log()[-2000:]}")
+            raise AssertionError(f"{self.command[0:2]} did not stop:\n{self.log()[-2000:]}\n{threads}")
+
+    def threads(self):
+        """What each thread waits for: its number, where in the kernel, the system call with its arguments."""
+        def text(task, name):
+            with contextlib.suppress(OSError):
+                return (task / name).read_text().strip()
+        return "\n".join(f"{task.name} {text(task, 'wchan')} {text(task, 'syscall')}" for task in pathlib.Path(f"/proc/{self.pid}/task").glob("*"))
 
     def is_stopped(self):
         """By SIGSTOP, as where it has come to a fault_point; or it has ended."""

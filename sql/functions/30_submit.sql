@@ -53,7 +53,7 @@ as $$
 #variable_conflict use_column
 declare
     v_round_max integer := (select coalesce(max(r), 0) from unnest(p_round) r);
-    v_now bigint := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
+    v_now bigint;
     v_repeated integer[] := '{}';
     v_refused integer[] := '{}';
     -- Where the batch's submissions count. Instants that share a slot share their periods.
@@ -72,12 +72,6 @@ declare
 begin
     perform ladder.write_begin(); -- before any look at a period's state
 
-    if array_position(p_achieved_us, null) is not null then
-        -- Not one later than now: a microsecond apart, so that among equals the first is the first.
-        p_achieved_us := (select array_agg(coalesce(i.us, v_now - cardinality(p_achieved_us) + i.item) order by i.item)
-                          from unnest(p_achieved_us) with ordinality as i (us, item));
-    end if;
-
     -- Lock class 1: idempotency keys, in order. A key that exists takes its submissions out of the batch; of a key that is
     -- here twice, the first has it.
     if cardinality(p_claim_key) > 0 then
@@ -94,6 +88,14 @@ begin
               from unnest(p_claim_game, p_claim_key) with ordinality as x (game_id, key, claim)) c
         where c.nth > 1
            or not exists (select from made m where m.game_id = c.game_id and m.key = c.key);
+    end if;
+
+    -- Behind what may wait for others (a key that another batch inserts), so that the period of that instant is hardly closed when it is looked at.
+    if array_position(p_achieved_us, null) is not null then
+        v_now := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
+        -- Not one later than now: a microsecond apart, so that among equals the first is the first.
+        p_achieved_us := (select array_agg(coalesce(i.us, v_now - cardinality(p_achieved_us) + i.item) order by i.item)
+                          from unnest(p_achieved_us) with ordinality as i (us, item));
     end if;
 
     -- Lock class 2: periods. Made now, those that are missing can't be waited for by somebody whose entries are locked here.

@@ -142,7 +142,7 @@ INT(cache, closed_max_age_s, 3600, 0, 31536000, "s",
 INT(cache, l2_ttl_s, 3600, 0, 2592000, "s", "How long such a page is kept there, at most; 0 keeps none.")
 INT(cache, statistics_ms, 1000, 0, 60000, "ms",
     "How long the numbers of a game or a player, and the hall of fame, may be kept: so old is what they lack of other "
-    "servers' writes, at most, for who sends no token. 0 keeps none in memory.")
+    "servers' writes, at most, for requests without a token. 0 keeps none in memory.")
 INT(cache, heartbeat_ms, 100, 10, 10000, "ms",
     "Between two proofs that changes are still heard; after three missed, memory is not trusted.")
 INT(cache, board_ttl_ms, 1000, 0, 60000, "ms",

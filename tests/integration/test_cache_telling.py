@@ -55,7 +55,7 @@ def told(answer):
 
 
 def metrics(server):
-    text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=5).text
+    text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=50).text
     return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if not line.startswith("#")}
 
 
@@ -89,9 +89,9 @@ def test_every_answer_says_what_the_caches_did(client, ladder):
         ("GET", "/boards/b/players/nobody"), ("GET", "/boards/b/players/nobody"), ("GET", "/boards/b/top?limit=x"), ("GET", "/boards/none/top"),
         ("GET", "/nothing"), ("DELETE", "/boards/b/top"), ("POST", "/boards/b/scores", {"player": 5}), ("POST", "/boards/b/scores", b"{"),
         ("DELETE", "/boards/b/players/ann"), ("DELETE", "/cache"), ("DELETE", "/boards/b"))]
-    answers += [requests.get(base + path, timeout=5) for path in ("/healthz", "/readyz", "/metrics", "/version", "/", "/v1/games/x/boards",
+    answers += [requests.get(base + path, timeout=50) for path in ("/healthz", "/readyz", "/metrics", "/version", "/", "/v1/games/x/boards",
                                                                   "/openapi.json", "/openapi.json", "/docs", "/docs")]
-    answers += [requests.head(base + "/docs", timeout=5), requests.get(base + "/docs", headers={"If-None-Match": answers[-1].headers["ETag"]}, timeout=5)]
+    answers += [requests.head(base + "/docs", timeout=50), requests.get(base + "/docs", headers={"If-None-Match": answers[-1].headers["ETag"]}, timeout=5)]
     for answer in answers:
         told(answer)
     assert {answer.status_code for answer in answers} >= {200, 204, 400, 401, 404, 405}

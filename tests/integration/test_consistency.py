@@ -162,10 +162,8 @@ def test_reads_do_not_wait_for_definitions_and_keys(stack):
         lock.cursor().execute("lock table ladder.board, ladder.api_key in access exclusive mode")
         until = time.monotonic() + 3
         while time.monotonic() < until:
-            started = time.monotonic()
-            answer = client.get("/boards/b/top")
+            answer = client.get("/boards/b/top")  # one that waits for the lock waits until its statement times out: 503
             assert answer.status_code == 200, answer.text
-            assert time.monotonic() - started < 0.9, "it did not wait for the lock"
             time.sleep(0.01)
     finally:
         lock.close()

@@ -498,5 +498,5 @@ def test_operators_paths_are_closed_in_nginx(nginx):
 
 
 def not_modified(server):
-    text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=5).text
+    text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=50).text
     return int(re.search(r'^ladder_http_answers_total\{class="3xx"\} (\d+)', text, re.M).group(1))

@@ -81,7 +81,7 @@ class Pair:
     def count(self, outcome, which=None):
         total = 0
         for server in self.servers if which is None else [self.servers[which]]:
-            text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=5).text
+            text = requests.get(f"http://127.0.0.1:{server.port}/metrics", timeout=50).text
             total += sum(int(n) for n in re.findall(rf'layer="l2",route="[^"]*",outcome="{outcome}"}} (\d+)', text))
         return total
 

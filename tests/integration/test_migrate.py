@@ -23,7 +23,8 @@ def test_up_down_up(fresh):
     assert fresh.migrate("verify") == f"ok: version {fresh.version:04d}\n"
     assert fresh.migrate("up") == f"up to date: version {fresh.version:04d}\n"
     first = fresh.dump()
-    for steps in range(1, len(every) + 1):
+    # With each length all that it covers goes down and comes back; one by one, the time would grow with the square of their number.
+    for steps in [*range(1, 6), 10, 20, len(every)]:
         assert fresh.migrate("down", steps, "--allow-down").count("undid ") == steps
         assert fresh.applied() == every[:-steps]
         fresh.migrate("up")

@@ -83,7 +83,7 @@ def test_a_standing_that_came_in_part_is_loaded_anew(cluster):
         cluster.redis.set(base + "ready", b"1 0123456789abcdef")  # another process's
 
         def no_loop_believes():
-            return all(requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=5).json()["status"] == "degraded" for _ in range(8))
+            return all(requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=50).json()["status"] == "degraded" for _ in range(8))
         wait_until(no_loop_believes, 10, "it is not believed")
         cluster.redis.delete(f"{base}{period}:{cluster.redis.hget(f'{base}{period}:meta', 'gen').decode()}:entry")
         assert client.read("/boards/b/players/p7")["rank"] == 43

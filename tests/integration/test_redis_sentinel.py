@@ -72,7 +72,7 @@ def test_replicas_are_found_and_read(trio):
 def test_sentinels_that_want_another_password(trio):
     sentinels = ",".join(f"127.0.0.1:{port}" for port in trio.sentinel_ports)
     server = trio.serve(redis_url=f"redis-sentinel://{sentinels}/{redissentinel.NAME}?sentinel_password=wrong")
-    assert requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=5).json()["checks"]["redis"] != "ok"
+    assert requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=50).json()["checks"]["redis"] != "ok"
     said = trio.cli("cache", "stats", redis_url=f"redis-sentinel://{sentinels}/{redissentinel.NAME}", status=1)
     assert "no sentinel names a primary" in said and redissentinel.PASSWORD not in server.log()
     server.stop()
@@ -87,7 +87,7 @@ def test_without_the_worker_it_is_not_believed(trio):
     client.put_board("b")
     assert client.submit("b", "ann", 1)["entry"]["rank"] == 1
     trio.the_worker.stop()
-    wait_until(lambda: requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=5).json()["status"] == "degraded", 15, "it is not trusted")
+    wait_until(lambda: requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=50).json()["status"] == "degraded", 15, "it is not trusted")
     assert client.submit("b", "bob", 2)["entry"]["rank"] == 1
     assert [e["player"] for e in client.read("/boards/b/top")["entries"]] == ["bob", "ann"]
     trio.the_worker = trio.worker(worker_tail_idle_ms=50)

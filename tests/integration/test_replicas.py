@@ -419,7 +419,7 @@ def test_a_replica_comes_and_goes_while_it_is_used(trio, serve, game, key, tmp_p
         assert "no server" in ask("drain", "nobody", status=1)
         assert "two servers" in ask("add", "name=third host=x", status=1)
         assert "understands" in ask("add", "frob=1", status=1)
-    secret = requests.post(f"http://127.0.0.1:{server.port}/monitoring/servers", json={"drain": "first"}, timeout=5)
+    secret = requests.post(f"http://127.0.0.1:{server.port}/monitoring/servers", json={"drain": "first"}, timeout=50)
     assert secret.status_code == 401
 
 
@@ -433,7 +433,7 @@ def test_sighup_reads_the_servers_again(trio, game, key, tmp_path):
     write(first)
     server = trio.spawn([os.environ.get("LADDER_BIN", str(ROOT / "build/test/ladder")), "serve", "--config", str(config)], "serve-reload", environment)
     server.port = int(wait_until(lambda: [x for x in server.log().splitlines() if "event=listening" in x], 10, "it listens")[0].split("port=")[1].split()[0])
-    wait_until(lambda: requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=5).status_code == 200, 10, "it is ready")
+    wait_until(lambda: requests.get(f"http://127.0.0.1:{server.port}/readyz", timeout=50).status_code == 200, 10, "it is ready")
     filled(trio, server, game, key, "reload")
     with Load(server, game, key, "reload") as load:
         write(first, second)

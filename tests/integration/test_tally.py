@@ -8,7 +8,7 @@ import psycopg2
 import modelrun
 import pytest
 
-from harness import BINARY, Client, wait_until
+from harness import BINARY, Client, patience, wait_until
 
 VIEWS = ["daily_activity", "hall_of_fame", "player_total"]
 
@@ -632,14 +632,14 @@ def test_a_refresh_sleeps_for_its_share(stack, percent, least_s):
                       "set_config('ladder.refresh_since', (clock_timestamp() - interval '0.1 s')::text, false); "
                       "with a as materialized (select clock_timestamp() as at), b as materialized (select ladder.refresh_pause() as is_done, at from a) "
                       "select extract(epoch from clock_timestamp() - at)::float from b where is_done", percent)[0]
-    assert took >= least_s and (least_s or took < 0.25), took
+    assert took >= least_s and (least_s or took < 0.25 * patience()), took
 
 
 def test_a_refresh_does_not_sleep_before_it_has_worked(stack):
     took, since = stack.sql("begin; select set_config('ladder.refresh_percent', '25', true); "
                             "with a as materialized (select clock_timestamp() as at), b as materialized (select ladder.refresh_pause() as is_done, at from a) "
                             "select extract(epoch from clock_timestamp() - at)::float, current_setting('ladder.refresh_since') from b where is_done")[0]
-    assert took < 1 and since
+    assert took < 1 * patience() and since
 
 
 def test_a_refresh_does_not_sleep_for_long(stack):
