@@ -143,6 +143,25 @@ as $$
 $$;
 comment on function ladder.period_of(bigint, ladder.window_kind, timestamptz) is 'The existing period of a window that holds an instant.';
 
+-- period_known: for a statement of many boards: a row that raises an error counts as none. Whoever changes or closes the period says so.
+create or replace function ladder.period_known(p_board bigint, p_window ladder.window_kind, p_at timestamptz)
+    returns table (starts_at timestamptz, ends_at timestamptz)
+    language plpgsql
+    stable
+    rows 1
+    set search_path = pg_catalog
+    set jit = off
+as $$
+begin
+    return query select p.starts_at, p.ends_at from ladder.period_of(p_board, p_window, p_at) p;
+exception when others then
+    if ladder.submit_is_passing(sqlstate) then
+        raise;
+    end if;
+end
+$$;
+comment on function ladder.period_known(bigint, ladder.window_kind, timestamptz) is 'The period of a window that holds an instant, if it exists and can be read.';
+
 -- period_ensure: makes the rows that a set of (board, instant) lacks, for every window of each board; returns theirs. The time between two
 -- periods of a schedule has a row, too, of the state `pause`: so a window has a row for every instant, and who submits in a pause looks it up
 -- and computes nothing.

@@ -130,8 +130,78 @@ as $$
 $$;
 comment on function ladder.tally_lowest(bigint) is 'The rung below every key.';
 
--- tally_start: everything from what there is, when there is no cursor that could be gone on from. What is older than the oldest
--- event that is kept can't be known again: those days stay as they were.
+-- tally_start_of: some boards, or (null) all, from what there is, where their tally is empty. What is older than the oldest event that is
+-- kept can't be known again: those days stay as they were. Returns how many standings were counted.
+create or replace function ladder.tally_start_of(p_boards bigint[])
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+declare
+    v_counted bigint;
+begin
+    insert into ladder.tally_day (board_id, day, submissions, changes, players, players_of_week, players_of_month, newcomers,
+                                  score_total, score_min, score_max, changed_v)
+    select x.board_id, x.day, sum(x.submissions), sum(x.changes), count(*),
+           count(*) filter (where date_trunc('week', x.before) is distinct from date_trunc('week', x.day)),
+           count(*) filter (where date_trunc('month', x.before) is distinct from date_trunc('month', x.day)),
+           count(*) filter (where x.before is null), sum(x.score_total), min(x.score_min), max(x.score_max), ladder.refresh_next()
+    from (select d.*, lag(d.day) over (partition by d.board_id, d.player order by d.day) as before
+          from (select v.board_id, v.player, ladder.local_time(v.achieved_at, b.time_zone)::date as day, count(*) as submissions,
+                       count(v.period_ids) as changes, sum(v.score) as score_total, min(v.score) as score_min, max(v.score) as score_max
+                from ladder.score_event v
+                join ladder.board b on b.id = v.board_id
+                where v.kind = 'submit' and (p_boards is null or v.board_id = any (p_boards))
+                group by 1, 2, 3) d) x
+    group by x.board_id, x.day;
+    insert into ladder.tally_player (board_id, player, submissions, changes, first_at, last_at)
+    select v.board_id, v.player, count(*), count(v.period_ids), min(v.achieved_at), max(v.achieved_at)
+    from ladder.score_event v
+    join ladder.board b on b.id = v.board_id
+    where v.kind = 'submit' and (p_boards is null or v.board_id = any (p_boards))
+    group by v.board_id, v.player;
+    with slot as (
+        select t.period_id, w.width_s, date_bin(w.width_s * interval '1 second', t.submitted_at, 'epoch') as at,
+               sum(t.submissions) as submissions, sum(t.changes) as changes, sum(t.arrivals) as arrivals, sum(t.departures) as departures
+        from (values (60), (3600)) w (width_s)
+        cross join (
+            select p.id as period_id, v.submitted_at, 1 as submissions, 0 as changes, 0 as arrivals, 0 as departures
+            from ladder.score_event v
+            join ladder.board b on b.id = v.board_id
+            cross join lateral unnest(b.windows) k
+            cross join lateral ladder.period_of(b.id, k, v.achieved_at) p
+            where v.kind = 'submit' and (p_boards is null or v.board_id = any (p_boards)) and v.submitted_at >= now() - interval '2 days' and p.state <> 'pause'
+            union all
+            select f.id, v.submitted_at, 1, 0, 0, 0
+            from ladder.score_event v
+            join ladder.board b on b.id = v.board_id
+            cross join lateral unnest(b.windows) k
+            cross join lateral ladder.period_of(b.id, k, v.achieved_at) p
+            cross join lateral ladder.period_of_facets(p.id, v.facets) f
+            where v.kind = 'submit' and (p_boards is null or v.board_id = any (p_boards)) and v.submitted_at >= now() - interval '2 days' and v.facets is not null
+            union all
+            select u.period_id, v.submitted_at, 0, (v.kind = 'submit')::integer,
+                   (v.moves[u.nth][1] is null and v.moves[u.nth][4] is not null)::integer,
+                   (v.moves[u.nth][1] is not null and v.moves[u.nth][4] is null)::integer
+            from ladder.score_event v
+            cross join lateral unnest(v.period_ids) with ordinality as u (period_id, nth)
+            join ladder.period p on p.id = u.period_id and (p_boards is null or p.board_id = any (p_boards))
+            where (p_boards is null or v.board_id = any (p_boards)) and v.submitted_at >= now() - interval '2 days') t
+        group by 1, 2, 3
+    )
+    insert into ladder.tally_slot (period_id, width_s, at, submissions, changes, arrivals, departures)
+    select * from slot;
+    perform ladder.tally_count(p.id) from ladder.period p where p_boards is null or p.board_id = any (p_boards) order by p.id;
+    get diagnostics v_counted = row_count;
+    return v_counted;
+end
+$$;
+comment on function ladder.tally_start_of(bigint[]) is 'Counts boards from the entries and events that there are.';
+
+-- tally_start: everything from what there is, when there is no cursor that could be gone on from. A board that raises an error is set aside,
+-- with nothing counted.
 create or replace function ladder.tally_start(p_snapshot pg_snapshot)
     returns bigint
     language plpgsql
@@ -152,59 +222,14 @@ begin
     delete from ladder.tally_player;
     delete from ladder.tally_day d
     where exists (select from ladder.score_event v where v.board_id = d.board_id and v.kind = 'submit');
-    insert into ladder.tally_day (board_id, day, submissions, changes, players, players_of_week, players_of_month, newcomers,
-                                  score_total, score_min, score_max, changed_v)
-    select x.board_id, x.day, sum(x.submissions), sum(x.changes), count(*),
-           count(*) filter (where date_trunc('week', x.before) is distinct from date_trunc('week', x.day)),
-           count(*) filter (where date_trunc('month', x.before) is distinct from date_trunc('month', x.day)),
-           count(*) filter (where x.before is null), sum(x.score_total), min(x.score_min), max(x.score_max), ladder.refresh_next()
-    from (select d.*, lag(d.day) over (partition by d.board_id, d.player order by d.day) as before
-          from (select v.board_id, v.player, ladder.local_time(v.achieved_at, b.time_zone)::date as day, count(*) as submissions,
-                       count(v.period_ids) as changes, sum(v.score) as score_total, min(v.score) as score_min, max(v.score) as score_max
-                from ladder.score_event v
-                join ladder.board b on b.id = v.board_id
-                where v.kind = 'submit'
-                group by 1, 2, 3) d) x
-    group by x.board_id, x.day;
-    insert into ladder.tally_player (board_id, player, submissions, changes, first_at, last_at)
-    select v.board_id, v.player, count(*), count(v.period_ids), min(v.achieved_at), max(v.achieved_at)
-    from ladder.score_event v
-    join ladder.board b on b.id = v.board_id
-    where v.kind = 'submit'
-    group by v.board_id, v.player;
-    with slot as (
-        select t.period_id, w.width_s, date_bin(w.width_s * interval '1 second', t.submitted_at, 'epoch') as at,
-               sum(t.submissions) as submissions, sum(t.changes) as changes, sum(t.arrivals) as arrivals, sum(t.departures) as departures
-        from (values (60), (3600)) w (width_s)
-        cross join (
-            select p.id as period_id, v.submitted_at, 1 as submissions, 0 as changes, 0 as arrivals, 0 as departures
-            from ladder.score_event v
-            join ladder.board b on b.id = v.board_id
-            cross join lateral unnest(b.windows) k
-            cross join lateral ladder.period_of(b.id, k, v.achieved_at) p
-            where v.kind = 'submit' and v.submitted_at >= now() - interval '2 days' and p.state <> 'pause'
-            union all
-            select f.id, v.submitted_at, 1, 0, 0, 0
-            from ladder.score_event v
-            join ladder.board b on b.id = v.board_id
-            cross join lateral unnest(b.windows) k
-            cross join lateral ladder.period_of(b.id, k, v.achieved_at) p
-            cross join lateral ladder.period_of_facets(p.id, v.facets) f
-            where v.kind = 'submit' and v.submitted_at >= now() - interval '2 days' and v.facets is not null
-            union all
-            select u.period_id, v.submitted_at, 0, (v.kind = 'submit')::integer,
-                   (v.moves[u.nth][1] is null and v.moves[u.nth][4] is not null)::integer,
-                   (v.moves[u.nth][1] is not null and v.moves[u.nth][4] is null)::integer
-            from ladder.score_event v
-            cross join lateral unnest(v.period_ids) with ordinality as u (period_id, nth)
-            join ladder.period p on p.id = u.period_id
-            where v.submitted_at >= now() - interval '2 days') t
-        group by 1, 2, 3
-    )
-    insert into ladder.tally_slot (period_id, width_s, at, submissions, changes, arrivals, departures)
-    select * from slot;
-    perform ladder.tally_count(p.id) from ladder.period p order by p.id;
-    get diagnostics v_counted = row_count;
+    begin
+        v_counted := ladder.tally_start_of(null);
+    exception when others then
+        if ladder.submit_is_passing(sqlstate) then
+            raise;
+        end if;
+        v_counted := ladder.tally_start_apart();
+    end;
     insert into ladder.tally_cursor (incarnation, snapshot, at) values (ladder.tally_incarnation(), p_snapshot, now());
     perform ladder.refresh_note(b.ids, b.ids, b.ids) from (select array(select id from ladder.board) as ids) b;
     return v_counted;

@@ -15,7 +15,7 @@
 -- the last (imports), the events are asked.
 --
 -- A board that makes the addition of a piece fail is found by adding boards by themselves, in halves, each in a subtransaction. It is set aside with the
--- cursor of before the piece, and tried again when ladder.job_item (job tally) says so, with everything that is behind its own cursor.
+-- cursor of before the piece, and tried again when ladder.job_item (job tally) says so, with what is behind its own cursor, in pieces too.
 drop function if exists ladder.tally_fold(interval);
 drop function if exists ladder.tally_events(timestamptz, xid8[], xid8, xid8);
 drop function if exists ladder.tally_mend(bigint[], bigint[], ladder.tally_rung[]);
@@ -124,6 +124,51 @@ as $$
 $$;
 comment on function ladder.snapshot_below(pg_snapshot, xid8) is 'The same snapshot, without the transactions from an id on.';
 
+-- tally_of: those of some standings that are of some boards, or (null) of all, but p_without. Board 0 has those that are no more there. Of the
+-- boards that are named, periods are found by the board: a row of another board, which may raise an error, is not read.
+create or replace function ladder.tally_of(p_periods bigint[], p_boards bigint[], p_without bigint[])
+    returns setof bigint
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_custom_plan
+    set jit = off
+as $$
+declare
+    v_period bigint;
+begin
+    if p_boards is null then
+        return query
+        select x
+        from unnest(p_periods) x
+        left join ladder.period p on p.id = x
+        where coalesce(p.board_id, 0) <> all (p_without);
+        return;
+    end if;
+    return query
+    select p.id
+    from ladder.period p
+    where p_periods <> '{}'
+      and p.board_id = any (p_boards)
+      and p.board_id <> all (p_without)
+      and p.id = any (p_periods);
+    if 0 = any (p_boards) and 0 <> all (p_without) then
+        foreach v_period in array p_periods loop
+            begin
+                if not exists (select from ladder.period p where p.id = v_period) then
+                    return next v_period;
+                end if;
+            exception when others then -- it is there
+                if ladder.submit_is_passing(sqlstate) then
+                    raise;
+                end if;
+            end;
+        end loop;
+    end if;
+end
+$$;
+comment on function ladder.tally_of(bigint[], bigint[], bigint[]) is 'Which of some standings are of some boards.';
+
 -- tally_add: adds a piece, the events behind a cursor and below a transaction id: of some boards, or (null) of all but p_without. In the last piece,
 -- standings that are due are counted.
 create or replace function ladder.tally_add(c ladder.tally_cursor, p_cut xid8, p_is_last boolean, p_boards bigint[], p_without bigint[],
@@ -145,11 +190,7 @@ declare
 begin
     counted := 0;
     if p_is_last then
-        v_recount := array(select distinct r.period_id
-                           from ladder.tally_recount r
-                           left join ladder.period p on p.id = r.period_id
-                           where (p_boards is null or coalesce(p.board_id, 0) = any (p_boards))
-                             and coalesce(p.board_id, 0) <> all (p_without));
+        v_recount := array(select ladder.tally_of(array(select distinct r.period_id from ladder.tally_recount r), p_boards, p_without));
     end if;
 
     with event as materialized (
@@ -168,7 +209,7 @@ begin
                e.moves[u.nth][4] as k1, e.moves[u.nth][5] as k2, e.moves[u.nth][6] as k3
         from known e
         cross join lateral unnest(e.period_ids) with ordinality as u (period_id, nth)
-        join ladder.period p on p.id = u.period_id
+        join ladder.period p on p.id = u.period_id and (p_boards is null or p.board_id = any (p_boards))
     ),
     -- The standings.
     summed as (
@@ -336,124 +377,37 @@ $$;
 comment on function ladder.tally_add(ladder.tally_cursor, xid8, boolean, bigint[], bigint[])
     is 'Adds what is behind a cursor; returns how many events that were, how many standings were counted anew, and which boards changed.';
 
--- tally_set_aside: a board keeps this cursor for itself.
-create or replace function ladder.tally_set_aside(c ladder.tally_cursor, p_board bigint, p_error text)
-    returns void
-    language plpgsql
-    set search_path = pg_catalog
-as $$
-begin
-    insert into ladder.tally_aside (board_id, snapshot, at, last_event) values (p_board, c.snapshot, c.at, c.last_event) on conflict do nothing;
-    perform ladder.job_failed('tally', p_board, p_error);
-end
-$$;
-comment on function ladder.tally_set_aside(ladder.tally_cursor, bigint, text) is 'Leaves a board out of the tally, as it is.';
-
--- tally_apart: tally_add without the boards that it raises an error for. Board 0 has the standings that are due and no more there.
-create or replace function ladder.tally_apart(c ladder.tally_cursor, p_cut xid8, p_is_last boolean, p_without bigint[],
-                                              out events bigint, out counted bigint,
-                                              out days bigint[], out standings bigint[], out erased bigint[])
+-- tally_closed: when the last period was closed, and which boards closed one since the last call. Where the row of such a period raises an error,
+-- the mark stays until another one was closed after it: whoever reads the hall of fame finds meanwhile what the view lacks (fame_changed).
+create or replace function ladder.tally_closed()
+    returns bigint[]
     language plpgsql
     set search_path = pg_catalog
     set plan_cache_mode = force_custom_plan
+    set enable_seqscan = off
     set jit = off
 as $$
 declare
-    v_boards bigint[] := array(select v.board_id
-                               from ladder.tally_events(c.at - interval '1 hour', array(select pg_snapshot_xip(c.snapshot)), pg_snapshot_xmax(c.snapshot), p_cut, null) v
-                               where v.board_id <> all (p_without)
-                               union
-                               select coalesce(p.board_id, 0)
-                               from (select r.period_id from ladder.tally_recount r where p_is_last
-                                     union
-                                     select d.period_id from ladder.tally_due d where p_is_last) x
-                               left join ladder.period p on p.id = x.period_id
-                               where coalesce(p.board_id, 0) <> all (p_without)
-                               order by 1);
-    v_stack text[] := array[v_boards::text];
-    v_half integer;
-    v_is_tried boolean := true; -- all together, by the caller
-    s record;
+    v_before constant text := (select r.mark from ladder.refresh_source r where r.view = 'hall_of_fame');
+    v_last text;
+    v_boards bigint[] := '{}';
 begin
-    events := 0;
-    counted := 0;
-    days := '{}';
-    standings := '{}';
-    erased := '{}';
-    while cardinality(v_stack) > 0 loop
-        v_boards := v_stack[cardinality(v_stack)]::bigint[];
-        v_stack := v_stack[:cardinality(v_stack) - 1];
-        v_half := cardinality(v_boards) / 2;
-        if v_is_tried and v_half > 0 then
-            v_stack := v_stack || v_boards[v_half + 1:]::text || v_boards[:v_half]::text;
-            v_is_tried := false;
-            continue;
-        end if;
-        continue when v_boards = '{}';
-        v_is_tried := false;
-        begin
-            select x.* into s from ladder.tally_add(c, p_cut, p_is_last, v_boards, p_without) x;
-            events := events + s.events;
-            counted := counted + s.counted;
-            days := days || s.days;
-            standings := standings || s.standings;
-            erased := erased || s.erased;
-        exception when others then
-            if ladder.submit_is_passing(sqlstate) then
-                raise;
-            end if;
-            if v_half = 0 then
-                perform ladder.tally_set_aside(c, v_boards[1], sqlerrm);
-            else
-                v_stack := v_stack || v_boards[v_half + 1:]::text || v_boards[:v_half]::text;
-            end if;
-        end;
-    end loop;
+    v_last := coalesce((select p.closed_at::text from ladder.period p where p.closed_at is not null order by p.closed_at desc limit 1), '');
+    if v_before <> v_last then
+        v_boards := array(select distinct p.board_id
+                          from ladder.period p
+                          where p.closed_at > coalesce(nullif(v_before, '')::timestamptz, '-infinity'));
+        update ladder.refresh_source r set mark = v_last where r.view = 'hall_of_fame';
+    end if;
+    return v_boards;
+exception when others then
+    if ladder.submit_is_passing(sqlstate) then
+        raise;
+    end if;
+    return '{}';
 end
 $$;
-comment on function ladder.tally_apart(ladder.tally_cursor, xid8, boolean, bigint[]) is 'Adds a piece without the boards that raise an error, and sets those aside.';
-
--- tally_retry: adds what is behind the cursors of boards that were set aside and are due, up to the caller's snapshot. If events that one needs are kept no
--- more, its standings are counted.
-create or replace function ladder.tally_retry(p_retention interval, out counted bigint, out has_ended boolean,
-                                              out days bigint[], out standings bigint[], out erased bigint[])
-    language plpgsql
-    set search_path = pg_catalog
-    set plan_cache_mode = force_custom_plan
-    set jit = off
-as $$
-declare
-    a ladder.tally_aside;
-    s record;
-begin
-    counted := 0;
-    has_ended := false;
-    days := '{}';
-    standings := '{}';
-    erased := '{}';
-    for a in select q.* from ladder.tally_aside q where not ladder.job_waits('tally', q.board_id) order by q.board_id loop
-        begin
-            if a.at < now() - p_retention then
-                insert into ladder.tally_recount (period_id) select p.id from ladder.period p where p.board_id = a.board_id;
-            end if;
-            select x.* into s from ladder.tally_add(ladder.tally_cursor_of(a.board_id), '18446744073709551615', true, array[a.board_id], '{}') x;
-            delete from ladder.tally_aside q where q.board_id = a.board_id;
-            delete from ladder.job_item j where j.job = 'tally' and j.item_id = a.board_id;
-            has_ended := true;
-            counted := counted + s.counted;
-            days := days || s.days;
-            standings := standings || s.standings;
-            erased := erased || s.erased;
-        exception when others then
-            if ladder.submit_is_passing(sqlstate) then
-                raise;
-            end if;
-            perform ladder.job_failed('tally', a.board_id, sqlerrm);
-        end;
-    end loop;
-end
-$$;
-comment on function ladder.tally_retry(interval) is 'Brings boards that were set aside up to the caller''s snapshot, where that raises no error any more.';
+comment on function ladder.tally_closed() is 'Which boards closed a period since the last call.';
 
 create or replace function ladder.tally_fold(p_retention interval, p_limit integer default 10000,
                                              out events bigint, out counted bigint, out has_more boolean)
@@ -467,13 +421,11 @@ declare
     v_snapshot constant pg_snapshot := pg_current_snapshot();
     v_xmax xid8;
     v_cut xid8 := '18446744073709551615'; -- of transactions below it the piece has all
-    v_closed text;
-    v_closed_before text;
-    v_closed_boards bigint[] := '{}';
     c ladder.tally_cursor;
     s record;
     v_again record;
     v_has_ended boolean := false;
+    v_is_left boolean := false; -- of boards that were set aside
     v_piece record;
     v_aside constant bigint[] := array(select a.board_id from ladder.tally_aside a);
 begin
@@ -500,8 +452,9 @@ begin
         select x.* into s from ladder.tally_apart(c, v_cut, not has_more, v_aside) x;
     end;
     if not has_more then
-        select x.* into v_again from ladder.tally_retry(p_retention) x;
+        select x.* into v_again from ladder.tally_retry(p_retention, p_limit) x;
         v_has_ended := v_again.has_ended;
+        v_is_left := v_again.has_more;
         s.counted := s.counted + v_again.counted;
         s.days := s.days || v_again.days;
         s.standings := s.standings || v_again.standings;
@@ -512,14 +465,7 @@ begin
     counted := s.counted;
 
     -- Which boards the views show otherwise now.
-    v_closed := coalesce((select p.closed_at::text from ladder.period p where p.closed_at is not null order by p.closed_at desc limit 1), '');
-    select r.mark into v_closed_before from ladder.refresh_source r where r.view = 'hall_of_fame';
-    if v_closed_before <> v_closed then
-        v_closed_boards := array(select distinct p.board_id from ladder.period p
-                                 where p.closed_at > coalesce(nullif(v_closed_before, '')::timestamptz, '-infinity'));
-        update ladder.refresh_source r set mark = v_closed where r.view = 'hall_of_fame';
-    end if;
-    perform ladder.refresh_note(s.standings, s.days, s.erased || v_closed_boards);
+    perform ladder.refresh_note(s.standings, s.days, s.erased || ladder.tally_closed());
 
     if events > 0 or counted > 0 or has_more or v_has_ended or c.at < now() - interval '1 minute' then
         update ladder.tally_cursor t
@@ -529,6 +475,7 @@ begin
         delete from ladder.tally_slot t where t.width_s = 1 and t.at < now() - interval '5 minutes';
         delete from ladder.tally_slot t where t.width_s = 60 and t.at < now() - interval '2 days';
     end if;
+    has_more := has_more or v_is_left;
 end
 $$;
 comment on function ladder.tally_fold(interval, integer)
@@ -544,11 +491,7 @@ create or replace function ladder.tally_mend(p_recount bigint[], p_large bigint[
     set jit = off
 as $$
 declare
-    v_due bigint[] := array(select d.period_id
-                            from ladder.tally_due d
-                            left join ladder.period p on p.id = d.period_id
-                            where (p_boards is null or coalesce(p.board_id, 0) = any (p_boards))
-                              and coalesce(p.board_id, 0) <> all (p_without));
+    v_due bigint[] := array(select ladder.tally_of(array(select d.period_id from ladder.tally_due d), p_boards, p_without));
     v_recount bigint[];
     v_rung record;
 begin
@@ -575,7 +518,7 @@ begin
                     select r.*
                     from ladder.tally_rung r
                     where r.period_id = any (v_due) and r.entries > 4 * 500) w
-              join ladder.period p on p.id = w.period_id
+              join ladder.period p on p.id = w.period_id and (p_boards is null or p.board_id = any (p_boards))
               join ladder.tally t on t.period_id = w.period_id
               where w.period_id <> all (v_recount)
                 and w.entries > 4 * ladder.tally_step(greatest(10000, t.entries))) x

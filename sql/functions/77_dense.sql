@@ -199,7 +199,7 @@ begin
     for r in
         select p as period, array_agg(row(x.period_id, x.k1, x.k2, x.pairs)::ladder.tally_pair) as pairs
         from unnest(p_pairs) x
-        join ladder.period p on p.id = x.period_id
+        join ladder.period p on p.id = x.period_id and p.id = any (array(select q.period_id from unnest(p_pairs) q)) -- by its index, as the next one
         group by p.id
     loop
         update ladder.tally_pair t
@@ -226,7 +226,7 @@ begin
                     where t.period_id in (select x.period_id from unnest(p_pairs) x)
                     window rung as (partition by t.period_id order by t.k1, t.k2)) w
               where w.pairs > 4 * ladder.tally_pair_step(w.total::bigint)) y
-        join ladder.period p on p.id = y.period_id
+        join ladder.period p on p.id = y.period_id and p.id = any (array(select q.period_id from unnest(p_pairs) q))
         where y.before < 100000
     loop
         perform ladder.pair_raise(r.period, r.k1, r.k2, r.next_k1, r.next_k2, ladder.tally_pair_step(r.total::bigint));
@@ -246,6 +246,7 @@ create or replace function ladder.tally_pair_make()
 as $$
 declare
     c_lowest constant bigint := -9223372036854775808;
+    v_want bigint;
     v_period ladder.period;
     v_pairs bigint;
 begin
@@ -259,28 +260,32 @@ begin
         returning w.period_id
     )
     delete from ladder.tally_pair t using gone where t.period_id = gone.period_id;
-    select p.*
-    into v_period
-    from ladder.tally_pair_want w
-    join ladder.period p on p.id = w.period_id
-    where not exists (select from ladder.tally_pair t where t.period_id = w.period_id)
-      and not exists (select from ladder.tally_aside a where a.board_id = p.board_id)
-    order by w.at
-    limit 1;
-    if not found then
+    for v_want in
+        select w.period_id
+        from ladder.tally_pair_want w
+        where not exists (select from ladder.tally_pair t where t.period_id = w.period_id)
+        order by w.at
+    loop
+        v_period := null;
+        begin
+            select p.*
+            into v_period
+            from ladder.period p
+            where p.id = v_want
+              and not exists (select from ladder.tally_aside a where a.board_id = p.board_id);
+            continue when not found;
+            v_pairs := ladder.pair_walk(v_period.window_kind, v_period.starts_at, v_period.id, c_lowest, c_lowest,
+                                        9223372036854775807, 9223372036854775807, null, null);
+            perform ladder.pair_raise(v_period, c_lowest, c_lowest, null, null, ladder.tally_pair_step(v_pairs));
+        exception when others then
+            if ladder.submit_is_passing(sqlstate) then
+                raise;
+            end if;
+            delete from ladder.tally_pair_want w where w.period_id = v_want; -- whoever needs it wants it again
+            perform ladder.job_failed('tally', coalesce(v_period.board_id, 0), sqlerrm); -- 0: its row in ladder.period can't be read
+        end;
         return;
-    end if;
-    begin
-        v_pairs := ladder.pair_walk(v_period.window_kind, v_period.starts_at, v_period.id, c_lowest, c_lowest,
-                                    9223372036854775807, 9223372036854775807, null, null);
-        perform ladder.pair_raise(v_period, c_lowest, c_lowest, null, null, ladder.tally_pair_step(v_pairs));
-    exception when others then
-        if ladder.submit_is_passing(sqlstate) then
-            raise;
-        end if;
-        delete from ladder.tally_pair_want w where w.period_id = v_period.id; -- whoever needs it wants it again
-        perform ladder.job_failed('tally', v_period.board_id, sqlerrm);
-    end;
+    end loop;
 end
 $$;
 comment on function ladder.tally_pair_make() is 'Makes a ladder of pairs that is wanted, and drops those that are wanted no more.';

@@ -5,7 +5,7 @@ from ladder.board b
 join ladder.game g on g.id = b.game_id
 cross join lateral unnest(b.windows) as w (kind)
 cross join lateral ladder.window_bounds(w.kind, b.time_zone, b.schedules, now()) p
-left join lateral ladder.period_of(b.id, w.kind, now()) r on w.kind > 'hourly' -- made before its schedule was changed
+left join lateral ladder.period_known(b.id, w.kind, now()) r on w.kind > 'hourly' -- made before its schedule was changed
 cross join lateral (values (coalesce(r.starts_at, p.starts_at)), (coalesce(r.ends_at, p.ends_at))) as x (begins_at)
 where b.edge_max_age_s > 0
   and b.is_public

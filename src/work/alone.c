@@ -67,7 +67,7 @@ bool alone_standing_failed(struct link *link, const char *part, int64_t standing
     dbb_rollback(link->db);
     snprintf(id, sizeof(id), "%lld", (long long)standing);
     if (!link_query(link, STATEMENT_job_standing_failed, 3, parameters, &result, error))
-        return false;
+        return alone_failed(link, part, "0", why, error); /* of which board it is cannot be read */
     log_warn("job-failed", LOG_TEXT("job", part), LOG_INT("board", dbb_rows(result) ? dbb_int64(result, 0, 1) : 0),
              LOG_INT("standing", standing), LOG_TEXT("because", why->message));
     status_note_board(part);

@@ -23,7 +23,8 @@ bool alone_failed(struct link *link, const char *part, const char *board, const 
 /* Logs and counts a failure that SQL has written to ladder.job_item. part: static. */
 void alone_note(const char *part, int64_t board, const char *because);
 
-/* The same, of the board of a standing: what cannot be in Redis. false only if the server is at fault. */
+/* The same, of the board of a standing: what cannot be in Redis. Where its row cannot be read, it is noted of board 0.
+ * false only if the server is at fault. */
 bool alone_standing_failed(struct link *link, const char *part, int64_t standing, const struct error *why,
                            struct error *error);
 /* Tells the servers by an empty message that anything may have changed, in any standing. */

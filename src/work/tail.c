@@ -243,17 +243,19 @@ static bool cursors_read(struct tail *tail, bool is_missing[static KV_SHARDS], b
     return true;
 }
 
-/* All standings that should be in Redis are put on the rebuild list: those that it does not hold are loaded. */
+/* All standings that should be in Redis are put on the rebuild list: those that it does not hold are loaded. Where a row of
+ * one cannot be read, each is loaded when it is read. */
 static bool standings_want(struct tail *tail, struct error *error)
 {
     char limit[16];
     const char *parameters[] = {NULL, NULL, limit};
     struct dbb_result *result;
+    struct error why;
     bool is_ok = true;
 
     snprintf(limit, sizeof(limit), "%d", WANT_MAX);
-    if (!link_query(&tail->link, STATEMENT_standing_live, 3, parameters, &result, error))
-        return false;
+    if (!link_query(&tail->link, STATEMENT_standing_live, 3, parameters, &result, &why))
+        return alone_failed(&tail->link, "tail", "0", &why, error);
     for (size_t i = 0; i < dbb_rows(result) && is_ok; i++)
         is_ok =
             rebuild_want(&tail->link, dbb_int64(result, i, 0), true, -(int64_t)i, error); /* the most read come first */

@@ -8,6 +8,10 @@
 
 enum { IDS_BYTES_MAX = 1 << 20, ID_TEXT_MAX = 24 };
 
+/* Of the boards that are asked for, and of no other, is what is read then: a scan would raise the error for all. */
+static const char by_index[] = "set local enable_seqscan = off; set local enable_hashjoin = off; "
+                               "set local enable_mergejoin = off; set local plan_cache_mode = force_custom_plan";
+
 struct tail_apart_board {
     char id[ID_TEXT_MAX];
     struct error why;
@@ -87,9 +91,11 @@ bool tail_apart_find(struct tail_apart *apart, struct link *link, const char *co
 {
     struct dbb_result *boards;
 
-    *apart = (struct tail_apart){.count = 0};
+    *apart = (struct tail_apart){.snapshot = parameters[0]};
+    snprintf(apart->since, sizeof(apart->since), "%s", parameters[1]);
     buf_init(&apart->boards, IDS_BYTES_MAX);
-    if (!link_query(link, STATEMENT_tail_boards, 2, parameters, &boards, error))
+    if (!dbb_script(link->db, by_index, error) ||
+        !link_query(link, STATEMENT_tail_boards, 2, parameters, &boards, error))
         return false;
     const struct search search = {apart, link, parameters, boards};
     bool is_ok = boards_try(&search, 0, dbb_rows(boards), error);
@@ -99,13 +105,34 @@ bool tail_apart_find(struct tail_apart *apart, struct link *link, const char *co
     return is_ok;
 }
 
-static bool standings_drop(struct link *link, const char *board, struct l2_tail *l2, struct error *error)
+/* Where the board's rows in ladder.period cannot be read: those that its unread events name. */
+static bool changed_drop(const struct tail_apart *apart, struct link *link, const char *board, struct error *error)
+{
+    const char *parameters[] = {board, apart->snapshot, apart->since};
+    struct dbb_result *standings;
+    bool is_ok = true;
+
+    if (!link_query(link, STATEMENT_tail_aside_changed, ARRAY_SIZE(parameters), parameters, &standings, error))
+        return false;
+    for (size_t i = 0; i < dbb_rows(standings) && is_ok; i++)
+        is_ok = alone_standing_drop(link, dbb_int64(standings, i, 0), error) &&
+                l2_standing_forget(link, dbb_int64(standings, i, 0), error);
+    if (is_ok && dbb_rows(standings) > 0) {
+        int64_t game = dbb_int64(standings, 0, 1);
+        l2_histories_forget(link, &game, 1);
+    }
+    dbb_result_free(&standings);
+    return is_ok;
+}
+
+static bool standings_drop(const struct tail_apart *apart, struct link *link, const char *board, struct l2_tail *l2,
+                           struct error *error)
 {
     struct dbb_result *standings;
     bool is_ok = true;
 
     if (!link_query(link, STATEMENT_tail_aside, 1, &board, &standings, error))
-        return false;
+        return !alone_is_of_server(link, error) && changed_drop(apart, link, board, error);
     for (size_t i = 0; i < dbb_rows(standings) && is_ok; i++) {
         is_ok = alone_standing_drop(link, dbb_int64(standings, i, 0), error);
         if (dbb_bool(standings, i, 1))
@@ -119,7 +146,7 @@ bool tail_apart_leave(struct tail_apart *apart, struct link *link, struct l2_tai
 {
     for (size_t i = 0; i < apart->count; i++)
         if (!alone_failed(link, "tail", apart->failed[i].id, &apart->failed[i].why, error) ||
-            !standings_drop(link, apart->failed[i].id, l2, error))
+            !standings_drop(apart, link, apart->failed[i].id, l2, error))
             return false;
     return true;
 }

@@ -1,9 +1,14 @@
 """Changes of a board that the worker can't read: those of the others go to Redis, and PostgreSQL answers for that board."""
+import contextlib
+
+import psycopg2
 import pytest
 
 from harness import Client, wait_until
 from test_alone import alerts, cursors, game, source, standing_of
+from test_alone_jobs import stated
 from test_alone_views import unreadable
+from test_schedules import open_now
 
 AWAY = "redis://127.0.0.1:1/0"
 
@@ -24,7 +29,8 @@ def noted(stack, board):
     return stack.sql("select failures from ladder.job_item where job = 'tail' and item_id = %s and failures > 0", board)
 
 
-def test_changes_that_cannot_be_read_are_left_out_alone(stack, servers):
+@pytest.mark.parametrize("table", ["entry", "period"])
+def test_changes_that_cannot_be_read_are_left_out_alone(stack, servers, table):
     server, blind, worker = servers
     clients = [game(stack, server) for _ in range(3)]
     bad = clients[1]
@@ -39,7 +45,7 @@ def test_changes_that_cannot_be_read_are_left_out_alone(stack, servers):
 
     def players(client):
         return [entry["player"] for entry in client.pages("b")]
-    with unreadable(stack, "entry", f"period_id = {standing}"):
+    with unreadable(stack, table, {"entry": f"period_id = {standing}", "period": f"board_id = {board}"}[table]):
         submit("bob", 2)
         for client in (clients[0], clients[2]):
             wait_until(lambda: players(client) == ["bob", "ann"] and source(client) == "redis", 20, "the tail brought the others' changes")
@@ -49,7 +55,7 @@ def test_changes_that_cannot_be_read_are_left_out_alone(stack, servers):
         wait_until(lambda: min(cursors(stack)) > max(before), 20, "the tail goes on, in every shard")
         assert noted(stack, board)
         assert f"event=job-failed job=tail board={board} because=\"row not readable" in worker.log()
-        assert "tail: 1" in wait_until(lambda: alerts(server).get("board-job-failed"), 30, "the alert")
+        assert "tail: " in wait_until(lambda: alerts(server).get("board-job-failed"), 30, "the alert")
         bad.submit("b", "cid", 3)
         submit("dan", 4)
         wait_until(lambda: players(bad) == ["dan", "cid", "bob", "ann"], 20, "it is answered for")
@@ -60,3 +66,44 @@ def test_changes_that_cannot_be_read_are_left_out_alone(stack, servers):
     wait_until(lambda: players(bad)[0] == "flo" and source(bad) == "redis", 20, "the tail brings its changes")
     stack.sql("update ladder.job_item set failed_at = now() - interval '20 minutes', due_at = now() where job in ('tail', 'rebuild')")
     wait_until(lambda: not noted(stack, board) and "board-job-failed" not in alerts(server), 30, "the alert is over")
+
+
+def test_the_tail_begins_anew_with_a_period_that_cannot_be_read(stack, servers):
+    """Redis lost a cursor: what should be in Redis is looked up from the start, and every change of one shard."""
+    server, blind, worker = servers
+    good, bad = game(stack, server), game(stack, server)
+    for client in (good, bad):
+        client.submit("b", "ann", 1)
+    board = standing_of(stack, bad)[1]
+    wait_until(lambda: source(good) == source(bad) == "redis", 20, "both are in Redis")
+    with unreadable(stack, "period", f"board_id = {board}"):
+        before = cursors(stack)
+        stack.redis.delete(f"ladder:{{{standing_of(stack, good)[0] % 256}}}:cursor")
+        wait_until(lambda: stack.redis.exists(*[f"ladder:{{{shard}}}:cursor" for shard in range(256)]) == 256 and min(cursors(stack)) > max(before),
+                   30, "the tail goes on, in every shard")
+        assert "event=job-failed job=tail board=0 because=\"row not readable" in worker.log()
+        for player, score in (("bob", 2), ("cid", 3)):
+            for client in (good, bad):
+                Client(blind, client.game, client.key).submit("b", player, score)
+            for client in (good, bad):
+                wait_until(lambda: client.pages("b")[0]["player"] == player, 20, "its change is seen")
+        wait_until(lambda: source(good) == "redis", 20, "it is loaded when it is read")
+    wait_until(lambda: source(bad) == "redis", 90, "it is in Redis again")
+    assert [entry["player"] for entry in bad.pages("b")] == ["cid", "bob", "ann"]
+
+
+def test_periods_that_begin_are_told_without_one_that_cannot_be_read(stack, servers):
+    """Edges are told of the periods of all boards by one statement."""
+    clients = [game(stack, servers[0], windows=["all", open_now(stack)], public=True, edge_max_age_s=60) for _ in range(2)]
+    for client in clients:
+        client.submit("b", "ann", 1)
+    bad = standing_of(stack, clients[1])[1]
+
+    def told():
+        with contextlib.closing(psycopg2.connect(stack.primary_url.replace("//ladder@", "//ladder_work@"))) as session, session.cursor() as cursor:
+            found = stated(cursor, "edge_periods", 0, 2**52)
+        return [[row for row in found if row[0] == client.game] for client in clients]
+    before = told()
+    assert [len(rows) for rows in before] == [2, 2]
+    with unreadable(stack, "period", f"board_id = {bad}"):
+        assert told() == before

@@ -5,6 +5,7 @@ import psycopg2
 import pytest
 
 from test_alone import no_rule_stays, rule, three_games  # noqa: F401
+from test_alone_views import unreadable
 from test_game_statistics import activity, counted, known
 
 
@@ -161,6 +162,102 @@ def test_a_backlog_with_two_boards_at_fault(stack, games):
     again(stack)
     fold(stack)
     assert aside(stack) == [] and sums(stack, ids[0]) == sums(stack, ids[1]) == sums(stack, ids[2])
+    check(stack, clients)
+
+
+@pytest.mark.parametrize("limit", [30, 1])
+def test_the_backlog_of_a_board_that_was_set_aside_is_added_in_pieces(stack, games, limit):
+    """30: of its own events; 1: so few that those of the others end a piece."""
+    clients, ids = games
+    submit(clients, [("p1", 1), ("p3", 1)])
+    fold(stack)
+    with rule(stack, "tally", FAULTS["tally"].format(ids[1]), "raise exception 'not added';"):
+        submit(clients, [("p2", 2)])
+        fold(stack, ids[1])
+        for turn in range(6):
+            submit(clients, [(f"p{n}", n + turn) for n in range(20)])
+        fold(stack)
+    again(stack)
+    cursors, has_more = [], True
+    while has_more and len(cursors) < 200:
+        with repeatable(stack) as cursor:
+            cursor.execute("select * from ladder.tally_fold('400 days', %s)", (limit,))
+            has_more = cursor.fetchone()[2]
+        assert aside(stack) == ([ids[1]] if has_more else [])
+        cursors.append(stack.sql("select last_event from ladder.tally_aside"))
+        check(stack, clients)
+    assert 3 <= len(cursors) < 200 and cursors == sorted(cursors[:-1]) + [[]], cursors
+    assert failures(stack, ids[1]) == []
+    assert sums(stack, ids[0]) == sums(stack, ids[1]) == sums(stack, ids[2])
+    submit(clients, [("p8", 3)])
+    fold(stack)
+    assert sums(stack, ids[0]) == sums(stack, ids[1])
+    check(stack, clients)
+
+
+@pytest.mark.parametrize("table", FAULTS)
+def test_the_first_count_goes_on_past_a_board(stack, games, table):
+    """No cursor: everything is counted from entries and events, except the board at fault."""
+    clients, ids = games
+    submit(clients, [(f"p{n}", n) for n in range(10)])
+    fold(stack)
+    with rule(stack, table, FAULTS[table].format(ids[1]), "raise exception 'not added';"):
+        submit(clients, [("p3", 30), ("new", 5), ("p1", 4)])
+        stack.sql("delete from ladder.tally_cursor")
+        fold(stack, ids[1])
+        assert aside(stack) == [ids[1]] and failures(stack, ids[1]) == [1]
+        assert sums(stack, ids[0]) == sums(stack, ids[2]) != sums(stack, ids[1])
+        check(stack, clients)
+        submit(clients, [("p2", 50), ("newer", 6)])
+        fold(stack)
+        assert sums(stack, ids[0]) == sums(stack, ids[2]) != sums(stack, ids[1])
+        check(stack, clients)
+        again(stack)
+        fold(stack, ids[1])
+        assert aside(stack) == [ids[1]] and failures(stack, ids[1]) == [2]
+        stack.alone("refresh", "daily_activity")
+        check(stack, clients)
+    again(stack)
+    submit(clients, [("p8", 2)])
+    fold(stack)
+    assert aside(stack) == [] and failures(stack, ids[1]) == []
+    assert sums(stack, ids[0]) == sums(stack, ids[2]) == sums(stack, ids[1])
+    check(stack, clients)
+    submit(clients, [("p8", 3)])
+    fold(stack)
+    assert sums(stack, ids[0]) == sums(stack, ids[1])
+    check(stack, clients)
+
+
+@pytest.mark.parametrize("is_first", [False, True], ids=["fold", "first"])
+def test_a_board_whose_periods_cannot_be_read(stack, games, is_first):
+    """Its changes are not added, or it is not counted; its standings that are due to be counted stay due."""
+    clients, ids = games
+    submit(clients, [(f"p{n}", n) for n in range(10)])
+    fold(stack)
+    due = "select count(*) from ladder.tally_recount r join ladder.period p on p.id = r.period_id where p.board_id = %s"
+    with unreadable(stack, "period", f"board_id = {ids[1]}"):
+        submit(clients, [("p3", 30), ("new", 5), ("p1", 4)])
+        if is_first:
+            stack.sql("delete from ladder.tally_cursor")
+        else:
+            stack.sql("insert into ladder.tally_recount (period_id) select p.id from ladder.period p where p.board_id = any (%s)", ids)
+        fold(stack, ids[1], "row not readable")
+        assert (aside(stack), failures(stack, ids[1])) == ([ids[1]], [1])
+        assert [stack.sql(due, board)[0][0] for board in ids] == [0, 0 if is_first else 2, 0]
+        assert sums(stack, ids[0]) == sums(stack, ids[2]) != sums(stack, ids[1])
+        check(stack, clients)
+        submit(clients, [("p2", 50), ("newer", 6)])
+        fold(stack)
+        assert sums(stack, ids[0]) == sums(stack, ids[2]) != sums(stack, ids[1])
+        again(stack)
+        fold(stack, ids[1], "row not readable")
+        check(stack, clients)
+    again(stack)
+    submit(clients, [("p8", 2)])
+    fold(stack)
+    assert aside(stack) == [] and failures(stack, ids[1]) == []
+    assert sums(stack, ids[0]) == sums(stack, ids[2]) == sums(stack, ids[1])
     check(stack, clients)
 
 
