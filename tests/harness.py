@@ -381,7 +381,8 @@ class Stack:
             LADDER_CONFIG=str(ROOT / "config" / "ladder.yaml"),
             LADDER_WORKER_REFRESH_PERCENT="100",
             # Longer than the defaults: a test machine may stand still for a second or two. Tests of these set their own.
-            LADDER_SERVER_ANSWER_TIMEOUT_MS="30000", LADDER_DATABASE_STATEMENT_TIMEOUT_MS="20000", LADDER_CACHE_HEARTBEAT_MS="500")
+            LADDER_SERVER_ANSWER_TIMEOUT_MS="30000", LADDER_DATABASE_STATEMENT_TIMEOUT_MS="20000", LADDER_CACHE_HEARTBEAT_MS="500",
+            LADDER_LIMITS_READS_WAIT_MS="20000")
         environment.update({f"LADDER_{key.upper()}": str(value) for key, value in settings.items()})
         return environment
 

@@ -26,7 +26,8 @@ from hostile import victim  # noqa: E402
 ENTRIES = 100_000
 SLICE_SECONDS = 3
 # As a server runs by default; the tests' own are longer.
-SETTINGS = dict(server_answer_timeout_ms=5000, database_statement_timeout_ms=2000, cache_heartbeat_ms=100, server_loops=2)
+SETTINGS = dict(server_answer_timeout_ms=5000, database_statement_timeout_ms=2000, cache_heartbeat_ms=100, server_loops=2,
+                limits_reads_wait_ms=1000)
 
 
 def http(method, path, key=None, body=None):
