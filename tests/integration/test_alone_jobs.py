@@ -8,6 +8,7 @@ import pytest
 import plans
 from harness import Client, wait_until
 from test_alone import no_rule_stays, rule  # noqa: F401
+from test_schedules import open_now
 
 HOUR = datetime.timedelta(hours=1)
 
@@ -91,6 +92,25 @@ def test_periods_are_opened(stack, boards):
         assert after[0] == before[0] + 1 and after[1] > before[1]
     well(stack, "roll")
     assert periods(stack, bad, "open") > 0
+
+
+def test_periods_of_schedules_are_opened(stack, boards):
+    """A pause that was made by the schedule as it was gives way to the period that is open; of one board it can't be deleted."""
+    _, ids = boards(windows=[open_now(stack)])
+    bad = ids[2]
+    stack.sql("insert into ladder.period (board_id, window_kind, starts_at, ends_at, state) "
+              "select b.id, b.windows[1], now() - interval '1 hour', now() + interval '1 hour', 'pause' from ladder.board b where b.id = any (%s)", ids)
+
+    def states():
+        return [stack.sql("select array_agg(p.state::text) from ladder.period p where p.board_id = %s and p.starts_at <= now() and p.ends_at > now()", board)[0][0]
+                for board in ids]
+    with rule(stack, "period", f"old.board_id = {bad}", "raise exception 'not deleted';", timing="before delete"):
+        stack.alone("roll")
+        again(stack, "roll")
+        run(stack, "roll", bad)
+        assert states() == [["open"], ["open"], ["pause"], ["open"], ["open"]]
+    well(stack, "roll")
+    assert states() == [["open"]] * 5
 
 
 STEPS = {
