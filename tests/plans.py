@@ -89,6 +89,7 @@ CASES = {
     "job_standing_failed": (("tail", "{period}", "why"), 0, 0),
     "job_standing_worked": (("{period}",), 0, 0),
     "key_find": (("nobody",), 0, 0),
+    "key_secret": ((), 0, 0),
     "partition_drop": (("score_event_20000101",), 0, 0),
     "partition_ensure": (("7",), 0, 0),
     "partition_expired": (("30",), 0, 0),

@@ -35,7 +35,7 @@ $$;
 
 grant usage on schema ladder to ladder_app, ladder_worker;
 
-grant select on ladder.game, ladder.api_key to ladder_app;
+grant select on ladder.game, ladder.api_key, ladder.key_secret to ladder_app;
 grant update (definition) on ladder.game to ladder_app, ladder_worker; -- definition_note
 grant select, insert, update on ladder.board, ladder.entry, ladder.idempotency_key to ladder_app;
 grant select, insert on ladder.epoch, ladder.period to ladder_app;

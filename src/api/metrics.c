@@ -352,6 +352,8 @@ void metrics_render(struct buf *body, const struct api_route *routes, size_t cou
            standing_reads_refused());
     metric(body, "ladder_lookups_refused_total", "counter",
            "Look-ups of unknown boards and API keys beyond limits.unknown_lookups.", store_lookups_refused());
+    metric(body, "ladder_keys_refused_total", "counter", "API keys refused without a look-up: their id was made up.",
+           store_keys_refused());
     head(body, "ladder_worker_silence_seconds", "gauge",
          "Since the worker's last sign of life; NaN: Redis does not say.");
     if (sum->noted.worker_age_us >= 0)

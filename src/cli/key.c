@@ -8,28 +8,47 @@
 #include "base/crypto.h"
 #include "base/text.h"
 #include "board/board.h"
+#include "board/key_id.h"
 #include "cli/command.h"
 #include "kv/blocking.h"
 #include "kv/keys.h"
 
-enum { REDIS_TIMEOUT_MS = 2000, ID_DIGITS = 12, SECRET_DIGITS = 43 /* 62^43 > 2^256 */, LABEL_BYTES_MAX = 200 };
+enum { REDIS_TIMEOUT_MS = 2000, SECRET_DIGITS = 43 /* 62^43 > 2^256 */, LABEL_BYTES_MAX = 200 };
 
 static void random_digits(char *out, int count)
 {
-    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
     for (int i = 0; i < count;) {
         uint8_t byte;
         crypto_random(&byte, 1);
         if (byte < 248) /* 4 * 62: no digit is likelier than another */
-            out[i++] = digits[byte % 62];
+            out[i++] = key_digits[byte % 62];
     }
+}
+
+static bool id_make(struct dbb *db, char id[static KEY_ID_MAX], struct error *error)
+{
+    struct key_secret secret;
+    struct dbb_result *result;
+    size_t size = 0;
+
+    if (!dbb_query(db, "select encode(secret, 'base64') from ladder.key_secret", 0, NULL, &result, error))
+        return false;
+    bool is_there = dbb_rows(result) == 1 &&
+                    text_base64_decode(slice_of(dbb_text(result, 0, 0)), secret.bytes, sizeof(secret.bytes), &size);
+    dbb_result_free(&result);
+    if (!is_there || size != sizeof(secret.bytes))
+        return error_set(
+            error, ERROR_NOT_FOUND,
+            "the secret that signs keys is missing from the database (docs/operations.md, The first game)");
+    random_digits(id, KEY_ID_RANDOM_DIGITS);
+    key_id_sign(&secret, id);
+    return true;
 }
 
 static bool key_create(struct dbb *db, const char *game, const char *scope, const char *name, struct error *error)
 {
-    char key[3 + ID_DIGITS + 1 + SECRET_DIGITS + 1] = "lk_";
-    char id[ID_DIGITS + 1] = "", hash_text[2 * CRYPTO_HASH_SIZE + 3] = "\\x", game_id_text[24];
+    char key[3 + KEY_ID_SIGNED_DIGITS + 1 + SECRET_DIGITS + 1] = "";
+    char id[KEY_ID_MAX], hash_text[2 * CRYPTO_HASH_SIZE + 3] = "\\x", game_id_text[24];
     uint8_t hash[CRYPTO_HASH_SIZE];
     enum scope parsed;
     int64_t game_id;
@@ -39,12 +58,10 @@ static bool key_create(struct dbb *db, const char *game, const char *scope, cons
     if (name && (!text_is_utf8(slice_of(name)) || text_has_control(slice_of(name)) || strlen(name) > LABEL_BYTES_MAX))
         return error_set(error, ERROR_INVALID_PARAMETER, "--name is UTF-8 without control characters, at most %d bytes",
                          LABEL_BYTES_MAX);
-    if (!command_game(db, game, &game_id, error))
+    if (!command_game(db, game, &game_id, error) || !id_make(db, id, error))
         return false;
-    random_digits(id, ID_DIGITS);
-    memcpy(key + 3, id, ID_DIGITS);
-    key[3 + ID_DIGITS] = '_';
-    random_digits(key + 4 + ID_DIGITS, SECRET_DIGITS);
+    int before = snprintf(key, sizeof(key), "lk_%s_", id);
+    random_digits(key + before, SECRET_DIGITS);
     crypto_digest((struct slice){key, sizeof(key) - 1}, hash);
     text_hex_encode(hash, sizeof(hash), hash_text + 2);
     snprintf(game_id_text, sizeof(game_id_text), "%lld", (long long)game_id);

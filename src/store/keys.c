@@ -3,7 +3,8 @@
  *
  * A key is looked up by its public part and compared by hash, in constant time. What is remembered is the database's
  * answer for that part, "there is none" included; the number of remembered parts is bounded, and so is the rate of
- * look-ups of parts that are not known (absent.c). Half-way to its end an answer is looked at again, so that no request waits for
+ * look-ups of parts that are not known (absent.c); those that were made up are mostly refused without one (key_signing.c).
+ * Half-way to its end an answer is looked at again, so that no request waits for
  * that, nor for a database that hangs. A revoked key is told to all servers by a message (definition_changes.c); where that
  * does not come, it lives for key_ttl_ms at most.
  */
@@ -16,7 +17,7 @@
 #include "base/clock.h"
 #include "store/private.h"
 
-enum { KEY_ID_MAX = 32, KEY_TEXT_MAX = 128, KEYS_REMEMBERED_MAX = 10000 };
+enum { KEYS_REMEMBERED_MAX = 10000 };
 
 struct key_entry {
     char id[KEY_ID_MAX];
@@ -168,38 +169,99 @@ static void on_key(void *context, const struct db_outcome *outcome, enum db_sour
     free(find);
 }
 
-/* lk_<id>_<secret> */
-static bool key_id(struct slice text, char id[static KEY_ID_MAX])
-{
-    if (text.size > KEY_TEXT_MAX || text.size < 5 || memcmp(text.data, "lk_", 3) != 0)
-        return false;
-    const char *end = memchr(text.data + 3, '_', text.size - 3);
-    if (!end || end - (text.data + 3) < 1 || end - (text.data + 3) >= KEY_ID_MAX)
-        return false;
-    size_t size = (size_t)(end - (text.data + 3));
-    memcpy(id, text.data + 3, size);
-    id[size] = 0;
-    return strspn(id, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == size;
-}
-
-static bool find_send(struct store *store, enum lookup lookup, const char *id, const uint8_t *hash,
-                      const struct token *token, store_key_fn *done, void *context)
+static struct find *find_new(struct store *store, const char *id, const uint8_t *hash, const struct token *token,
+                             store_key_fn *done, void *context)
 {
     struct find *find = malloc(sizeof(*find));
 
     ASSERT(find != NULL);
-    *find =
-        (struct find){.store = store, .done = done, .context = context, .lookup = lookup, .has_token = token != NULL};
+    *find = (struct find){
+        .store = store, .done = done, .context = context, .lookup = LOOKUP_COUNT, .has_token = token != NULL};
     if (token)
         find->token = *token;
     strcpy(find->id, id);
     memcpy(find->hash, hash, CRYPTO_HASH_SIZE);
+    return find;
+}
+
+/* false: no server at all; the find is still the caller's. */
+static bool find_send(struct find *find)
+{
     const struct db_call call = {
         .statement = STATEMENT_key_find, .parameter_count = 1, .parameters = {{.data = find->id, .format = DB_TEXT}}};
-    if (db_read_primary(store->db, &call, on_key, find))
-        return true;
+
+    return db_read_primary(find->store->db, &call, on_key, find);
+}
+
+/* Takes the find. */
+static void find_end(struct find *find, const struct api_key *key, const struct error *error)
+{
+    find->done(find->context, key, error);
     free(find);
-    return false;
+}
+
+/* Takes the find. entry: what is remembered and as new as it must be, or NULL. */
+static void find_ask(struct find *find, const struct key_entry *entry)
+{
+    struct error error;
+
+    if (find->lookup != LOOKUP_COUNT && !lookup_may_be_sent(find->store, find->lookup)) {
+        error_set(&error, ERROR_OVERLOADED, "too many API keys that the server does not know are sent; try again");
+        find_end(find, NULL, &error);
+        return;
+    }
+    if (find_send(find))
+        return;
+    /* No server at all: a key that was good a moment ago is still good; that is what "reads go on" means. */
+    if (entry) {
+        key_answer(entry, find->hash, find->done, find->context);
+        free(find);
+        return;
+    }
+    error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable, so the key cannot be checked");
+    find_end(find, NULL, &error);
+}
+
+static void on_signing(void *context, const struct error *error);
+
+/* Takes the find, of a key that is not known: what does its id say? */
+static void find_judge(struct find *find, const struct key_entry *entry)
+{
+    static const struct api_key nobody = {.game_id = 0};
+
+    switch (key_signing_judge(find->store, find->id)) {
+    case KEY_MADE_UP:
+        find_end(find, &nobody, NULL);
+        return;
+    case KEY_TO_WAIT:
+        key_signing_wait(find->store, on_signing, find);
+        return;
+    case KEY_SIGNED:
+        find->lookup = LOOKUP_KEY_SIGNED;
+        break;
+    case KEY_UNCERTAIN:
+        find->lookup = LOOKUP_KEY;
+    }
+    find_ask(find, entry);
+}
+
+static void on_signing(void *context, const struct error *error)
+{
+    struct find *find = context;
+
+    if (error)
+        find_end(find, NULL, error);
+    else
+        find_judge(find, NULL);
+}
+
+static void look_ahead(struct store *store, struct key_entry *entry, const uint8_t *hash)
+{
+    struct find *find = find_new(store, entry->id, hash, NULL, NULL, NULL);
+
+    entry->is_looked_at = find_send(find);
+    if (!entry->is_looked_at)
+        free(find);
 }
 
 void store_key_find(struct store *store, struct slice text, const struct token *token, store_key_fn *done,
@@ -207,11 +269,10 @@ void store_key_find(struct store *store, struct slice text, const struct token *
 {
     static const struct api_key nobody = {.game_id = 0};
     struct key_entry *entry;
-    struct error error;
     uint8_t hash[CRYPTO_HASH_SIZE];
     char id[KEY_ID_MAX];
 
-    if (!key_id(text, id)) {
+    if (!key_id_parse(text, id)) {
         done(context, &nobody, NULL);
         return;
     }
@@ -221,7 +282,7 @@ void store_key_find(struct store *store, struct slice text, const struct token *
     if (is_new) {
         int64_t now_us = clock_monotonic_us();
         if (now_us > entry->ahead_us && now_us < entry->expires_us && !entry->is_looked_at)
-            entry->is_looked_at = find_send(store, LOOKUP_COUNT, id, hash, NULL, NULL, NULL);
+            look_ahead(store, entry, hash);
         /* Expired under a look that has no answer yet: the database is slow, and the last answer known is what there
          * is. */
         if (now_us < entry->expires_us || entry->is_looked_at) {
@@ -229,21 +290,11 @@ void store_key_find(struct store *store, struct slice text, const struct token *
             return;
         }
     }
-    enum lookup lookup = entry && entry->is_known ? LOOKUP_COUNT : LOOKUP_KEY;
-    if (lookup == LOOKUP_KEY && !lookup_may_be_sent(store, lookup)) {
-        error_set(&error, ERROR_OVERLOADED, "too many API keys that the server does not know are sent; try again");
-        done(context, NULL, &error);
-        return;
-    }
-    if (find_send(store, lookup, id, hash, token, done, context))
-        return;
-    /* No server at all: a key that was good a moment ago is still good; that is what "reads go on" means. */
-    if (is_new) {
-        key_answer(entry, hash, done, context);
-        return;
-    }
-    error_set(&error, ERROR_UNAVAILABLE, "the database is not reachable, so the key cannot be checked");
-    done(context, NULL, &error);
+    struct find *find = find_new(store, id, hash, token, done, context);
+    if (entry && entry->is_known)
+        find_ask(find, is_new ? entry : NULL);
+    else
+        find_judge(find, is_new ? entry : NULL);
 }
 
 void keys_free(struct store *store)

@@ -6,13 +6,15 @@
 
 #include <uthash.h>
 
+#include "board/key_id.h"
 #include "store/store.h"
 
 struct key_entry;
+struct key_signing;
 struct absent;
 
 /* absent.c: what PostgreSQL is asked about that is not in memory. */
-enum lookup { LOOKUP_BOARD_ANONYMOUS, LOOKUP_BOARD_KEYED, LOOKUP_KEY, LOOKUP_COUNT };
+enum lookup { LOOKUP_BOARD_ANONYMOUS, LOOKUP_BOARD_KEYED, LOOKUP_KEY, LOOKUP_KEY_SIGNED, LOOKUP_COUNT };
 struct lookup_rate {
     int64_t left; /* look-ups, in millionths */
     int64_t at_us;
@@ -36,7 +38,8 @@ struct store {
     struct kv *kv;
     struct key_entry *keys;         /* by id (keys.c) */
     struct key_entry *unknown_keys; /* the same, of which there are none */
-    struct absent *absent;          /* by "game/board" (absent.c) */
+    struct key_signing *key_signing;
+    struct absent *absent; /* by "game/board" (absent.c) */
     struct lookup_rate lookups[LOOKUP_COUNT];
     /* What the stream of changes brings (answers.c) of definitions: definition_changes.c's, set by store.c. */
     void (*definition_message)(struct store *store, struct slice payload);
@@ -89,6 +92,21 @@ void absent_free(struct store *store);
 bool lookup_may_be_sent(struct store *store, enum lookup kind);
 /* It found something: it does not count. LOOKUP_COUNT: it was not counted. */
 void lookup_found(struct store *store, enum lookup kind);
+
+/*
+ * key_signing.c: what the id of a key that is not in memory says of itself. KEY_MADE_UP: there is no such key. KEY_SIGNED:
+ * ladder key create has made it. KEY_UNCERTAIN: only PostgreSQL knows. KEY_TO_WAIT: call key_signing_wait, and ask again when
+ * it is done.
+ */
+enum key_word { KEY_UNCERTAIN, KEY_SIGNED, KEY_MADE_UP, KEY_TO_WAIT };
+void key_signing_open(struct store *store);
+void key_signing_close(struct store *store);  /* after the database */
+void key_signing_start(struct store *store);  /* PostgreSQL may be reachable */
+void key_signing_forget(struct store *store); /* it is another history's */
+enum key_word key_signing_judge(struct store *store, const char *id);
+/* error: the read that it waited for failed; or NULL. Never called from inside. */
+typedef void key_signing_fn(void *context, const struct error *error);
+void key_signing_wait(struct store *store, key_signing_fn *done, void *context);
 
 /* definitions.c: what was heard of each game's definitions. */
 int64_t definition_heard(const struct store *store, int64_t game_id); /* 0: of no change */

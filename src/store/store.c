@@ -29,7 +29,9 @@ static void on_writer_ready(void *context)
     if (store->kv && kv_set_epoch(store->kv, db_epoch(store->db))) {
         answers_forget(store);
         periods_free(store);
+        key_signing_forget(store);
     }
+    key_signing_start(store);
     submitter_wake(store);
 }
 
@@ -50,6 +52,7 @@ struct store *store_new(struct ev_loop *loop, const struct store_settings *setti
     store->definition_message = definition_message;
     store->definitions_missed = definitions_missed;
     submitter_new(store);
+    key_signing_open(store);
     loops_join(store);
     struct db_settings db = *settings->db;
     db.writer_ready = on_writer_ready;
@@ -77,6 +80,7 @@ void store_free(struct store **pstore)
     submitter_free(store);
     answers_free(store);
     keys_free(store);
+    key_signing_close(store);
     boards_free(store);
     absent_free(store);
     zones_close(store);

@@ -94,6 +94,8 @@ typedef void store_key_fn(void *context, const struct api_key *key, const struct
  * NULL; borrowed for the call. */
 void store_key_find(struct store *store, struct slice text, const struct token *token, store_key_fn *done,
                     void *context);
+/* For an id that was made up, without a look-up; by all loops, since the start. */
+uint64_t store_keys_refused(void);
 
 /* ---- boards (boards.c) ---- */
 

@@ -119,7 +119,8 @@ class Town:
         return [self.query([f"/boards/no{self.dice.randrange(10 ** 9)}/top" for _ in range(100)]) for _ in range(200)], 8, 1
 
     def attack_keys(self):
-        return [http("GET", f"/v1/games/{self.noisy.game}/boards/b/top", f"lk_{self.dice.randrange(10 ** 15)}_x{'y' * 20}") for n in range(20000)], 8, 1
+        """Of both forms: with what could be a signature, and without."""
+        return [http("GET", f"/v1/games/{self.noisy.game}/boards/b/top", f"lk_{self.dice.randrange(10 ** 15):0{31 if n % 2 else 15}}_x{'y' * 20}") for n in range(20000)], 8, 1
 
 
 ATTACKS = {

@@ -533,9 +533,9 @@ def test_a_worker_stops_while_all_its_statements_wait(stack, admin):
 def test_a_keys_life(stack, admin):
     admin.put_board("b")
     key = stack.cli("key", "create", "--game", admin.game, "--scope", "read", "--name", "web site").strip()
-    name = re.fullmatch(r"lk_([0-9A-Za-z]{12})_[0-9A-Za-z]{43}", key).group(1)
+    name = re.fullmatch(r"lk_([0-9A-Za-z]{31})_[0-9A-Za-z]{43}", key).group(1)
     stored = stack.sql("select k::text, octet_length(hash), scope::text, name from ladder.api_key k where id = %s", name)
-    assert stored[0][1:] == (32, "read", "web site") and key[16:] not in stored[0][0] and key.encode().hex() not in stored[0][0]
+    assert stored[0][1:] == (32, "read", "web site") and key.split("_")[2] not in stored[0][0] and key.encode().hex() not in stored[0][0]
     listed = [line.split("\t") for line in stack.cli("key", "list", "--game", admin.game).splitlines()]
     assert [(row[0], row[1], row[2], row[4]) for row in listed if row[0] == name] == [(name, "read", "web site", "live")]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row[3]) for row in listed)

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "board/board.h"
 #include "board/cursor.h"
+#include "board/key_id.h"
 #include "board/sums.h"
 #include "board/token.h"
 
@@ -366,6 +367,58 @@ static void test_tokens_come_back_and_can_not_be_forged(void **context)
     assert_false(token_decode(SLICE(""), &key, &back, &error));
 }
 
+static void test_ids_of_keys_are_signed(void **context)
+{
+    struct key_secret secret, other;
+    char id[KEY_ID_MAX] = "0123456789ABCDEFGHIJ", parsed[KEY_ID_MAX];
+
+    (void)context;
+    for (size_t i = 0; i < sizeof(secret.bytes); i++)
+        other.bytes[i] = secret.bytes[i] = (uint8_t)i;
+    other.bytes[31] ^= 1;
+    assert_false(key_id_has_mac(id) || key_id_verify(&secret, id));
+    key_id_sign(&secret, id);
+    /* Computed with Python's hmac. */
+    assert_string_equal(id, "0123456789ABCDEFGHIJ3TY6WweJPnZ");
+    assert_true(key_id_has_mac(id) && key_id_verify(&secret, id));
+    assert_false(key_id_verify(&other, id));
+    for (size_t i = 0; i < KEY_ID_SIGNED_DIGITS; i++) {
+        char kept = id[i];
+        id[i] = kept == 'x' ? 'y' : 'x';
+        assert_true(key_id_has_mac(id));
+        assert_false(key_id_verify(&secret, id));
+        id[i] = kept;
+    }
+    id[KEY_ID_SIGNED_DIGITS - 1] = 0;
+    assert_false(key_id_has_mac(id) || key_id_verify(&secret, id));
+
+    static const char *const good[] = {"lk_a_", "lk_a_secret", "lk_0123456789ABCDEFGHIJabcdefghijk_s_t"};
+    static const char *const bad[] = {"",
+                                      "lk_",
+                                      "lk__",
+                                      "lk__x",
+                                      "lk_a",
+                                      "LK_a_x",
+                                      "xk_a_x",
+                                      "lk_a-b_x",
+                                      "lk_é_x",
+                                      "lk_ab c",
+                                      "lk_0123456789ABCDEFGHIJabcdefghijkl_s"};
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        assert_true(key_id_parse(slice_of(good[i]), parsed));
+        assert_memory_equal(parsed, good[i] + 3, strlen(parsed));
+        assert_true(good[i][3 + strlen(parsed)] == '_');
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_false(key_id_parse(slice_of(bad[i]), parsed));
+    assert_false(key_id_parse((struct slice){"lk_a\0b_x", 8}, parsed));
+    char text[129];
+    memset(text, 'a', sizeof(text));
+    memcpy(text, "lk_a_", 5);
+    assert_true(key_id_parse((struct slice){text, 128}, parsed));
+    assert_false(key_id_parse((struct slice){text, 129}, parsed));
+}
+
 /* Computed with Python's whole numbers; of the mean and the deviation, halves go away from zero. */
 static void test_sums(void **state)
 {
@@ -444,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_facets),
         cmocka_unit_test(test_cursors_of_older_versions_are_read),
         cmocka_unit_test(test_cursors_come_back_and_can_not_be_forged),
+        cmocka_unit_test(test_ids_of_keys_are_signed),
         cmocka_unit_test(test_tokens_of_format_2_are_taken),
         cmocka_unit_test(test_tokens_come_back_and_can_not_be_forged),
     };
