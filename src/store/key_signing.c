@@ -111,18 +111,15 @@ enum key_word key_signing_judge(struct store *store, const char *id)
 {
     struct key_signing *signing = store->key_signing;
 
-    if (!signing->is_known || fault_is("absent")) {
-        secret_read(signing);
+    secret_read(signing);
+    if (!signing->is_known || fault_is("absent"))
         return KEY_UNCERTAIN;
-    }
     if (key_id_has_mac(id)) {
         if (key_id_verify(&signing->secret, id) || (signing->has_previous && key_id_verify(&signing->previous, id)))
             return KEY_SIGNED;
     } else if (signing->has_unsigned) {
-        secret_read(signing); /* until there are none */
         return KEY_UNCERTAIN;
     }
-    secret_read(signing);
     if (clock_monotonic_us() < signing->expires_us) {
         atomic_fetch_add_explicit(&refused, 1, memory_order_relaxed);
         return KEY_MADE_UP;

@@ -92,10 +92,10 @@ def metric(server, name):
     return int(re.search(rf"^{name} (\d+)", text, re.M)[1])
 
 
-def is_without_a_query(server, length=31):
+def is_without_a_query(server, length=31, key=None):
     """It refuses a made-up id at once. One loop only."""
     before = metric(server, "ladder_keys_refused_total")
-    refused(ask(server, made_up(length)), "unauthorized")
+    refused(ask(server, key or made_up(length)), "unauthorized")
     return metric(server, "ladder_keys_refused_total") > before
 
 
@@ -262,12 +262,16 @@ def test_the_secret_is_replaced(stack, serve, game):
     """Keys work that were signed with the one before, until that is taken away, too."""
     renew, end, _ = commands()
     server, first, unseen = serve(cache_key_ttl_ms=0), stack.key(game), stack.key(game)
+    never_made = f"lk_{signed(stack, DIGITS[:20])}_x"
+    assert not is_without_a_query(server, key=never_made)
     stack.sql(renew)
     second = stack.key(game)
     wait_until(lambda: ask(server, second, game).status_code == 404, 5, "the new secret is read")
     assert ask(server, first, game).status_code == 404 and ask(serve(), first, game).status_code == 404
+    assert not is_without_a_query(server, key=never_made)
     stack.sql(end)
-    wait_until(lambda: ask(server, unseen, game).status_code == 401, 5, "what was signed with the one before is refused")
+    wait_until(lambda: is_without_a_query(server, key=never_made), 5, "what was signed with the one before is refused")
+    assert ask(server, unseen, game).status_code == 401
     assert ask(server, first, game).status_code == 404 and ask(serve(), first, game).status_code == 401, "but for a key in memory"
     assert ask(server, second, game).status_code == 404 and ask(serve(), second, game).status_code == 404
 
