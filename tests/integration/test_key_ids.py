@@ -8,6 +8,7 @@ import re
 import threading
 import time
 
+import psycopg2
 import pytest
 import requests
 
@@ -139,6 +140,64 @@ def test_the_flood_costs_a_read_of_the_secret_now_and_then(stack, serve):
     for _ in range(MANY):
         ask(server, made_up(31))
     assert 0 <= read() - before <= (time.monotonic() - began) / 0.5 + 1
+
+
+@contextlib.contextmanager
+def secret_locked(stack):
+    """Who reads it waits."""
+    with contextlib.closing(psycopg2.connect(stack.primary_url)) as session, session.cursor() as cursor:
+        cursor.execute("lock table ladder.key_secret in access exclusive mode")
+        yield
+
+
+def readers_of_the_secret(stack):
+    return stack.sql("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%%ladder.key_secret s%%'")[0][0]
+
+
+def test_requests_wait_for_one_read(stack, serve):
+    """Who comes when what is known is old."""
+    server = serve(database_replicas="")
+    time.sleep(1.1)
+    before, answers = stack.looked_up(), []
+    with secret_locked(stack):
+        threads = [threading.Thread(target=lambda length: answers.append(ask(server, made_up(length)).status_code), args=(length,)) for length in (12, 31) * 4]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: readers_of_the_secret(stack) == 1, 20, "they wait")
+        time.sleep(0.3)
+        assert answers == [] and readers_of_the_secret(stack) == 1
+    for thread in threads:
+        thread.join()
+    assert answers == [401] * len(threads) and stack.looked_up() == before
+
+
+def test_a_read_of_the_secret_in_vain(stack, serve):
+    """Who waited for it gets 503; who comes right behind does without."""
+    server = serve(database_replicas="", database_statement_timeout_ms=1500)
+    time.sleep(1.1)
+    with secret_locked(stack):
+        refused(ask(server, made_up(31)), "deadline-exceeded")
+        wait_until(lambda: ask(server, made_up(31)).status_code == 401, 20, "one is looked up, before the next read is sent")
+    wait_until(lambda: is_without_a_query(server), 5, "it is read again")
+
+
+def test_a_server_stops_while_requests_wait_for_the_secret(stack):
+    """With the sanitizers: nothing is left."""
+    server = stack.serve(server_loops=1, database_replicas="", server_drain_timeout_ms=200)
+    wait_until(lambda: is_without_a_query(server), 20, "it has the secret")
+    time.sleep(1.1)
+
+    def one():
+        with contextlib.suppress(requests.RequestException):
+            ask(server, made_up(31))
+    with secret_locked(stack):
+        threads = [threading.Thread(target=one) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: readers_of_the_secret(stack) == 1, 20, "they wait")
+        assert server.stop() == 0
+    for thread in threads:
+        thread.join()
 
 
 def test_a_good_key_works_during_a_flood(stack, serve, game, old_keys):
