@@ -467,7 +467,8 @@ begin
     -- Which boards the views show otherwise now.
     perform ladder.refresh_note(s.standings, s.days, s.erased || ladder.tally_closed());
 
-    if events > 0 or counted > 0 or has_more or v_has_ended or c.at < now() - interval '1 minute' then
+    if events > 0 or counted > 0 or has_more or v_has_ended or c.at < now() - interval '1 minute'
+       or v_aside <> '{}' and ladder.tally_is_behind(0) then -- events of those boards alone
         update ladder.tally_cursor t
         set snapshot = case when has_more then ladder.snapshot_below(v_snapshot, v_cut) else v_snapshot end,
             at = case when has_more then greatest(c.at, v_piece.at) else now() end,

@@ -165,6 +165,24 @@ def test_a_backlog_with_two_boards_at_fault(stack, games):
     check(stack, clients)
 
 
+def test_the_cursor_moves_past_events_of_a_board_that_was_set_aside(stack, games):
+    """Writers of many rows wait for who adds up, and not for that board."""
+    clients, ids = games
+    submit(clients, [("p1", 1), ("p3", 1)])
+    fold(stack)
+    with rule(stack, "tally", FAULTS["tally"].format(ids[1]), "raise exception 'not added';"):
+        submit(clients[1:2], [("p2", 2)])
+        fold(stack, ids[1])
+        submit(clients[1:2], [("p2", 3)])
+        fold(stack)
+        assert stack.sql("select ladder.tally_is_behind(0)") == [(False,)]
+        check(stack, [clients[1]] * 3)
+    again(stack)
+    fold(stack)
+    assert aside(stack) == []
+    check(stack, [clients[1]] * 3)
+
+
 @pytest.mark.parametrize("limit", [30, 1])
 def test_the_backlog_of_a_board_that_was_set_aside_is_added_in_pieces(stack, games, limit):
     """30: of its own events; 1: so few that those of the others end a piece."""
