@@ -388,7 +388,8 @@ def test_a_standing_that_redis_fails_for_is_left_out_alone(stack, serving, funct
         before = cursors(stack)
         wait_until(lambda: min(cursors(stack)) > max(before), 20, "the tail goes on, in every shard")
         wait_until(lambda: stack.sql("select failures from ladder.job_item where job = 'tail' and item_id = %s", board), 20, "the tail noted it")
-        assert "tail: 1" in wait_until(lambda: alerts(serving).get("board-job-failed"), 20, "the alert")
+        # Boards of other tests may be in it, too.
+        wait_until(lambda: "tail: " in alerts(serving).get("board-job-failed", ""), 20, "the alert")
         good.submit("b", "dan", 9)
         wait_until(lambda: source(good) == "redis", 20, "the other one stays in Redis")
         for client, players in ((bad, ["bob", "cid", "ann"]), (good, ["dan", "bob", "cid", "ann"])):
@@ -402,7 +403,7 @@ def test_a_standing_that_redis_fails_for_is_left_out_alone(stack, serving, funct
     assert [e["player"] for e in bad.pages("b")] == ["eve", "bob", "cid", "ann"]
     stack.sql("update ladder.job_item set failed_at = now() - interval '2 minutes' where job = 'tail'")
     wait_until(lambda: not stack.sql("select from ladder.job_item where failures > 0 and item_id = %s", board), 20, "nothing fails for it")
-    wait_until(lambda: "board-job-failed" not in alerts(serving), 20, "the alert is over")
+    wait_until(lambda: "tail: " not in alerts(serving).get("board-job-failed", ""), 20, "the alert is over")
 
 
 # ---- jobs of the worker ----

@@ -55,7 +55,8 @@ def test_changes_that_cannot_be_read_are_left_out_alone(stack, servers, table):
         wait_until(lambda: min(cursors(stack)) > max(before), 20, "the tail goes on, in every shard")
         assert noted(stack, board)
         assert f"event=job-failed job=tail board={board} because=\"row not readable" in worker.log()
-        assert "tail: " in wait_until(lambda: alerts(server).get("board-job-failed"), 30, "the alert")
+        # Boards of other tests may be in it, too.
+        wait_until(lambda: "tail: " in alerts(server).get("board-job-failed", ""), 30, "the alert")
         bad.submit("b", "cid", 3)
         submit("dan", 4)
         wait_until(lambda: players(bad) == ["dan", "cid", "bob", "ann"], 20, "it is answered for")
@@ -65,7 +66,7 @@ def test_changes_that_cannot_be_read_are_left_out_alone(stack, servers, table):
     submit("flo", 6)
     wait_until(lambda: players(bad)[0] == "flo" and source(bad) == "redis", 20, "the tail brings its changes")
     stack.sql("update ladder.job_item set failed_at = now() - interval '20 minutes', due_at = now() where job in ('tail', 'rebuild')")
-    wait_until(lambda: not noted(stack, board) and "board-job-failed" not in alerts(server), 30, "the alert is over")
+    wait_until(lambda: not noted(stack, board) and "tail: " not in alerts(server).get("board-job-failed", ""), 30, "the alert is over")
 
 
 def test_the_tail_begins_anew_with_a_period_that_cannot_be_read(stack, servers):
