@@ -299,11 +299,17 @@ def test_a_batch_opens_the_partitions_of_its_periods_alone(connection, game_id, 
     batch = [(board, player, 1, 0, us(NOW), None, 0) for player in ("ann", "bob")]
     submit(connection, batch)
     connection.autocommit = False
-    submit(connection, batch)
-    opened = {name for name, in run(connection, "select distinct c.relname from pg_locks l join pg_class c on c.oid = l.relation "
-                                    "where l.pid = pg_backend_pid() and c.relkind = 'i' and c.relname ~ '^entry_.*_pkey$'")}
     hour = f"entry_hourly_{NOW:%Y%m}_pkey"
-    assert {name for name in opened if not name.startswith("entry_all_")} == ({hour} if "hourly" in windows else set())
+    for _ in range(5):  # autovacuum may have the statements planned anew, and a plan is made of all partitions
+        submit(connection, batch)
+        opened = {name for name, in run(connection, "select distinct c.relname from pg_locks l join pg_class c on c.oid = l.relation "
+                                        "where l.pid = pg_backend_pid() and c.relkind = 'i' and c.relname ~ '^entry_.*_pkey$'")}
+        connection.rollback()
+        of_windows_that_end = {name for name in opened if not name.startswith("entry_all_")}
+        if of_windows_that_end == ({hour} if "hourly" in windows else set()):
+            break
+    else:
+        pytest.fail(str(of_windows_that_end))
     assert any(name.startswith("entry_all_") for name in opened)
 
 
