@@ -517,7 +517,7 @@ def test_a_worker_stops_while_all_its_statements_wait(stack, admin):
     lock = psycopg2.connect(stack.primary_url)
     try:
         with lock.cursor() as cursor:
-            # One statement: table by table, the worker would have some when it waits for others.
+            cursor.execute("set deadlock_timeout = '1h'")  # the worker's statement is the one that is cancelled then, and comes again
             cursor.execute("select string_agg(format('ladder.%I', relname), ', ') from pg_class where relnamespace = 'ladder'::regnamespace "
                            "and relkind in ('r', 'p') and not relispartition and relname not in ('job_run', 'refresh_run')")
             cursor.execute(f"lock table {cursor.fetchone()[0]} in access exclusive mode")
