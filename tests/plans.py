@@ -53,6 +53,7 @@ CASES = {
     "edge_defined": ((), 0, 0),
     "edge_games": ((), 0, 0),
     "edge_periods": (("0", "{now_us}"), 0, 0),
+    "edge_tell": (("{board}",), 0, 0),
     "edge_told": (("{{1,2}}",), 0, 0),
     "epoch": ((), 0, 0),
     "export_check": (("{period}", "daily", "{start}", "{board}", "{snapshot}", "1", "1", "1", "ann"), 1, 0),

@@ -143,7 +143,8 @@ as $$
 $$;
 comment on function ladder.period_of(bigint, ladder.window_kind, timestamptz) is 'The existing period of a window that holds an instant.';
 
--- period_known: for a statement of many boards: a row that raises an error counts as none. Whoever changes or closes the period says so.
+-- period_known: period_of for statements over many boards: a row that raises an error counts as no row. The jobs that open and close periods report
+-- such a row.
 create or replace function ladder.period_known(p_board bigint, p_window ladder.window_kind, p_at timestamptz)
     returns table (starts_at timestamptz, ends_at timestamptz)
     language plpgsql

@@ -90,7 +90,7 @@ begin
            or not exists (select from made m where m.game_id = c.game_id and m.key = c.key);
     end if;
 
-    -- Behind what may wait for others (a key that another batch inserts), so that the period of that instant is hardly closed when it is looked at.
+    -- Taken after the wait for idempotency keys of other batches: the worker must not close the period of this instant in the meantime.
     if array_position(p_achieved_us, null) is not null then
         v_now := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
         -- Not one later than now: a microsecond apart, so that among equals the first is the first.

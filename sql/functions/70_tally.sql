@@ -130,8 +130,8 @@ as $$
 $$;
 comment on function ladder.tally_lowest(bigint) is 'The rung below every key.';
 
--- tally_start_of: some boards, or (null) all, from what there is, where their tally is empty. What is older than the oldest event that is
--- kept can't be known again: those days stay as they were. Returns how many standings were counted.
+-- tally_start_of: counts some boards, or all if it is null, from their entries and events. Their tally is empty before. Days before the oldest event that
+-- is kept cannot be counted again and stay as they are. Returns the number of standings.
 create or replace function ladder.tally_start_of(p_boards bigint[])
     returns bigint
     language plpgsql

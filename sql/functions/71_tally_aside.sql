@@ -3,10 +3,11 @@
 --     all boards: an error --> halves, each in a subtransaction --> the board at fault: set aside, with the cursor of before
 --     its next attempt is due (ladder.job_item, job tally) --> a piece of what is behind its own cursor, and the next one in the next call --> none is left
 --
--- Attempts for some boards find all that they read by indexes, so that a row of another board that can't be read stops nobody: hence neither
--- sequential scans nor hashed joins there.
+-- Functions that work on some boards read by indexes only (no sequential scans, hash joins or merge joins), so that a row of another board that
+-- cannot be read raises no error in them.
 
--- tally_cut_of: the same of one board: so many of its events, out of 20 times as many of all boards. Null: the rest is no more than a piece.
+-- tally_cut_of: where the next piece of one board's backlog ends: behind p_limit of its events, or behind 20 times as many events of all boards,
+-- whichever comes first. Null: the rest is no more than a piece.
 create or replace function ladder.tally_cut_of(p_board bigint, p_since timestamptz, p_xmax xid8, p_limit integer,
                                                out cut xid8, out at timestamptz, out last_event bigint)
     language plpgsql
@@ -53,8 +54,19 @@ end
 $$;
 comment on function ladder.tally_set_aside(ladder.tally_cursor, bigint, text) is 'Leaves a board out of the tally, as it is.';
 
--- tally_apart: tally_add without the boards that it raises an error for. What is read of a board is found by an index, so that nothing of the others
--- is read with it. Board 0 has the standings that are due and no more there.
+-- tally_halves: what the search for the board at fault tries next, as texts: the second half, then the first, which is at the end of its stack.
+create or replace function ladder.tally_halves(p_boards bigint[])
+    returns text[]
+    language sql
+    immutable
+    set search_path = pg_catalog
+as $$
+    select array[p_boards[cardinality(p_boards) / 2 + 1:]::text, p_boards[:cardinality(p_boards) / 2]::text]
+$$;
+comment on function ladder.tally_halves(bigint[]) is 'Some boards in two halves.';
+
+-- tally_apart: tally_add without the boards that raise an error in it. All of them together were tried by the caller. The rows of a board are found by an
+-- index, so that no row of another board is read. Board 0 stands for standings that are due and whose period was deleted.
 create or replace function ladder.tally_apart(c ladder.tally_cursor, p_cut xid8, p_is_last boolean, p_without bigint[],
                                               out events bigint, out counted bigint,
                                               out days bigint[], out standings bigint[], out erased bigint[])
@@ -77,9 +89,7 @@ declare
                                  and (exists (select from ladder.tally_recount) or exists (select from ladder.tally_due))
                                  and b.id <> all (p_without)
                                order by 1);
-    v_stack text[] := array[v_boards::text];
-    v_half integer;
-    v_is_tried boolean := true; -- all together, by the caller
+    v_stack text[] := ladder.tally_halves(v_boards);
     s record;
 begin
     events := 0;
@@ -90,14 +100,7 @@ begin
     while cardinality(v_stack) > 0 loop
         v_boards := v_stack[cardinality(v_stack)]::bigint[];
         v_stack := v_stack[:cardinality(v_stack) - 1];
-        v_half := cardinality(v_boards) / 2;
-        if v_is_tried and v_half > 0 then
-            v_stack := v_stack || v_boards[v_half + 1:]::text || v_boards[:v_half]::text;
-            v_is_tried := false;
-            continue;
-        end if;
         continue when v_boards = '{}';
-        v_is_tried := false;
         begin
             select x.* into s from ladder.tally_add(c, p_cut, p_is_last, v_boards, p_without) x;
             events := events + s.events;
@@ -109,10 +112,10 @@ begin
             if ladder.submit_is_passing(sqlstate) then
                 raise;
             end if;
-            if v_half = 0 then
+            if cardinality(v_boards) = 1 then
                 perform ladder.tally_set_aside(c, v_boards[1], sqlerrm);
             else
-                v_stack := v_stack || v_boards[v_half + 1:]::text || v_boards[:v_half]::text;
+                v_stack := v_stack || ladder.tally_halves(v_boards);
             end if;
         end;
     end loop;
@@ -120,9 +123,9 @@ end
 $$;
 comment on function ladder.tally_apart(ladder.tally_cursor, xid8, boolean, bigint[]) is 'Adds a piece without the boards that raise an error, and sets those aside.';
 
--- tally_retry: adds what is behind the cursors of boards that were set aside and are due: all together a piece, about, and the rest in the next calls.
--- A board whose last piece was added, which is up to the caller's snapshot, is one like the others. If events that one needs are kept no more,
--- its standings are counted. One that could not be counted at the start is counted.
+-- tally_retry: adds the events behind the cursors of boards that were set aside and are due, about a piece in one call. The last piece of a board
+-- reaches up to the caller's snapshot; after it the board is no longer set aside. If events that a board needs were deleted, its standings are counted
+-- from its entries. A board that the first count set aside is counted as a whole.
 drop function if exists ladder.tally_retry(interval);
 create or replace function ladder.tally_retry(p_retention interval, p_limit integer, out counted bigint, out has_ended boolean, out has_more boolean,
                                               out days bigint[], out standings bigint[], out erased bigint[])
@@ -192,8 +195,8 @@ end
 $$;
 comment on function ladder.tally_retry(interval, integer) is 'Adds the next piece of boards that were set aside, where that raises no error any more; returns whether more are left.';
 
--- tally_start_apart: tally_start_of without the boards that it raises an error for. Their cursor sees no event, so readers take all that there
--- are. What is read of a board is found by an index, so that nothing of the others is read with it.
+-- tally_start_apart: tally_start_of without the boards that raise an error in it. All of them together were tried by the caller. The cursor of a board
+-- that is set aside here sees no event, so readers add all of its events. The rows of a board are found by an index, so that no row of another board is read.
 create or replace function ladder.tally_start_apart()
     returns bigint
     language plpgsql
@@ -206,8 +209,7 @@ create or replace function ladder.tally_start_apart()
 as $$
 declare
     v_boards bigint[] := array(select b.id from ladder.board b order by b.id);
-    v_half integer := cardinality(v_boards) / 2; -- all together were tried by the caller
-    v_stack text[] := array[v_boards[v_half + 1:]::text, v_boards[:v_half]::text];
+    v_stack text[] := ladder.tally_halves(v_boards);
     v_counted bigint := 0;
     c ladder.tally_cursor;
 begin
@@ -218,17 +220,16 @@ begin
         v_boards := v_stack[cardinality(v_stack)]::bigint[];
         v_stack := v_stack[:cardinality(v_stack) - 1];
         continue when v_boards = '{}';
-        v_half := cardinality(v_boards) / 2;
         begin
             v_counted := v_counted + ladder.tally_start_of(v_boards);
         exception when others then
             if ladder.submit_is_passing(sqlstate) then
                 raise;
             end if;
-            if v_half = 0 then
+            if cardinality(v_boards) = 1 then
                 perform ladder.tally_set_aside(c, v_boards[1], sqlerrm);
             else
-                v_stack := v_stack || v_boards[v_half + 1:]::text || v_boards[:v_half]::text;
+                v_stack := v_stack || ladder.tally_halves(v_boards);
             end if;
         end;
     end loop;

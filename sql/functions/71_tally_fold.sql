@@ -124,8 +124,8 @@ as $$
 $$;
 comment on function ladder.snapshot_below(pg_snapshot, xid8) is 'The same snapshot, without the transactions from an id on.';
 
--- tally_of: those of some standings that are of some boards, or (null) of all, but p_without. Board 0 has those that are no more there. Of the
--- boards that are named, periods are found by the board: a row of another board, which may raise an error, is not read.
+-- tally_of: filters standings by board: p_boards, or all boards if it is null, without those of p_without. Board 0 stands for standings whose period was
+-- deleted. With p_boards, rows of ladder.period are found by their board: a row of another board, which may raise an error, is not read.
 create or replace function ladder.tally_of(p_periods bigint[], p_boards bigint[], p_without bigint[])
     returns setof bigint
     language plpgsql
@@ -158,7 +158,7 @@ begin
                 if not exists (select from ladder.period p where p.id = v_period) then
                     return next v_period;
                 end if;
-            exception when others then -- it is there
+            exception when others then -- the row exists, and cannot be read
                 if ladder.submit_is_passing(sqlstate) then
                     raise;
                 end if;
@@ -167,7 +167,7 @@ begin
     end if;
 end
 $$;
-comment on function ladder.tally_of(bigint[], bigint[], bigint[]) is 'Which of some standings are of some boards.';
+comment on function ladder.tally_of(bigint[], bigint[], bigint[]) is 'The standings among these that belong to these boards.';
 
 -- tally_add: adds a piece, the events behind a cursor and below a transaction id: of some boards, or (null) of all but p_without. In the last piece,
 -- standings that are due are counted.

@@ -131,6 +131,8 @@ static bool standings_drop(const struct tail_apart *apart, struct link *link, co
     struct dbb_result *standings;
     bool is_ok = true;
 
+    if (!link_query(link, STATEMENT_edge_tell, 1, &board, NULL, error))
+        return false;
     if (!link_query(link, STATEMENT_tail_aside, 1, &board, &standings, error))
         return !alone_is_of_server(link, error) && changed_drop(apart, link, board, error);
     for (size_t i = 0; i < dbb_rows(standings) && is_ok; i++) {

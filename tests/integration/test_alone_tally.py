@@ -46,6 +46,13 @@ def fold(stack, bad=None, because="not added"):
     assert (f"event=job-failed job=tally board={bad} because=\"{because}\"" in text) == (bad is not None), text
 
 
+def is_whole(stack, clients, ids):
+    """No board is set aside, and the second one has the same sums as the others."""
+    assert aside(stack) == [] and failures(stack, ids[1]) == []
+    assert sums(stack, ids[0]) == sums(stack, ids[2]) == sums(stack, ids[1])
+    check(stack, clients)
+
+
 def sums(stack, board):
     """What the tally has of a board, without what says when."""
     standings = "(select p.id from ladder.period p where p.board_id = %s)"
@@ -161,8 +168,7 @@ def test_a_backlog_with_two_boards_at_fault(stack, games):
         assert aside(stack) == sorted(ids[:2])
     again(stack)
     fold(stack)
-    assert aside(stack) == [] and sums(stack, ids[0]) == sums(stack, ids[1]) == sums(stack, ids[2])
-    check(stack, clients)
+    is_whole(stack, clients, ids)
 
 
 def test_the_cursor_moves_past_events_of_a_board_that_was_set_aside(stack, games):
@@ -205,8 +211,7 @@ def test_the_backlog_of_a_board_that_was_set_aside_is_added_in_pieces(stack, gam
         cursors.append(stack.sql("select last_event from ladder.tally_aside"))
         check(stack, clients)
     assert 3 <= len(cursors) < 200 and cursors == sorted(cursors[:-1]) + [[]], cursors
-    assert failures(stack, ids[1]) == []
-    assert sums(stack, ids[0]) == sums(stack, ids[1]) == sums(stack, ids[2])
+    is_whole(stack, clients, ids)
     submit(clients, [("p8", 3)])
     fold(stack)
     assert sums(stack, ids[0]) == sums(stack, ids[1])
@@ -238,9 +243,7 @@ def test_the_first_count_goes_on_past_a_board(stack, games, table):
     again(stack)
     submit(clients, [("p8", 2)])
     fold(stack)
-    assert aside(stack) == [] and failures(stack, ids[1]) == []
-    assert sums(stack, ids[0]) == sums(stack, ids[2]) == sums(stack, ids[1])
-    check(stack, clients)
+    is_whole(stack, clients, ids)
     submit(clients, [("p8", 3)])
     fold(stack)
     assert sums(stack, ids[0]) == sums(stack, ids[1])
@@ -274,9 +277,7 @@ def test_a_board_whose_periods_cannot_be_read(stack, games, is_first):
     again(stack)
     submit(clients, [("p8", 2)])
     fold(stack)
-    assert aside(stack) == [] and failures(stack, ids[1]) == []
-    assert sums(stack, ids[0]) == sums(stack, ids[2]) == sums(stack, ids[1])
-    check(stack, clients)
+    is_whole(stack, clients, ids)
 
 
 def test_a_standing_that_cannot_be_counted(stack, games):

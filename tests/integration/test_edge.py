@@ -12,6 +12,8 @@ import pytest
 import requests
 
 from harness import ROOT, Client, free_port, wait_until
+from test_alone import standing_of
+from test_alone_views import unreadable
 from test_haproxy import check_closed, operators_paths
 
 SETTLE_MS = 300
@@ -174,6 +176,14 @@ def test_without_a_purge_it_stays_old(stack, server, varnish, admin, edge, kept)
     assert is_hit(edge, admin, ["ann"])
     varnish.workers.again()  # and what changed meanwhile is told
     wait_until(lambda: edge.top(admin)[0] == ["bob", "ann"], 5, "fresh")
+
+
+@pytest.mark.parametrize("table", ["entry", "period"])
+def test_a_change_that_the_worker_cannot_read_is_told(stack, varnish, admin, edge, kept, table):
+    standing, board = standing_of(stack, admin)
+    with unreadable(stack, table, {"entry": f"period_id = {standing}", "period": f"board_id = {board}"}[table]):
+        admin.submit("b", "bob", 20)
+        wait_until(lambda: edge.top(admin)[0] == ["bob", "ann"], 20, "fresh")
 
 
 def test_a_change_is_told_a_second_time(stack, varnish, admin, edge):
