@@ -194,9 +194,15 @@ static void on_sent(void *context)
     free(sending);
 }
 
-static struct MHD_Response *response_coded(struct http_server *server, struct http_body *body, enum http_coding coding,
-                                           struct http_making *making)
+static struct MHD_Response *response_coded(const struct http_exchange *exchange, struct http_body *body,
+                                           enum http_coding coding, struct http_making *making)
 {
+    if (exchange->request.method == HTTP_HEAD) {
+        if (making)
+            making->is_abandoned = true; /* nobody makes it */
+        return response_of_unknown_size();
+    }
+    struct http_server *server = exchange->server;
     struct sending *sending = calloc(1, sizeof(*sending));
     struct compressor *compressor = compressor_new(compress_coding_of(coding), COMPRESS_FAST);
 
@@ -226,7 +232,7 @@ void http_reply_coded(struct http_request *request, int status, const struct htt
             making->is_abandoned = true; /* nobody makes it */
         return;
     }
-    struct MHD_Response *response = response_coded(exchange->server, body, coding, making);
+    struct MHD_Response *response = response_coded(exchange, body, coding, making);
     bool closes = exchange->must_close || exchange->server->is_draining;
     if (response && !request->arena.is_short && response_field(response, "X-Content-Type-Options", "nosniff") &&
         response_fields(response, fields, count) && (!closes || response_field(response, "Connection", "close"))) {
@@ -258,7 +264,7 @@ struct MHD_Response *response_fitting(struct http_request *request, struct buf *
     }
     if (body->size > HTTP_CODED_WHOLE_MAX) {
         struct http_body *whole = http_body_new(body);
-        response = response_coded(server, whole, coding, NULL);
+        response = response_coded(request->exchange, whole, coding, NULL);
         http_body_free(&whole);
     } else {
         smaller = body_code(server, buf_slice(body), coding, COMPRESS_FAST, &is_of_no_use);

@@ -220,7 +220,8 @@ void exchange_sent(struct http_exchange *exchange); /* the connection is done wi
 bool body_send(struct http_body *body); /* one more exchange sends it; true: the first */
 bool body_sent(struct http_body *body); /* one less; true: the last */
 int64_t *body_held(struct http_body *body);
-struct MHD_Response *response_of(struct http_body *body);  /* the body is shared */
+struct MHD_Response *response_of(struct http_body *body); /* the body is shared */
+struct MHD_Response *response_of_unknown_size(void); /* for HEAD or 304: no body, no Content-Length, and it closes */
 struct http_body *http_body_share(struct http_body *body); /* one more reference: http_body_free */
 
 /* coding.c: the response with the body compressed, and in which coding; the body is then taken. NULL: it is to be sent

@@ -90,9 +90,10 @@ static ssize_t nothing_read(void *context, uint64_t position, char *out, size_t 
     return MHD_CONTENT_READER_END_OF_STREAM;
 }
 
-/* The library knows no 304 without a Content-Length on a connection that stays open, unless it is chunked, which
- * clients do not expect of a 304: so this one closes it. */
-static struct MHD_Response *response_of_unknown_size(void)
+/* An answer without a body whose size is not told must be chunked for the library to keep the connection. Clients do not
+ * expect that of a 304, and behind the header of an answer to HEAD the library sends the last chunk (libmicrohttpd 0.9.75):
+ * the client would take it for the next answer. So this response closes the connection. */
+struct MHD_Response *response_of_unknown_size(void)
 {
     struct MHD_Response *response =
         MEMORY_HANDLED(MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, nothing_read, NULL, NULL));

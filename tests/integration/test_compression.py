@@ -3,6 +3,7 @@ import ctypes
 import ctypes.util
 import gzip
 import json
+import socket
 
 import pytest
 import requests
@@ -105,7 +106,31 @@ def test_head_is_get_without_the_body(game, which, coding):
         if get.headers.get("Last-Modified") == head.headers.get("Last-Modified"):
             break
         get, head = pair()
-    assert fields(get) == fields(head) and head.raw == b""
+    expected = fields(get)
+    if "Transfer-Encoding" in expected:  # the length is not known, and the library sends a last chunk behind a chunked HEAD
+        del expected["Transfer-Encoding"]
+        expected["Connection"] = "close"
+    assert fields(head) == expected and head.raw == b""
+
+
+@pytest.mark.parametrize("coding", ("identity", *CODINGS))
+@pytest.mark.parametrize("which", PATHS)
+def test_nothing_follows_the_header_of_an_answer_to_head(game, which, coding):
+    def request(method, path):
+        return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: {coding}\r\nAuthorization: Bearer {game.key}\r\n\r\n".encode()
+
+    path = game.base.split(f":{game.server.port}", 1)[1] + PATHS[which]
+    for _ in range(3):  # made, remembered, and with a tag
+        with socket.create_connection(("127.0.0.1", game.server.port), 30) as connection:
+            file = connection.makefile("rb")
+            connection.sendall(request("HEAD", path))
+            head = list(iter(file.readline, b"\r\n"))
+            assert head[0].startswith(b"HTTP/1.1 200 "), head
+            if b"Connection: close\r\n" not in head:
+                connection.sendall(request("GET", "/version"))
+                assert file.readline().startswith(b"HTTP/1.1 200 ")
+            else:
+                assert file.read() == b""
 
 
 def test_a_large_answer_is_compressed_while_it_is_sent_and_then_remembered(game):
