@@ -489,10 +489,9 @@ static void on_attempt(void *context, const struct db_outcome *outcome)
         db_server_timed_out(server, &attempt, now_us);
     else
         db_server_succeeded(server, &attempt, now_us);
-    if (!read) {
-        reads_pump(db);
+    reads_pump(db); /* first: whoever is called below may start reads at once, and would overtake those that wait */
+    if (!read)
         return;
-    }
     read->attempt = NULL;
     if (is_behind) {
         read_refused(read, server, outcome, now_us);
@@ -514,7 +513,6 @@ static void on_attempt(void *context, const struct db_outcome *outcome)
         own.is_behind = attempt.is_behind;
         read_end(read, &own, attempt.source);
     }
-    reads_pump(db);
 }
 
 /* ---- servers that do not answer ---- */

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from harness import Client, wait_until
+from harness import Client, free_port, wait_until
 from wire import Wire
 
 
@@ -152,3 +152,27 @@ def test_a_redis_that_is_slow_is_not_lost(stack, crowd, faults):
         assert sources == {"redis"}
     server.stop()
     link.listener.close()
+
+
+def test_reads_that_wait_for_a_connection_are_not_overtaken(stack, client):
+    """Eight reads may be in flight and one connection answers them: whoever waits for it goes before the read whose turn comes when one is answered."""
+    client.put_board("b")
+    client.submit_many([{"board": "b", "player": f"p{n}", "score": n} for n in range(24)])
+    server = stack.serve(redis_url=f"redis://127.0.0.1:{free_port()}", server_loops=1, database_read_connections=1, database_pipeline_max=1,
+                         database_read_queue_timeout_ms=60000, limits_reads_in_flight=16, limits_game_percent=100, limits_client_percent=100)
+    counts, is_over = [0] * 24, threading.Event()
+
+    def ask(number):
+        mine = Client(server, client.game, client.key)
+        while not is_over.is_set():
+            assert mine.get(f"/boards/b/players/p{number}").status_code == 200
+            counts[number] += 1
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(counts))]
+    [thread.start() for thread in threads]
+    try:
+        wait_until(lambda: sum(counts) > 100 * len(counts), 60, "a hundred reads of each")
+    finally:
+        is_over.set()
+        [thread.join() for thread in threads]
+    assert min(counts) > 75, counts
+    assert server.stop() == 0
