@@ -6,6 +6,7 @@ and CPU are taken under wrk. Rounds of the two sides alternate, so that whatever
 """
 import http.client
 import json
+import math
 import os
 import pathlib
 import random
@@ -209,6 +210,7 @@ class Writer(threading.Thread):
     def __init__(self, number, rate):
         super().__init__(daemon=True)
         self.number, self.rate, self.is_over, self.sent, self.seen, self.missed = number, rate, False, 0, 0, 0
+        self.written = []  # [player, score, when it was sent, when it was acknowledged]
         self.connection = http.client.HTTPConnection(URL.removeprefix("http://"), timeout=30)
 
     def ask(self, method, path, body=None):
@@ -231,7 +233,11 @@ class Writer(threading.Thread):
             if marker:
                 marked = time.monotonic()
                 scores[-1] = {"board": "large", "player": "marker", "score": marker}
+            written = [[one["player"], one["score"], time.monotonic(), math.inf] for one in scores]
+            self.written += written
             self.ask("POST", "/scores", {"scores": scores})
+            for one in written:
+                one[3] = time.monotonic()
             self.sent += 50
             if marker:
                 first = self.ask("GET", "/boards/large/top?limit=100")["entries"][0]
@@ -239,6 +245,50 @@ class Writer(threading.Thread):
                     self.seen += 1
                 else:
                     self.missed += 1
+
+
+class Pages(threading.Thread):
+    """The same page, read again and again by a client of its own: each body, and when it was asked for and was there."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.is_over, self.bodies = False, []
+        self.first = [(entry["player"], entry["score"]) for entry in json.loads(anonymous(PAGE.replace("limit=100", "limit=1000"))[1])["entries"]]
+
+    def run(self):
+        connection = http.client.HTTPConnection(URL.removeprefix("http://"), timeout=30)
+        while not self.is_over:
+            asked = time.monotonic()
+            connection.request("GET", PAGE.removeprefix(URL))
+            body = connection.getresponse().read()
+            self.bodies.append((asked, time.monotonic(), body))
+            time.sleep(0.01)
+
+    def histories(self, written):
+        """Of each player that was among the first thousand, or was written as high: (score, sent, acknowledged) of all he had."""
+        near = {player for player, _ in self.first} | {player for player, score, _, _ in written if score >= self.first[-1][1]}
+        had = {player: [(-1, -math.inf, -math.inf)] for player in near}
+        for player, score in self.first:
+            had[player] = [(score, -math.inf, -math.inf)]
+        for player, *one in written:
+            if player in near:
+                had[player].append(tuple(one))
+        return had
+
+    def wrong(self, histories, later=0.0):
+        """How many pages cannot be of the time between their request and their answer. later: as if they were so much younger."""
+        return sum(not is_right(json.loads(body)["entries"], histories, asked + later, there + later) for asked, there, body in self.bodies)
+
+
+def is_right(entries, histories, asked, there):
+    """Whoever may have had no other score then than one above the page's last is on it, and all on it have one that they may have had."""
+    shown = {entry["player"]: entry["score"] for entry in entries}
+    scores = list(shown.values())
+    may = {player: {score for score, sent, acknowledged in had
+                    if sent < there and not any(acknowledged < more[1] and more[2] < asked for more in had)} for player, had in histories.items()}
+    return (len(shown) == 100 and scores == sorted(scores, reverse=True) and [entry["rank"] for entry in entries] == list(range(1, 101))
+            and all(score in may.get(player, ()) for player, score in shown.items())
+            and all(player in shown or min(possible) <= scores[-1] for player, possible in may.items()))
 
 
 def paced(rate, seconds):
@@ -258,26 +308,33 @@ def writes():
     rate, seconds = 5000, 20
     rows = []
     for is_written in (False, True):
-        writers = [Writer(i, rate / WRITERS) for i in range(WRITERS if is_written else 0)]
-        for writer in writers:
-            writer.start()
+        pages, writers = Pages(), [Writer(i, rate / WRITERS) for i in range(WRITERS if is_written else 0)]
+        for thread in (*writers, pages):
+            thread.start()
         time.sleep(1)
         before, sent, started = metrics(), sum(w.sent for w in writers), time.monotonic()
         done = paced(rate, seconds)
         written = (sum(w.sent for w in writers) - sent) / (time.monotonic() - started)
         counts = outcomes(before, metrics())
-        for writer in writers:
-            writer.is_over = True
-            writer.join()
+        for thread in (pages, *writers):
+            thread.is_over = True
+            thread.join()
         seen, missed = sum(w.seen for w in writers), sum(w.missed for w in writers)
         rows.append(f"| {written:,.0f} | {done['count'] / seconds:,.0f} | {counts.get('hit', 0) / sum(counts.values()):.4f} | "
                     f"{done['p50_ms']:.2f} ms | {done['p99_ms']:.2f} ms | {f'{seen} of {seen + missed}' if writers else ''} |")
+    histories = pages.histories([one for writer in writers for one in writer.written])
+    wrong, control = pages.wrong(histories), pages.wrong(histories, later=5)
+    assert control > 0, "pages of five seconds before pass for new ones"
     say("The same page of a board of a million entries, asked for 5,000 times a second by the clock, while scores at random ranks land below it:")
     say()
     say("| scores/s | reads/s | from memory | p50 | p99 | new first places seen at once |")
     say("|---|---|---|---|---|---|")
     say("\n".join(rows))
     say()
+    say(f"Another client read the page {len(pages.bodies):,} times meanwhile. In each body, every place was compared with the scores that the players may have had between the request "
+        f"and the response, by when each score was sent and acknowledged: {wrong} wrong. (The control: taken for five seconds younger, {control:,} are.)")
+    say()
+    assert wrong == 0
 
 
 # ---- Redis, against webdis ----
