@@ -170,6 +170,7 @@ static void flight_end(struct batch *batch)
     struct queue *queue = &batch->submitter->queues[batch->connection];
 
     queue->in_flight--;
+    queue->bulk -= batch->kind == KIND_BULK;
     queue->waiting -= batch->is_waiting;
 }
 
@@ -440,7 +441,13 @@ static bool item_round(struct arena *arena, struct seen **seen, struct item *ite
     return true;
 }
 
-static void batch_cut(struct submitter *submitter, int connection)
+/* Single submissions come, too: what is bulk must not be long before them. */
+static bool has_singles(const struct submitter *submitter)
+{
+    return submitter->single_us && clock_monotonic_us() - submitter->single_us < SINGLES_LATELY_US;
+}
+
+static void batch_cut(struct submitter *submitter, int connection, enum flow_kind kind)
 {
     struct queue *queue = &submitter->queues[connection];
     struct batch *batch = calloc(1, sizeof(*batch));
@@ -449,6 +456,8 @@ static void batch_cut(struct submitter *submitter, int connection)
     struct item *item;
     bool is_refused = false;
 
+    if (kind == KIND_BULK && has_singles(submitter) && max > BULK_MAX)
+        max = BULK_MAX;
     ASSERT(batch != NULL);
     batch->submitter = submitter;
     batch->connection = connection;
@@ -456,7 +465,7 @@ static void batch_cut(struct submitter *submitter, int connection)
     batch->arena.is_vital = true;
     batch->items = malloc((max + SUBMIT_GROUP_MAX) * sizeof(*batch->items));
     ASSERT(batch->items != NULL);
-    enum flow_kind kind = flows_begin(&queue->flows);
+    batch->kind = kind;
     while ((item = flows_next(&queue->flows, kind))) {
         bool continues_claim =
             batch->count > 0 && item->group->has_claim && batch->items[batch->count - 1]->group == item->group;
@@ -472,10 +481,22 @@ static void batch_cut(struct submitter *submitter, int connection)
     HASH_CLEAR(hh, seen);
     submitter->queued -= batch->count;
     queue->in_flight++;
+    queue->bulk += kind == KIND_BULK;
     *queue->last = batch;
     queue->last = &batch->next;
     submitter->batches++;
     batch_send(batch);
+}
+
+/* Of which kind the next batch is; KIND_COUNT: there is none now. Something waits. */
+static enum flow_kind next_kind(const struct submitter *submitter, struct queue *queue, size_t batch_max)
+{
+    if (queue->in_flight == 0)
+        return flows_begin(&queue->flows);
+    if (queue->bulk > 0 && has_singles(submitter))
+        return flows_wait(&queue->flows, KIND_SINGLE) ? flows_begin_kind(&queue->flows, KIND_SINGLE) : KIND_COUNT;
+    /* Behind a batch under way, wait for a full one or for its end: a small batch costs a commit of its own. */
+    return flows_are_full(&queue->flows, batch_max) ? flows_begin(&queue->flows) : KIND_COUNT;
 }
 
 static void queue_flush(struct submitter *submitter, int connection)
@@ -483,10 +504,10 @@ static void queue_flush(struct submitter *submitter, int connection)
     struct queue *queue = &submitter->queues[connection];
 
     while (flows_count(&queue->flows) > 0 && queue->in_flight < BATCHES_IN_FLIGHT) {
-        /* Behind a batch under way, wait for a full one or for its end: a small batch costs a commit of its own. */
-        if (queue->in_flight > 0 && !flows_are_full(&queue->flows, submit_batch_max(submitter->store, connection)))
+        enum flow_kind kind = next_kind(submitter, queue, submit_batch_max(submitter->store, connection));
+        if (kind == KIND_COUNT)
             break;
-        batch_cut(submitter, connection);
+        batch_cut(submitter, connection, kind);
     }
 }
 
@@ -534,6 +555,8 @@ bool submit_group(struct store *store, const struct submission *submissions, siz
         *tail = item;
         tail = &item->next;
     }
+    if (lane.kind == KIND_SINGLE)
+        submitter->single_us = clock_monotonic_us();
     flows_add(&submitter->queues[lane.connection].flows, submissions[0].board.game_id, lane.kind, items);
     submitter->queued += count;
     submitter->must_flush = true;

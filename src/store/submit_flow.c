@@ -112,6 +112,18 @@ enum flow_kind flows_begin(struct flows *flows)
     return (enum flow_kind)flows->last;
 }
 
+enum flow_kind flows_begin_kind(struct flows *flows, enum flow_kind kind)
+{
+    flows->last = kind;
+    flows->has_game = false;
+    return kind;
+}
+
+bool flows_wait(const struct flows *flows, enum flow_kind kind)
+{
+    return flows->counts[kind] > 0;
+}
+
 struct item *flows_next(struct flows *flows, enum flow_kind kind)
 {
     struct flow_list *list = &flows->waiting[kind];

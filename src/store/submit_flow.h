@@ -44,8 +44,12 @@ size_t flows_count_of(const struct flows *flows, int64_t game, enum flow_kind ki
 /* Whether some kind has as many as a batch takes. */
 bool flows_are_full(const struct flows *flows, size_t batch_max);
 
+/* Whether something of the kind waits. */
+bool flows_wait(const struct flows *flows, enum flow_kind kind);
+
 /* A batch begins: of which kind it is. Something waits. */
 enum flow_kind flows_begin(struct flows *flows);
+enum flow_kind flows_begin_kind(struct flows *flows, enum flow_kind kind); /* of this kind, which waits */
 /* Its next item, or NULL: nothing that may be in it waits. flows_take takes that item out, after flows_next only. */
 struct item *flows_next(struct flows *flows, enum flow_kind kind);
 void flows_take(struct flows *flows, enum flow_kind kind);

@@ -15,6 +15,10 @@
 
 enum {
     BATCHES_IN_FLIGHT = 2,
+    /* For so long after a single submission, each connection has one batch of bulk under way, of so many rows, and single
+     * ones of that connection are sent behind it at once. */
+    SINGLES_LATELY_US = 1000000,
+    BULK_MAX = 128,
     ROUNDS_MAX = 64,      /* more of one player wait for the next batch */
     RETRIES_MAX = 5,      /* of a batch that lost a race */
     APPLY_ROWS_MAX = 100, /* in one script call: it holds up the others for a millisecond */
@@ -64,6 +68,7 @@ struct item {
 struct queue {
     struct flows flows;  /* what waits */
     int in_flight;       /* batches that PostgreSQL has */
+    int bulk;            /* of them, those of KIND_BULK */
     int waiting;         /* of them, those whose commit may wait for a standby longer than others' */
     struct batch *first; /* batches cut and not answered, oldest first: they are answered in that order */
     struct batch **last;
@@ -81,6 +86,7 @@ struct submitter {
     bool must_flush;
     size_t queued;
     size_t batches;
+    int64_t single_us; /* when something of KIND_SINGLE came last; 0: never */
     struct queue queues[CONNECTIONS_MAX];
     struct suspect suspects[SUSPECTS_MAX];
 };
@@ -101,6 +107,7 @@ struct apply_row {
 struct batch {
     struct submitter *submitter;
     int connection;
+    enum flow_kind kind;
     struct item **items;
     size_t count;
     int retries;

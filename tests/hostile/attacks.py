@@ -43,6 +43,7 @@ class Town:
     def __init__(self, stack, faults="", entries=ENTRIES, **settings):
         self.stack, self.entries, self.dice = stack, entries, random.Random(1)
         self.server = stack.serve(**{**SETTINGS, **settings}, **(dict(faults=faults) if faults else {}))
+        victim.prefer(self.server.pid)
         self.worker = stack.worker()
         stack.trusted(self.server)
         self.victim, self.noisy = (Client(self.server, game, stack.key(game)) for game in (stack.new_game(), stack.new_game()))

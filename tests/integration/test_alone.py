@@ -547,6 +547,32 @@ def test_a_lone_submission_passes_single_ones_of_another_game(stack, narrow):
     assert before <= 3 * BATCH_MAX < count
 
 
+def test_bulk_is_cut_short_while_single_submissions_come(stack):
+    server = stack.serve(server_loops=1)
+    stack.trusted(server)
+    bulk, lone = game(stack, server), game(stack, server)
+
+    def transactions(prefix):
+        bulk.submit_many([{"board": "b", "player": f"{prefix}{n}", "score": n} for n in range(1000)])
+        return stack.sql("select count(distinct e.xmin::text) from ladder.entry e join ladder.period p on p.id = e.period_id where p.board_id = %s and e.player like %s",
+                         board_id(stack, bulk), prefix + "%")[0][0]
+    assert transactions("a") <= 3
+    is_over = threading.Event()
+
+    def singles():
+        while not is_over.is_set():
+            lone.submit("b", "lone", 1)
+    thread = threading.Thread(target=singles)
+    lone.submit("b", "lone", 1)
+    thread.start()
+    try:
+        assert transactions("b") >= 8
+    finally:
+        is_over.set()
+        thread.join()
+    assert server.stop() == 0
+
+
 def test_a_board_that_failed_is_submitted_apart(stack, narrow):
     """Once something of a board was refused, its submissions make no batch of other games fail."""
     good, bad = game(stack, narrow), game(stack, narrow)

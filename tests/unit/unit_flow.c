@@ -152,6 +152,27 @@ static void test_kinds_take_turns(void **state)
     assert_false(flows_are_full(&flows, 1));
 }
 
+static void test_a_batch_of_a_kind_that_is_asked_for(void **state)
+{
+    struct flows flows;
+
+    (void)state;
+    flows_init(&flows);
+    add(&flows, 1, KIND_BULK, 1000, false);
+    assert_false(flows_wait(&flows, KIND_SINGLE));
+    add(&flows, 2, KIND_SINGLE, 1, false);
+    assert_true(flows_wait(&flows, KIND_SINGLE));
+    assert_int_equal(flows_begin_kind(&flows, KIND_SINGLE), KIND_SINGLE);
+    struct item *item = flows_next(&flows, KIND_SINGLE);
+    assert_non_null(item);
+    flows_take(&flows, KIND_SINGLE);
+    item_done(item);
+    assert_null(flows_next(&flows, KIND_SINGLE));
+    flows_end(&flows, KIND_SINGLE, false);
+    assert_int_equal(batch(&flows, BATCH).kind, KIND_BULK);
+    drain(&flows);
+}
+
 static void test_suspects_are_of_one_game(void **state)
 {
     struct flows flows;
@@ -222,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_games_share),
         cmocka_unit_test(test_a_claimed_group_is_whole_and_pays),
         cmocka_unit_test(test_kinds_take_turns),
+        cmocka_unit_test(test_a_batch_of_a_kind_that_is_asked_for),
         cmocka_unit_test(test_suspects_are_of_one_game),
         cmocka_unit_test(test_groups_are_withdrawn),
         cmocka_unit_test(test_random_groups),
