@@ -1,7 +1,8 @@
 /*
  * submit_private.h -- what the files of the way of submissions share:
  *
- *   submit.c (queues, PostgreSQL) -> submit_apply.c (Redis) -> submit_places.c (ranks) -> submit_answer.c (answers)
+ *   submit.c (queues, PostgreSQL) -> submit_rows.c (its answer) -> submit_apply.c (Redis) -> submit_places.c (ranks)
+ *       -> submit_answer.c (answers)
  */
 #ifndef STORE_SUBMIT_PRIVATE_H
 #define STORE_SUBMIT_PRIVATE_H
@@ -142,6 +143,9 @@ struct submit_lane submit_lane_of(struct store *store, const struct submission *
 size_t submit_batch_max(const struct store *store, int connection);
 /* The database refused a submission to the board. */
 void submit_suspect(struct submitter *submitter, int64_t board_id);
+
+/* submit_rows.c: reads the answer to the statement submit into the results of the batch's items, and its rows. */
+void submit_rows_take(struct batch *batch, struct db_rows rows);
 
 /* submit_apply.c, W3: applies a committed batch to Redis, finds what ranks are still missing, answers, frees. */
 void batch_apply(struct batch *batch);
