@@ -105,7 +105,7 @@ class Lab(Stack):
         if not self.has_replica:
             environment.pop("LADDER_DATABASE_REPLICAS", None)
         # As they are by default: what a test machine gets more of is not for here.
-        for name in ("SERVER_ANSWER_TIMEOUT_MS", "DATABASE_STATEMENT_TIMEOUT_MS", "CACHE_HEARTBEAT_MS", "WORKER_REFRESH_PERCENT"):
+        for name in ("SERVER_ANSWER_TIMEOUT_MS", "DATABASE_STATEMENT_TIMEOUT_MS", "CACHE_HEARTBEAT_MS", "WORKER_REFRESH_PERCENT", "LIMITS_READS_WAIT_MS"):
             if name.lower() not in settings:
                 environment.pop(f"LADDER_{name}", None)
         return environment
