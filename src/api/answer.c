@@ -67,9 +67,9 @@ static void answer_send(struct api_call *call, int status, struct buf *body, con
         api_token_headers(call, token);
     /* Not after a PUT: what is stored has more than what was sent, so that its tag would lie (RFC 9110, 9.3.4). */
     if (call->route->flags & API_CONDITIONAL && call->route->method == HTTP_PATCH && status < 300 && body->size > 0) {
-        char tag[PAGE_TAG_MAX], quoted[PAGE_TAG_MAX + 2];
+        char tag[HTTP_TAG_MAX], quoted[HTTP_TAG_MAX + 2];
         http_json_finish(call->http, body);
-        page_tag(buf_slice(body), tag);
+        http_tag_of(buf_slice(body), tag);
         snprintf(quoted, sizeof(quoted), "\"%s\"", tag);
         http_reply_header(call->http, "ETag", quoted);
     }

@@ -2,7 +2,7 @@
  * api.h -- the service's public face: one table of routes, one file a resource.
  *
  * A request becomes a call: its route, its path's parts, who asks, which board. The steps in front of every handler
- * (route, parameters, token, key, board) are here; a handler parses its own parameters, asks the store, and renders.
+ * (route, parameters, token, key, board, …) are a table in dispatch.c; a handler parses its own parameters, asks the store, and renders.
  * One api a loop.
  */
 #ifndef API_API_H
@@ -24,6 +24,9 @@ enum {
     API_CONDITIONAL = 4 /* a write that knows If-Match and If-None-Match */,
     API_FIXED_FORM = 8 /* its answer is a document or text: there is no `pretty` */,
     API_OPERATOR = 16 /* its key is the one of those who run the server */,
+    API_NEXT_ALONE = 32 /* `next` holds all parameters of the page */,
+    API_NEXT_IS_FROM = 64 /* it goes into `from`, not into `cursor` */,
+    API_NEXT_IS_TO = 128,
     API_ANSWER_BYTES_MAX = 4 << 20
 };
 
@@ -58,6 +61,7 @@ struct api_call {
     struct http_request *http;
     struct arena *arena; /* the request's */
     const struct api_route *route;
+    size_t step;                           /* the next one (dispatch.c) */
     struct slice game, board_name, player; /* from the path, decoded; data NULL if not in it */
     struct api_key key;
     bool is_authorized; /* by `key`, before the body (arriving.h) */
@@ -123,7 +127,6 @@ struct documents *api_documents(const struct api *api);
 /* Whether the worker gave no sign of life for too long; *ret_text says what is known of it: "ok", or since when. */
 enum { API_WORKER_TEXT_MAX = 96 };
 bool api_worker_is_silent(const struct api_call *call, char ret_text[static API_WORKER_TEXT_MAX]);
-void api_metrics_render(struct api *api, struct buf *body);
 
 size_t api_route_index(const struct api_call *call);
 /* age_us: how long ago what is sent was made; counted for what a cache had. */
@@ -216,7 +219,10 @@ void api_render_row(struct jsonw *json, const struct board *board, const struct 
                     struct api_entry_view view);
 void api_render_result(struct api_call *call, struct jsonw *json, const struct submission *submission,
                        const struct submit_result *result);
-/* Reads one submission object: {board?, player, score, …}. board_name is set when the object names one. */
+struct intake_item;
+void api_render_item(struct api_call *call, struct jsonw *json, const struct intake_item *item,
+                     const struct submit_result *result);
+/* submission.c. Reads one submission object: {board?, player, score, …}. board_name is set when the object names one. */
 struct json_object;
 bool api_read_submission(struct api_call *call, const struct json_object *object, bool has_board, struct arena *arena,
                          struct submission *ret_submission, struct slice *ret_board, struct error *error);

@@ -1,7 +1,7 @@
 /*
  * arriving.h -- what is known of a request before the first byte of its body is kept.
  *
- * Of a PUT, POST or PATCH the route, the parameters and the token are checked first (routes.c), then the key, here. What
+ * Of a PUT, POST or PATCH the route, the parameters and the token are checked first (dispatch.c), then the key, here. What
  * is refused costs the server no body. One loop, its thread.
  */
 #ifndef API_ARRIVING_H

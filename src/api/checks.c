@@ -119,9 +119,17 @@ bool key_check(const struct api_call *call, const struct api_key *key, enum scop
                                             scope_name(scope), scope_name(key->scope));
 }
 
+bool key_missing(struct error *error)
+{
+    return error_set(error, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+}
+
 void key_demand(struct api_call *call)
 {
-    api_fail_with(call, ERROR_UNAUTHORIZED, "send an API key as `Authorization: Bearer …`");
+    struct error error;
+
+    key_missing(&error);
+    api_fail(call, &error);
 }
 
 bool conditions_check(struct api_call *call, struct error *error)

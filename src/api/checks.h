@@ -17,7 +17,8 @@ bool token_check(struct api_call *call, struct error *error);
 bool claim_check(struct api_call *call, struct error *error);
 /* The key is a good one, of the call's game, and of this scope or more. */
 bool key_check(const struct api_call *call, const struct api_key *key, enum scope scope, struct error *error);
-/* 401: there is no key. */
+/* 401: there is no key. The first makes the error, and returns false. */
+bool key_missing(struct error *error);
 void key_demand(struct api_call *call);
 /* Writes that compare nothing must not be made when the caller wants them to (RFC 9110, 13.1.1). */
 bool conditions_check(struct api_call *call, struct error *error);

@@ -14,7 +14,7 @@
 #include "http/negotiate.h"
 
 struct form {
-    char tag[PAGE_TAG_MAX];                   /* without quotes */
+    char tag[HTTP_TAG_MAX];                   /* without quotes */
     struct http_body *body;                   /* NULL: nobody asked for it yet */
     int64_t made_us;                          /* realtime */
     struct http_shared *whole, *not_modified; /* as a hit sends them */
@@ -33,10 +33,10 @@ struct documents {
 static void document_init(struct document *document, struct slice body, const char *type, const char *policy)
 {
     static const char *const suffixes[HTTP_CODING_COUNT] = {"", "-gzip", "-br"};
-    char tag[PAGE_TAG_MAX];
+    char tag[HTTP_TAG_MAX];
 
     *document = (struct document){.body = body, .type = type, .policy = policy};
-    page_tag(body, tag);
+    http_tag_of(body, tag);
     for (int i = 0; i < HTTP_CODING_COUNT; i++)
         strcat(strcpy(document->forms[i].tag, tag), suffixes[i]);
 }
@@ -94,7 +94,7 @@ static struct http_shared *shared_make(const struct document *document, enum htt
                                        const char *status, const char *timing)
 {
     const struct form *form = &document->forms[coding];
-    char tag[PAGE_TAG_MAX + 2];
+    char tag[HTTP_TAG_MAX + 2];
 
     snprintf(tag, sizeof(tag), "\"%s\"", form->tag);
     const struct http_field fields[] = {

@@ -1,12 +1,11 @@
 /*
  * health.c -- is it alive, can it serve, what has it done.
  */
-#include "api/api.h"
-
 #include <stdio.h>
-#include <string.h>
 
-#include "store/worker_word.h"
+#include "api/context.h"
+#include "api/metrics.h"
+#include "api/servers.h"
 
 static void text_answer(struct api_call *call, int status, struct buf *body, const char *type)
 {
@@ -47,22 +46,6 @@ static void check(struct jsonw *json, const char *name, const char *state)
     jsonw_text(json, state);
 }
 
-bool api_worker_is_silent(const struct api_call *call, char ret_text[static API_WORKER_TEXT_MAX])
-{
-    int64_t age_us, limit_us = api_settings_of(call->api)->worker_silent_after_ms * 1000;
-    enum worker_word word = worker_word_get(call->store, &age_us);
-
-    if (word == WORKER_UNKNOWN)
-        strcpy(ret_text, "not known: Redis did not say");
-    else if (word == WORKER_NEVER)
-        strcpy(ret_text, "no sign of life");
-    else if (age_us > limit_us)
-        snprintf(ret_text, API_WORKER_TEXT_MAX, "no sign of life for %lld s", (long long)(age_us / 1000000));
-    else
-        strcpy(ret_text, "ok");
-    return word == WORKER_NEVER || age_us > limit_us;
-}
-
 void api_readyz(struct api_call *call)
 {
     struct db *db = store_db(call->store);
@@ -101,6 +84,8 @@ void api_metrics(struct api_call *call)
     struct buf body;
 
     buf_init(&body, 1 << 20);
-    api_metrics_render(call->api, &body);
+    metrics_look(call->api->metrics, call->store);
+    metrics_render(&body, call->api->routes, call->api->route_count, &call->api->settings);
+    servers_metrics_render(&body);
     text_answer(call, 200, &body, "text/plain; version=0.0.4; charset=utf-8");
 }

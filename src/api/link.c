@@ -82,15 +82,15 @@ static void text_add_escaped(struct text *text, struct slice part, const char *k
 
 static bool holds_view(const struct api_call *call)
 {
-    return call->route->handle == api_top || call->route->handle == api_range;
+    return call->route->flags & API_NEXT_ALONE;
 }
 
 void link_next(const struct api_call *call, struct slice body, char out[static LINK_TEXT_MAX])
 {
     /* What a list calls its cursor: the history of statistics goes on with `from`, that of a game backwards. */
-    const struct slice name = call->route->handle == api_stats_history     ? SLICE("from")
-                              : call->route->handle == api_game_statistics ? SLICE("to")
-                                                                           : SLICE("cursor");
+    const struct slice name = call->route->flags & API_NEXT_IS_FROM ? SLICE("from")
+                              : call->route->flags & API_NEXT_IS_TO ? SLICE("to")
+                                                                    : SLICE("cursor");
     const struct http_request *http = call->http;
     struct text text = {out, out + LINK_TEXT_MAX - 1, false};
     struct slice next = next_of(body);

@@ -4,9 +4,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "api/servers.h"
 #include "base/assert.h"
+#include "store/answers.h"
 #include "store/submit.h"
+#include "store/worker_word.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(, metrics) all = LIST_HEAD_INITIALIZER(all); /* and what is noted in them: under the mutex */
@@ -110,11 +111,28 @@ void metrics_leave(struct metrics **pmetrics)
     *pmetrics = NULL;
 }
 
-void metrics_note(struct metrics *metrics, const struct metrics_noted *noted)
+static void metrics_note(struct metrics *metrics, const struct metrics_noted *noted)
 {
     pthread_mutex_lock(&mutex);
     metrics->noted = *noted;
     pthread_mutex_unlock(&mutex);
+}
+
+void metrics_look(struct metrics *metrics, struct store *store)
+{
+    int64_t worker_age_us;
+    enum worker_word worker = worker_word_get(store, &worker_age_us);
+    const struct metrics_noted noted = {
+        .l1 = *answers_counters(store),
+        .submit_queue = submit_queued(store),
+        .reads_waiting = standing_reads_waiting(store),
+        .worker_age_us = worker == WORKER_SPOKE ? worker_age_us : -1,
+        .can_write = db_can_write(store_db(store)),
+        .is_redis_trusted = kv_is_trusted(store_kv(store)),
+        .is_memory_trusted = answers_are_trusted(store),
+    };
+
+    metrics_note(metrics, &noted);
 }
 
 static void metrics_sum(struct metrics *sum)
@@ -367,6 +385,5 @@ void metrics_render(struct buf *body, const struct api_route *routes, size_t cou
            sum->noted.is_redis_trusted == sum->noted.loops);
     metric(body, "ladder_cache_trusted", "gauge", "1: every loop hears of all changes, and so may answer from memory.",
            sum->noted.is_memory_trusted == sum->noted.loops);
-    servers_metrics_render(body);
     free(sum);
 }

@@ -42,7 +42,8 @@ struct metrics {
 
 struct metrics *metrics_join(void);
 void metrics_leave(struct metrics **metrics); /* what the loop counted stays in the sum */
-void metrics_note(struct metrics *metrics, const struct metrics_noted *noted);
+/* Notes what must be looked up; on the loop's thread. */
+void metrics_look(struct metrics *metrics, struct store *store);
 /* age_us: see api_count. */
 void metrics_answered(struct metrics *metrics, size_t route, enum api_cache outcome, int64_t age_us);
 void metrics_took(struct metrics *metrics, size_t route, int64_t took_us);

@@ -24,13 +24,7 @@
 #include "http/condition.h"
 #include "store/answers.h"
 
-enum {
-    TAG_BYTES = 12,
-    FIELDS_MAX = 16,
-    FORM_BYTES = 512 /* of header fields, about */,
-    SECOND_US = 1000000,
-    BEATS_LATE = 4
-};
+enum { FIELDS_MAX = 16, FORM_BYTES = 512 /* of header fields, about */, SECOND_US = 1000000, BEATS_LATE = 4 };
 
 /*
  * The forms of a page. What is compressed at the fast level has bytes of its own, and so a tag of its own: the first
@@ -70,17 +64,9 @@ struct page {
     char name[]; /* '+' or '-', then the target: see kv/keys.h */
 };
 
-void page_tag(struct slice body, char tag[static PAGE_TAG_MAX])
-{
-    uint8_t hash[HASH_SIZE];
-
-    hash_bytes(body, hash);
-    text_base64url_encode(hash, TAG_BYTES, tag);
-}
-
 void page_tags(struct slice body, char tags[static PAGE_FORMS][PAGE_TAG_MAX])
 {
-    page_tag(body, tags[0]);
+    http_tag_of(body, tags[0]);
     for (int i = 1; i < FORM_COUNT; i++)
         snprintf(tags[i], PAGE_TAG_MAX, "%.16s%s", tags[0], suffixes[i]);
 }
@@ -133,7 +119,7 @@ struct page *page_new(const struct api_call *call, int status, struct buf *body,
     page->source = call->source;
     page->is_folded = http_json_finish(call->http, body);
     page->body = http_body_new(body);
-    page_tag(http_body_slice(page->body), tag);
+    http_tag_of(http_body_slice(page->body), tag);
     for (int i = 0; i < FORM_COUNT; i++)
         strcat(strcpy(page->forms[i].tag, tag), suffixes[i]);
     if (changed_us > 0 && changed_us <= latest_us) {

@@ -9,13 +9,12 @@
 
 #include "api/api.h"
 #include "cache/l1.h"
+#include "http/condition.h"
 
 struct page;
 
-enum { PAGE_TAG_MAX = 24 /* 16 characters and a suffix */, PAGE_FORMS = 5 /* as it is, and compressed */ };
+enum { PAGE_TAG_MAX = HTTP_TAG_MAX, PAGE_FORMS = 5 /* as it is, and compressed */ };
 
-/* The entity tag of a body in its identity form, without quotes. */
-void page_tag(struct slice body, char tag[static PAGE_TAG_MAX]);
 /* Those of all forms in which a body may have been sent. */
 void page_tags(struct slice body, char tags[static PAGE_FORMS][PAGE_TAG_MAX]);
 /* The first whole second from which on a date has seen a change. */

@@ -26,6 +26,8 @@ struct reading {
     bool names_period; /* by its id, or a cursor into it: the same question is about the same period for ever */
     enum at_kind at_kind;
     int64_t at_score;
+    /* Without the braces; NULL: rows. */
+    void (*render)(struct reading *reading, struct jsonw *json, const struct standing_answer *answer);
     const double *percentiles; /* VIEW_STATISTICS: as they were asked for; in the arena */
     struct slice *ids; /* VIEW_PLAYERS: as they were asked for, without repeats; room for STANDING_PLAYERS_MAX */
     /* Under way: */
@@ -43,10 +45,7 @@ bool reading_common(struct reading *reading, struct error *error);
 struct reading *reading_new(struct api_call *call, enum view view); /* NULL: the call is answered */
 /* board, window, period, source: without the braces. */
 void reading_head(struct reading *reading, struct jsonw *json);
-/* statistics.c */
-void statistics_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer);
-
-/* How the page shows its entries: what its cursor holds. standings.c */
+/* How the page shows its entries: what its cursor holds. */
 struct cursor_view reading_view(const struct reading *reading);
 
 /* The answer's JSON. The status: 200, or 404 with a problem. */

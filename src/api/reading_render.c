@@ -10,6 +10,19 @@
 
 enum { HEAD_BYTES = 1024, ROW_BYTES = 128 };
 
+struct cursor_view reading_view(const struct reading *reading)
+{
+    return (struct cursor_view){.ranking = reading->query.ranking,
+                                .limit = reading->query.limit,
+                                .subscore = reading->fields.subscore,
+                                .achieved_at = reading->fields.achieved_at,
+                                .metadata = reading->fields.metadata,
+                                .percentile = reading->shows_percentile,
+                                .total = reading->shows_total,
+                                .integers_as_strings = reading->call->integers_as_strings,
+                                .source = reading->call->shows_source};
+}
+
 static void cursor_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
 {
     char text[CURSOR_TEXT_MAX];
@@ -188,8 +201,8 @@ static int answer_render(struct reading *reading, const struct standing_answer *
         player_render(reading, &json, answer);
     else if (reading->view == VIEW_AT)
         at_render(reading, &json, answer);
-    else if (reading->view == VIEW_STATISTICS)
-        statistics_render(reading, &json, answer);
+    else if (reading->render)
+        reading->render(reading, &json, answer);
     else
         page_render(reading, &json, answer);
     jsonw_object_close(&json);

@@ -1,8 +1,8 @@
 /*
  * render.c -- the JSON that more than one resource speaks.
  */
+#include "api/intake.h"
 #include "api/schedule.h"
-
 #include "base/clock.h"
 #include "base/put.h"
 
@@ -252,4 +252,29 @@ void api_render_result(struct api_call *call, struct jsonw *json, const struct s
         jsonw_key(json, "source");
         jsonw_text(json, source_name(result->source));
     }
+}
+
+void api_render_item(struct api_call *call, struct jsonw *json, const struct intake_item *item,
+                     const struct submit_result *result)
+{
+    const struct error *error = result ? &result->error : &item->error;
+
+    jsonw_object_open(json);
+    if (item->place_name) {
+        jsonw_key(json, item->place_name);
+        jsonw_number(json, item->place);
+    }
+    jsonw_key(json, "status");
+    jsonw_number(json, error_status(error->code));
+    if (item->is_uncertain) {
+        jsonw_key(json, "uncertain");
+        jsonw_bool(json, true);
+    }
+    if (error->code != ERROR_NONE) {
+        jsonw_key(json, "problem");
+        http_problem(json, error);
+    } else {
+        api_render_result(call, json, &item->submission, result);
+    }
+    jsonw_object_close(json);
 }

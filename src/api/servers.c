@@ -153,6 +153,22 @@ static void json_answer(struct api_call *call, struct buf *body)
     http_reply(call->http, 200, "application/json", body);
 }
 
+bool api_worker_is_silent(const struct api_call *call, char ret_text[static API_WORKER_TEXT_MAX])
+{
+    int64_t age_us, limit_us = api_settings_of(call->api)->worker_silent_after_ms * 1000;
+    enum worker_word word = worker_word_get(call->store, &age_us);
+
+    if (word == WORKER_UNKNOWN)
+        strcpy(ret_text, "not known: Redis did not say");
+    else if (word == WORKER_NEVER)
+        strcpy(ret_text, "no sign of life");
+    else if (age_us > limit_us)
+        snprintf(ret_text, API_WORKER_TEXT_MAX, "no sign of life for %lld s", (long long)(age_us / 1000000));
+    else
+        strcpy(ret_text, "ok");
+    return word == WORKER_NEVER || age_us > limit_us;
+}
+
 void api_performance(struct api_call *call)
 {
     struct db_report *report = report_make();

@@ -16,62 +16,6 @@ enum { LIMIT_DEFAULT = 100, AROUND_DEFAULT = 5, OFFSET_MAX = 1000000000 };
 
 /* ---- parameters ---- */
 
-static bool fields_check(const struct api_call *call, struct error *error)
-{
-    static const char *const known[] = {"rank",        "player",   "score",      "subscore",
-                                        "achieved_at", "metadata", "percentile", "total"};
-    struct slice fields = api_text(call, "fields");
-
-    for (size_t at = 0; at < fields.size;) {
-        const char *comma = memchr(fields.data + at, ',', fields.size - at);
-        size_t end = comma ? (size_t)(comma - fields.data) : fields.size;
-        bool is_known = false;
-        for (size_t i = 0; i < ARRAY_SIZE(known) && !is_known; i++)
-            is_known = slice_is((struct slice){fields.data + at, end - at}, known[i]);
-        if (!is_known)
-            return error_set_field(
-                error, ERROR_INVALID_PARAMETER, "fields",
-                "must be some of rank, player, score, subscore, achieved_at, metadata, percentile, total");
-        at = end + 1;
-    }
-    return true;
-}
-
-bool reading_common(struct reading *reading, struct error *error)
-{
-    struct api_call *call = reading->call;
-    struct slice window = api_text(call, "window");
-    struct slice ranking = api_text(call, "ranking");
-    struct slice facet = api_text(call, "facet");
-
-    reading->window = call->board.windows[0];
-    if (window.data && !board_window_parse(&call->board, window, &reading->window))
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "window",
-                               "must be one of all, monthly, weekly, daily, hourly, or the name of a schedule");
-    if (!board_has_window(&call->board, reading->window))
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "window", "the board has no window %s",
-                               board_window_name(&call->board, reading->window));
-    if (facet.data && !board_facet_key(&call->board, facet, reading->facet_key, error))
-        return false;
-    reading->facet = facet.data ? facet : SLICE("");
-    if (ranking.data && !ranking_parse(ranking, &reading->query.ranking))
-        return error_set_field(error, ERROR_INVALID_PARAMETER, "ranking", "must be one of ordinal, competition, dense");
-    return fields_check(call, error);
-}
-
-struct cursor_view reading_view(const struct reading *reading)
-{
-    return (struct cursor_view){.ranking = reading->query.ranking,
-                                .limit = reading->query.limit,
-                                .subscore = reading->fields.subscore,
-                                .achieved_at = reading->fields.achieved_at,
-                                .metadata = reading->fields.metadata,
-                                .percentile = reading->shows_percentile,
-                                .total = reading->shows_total,
-                                .integers_as_strings = reading->call->integers_as_strings,
-                                .source = reading->call->shows_source};
-}
-
 static void view_apply(struct reading *reading, const struct cursor_view *view)
 {
     reading->query.ranking = view->ranking;
@@ -159,26 +103,6 @@ static bool cursor_read(struct reading *reading, int64_t *limit, struct error *e
     query->player = arena_copy(call->arena, (struct slice){cursor.player, cursor.player_size});
     reading->window = cursor.window;
     return true;
-}
-
-struct reading *reading_new(struct api_call *call, enum view view)
-{
-    struct reading *reading = arena_calloc(call->arena, 1, sizeof(*reading));
-
-    if (!reading) {
-        api_fail_with(call, ERROR_OVERLOADED, "out of memory");
-        return NULL;
-    }
-    reading->call = call;
-    reading->view = view;
-    reading->query.k1_max = INT64_MAX;
-    reading->fields = api_entry_view_of(call, view == VIEW_PLAYER);
-    reading->query.with_metadata = reading->fields.metadata;
-    /* What changes with every newcomer is in an answer about one player, elsewhere only where it is asked for. */
-    reading->shows_total = api_fields_has(call, "total", view == VIEW_PLAYER);
-    reading->shows_percentile = api_fields_has(call, "percentile", view == VIEW_PLAYER);
-    reading->query.with_total = reading->shows_total || reading->shows_percentile;
-    return reading;
 }
 
 /* ---- the handlers ---- */

@@ -71,19 +71,6 @@ static bool bins_read(struct reading *reading, struct error *error)
     return true;
 }
 
-void api_statistics(struct api_call *call)
-{
-    struct reading *reading = reading_new(call, VIEW_STATISTICS);
-    struct error error;
-
-    if (!reading)
-        return;
-    reading->query.kind = STANDING_STATISTICS;
-    reading->query.statistics.is_desc = call->board.ordering == ORDER_DESC;
-    bool is_ok = reading_common(reading, &error) && percentiles_read(reading, &error) && bins_read(reading, &error);
-    reading_start(reading, is_ok ? NULL : &error);
-}
-
 /* ---- rendering ---- */
 
 /* An exact number of any length. "": null. */
@@ -172,7 +159,7 @@ static void activity_render(struct jsonw *json, const char *name, const struct s
     jsonw_object_close(json);
 }
 
-void statistics_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
+static void statistics_render(struct reading *reading, struct jsonw *json, const struct standing_answer *answer)
 {
     static const struct statistics none = {.entries = {"0", 1}, .total = {"0", 1}};
     const struct statistics *statistics =
@@ -206,4 +193,20 @@ void statistics_render(struct reading *reading, struct jsonw *json, const struct
     activity_render(json, "hour", &statistics->hour);
     activity_render(json, "day", &statistics->day);
     jsonw_object_close(json);
+}
+
+/* ---- the handler ---- */
+
+void api_statistics(struct api_call *call)
+{
+    struct reading *reading = reading_new(call, VIEW_STATISTICS);
+    struct error error;
+
+    if (!reading)
+        return;
+    reading->render = statistics_render;
+    reading->query.kind = STANDING_STATISTICS;
+    reading->query.statistics.is_desc = call->board.ordering == ORDER_DESC;
+    bool is_ok = reading_common(reading, &error) && percentiles_read(reading, &error) && bins_read(reading, &error);
+    reading_start(reading, is_ok ? NULL : &error);
 }

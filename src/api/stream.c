@@ -17,20 +17,6 @@
 #include "api/stream_private.h"
 #include "base/assert.h"
 
-struct token token_later(const struct token *before, const struct token *after)
-{
-    struct token token = *after;
-
-    if (before) {
-        token.lsn = before->lsn > after->lsn ? before->lsn : after->lsn;
-        token.version = before->version > after->version ? before->version : after->version;
-        token.is_applied = before->is_applied && after->is_applied;
-        token.committed_us = before->committed_us > after->committed_us ? before->committed_us : after->committed_us;
-        token.definition = before->definition > after->definition ? before->definition : after->definition;
-    }
-    return token;
-}
-
 void stream_fail(struct stream *stream, const struct error *error)
 {
     struct error refusal = *error;

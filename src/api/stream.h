@@ -20,9 +20,4 @@
 
 #include "api/intake.h"
 
-void api_render_item(struct api_call *call, struct jsonw *json, const struct intake_item *item,
-                     const struct submit_result *result);
-/* Of two tokens, one that shows both writes. before NULL: none yet. */
-struct token token_later(const struct token *before, const struct token *after);
-
 #endif

@@ -68,3 +68,17 @@ bool token_decode(struct slice text, const struct crypto_key *key, struct token 
     }
     return error_set_field(error, ERROR_INVALID_TOKEN, "Ladder-Token", "the token is not one that this service made");
 }
+
+struct token token_later(const struct token *before, const struct token *after)
+{
+    struct token token = *after;
+
+    if (before) {
+        token.lsn = before->lsn > after->lsn ? before->lsn : after->lsn;
+        token.version = before->version > after->version ? before->version : after->version;
+        token.is_applied = before->is_applied && after->is_applied;
+        token.committed_us = before->committed_us > after->committed_us ? before->committed_us : after->committed_us;
+        token.definition = before->definition > after->definition ? before->definition : after->definition;
+    }
+    return token;
+}

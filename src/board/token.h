@@ -33,6 +33,8 @@ struct token {
 };
 
 size_t token_encode(const struct token *token, const struct crypto_key *key, char out[static TOKEN_TEXT_MAX]);
+/* Of two tokens, one that shows both writes. before NULL: none yet. */
+struct token token_later(const struct token *before, const struct token *after);
 bool token_decode(struct slice text, const struct crypto_key *key, struct token *ret_token, struct error *error);
 
 #endif

@@ -3,8 +3,20 @@
 #include <microhttpd.h>
 #include <strings.h>
 
+#include "base/hash.h"
+#include "base/text.h"
 #include "http/negotiate.h"
 #include "http/private.h"
+
+/* ---- tags ---- */
+
+void http_tag_of(struct slice body, char tag[static HTTP_TAG_MAX])
+{
+    uint8_t hash[HASH_SIZE];
+
+    hash_bytes(body, hash);
+    text_base64url_encode(hash, HTTP_TAG_BYTES, tag);
+}
 
 /* ---- lists of several lines ---- */
 

@@ -6,6 +6,11 @@
 
 #include "http/request.h"
 
+enum { HTTP_TAG_BYTES = 12, HTTP_TAG_MAX = 24 /* 16 characters, and room for a suffix */ };
+
+/* The entity tag of a body in its identity form, without quotes. */
+void http_tag_of(struct slice body, char tag[static HTTP_TAG_MAX]);
+
 /* The fields as they came, borrowed for the request's life; data NULL: absent. Lists of several lines are joined. */
 struct http_conditions {
     struct slice if_match, if_none_match, if_modified_since, if_unmodified_since;
