@@ -155,6 +155,8 @@ class Measure:
         texts, connections, in_flight = attack
         # Other processes must not find theirs grown by ours.
         log_from = len(town.server.log())
+        with victim.Attack(town.server.port, texts, connections, in_flight):
+            time.sleep(1)  # what a server maps when it is first used in a new way, and keeps, is there before it is measured
         self.attack = victim.Attack(town.server.port, texts, connections, in_flight)
         self.alone = self.during = None
         for _ in range(rounds):
