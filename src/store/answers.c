@@ -263,7 +263,8 @@ static void hear(struct store *store, int64_t need)
         own_hear(store);
     if (l1_heard(answers->l1) >= need)
         return;
-    kv_stream_catch_up(answers->stream);
+    if (answers->stream) /* NULL: the server stops (answers_stop), and the database gives up what waited for it */
+        kv_stream_catch_up(answers->stream);
     own_hear(store);
 }
 

@@ -1,5 +1,7 @@
 """Read your writes: on the server that took them, whatever connection or loop; on another, with the token."""
+import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -7,6 +9,7 @@ import time
 import psycopg2
 import pytest
 
+from fault.proxy import Proxy
 from harness import Client, wait_until
 
 
@@ -194,11 +197,12 @@ def test_a_server_stops_while_the_database_hangs(stack):
     assert worker.stop() == 0
 
 
-def test_a_server_stops_while_the_database_is_silent(stack, ladder):
-    """What waits for PostgreSQL is answered while the server stops, when its connections to Redis are closed already."""
-    import os
-    import signal
-    server = stack.serve(cache_board_ttl_ms=0, cache_key_ttl_ms=0, server_drain_timeout_ms=100)
+@pytest.mark.parametrize("stream_ms", [0, 30000])
+def test_a_server_stops_while_the_database_is_silent(stack, ladder, stream_ms):
+    """What waits for PostgreSQL is answered while the server stops, when its connections to Redis are closed already; also a read that must hear of a
+    change that Redis has not told the server yet."""
+    link = Proxy(stack.redis_port)
+    server = stack.serve(cache_board_ttl_ms=0, cache_key_ttl_ms=0, server_drain_timeout_ms=100, redis_url=f"redis://127.0.0.1:{link.port}/0")
     stack.trusted(server)
     game = stack.new_game()
     client = Client(server, game, stack.key(game))
@@ -207,6 +211,8 @@ def test_a_server_stops_while_the_database_is_silent(stack, ladder):
     paths = ["/boards/b/top", "/boards/b/players/ann", "/boards/b/top?ranking=dense", "/boards/b/stats"]
     for path in paths:
         assert client.get(path).status_code == 200
+    link.set(stream_ms=stream_ms)
+    token = Client(ladder, game, client.key).submit("b", "bob", 2)["token"]
     silent = [pid for sql in (stack.sql, stack.replica_sql) for pid, in sql("select pid from pg_stat_activity where usename = 'ladder_serve'")]
     try:
         for pid in silent:
@@ -214,13 +220,14 @@ def test_a_server_stops_while_the_database_is_silent(stack, ladder):
         sockets = []
         for path in paths * 4:
             connection = socket.create_connection(("127.0.0.1", server.port))
-            connection.sendall(f"GET /v1/games/{game}{path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            connection.sendall(f"GET /v1/games/{game}{path} HTTP/1.1\r\nHost: a\r\nLadder-Token: {token}\r\n\r\n".encode())
             sockets.append(connection)
         time.sleep(0.3)
         assert server.stop() == 0, server.log()[-2000:]
     finally:
         for pid in silent:
             os.kill(pid, signal.SIGCONT)
+        link.close()
         for connection in sockets:
             connection.close()
     server.check_clean()
