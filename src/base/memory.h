@@ -47,8 +47,9 @@ bool memory_relieve(size_t size);
 /* The reserve is gone: let nothing in that can wait. */
 bool memory_is_short(void);
 /*
- * Where requests had MEMORY_FALL_BYTES more, or there were MEMORY_FALL_CONNECTIONS more connections, a while ago: has the C
- * library give back to the machine what is free; every MEMORY_TRIM_MS at most. From time to time, by any loop.
+ * Has the C library give free memory back to the machine after requests used MEMORY_FALL_BYTES more, or after
+ * MEMORY_FALL_CONNECTIONS more connections were open. Every MEMORY_TRIM_MS at most, and once more the next time, because a crowd
+ * may be half gone at the first. Every loop calls it from time to time: each gives back the end of its own thread's heap.
  */
 void memory_trim_look(struct quota *requests, struct quota *connections, int64_t now_us);
 
