@@ -174,6 +174,8 @@ CASES = {
     # Of the events since then: of the eight or nine partitions that there are, those of the days from three days ahead on.
     "tail_aside": (("{board}",), 0, 0),
     "tail_aside_changed": (("{board}", "{snapshot}", "{later}"), 0, 6),
+    "tail_aside_held": (("{{1,2,3}}", "{board}"), 0, 0),
+    "tail_boards_all": ((), 0, 0),
     "tail_boards": (("{snapshot}", "{later}"), 0, 6),
     "tail_changes": (("{snapshot}", "{later}", None), 8, 6),
     "tail_snapshot": ((), 0, 0),

@@ -5,8 +5,9 @@
 
 #include "base/assert.h"
 #include "work/alone.h"
+#include "work/held.h"
 
-enum { IDS_BYTES_MAX = 1 << 20, ID_TEXT_MAX = 24 };
+enum { IDS_BYTES_MAX = 1 << 26, ID_TEXT_MAX = 24 };
 
 /* Of the boards that are asked for, and of no other, is what is read then: a scan would raise the error for all. */
 static const char by_index[] = "set local enable_seqscan = off; set local enable_hashjoin = off; "
@@ -86,6 +87,18 @@ static bool boards_try(const struct search *search, size_t from, size_t to, stru
     return boards_try(search, from, middle, error) && boards_try(search, middle, to, error);
 }
 
+/* Those with changes; all, where an event that cannot be read does not say of which board it is. */
+static bool boards_find(struct link *link, const char *const parameters[static 2], struct dbb_result **ret_boards,
+                        struct error *error)
+{
+    if (!dbb_script(link->db, "savepoint boards", error))
+        return false;
+    if (link_query(link, STATEMENT_tail_boards, 2, parameters, ret_boards, error))
+        return true;
+    return !alone_is_of_server(link, error) && dbb_script(link->db, "rollback to savepoint boards", error) &&
+           link_query(link, STATEMENT_tail_boards_all, 0, NULL, ret_boards, error);
+}
+
 bool tail_apart_find(struct tail_apart *apart, struct link *link, const char *const parameters[static 2],
                      struct error *error)
 {
@@ -94,8 +107,7 @@ bool tail_apart_find(struct tail_apart *apart, struct link *link, const char *co
     *apart = (struct tail_apart){.snapshot = parameters[0]};
     snprintf(apart->since, sizeof(apart->since), "%s", parameters[1]);
     buf_init(&apart->boards, IDS_BYTES_MAX);
-    if (!dbb_script(link->db, by_index, error) ||
-        !link_query(link, STATEMENT_tail_boards, 2, parameters, &boards, error))
+    if (!dbb_script(link->db, by_index, error) || !boards_find(link, parameters, &boards, error))
         return false;
     const struct search search = {apart, link, parameters, boards};
     bool is_ok = boards_try(&search, 0, dbb_rows(boards), error);
@@ -125,16 +137,84 @@ static bool changed_drop(const struct tail_apart *apart, struct link *link, cons
     return is_ok;
 }
 
-static bool standings_drop(const struct tail_apart *apart, struct link *link, const char *board, struct l2_tail *l2,
+/* Of these standings (an array's text): the list less those of other boards. */
+static bool held_find(struct link *link, const char *const parameters[static 2], struct dbb_result **ret_standings,
+                      bool *ret_is_of_server, struct error *error)
+{
+    bool is_ok = dbb_begin(link->db, true, error) && dbb_script(link->db, by_index, error) &&
+                 link_query(link, STATEMENT_tail_aside_held, 2, parameters, ret_standings, error);
+
+    *ret_is_of_server = !is_ok && alone_is_of_server(link, error);
+    dbb_rollback(link->db);
+    return is_ok;
+}
+
+/* In halves: a standing whose period cannot be read may be the board's. */
+static bool held_some_drop(struct link *link, const char *board, const int64_t *standings, size_t count,
                            struct error *error)
 {
+    struct dbb_result *found;
+    bool is_of_server;
+    struct buf ids;
+
+    if (count == 0)
+        return true;
+    buf_init(&ids, count * ID_TEXT_MAX + 1);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&ids, "%c%lld", i ? ',' : '{', (long long)standings[i]);
+    buf_append_text(&ids, "}");
+    const char *parameters[] = {ids.data, board};
+    bool is_ok = held_find(link, parameters, &found, &is_of_server, error);
+    buf_done(&ids);
+    if (is_ok) {
+        for (size_t i = 0; i < dbb_rows(found) && is_ok; i++)
+            is_ok = alone_standing_drop(link, dbb_int64(found, i, 0), error);
+        dbb_result_free(&found);
+        return is_ok;
+    }
+    if (is_of_server)
+        return false;
+    if (count == 1)
+        return alone_standing_drop(link, standings[0], error);
+    return held_some_drop(link, board, standings, count / 2, error) &&
+           held_some_drop(link, board, standings + count / 2, count - count / 2, error);
+}
+
+static bool held_visit(struct link *link, const struct kvb_reply *keys, void *context, struct error *error)
+{
+    int64_t *standings = malloc((kvb_count(keys) + 1) * sizeof(*standings));
+    size_t count = 0;
+
+    ASSERT(standings != NULL);
+    for (size_t i = 0; i < kvb_count(keys); i++)
+        if ((standings[count] = held_standing(kvb_text(kvb_item(keys, i)))) > 0)
+            count++;
+    bool is_ok = held_some_drop(link, context, standings, count, error);
+    free(standings);
+    return is_ok;
+}
+
+/* Where its events cannot be read either: those that Redis holds and that are not known to be another board's. The second cache
+ * and the servers' memory may hold closed ones that Redis does not. */
+static bool held_drop(struct link *link, char *board, struct l2_tail *l2, struct error *error)
+{
+    l2_tail_note_all(l2);
+    return held_each(link, held_visit, board, error) && alone_forget_tell(link, error);
+}
+
+static bool standings_drop(const struct tail_apart *apart, struct link *link, char *board, struct l2_tail *l2,
+                           struct error *error)
+{
+    const char *parameters[] = {board};
     struct dbb_result *standings;
     bool is_ok = true;
 
-    if (!link_query(link, STATEMENT_edge_tell, 1, &board, NULL, error))
+    if (!link_query(link, STATEMENT_edge_tell, 1, parameters, NULL, error))
         return false;
-    if (!link_query(link, STATEMENT_tail_aside, 1, &board, &standings, error))
-        return !alone_is_of_server(link, error) && changed_drop(apart, link, board, error);
+    if (!link_query(link, STATEMENT_tail_aside, 1, parameters, &standings, error))
+        return !alone_is_of_server(link, error) &&
+               (changed_drop(apart, link, board, error) ||
+                (!alone_is_of_server(link, error) && held_drop(link, board, l2, error)));
     for (size_t i = 0; i < dbb_rows(standings) && is_ok; i++) {
         is_ok = alone_standing_drop(link, dbb_int64(standings, i, 0), error);
         if (dbb_bool(standings, i, 1))

@@ -3,8 +3,9 @@
  *
  * The tail reads the changes of all boards by one statement. Where that raises an error of the data, the boards at fault
  * are found, and the others are read without them. The standings of a board at fault leave Redis before the cursors move
- * on: PostgreSQL answers for them until a reader asks for them and they are rebuilt. Where its periods are what cannot be
- * read, those of its standings leave that its events name.
+ * on: PostgreSQL answers for them until a reader asks for them and they are rebuilt. If the board's periods cannot be read, the
+ * standings that its events name leave Redis. If its events cannot be read either, all standings leave that Redis holds and
+ * whose period does not name another board, and the caches forget everything.
  */
 #ifndef WORK_TAIL_APART_H
 #define WORK_TAIL_APART_H

@@ -93,6 +93,33 @@ def test_the_tail_begins_anew_with_a_period_that_cannot_be_read(stack, servers):
     assert [entry["player"] for entry in bad.pages("b")] == ["cid", "bob", "ann"]
 
 
+@pytest.mark.parametrize("reads", ["period_ids", ""], ids=["what the events changed", "the events"])
+def test_neither_the_periods_nor_the_events_of_a_board_can_be_read(stack, servers, reads):
+    """Its standings are those that Redis has and that PostgreSQL does not name another board for."""
+    server, blind, _ = servers
+    good, bad = game(stack, server), game(stack, server)
+    for client in (good, bad):
+        client.put_board("other")
+        for board in ("b", "other"):
+            client.submit(board, "ann", 1)
+    board = standing_of(stack, bad)[1]
+    wait_until(lambda: source(good) == source(bad) == "redis", 20, "both are in Redis")
+    wait_until(lambda: bad.read("/boards/other/top", source="true")["source"] == "redis", 20, "the other board is in Redis")
+    with unreadable(stack, "period", f"board_id = {board}"), \
+            unreadable(stack, "score_event", f"board_id = {board} and current_query() like '%{reads}%'"):
+        for client in (good, bad):
+            Client(blind, client.game, client.key).submit("b", "bob", 2)
+        wait_until(lambda: good.pages("b")[0]["player"] == "bob" and source(good) == "redis", 20, "the tail brought the other's change")
+        wait_until(lambda: bad.pages("b")[0]["player"] == "bob", 20, "it has its own change")
+        assert source(bad) != "redis" and noted(stack, board)
+        before = cursors(stack)
+        wait_until(lambda: min(cursors(stack)) > max(before), 20, "the tail goes on, in every shard")
+        assert bad.read("/boards/other/top", source="true")["source"] == "redis", "the game's other board stays"
+    for client in (good, bad):
+        Client(blind, client.game, client.key).submit("b", "cid", 3)
+    wait_until(lambda: bad.pages("b")[0]["player"] == "cid" and source(bad) == "redis", 90, "it is in Redis again")
+
+
 def test_periods_that_begin_are_told_without_one_that_cannot_be_read(stack, servers):
     """Edges are told of the periods of all boards by one statement."""
     clients = [game(stack, servers[0], windows=["all", open_now(stack)], public=True, edge_max_age_s=60) for _ in range(2)]

@@ -27,16 +27,16 @@ def games(stack, serving):
 @contextlib.contextmanager
 def unreadable(stack, table, condition):
     """A fault in the database: a job that reads rows that meet the condition gets an error. Servers read them."""
-    stack.sql("create or replace function ladder.not_readable() returns boolean language plpgsql volatile cost 10000 as "
+    stack.sql(f"create or replace function ladder.{table}_not_readable() returns boolean language plpgsql volatile cost 10000 as "
               "$$ begin raise exception 'row not readable'; end $$")
     patiently(stack, f"create policy broken_others on ladder.{table} to ladder_app using (true) with check (true); "
-                     f"create policy broken on ladder.{table} to ladder_worker using (case when {condition} then ladder.not_readable() else true end) with check (true); "
-                     f"alter table ladder.{table} enable row level security")
+                     f"create policy broken on ladder.{table} to ladder_worker using (case when {condition} then ladder.{table}_not_readable() else true end) with check (true); "
+                     f"alter table ladder.{table} enable row level security, force row level security")  # the worker owns some tables
     try:
         yield
     finally:
-        patiently(stack, f"alter table ladder.{table} disable row level security; drop policy broken on ladder.{table}; "
-                         f"drop policy broken_others on ladder.{table}; drop function ladder.not_readable()")
+        patiently(stack, f"alter table ladder.{table} disable row level security, no force row level security; drop policy broken on ladder.{table}; "
+                         f"drop policy broken_others on ladder.{table}; drop function ladder.{table}_not_readable()")
 
 
 def aside(stack, view):
@@ -177,7 +177,7 @@ def test_an_error_of_the_server_fails_the_refresh(stack, games):
     clients, ids = games
     clients[0].submit("b", "ann", 1)
     with unreadable(stack, "tally_day", "true"):
-        stack.sql("create or replace function ladder.not_readable() returns boolean language plpgsql volatile cost 10000 as "
+        stack.sql("create or replace function ladder.tally_day_not_readable() returns boolean language plpgsql volatile cost 10000 as "
                   "$$ begin raise exception 'no disk' using errcode = '53100'; end $$")
         stack.sql("update ladder.refresh_state set done_v = 0 where view = 'daily_activity'")
         assert "no disk" in stack.cli("refresh", "daily_activity", status=1)
