@@ -22,12 +22,14 @@ end
 $$;
 comment on function ladder.view_is_filled(text) is 'May the view be read?';
 
--- game_rest_of: what tally_day lacks of some boards yet, as tally_rest has it of one. Who was last seen in an earlier bucket is new in this
--- one; only for submissions that speak of an earlier one than his last are the events asked.
-create or replace function ladder.game_rest_of(p_boards bigint[], p_bucket text, c ladder.tally_cursor)
-    returns table (board_id bigint, starts_on date, submissions bigint, improvements bigint, players bigint, newcomers bigint)
+-- submissions_behind: the submissions that a cursor lacks, of some boards (null: of all) and of a player (null: of all). They are read by transaction
+-- id, in the order of that index, whatever is asked for: there are few. Planned each time, so that partitions outside of the hour before and after are
+-- not even opened; by a function of its own, so that nothing else is.
+create or replace function ladder.submissions_behind(c ladder.tally_cursor, p_boards bigint[], p_player text)
+    returns table (board_id bigint, player text, achieved_at timestamptz, is_improvement boolean)
     language plpgsql
     stable
+    rows 200
     set search_path = pg_catalog
     set plan_cache_mode = force_custom_plan
     set enable_seqscan = off
@@ -41,36 +43,62 @@ declare
     v_until constant timestamptz := greatest(c.at, now()) + interval '1 hour';
     v_xip constant xid8[] := array(select pg_snapshot_xip(c.snapshot));
     v_xmax constant xid8 := pg_snapshot_xmax(c.snapshot);
-    v_length constant interval := ('1 ' || p_bucket)::interval;
 begin
     return query
-    with event as materialized (
-        select e.board_id, e.player, e.achieved_at, e.is_improvement
-        from (select v.board_id, v.player, v.achieved_at, v.period_ids is not null as is_improvement
-              from ladder.score_event v
-              where v.submitted_at >= v_since
-                and v.submitted_at < v_until
-                and v.xid >= v_xmax
-                and v.kind = 'submit'
-              order by v.xid, v.board_id
-              offset 0) e
-        where e.board_id = any (p_boards)
-        union all
+    select e.board_id, e.player, e.achieved_at, e.is_improvement
+    from (select v.board_id, v.player, v.achieved_at, v.period_ids is not null as is_improvement
+          from ladder.score_event v
+          where v.submitted_at >= v_since
+            and v.submitted_at < v_until
+            and v.xid >= v_xmax
+            and v.kind = 'submit'
+          order by v.xid, v.board_id
+          offset 0) e
+    where (p_boards is null or e.board_id = any (p_boards))
+      and (p_player is null or e.player = p_player collate "C");
+    if v_xip <> '{}' then
+        return query
         select v.board_id, v.player, v.achieved_at, v.period_ids is not null
         from ladder.score_event v
-        where v_xip <> '{}'
-          and v.board_id + 0 = any (p_boards)
+        where (p_boards is null or v.board_id + 0 = any (p_boards))
+          and (p_player is null or v.player = p_player collate "C")
           and v.submitted_at >= v_since
           and v.submitted_at < v_until
           and v.xid = any (v_xip)
-          and v.kind = 'submit'
-    ),
-    seen as materialized (
+          and v.kind = 'submit';
+    end if;
+end
+$$;
+comment on function ladder.submissions_behind(ladder.tally_cursor, bigint[], text) is 'The submissions that a cursor lacks.';
+
+-- game_rest_of: what tally_day lacks of some boards yet, as tally_rest has it of one. Who was last seen in an earlier bucket is new in this
+-- one; only for submissions that speak of an earlier one than his last are the events asked.
+create or replace function ladder.game_rest_of(p_boards bigint[], p_bucket text, c ladder.tally_cursor)
+    returns table (board_id bigint, starts_on date, submissions bigint, improvements bigint, players bigint, newcomers bigint)
+    language plpgsql
+    stable
+    set search_path = pg_catalog
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_bitmapscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set max_parallel_workers_per_gather = 0
+    set jit = off
+as $$
+#variable_conflict use_column
+declare
+    v_xip constant xid8[] := array(select pg_snapshot_xip(c.snapshot));
+    v_xmax constant xid8 := pg_snapshot_xmax(c.snapshot);
+    v_length constant interval := ('1 ' || p_bucket)::interval;
+begin
+    return query
+    with seen as materialized (
         select x.*, row_number() over (partition by x.board_id, x.player order by x.starts_on) as nth
         from (select e.board_id, e.player collate "C" as player, b.time_zone,
                      date_trunc(p_bucket, ladder.local_time(e.achieved_at, b.time_zone))::date as starts_on,
                      count(*) as submissions, count(*) filter (where e.is_improvement) as improvements
-              from event e
+              from ladder.submissions_behind(c, p_boards, null) e
               join ladder.board b on b.id = e.board_id
               group by 1, 2, 3, 4) x
     )
@@ -432,7 +460,7 @@ create or replace function ladder.player_activity(p_game bigint, p_player text,
     language plpgsql
     stable
     set search_path = pg_catalog
-    set plan_cache_mode = force_custom_plan
+    set plan_cache_mode = force_generic_plan
     set enable_seqscan = off
     set enable_bitmapscan = off
     set max_parallel_workers_per_gather = 0
@@ -441,10 +469,6 @@ as $$
 #variable_conflict use_column
 declare
     c constant ladder.tally_cursor := (select t from ladder.tally_cursor t);
-    v_since constant timestamptz := c.at - interval '1 hour';
-    v_until constant timestamptz := greatest(c.at, now()) + interval '1 hour';
-    v_xip constant xid8[] := array(select pg_snapshot_xip(c.snapshot));
-    v_xmax constant xid8 := pg_snapshot_xmax(c.snapshot);
     v_aside constant bigint[] := array(select a.board_id from ladder.tally_aside a join ladder.board b on b.id = a.board_id where b.game_id = p_game);
 begin
     select count(distinct x.board_id), coalesce(sum(x.submissions), 0), coalesce(sum(x.changes), 0), min(x.first_at), max(x.last_at)
@@ -453,27 +477,9 @@ begin
           from ladder.tally_player t
           where t.player = p_player collate "C"
           union all
-          select e.board_id, 1, e.is_change::integer, e.achieved_at, e.achieved_at
-          from (select v.board_id, v.player, v.period_ids is not null as is_change, v.achieved_at
-                from ladder.score_event v
-                where v.submitted_at >= v_since
-                  and v.submitted_at < v_until
-                  and v.xid >= v_xmax
-                  and v.kind = 'submit'
-                order by v.xid, v.board_id
-                offset 0) e
-          where e.player = p_player collate "C"
-            and e.board_id <> all (v_aside)
-          union all
-          select v.board_id + 0, 1, (v.period_ids is not null)::integer, v.achieved_at, v.achieved_at
-          from ladder.score_event v
-          where v_xip <> '{}'
-            and v.player = p_player collate "C"
-            and v.submitted_at >= v_since
-            and v.submitted_at < v_until
-            and v.xid = any (v_xip)
-            and v.kind = 'submit'
-            and v.board_id <> all (v_aside)
+          select e.board_id, 1, e.is_improvement::integer, e.achieved_at, e.achieved_at
+          from ladder.submissions_behind(c, null, p_player) e
+          where e.board_id <> all (v_aside)
           union all
           select a.id, 1, r.is_change::integer, r.achieved_at, r.achieved_at
           from unnest(v_aside) a (id)
@@ -492,7 +498,7 @@ create or replace function ladder.player_medals(p_game bigint, p_player text)
     language plpgsql
     stable
     set search_path = pg_catalog
-    set plan_cache_mode = force_custom_plan
+    set plan_cache_mode = force_generic_plan
     set enable_seqscan = off
     set enable_bitmapscan = off
     set jit = off
