@@ -351,6 +351,9 @@ void metrics_render(struct buf *body, const struct api_route *routes, size_t cou
     http_render(body, &sum->http);
     durations_render(body, sum, routes, count);
     caches_render(body, sum, routes, count);
+    metric(body, "ladder_submissions_total", "counter", "Submissions in committed transactions.", submit_committed());
+    metric(body, "ladder_submission_transactions_total", "counter", "Committed transactions of submissions.",
+           submit_transactions());
     metric(body, "ladder_items_failed_total", "counter",
            "Submissions that the database refused for an error of their data.", submit_failed());
     metric(body, "ladder_http_connections_open", "gauge", "Open client connections.",

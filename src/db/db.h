@@ -41,7 +41,7 @@ struct db_settings {
     int health_interval_ms, health_timeout_ms, unhealthy_after, healthy_after;
     int breaker_failures, breaker_pause_ms, breaker_pause_max_ms;
     int outlier_factor, outlier_min_ms; /* slower than the others by so much, and than that: left alone; 0: never */
-    int stall_ms; /* a read that waits so long is asked of another server, and this one left alone */
+    int stall_ms; /* a read that waits so long is retried on another server, and this one left alone */
     int retry_percent;
     /* A connection for submissions became free or ready: send more. May be NULL. */
     void (*writer_ready)(void *context);

@@ -16,6 +16,7 @@
 #include "store/submit.h"
 
 #include <stdlib.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -28,6 +29,8 @@
 #include "store/submit_private.h"
 
 /* ---- W1, W2: PostgreSQL ---- */
+
+static _Atomic uint64_t committed_count, transaction_count;
 
 static void batch_send(struct batch *batch);
 static void queue_flush(struct submitter *submitter, int connection);
@@ -96,6 +99,8 @@ static void on_submit(void *context, const struct db_outcome *outcome)
         batch->lsn = INT64_MAX;
         batch->committed_us = primary_clock_us() + 60 * 1000000LL;
     }
+    atomic_fetch_add_explicit(&committed_count, batch->count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&transaction_count, 1, memory_order_relaxed);
     flight_end(batch);
     fault_point("committed");
     batch_apply(batch);
@@ -472,4 +477,14 @@ void submitter_free(struct store *store)
     ev_prepare_stop(store->loop, &submitter->flush);
     free(submitter);
     store->submitter = NULL;
+}
+
+uint64_t submit_committed(void)
+{
+    return atomic_load_explicit(&committed_count, memory_order_relaxed);
+}
+
+uint64_t submit_transactions(void)
+{
+    return atomic_load_explicit(&transaction_count, memory_order_relaxed);
 }

@@ -90,5 +90,8 @@ bool submission_windows_check(struct submission *submission, struct error *error
 size_t submit_queued(const struct store *store);
 /* Submissions that the database refused for an error of their data, in this process. Any thread. */
 uint64_t submit_failed(void);
+/* Submissions in committed transactions (refused ones included), and these transactions, in this process. Any thread. */
+uint64_t submit_committed(void);
+uint64_t submit_transactions(void);
 
 #endif
