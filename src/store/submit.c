@@ -15,8 +15,8 @@
  */
 #include "store/submit.h"
 
-#include <stdlib.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
