@@ -1,4 +1,4 @@
--- Edges that keep a board are told that it changed.
+-- Queues a purge of a board for the edges that cache it.
 -- $1 board
 insert into ladder.edge_purge (game, board)
 select g.name, b.name

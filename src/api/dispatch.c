@@ -292,7 +292,7 @@ static enum step_result steps_run(struct api_call *call, size_t until, struct er
     while (result == STEP_DONE && call->step < until)
         result = steps[call->step++](call, error);
     if (result == STEP_FAILED)
-        call->step--; /* whoever asks again gets the same */
+        call->step--; /* the next attempt fails at the same step */
     return result;
 }
 

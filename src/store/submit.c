@@ -313,7 +313,7 @@ static bool item_round(struct arena *arena, struct seen **seen, struct item *ite
     return true;
 }
 
-/* Single submissions come, too: what is bulk must not be long before them. */
+/* Single submissions have arrived lately: bulk batches must be short. */
 static bool has_singles(const struct submitter *submitter)
 {
     return submitter->single_us && clock_monotonic_us() - submitter->single_us < SINGLES_LATELY_US;
