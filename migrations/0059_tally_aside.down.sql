@@ -7,6 +7,7 @@ drop function if exists ladder.tally_apart(ladder.tally_cursor, xid8, boolean, b
 drop function if exists ladder.tally_set_aside(ladder.tally_cursor, bigint, text);
 drop function if exists ladder.tally_retry(interval);
 drop function if exists ladder.game_rest_of(bigint[], text, ladder.tally_cursor);
+drop function if exists ladder.submissions_behind(ladder.tally_cursor, bigint[], text);
 drop function if exists ladder.player_rest(bigint, text);
 drop function if exists ladder.tally_mend(bigint[], bigint[], ladder.tally_rung[], bigint[], bigint[]);
 drop function if exists ladder.tally_events(timestamptz, xid8[], xid8, xid8, bigint[]);
