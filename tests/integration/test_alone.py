@@ -547,7 +547,7 @@ def test_a_lone_submission_passes_single_ones_of_another_game(stack, narrow):
     assert before <= 3 * BATCH_MAX < count
 
 
-def test_bulk_is_cut_short_while_single_submissions_come(stack):
+def test_bulk_is_cut_short_while_single_submissions_come(stack, serving):
     server = stack.serve(server_loops=1)
     stack.trusted(server)
     bulk, lone = game(stack, server), game(stack, server)
