@@ -124,7 +124,7 @@ class Watched:
         self.begun = 0                  # the newest that a write under way may make
         self.acknowledged = [0] * servers
         self.seen = collections.Counter()  # by server and standing: of several, one may be brought to Redis before another
-        self.tokens = collections.deque([(0, None, ())], 4)  # (state, token, which of the writes at once it is of), the newest last
+        self.tokens = collections.deque([(0, None)], 4)  # (state, token), the newest last
         self.undecided = []             # answers that only a write under way can explain
         # What is stale is given out only while somebody else asks for the same.
         self.hot = [self.draw() for _ in range(2 if board.max_staleness_ms else 8)]
@@ -134,7 +134,6 @@ class Watched:
         self.history = [collections.deque([(0, 0)]) for _ in range(servers)]  # (when, the newest acknowledged by then)
         self.cuts = {}                  # state -> (the first state of its writes at once, how far each player is), of those
         self.race = None                # writes at once that are under way
-        self.last_race = None           # the last ones, if nothing was written since
         self.notes = collections.deque(maxlen=12)  # of the last writes, for evidence: state, server, is it in Redis, what
         self.periods = {0: None}        # state -> the period it is of, where they roll
         self.ends = {}                  # period -> its newest state
@@ -178,11 +177,6 @@ class Watched:
             return True
         return all(map(int.__ge__, self.cuts[number][1], self.cuts[floor][1]))
 
-    def floor(self, number, writes, facet):
-        """A state, or less, if it is of writes at once of which some may not be in Redis yet (Race.floor)."""
-        race = self.last_race
-        return race.floor(writes, facet, False) if race and writes and self.unsettled and number > race.base else number
-
     def acknowledged_before(self, server, when):
         """The newest state that this server had acknowledged by then."""
         return next((number for at, number in reversed(self.history[server]) if at <= when), 0)
@@ -202,53 +196,35 @@ class Race:
         for its in self.of.values():
             self.size *= len(its) + 1
         self.places = None  # of each write: its place among its player's, from 1 on
-        self.chains = {}    # player -> its states, one after each write
-        self.numbers = {}   # cut -> state
-        self.missing = set()  # writes that were not in Redis when they were acknowledged
 
     def cut_of(self, writes):
         """How far each player is at least when these writes are there."""
         return tuple(max((self.places[i] for i in self.of[player] if i in writes), default=0) for player in self.players)
-
-    def floor(self, writes, facet, is_settled):
-        """
-        The oldest state of a standing that who knows of these writes may be shown. Until the worker has brought a missing write of another
-        server to Redis, a later write of the player shows it only where it changed something itself: Redis has nothing else to go by
-        (decision 0020, consequences).
-        """
-        cut = self.cut_of(writes)
-        missing = set() if is_settled else self.missing - writes
-        if missing:
-            cut = tuple(self.shown(player, [self.places[i] for i in self.of[player] if i in writes],
-                                   [self.places[i] for i in self.of[player] if i in missing], facet) for player in self.players)
-        return self.numbers[cut] if any(cut) else self.base
-
-    def shown(self, player, own, missing, facet):
-        states = [state.of(facet).entries.get(player) for state in self.chains[player]]
-        return max((place for place in own if place < min(missing, default=place + 1) or states[place] is not states[place - 1]), default=0)
 
 
 class Read:
     __slots__ = ("watched", "server", "query", "floor", "acknowledged", "copy", "condition", "sent_at", "has_token", "race", "writes")
 
     def __init__(self, watched, server, query, shown):
-        """shown: (the state, or None and a write at once, that a token is of; the token; its writes at once, if they are the last ones); or None."""
+        """shown: (the state, or None and a write at once, that a token is of; the token); or None."""
         self.watched, self.server, self.query, self.copy, self.has_token = watched, server, query, None, shown is not None
         self.sent_at = time.time()
-        self.acknowledged = watched.floor(watched.acknowledged[server], watched.last_race and watched.last_race.done.get(server, set()), query.facet)
+        self.acknowledged = watched.acknowledged[server]
         self.race = watched.race
         self.writes = set(self.race.done.get(server, ())) if self.race else set()
         if shown and shown[0] is None:
             self.writes.add(shown[1])
         elif shown:
-            self.acknowledged = watched.join(self.acknowledged, watched.floor(shown[0], shown[2], query.facet))
+            self.acknowledged = watched.join(self.acknowledged, shown[0])
         self.floor = watched.join(self.acknowledged, watched.seen[server, query.facet])
 
     def floored(self, number, writes):
         """A floor, and the writes at once that had been acknowledged, whose places are known."""
         if not writes:
             return number
-        return self.watched.join(number, self.race.floor(writes, self.query.facet, not self.watched.unsettled))
+        cut = self.race.cut_of(writes)
+        its = next(n for n, known in self.watched.cuts.items() if known == (self.race.base + 1, cut))
+        return self.watched.join(number, its)
 
 
 class Checker:
@@ -328,7 +304,7 @@ class Checker:
         token = shown = None
         if has_token and watched.race and watched.race.tokens:
             write, token = random.choice(watched.race.tokens)
-            shown = (None, write, ())
+            shown = (None, write)
         elif has_token and watched.tokens[-1][1]:
             shown = watched.tokens[-1]
             token = shown[1]
@@ -673,15 +649,13 @@ class Checker:
                     state = model.State(state.rows, state.entries, values)
             watched.push(state)
             watched.cuts[watched.last] = race.base + 1, cut
-        numbers = race.numbers = {watched.cuts[n][1]: n for n in range(race.base + 1, watched.last + 1)}
-        race.chains = {player: states for player, (_, states) in chains.items()}
-        race.missing = {i for i, token in race.tokens if not is_applied(token)}
+        numbers = {watched.cuts[n][1]: n for n in range(race.base + 1, watched.last + 1)}
         for server, writes in race.done.items():
             watched.acknowledged[server] = numbers[race.cut_of(writes)]
         watched.notes += [(watched.last, [server for server in race.done if i in race.done[server]], is_applied(token), race.wants[i],
                            numbers[race.cut_of({i})], f"{time.time():.6f}") for i, token in race.tokens]
-        watched.tokens.extend((numbers[race.cut_of({i})], token, {i}) for i, token in race.tokens)
-        watched.race, watched.last_race = None, race
+        watched.tokens.extend((numbers[race.cut_of({i})], token) for i, token in race.tokens)
+        watched.race = None
         if not all(is_applied(token) for _, token in race.tokens):
             self.unsettle(watched, race.base, race.players)
         self.decide(watched)
@@ -800,8 +774,7 @@ class Checker:
             watched.history[server].append((time.time(), watched.last))
             while len(watched.history[server]) > STATES_KEPT:
                 watched.history[server].popleft()
-            watched.tokens.append((watched.last, token, ()))
-            watched.last_race = None
+            watched.tokens.append((watched.last, token))
         self.decide(watched)
 
     def decide(self, watched):

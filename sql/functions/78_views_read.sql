@@ -22,9 +22,9 @@ end
 $$;
 comment on function ladder.view_is_filled(text) is 'May the view be read?';
 
--- submissions_behind: the submissions that a cursor lacks, of some boards (null: of all) and of a player (null: of all). They are read by transaction
--- id, in the order of that index, whatever is asked for: there are few. Planned each time, so that partitions outside of the hour before and after are
--- not even opened; by a function of its own, so that nothing else is.
+-- submissions_behind: the submissions that a cursor lacks, of some boards (null: all boards) and of a player (null: all players). The index on the
+-- transaction id is scanned, because there are few such submissions. The query is planned at each call, so that only partitions of the last hours are
+-- opened. It has a function of its own so that the callers' plans can be kept.
 create or replace function ladder.submissions_behind(c ladder.tally_cursor, p_boards bigint[], p_player text)
     returns table (board_id bigint, player text, achieved_at timestamptz, is_improvement boolean)
     language plpgsql
