@@ -1,5 +1,6 @@
 """The model checker's run: processes of clients (checker.py) against the same servers, and what disturbs them meanwhile."""
 import collections
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import random
@@ -191,6 +192,18 @@ class Setting:
             wait_until(is_same, 60, "Redis equals PostgreSQL")
         except AssertionError as error:
             raise AssertionError(f"{error}: {compare.differences(self.stack, self.game)[:2000]}") from None
+
+
+@contextlib.contextmanager
+def worker_stopped(stack):
+    """The tail applies and purges nothing: a change that it applies before the server does is not the server's own."""
+    worker, = workers(stack)
+    worker.send(signal.SIGSTOP)
+    wait_until(worker.is_stopped, 30, "the worker stands still")
+    try:
+        yield
+    finally:
+        worker.send(signal.SIGCONT)
 
 
 def under_load(stack, what, **settings):

@@ -16,9 +16,10 @@
  * late a fetch from before it stores what it found. A fetch from after it must not read a replica that lags: a tag that
  * has no nonce gets one together with the position of the primary at that time, and every fetch under that nonce covers
  * this position. Nor can the position be too old for the period itself: it was taken after a reader saw the period
- * closed. A token asks for no more than that, since a write that changes a closed period has purged before there was a
- * token; where it could not (Redis was away), its token says so and its server's unsure.c knows, and neither reads
- * here.
+ * closed. A token asks for no more than that, since an erasure has purged before there was a token; where it could not
+ * (Redis was away), its token says so and its server's unsure.c knows, and neither reads here. A correction of a period
+ * that was opened again does not purge: who corrected it finds that the period is open (periods.c), and the worker has
+ * purged before it closes.
  *
  * Redis may lose everything here at any time, and evict what it likes. The name of a value holds the version of the
  * program, the epoch and the timeline, under a key derived from the servers' secret. One loop, one thread.

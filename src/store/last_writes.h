@@ -14,6 +14,7 @@
 enum last_write {
     LAST_WRITE_GAME,     /* of its definitions, and removals: all that is known of it may differ */
     LAST_WRITE_ACTIVITY, /* a submission to one of its boards */
+    LAST_WRITE_PAST,     /* one that tells its instant: it may count in a period of the past */
     LAST_WRITE_PLAYER,   /* a submission of this player */
 };
 

@@ -3,7 +3,9 @@
  *
  * The bounds of a period are PostgreSQL's to say (it owns the time zones), and so is what time it is. The current
  * period of a window is remembered until it ends, a closed one by where it starts and by where it ends, for
- * CLOSED_TTL_US: it is final, unless an operator opens it again; a period that has no row yet has no entries and is asked for again each time.
+ * CLOSED_TTL_US: it is final, unless an operator opens it again. A reader who shows a token, and one of a game to which
+ * this process took a submission with an instant of its own, gets what was read after that write: the write may be the
+ * correction of a period that was opened again. A period that has no row yet has no entries and is asked for each time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "db/primary_clock.h"
+#include "store/last_writes.h"
 #include "store/private.h"
 
 size_t period_text(const struct period *period, char out[static PERIOD_TEXT_MAX])
@@ -39,6 +42,7 @@ struct period_entry {
     struct period_name name;
     struct period period;
     int64_t remembered_us; /* monotonic */
+    int64_t lsn;           /* the position that was read covered it at least */
     UT_hash_handle hh;
 };
 
@@ -74,7 +78,7 @@ static bool current_recall(struct store *store, int64_t board_id, enum window wi
 }
 
 static void entry_remember(struct store *store, const struct period *period, const char *facet, enum recall recall,
-                           int64_t at_us)
+                           int64_t at_us, int64_t lsn)
 {
     const struct period_name name = name_make(period->board_id, period->window, facet, recall, at_us);
     struct period_entry *entry = entry_find(store, &name);
@@ -92,6 +96,30 @@ static void entry_remember(struct store *store, const struct period *period, con
     }
     entry->period = *period;
     entry->remembered_us = clock_monotonic_us();
+    entry->lsn = lsn;
+}
+
+static void entry_forget(struct store *store, const struct period *period, const char *facet, enum recall recall,
+                         int64_t at_us)
+{
+    const struct period_name name = name_make(period->board_id, period->window, facet, recall, at_us);
+    struct period_entry *entry = entry_find(store, &name);
+
+    if (entry) {
+        HASH_DEL(store->periods, entry);
+        free(entry);
+    }
+}
+
+/* What a reader must see of whether a period is closed: the write whose token is shown, and what this process took that
+ * may belong to a period of the past. INT64_MAX: what is remembered does not count. */
+static int64_t least_lsn_of(struct store *store, const struct board *board, const struct freshness *freshness)
+{
+    int64_t own = last_write_find(store, LAST_WRITE_PAST, board->game_id, SLICE(""));
+
+    if (freshness->needs_primary)
+        return INT64_MAX;
+    return own > freshness->shown_lsn ? own : freshness->shown_lsn;
 }
 
 void periods_free(struct store *store)
@@ -114,6 +142,7 @@ struct find {
     int steps;        /* taken back */
     bool is_exact;    /* at_us must be its first instant */
     int64_t at_us;
+    int64_t least_lsn; /* that an answer from memory must cover */
     struct db_wish wish;
     char facet[FACET_KEY_MAX];
     char board_text[24];
@@ -141,7 +170,7 @@ static bool find_last_known(struct find *find)
     struct period_name name = name_make(find->board_id, find->window, find->facet, RECALL_STARTS, find->at_us);
     struct period_entry *entry = find->is_exact ? entry_find(find->store, &name) : NULL;
 
-    if (!entry)
+    if (!entry || entry->lsn < find->least_lsn)
         return false;
     entry->remembered_us = clock_monotonic_us();
     struct period period = entry->period;
@@ -214,10 +243,13 @@ static void on_period(void *context, const struct db_outcome *outcome, enum db_s
         return;
     }
     if (period.id != 0 && period.is_closed) {
-        entry_remember(find->store, &period, find->facet, RECALL_STARTS, period.start_us);
-        entry_remember(find->store, &period, find->facet, RECALL_ENDS, period.end_us);
-    } else if (!find->is_exact && period.id != 0 && find->at_us >= period.start_us) {
-        entry_remember(find->store, &period, find->facet, RECALL_CURRENT, 0);
+        entry_remember(find->store, &period, find->facet, RECALL_STARTS, period.start_us, find->wish.lsn);
+        entry_remember(find->store, &period, find->facet, RECALL_ENDS, period.end_us, find->wish.lsn);
+    } else {
+        entry_forget(find->store, &period, find->facet, RECALL_STARTS, period.start_us);
+        entry_forget(find->store, &period, find->facet, RECALL_ENDS, period.end_us);
+        if (!find->is_exact && period.id != 0 && find->at_us >= period.start_us)
+            entry_remember(find->store, &period, find->facet, RECALL_CURRENT, 0, find->wish.lsn);
     }
     find->done(find->context, &period, NULL);
     free(find);
@@ -241,7 +273,7 @@ static void find_send(struct find *find)
 
 /* The one that the question means, if it is remembered. */
 static bool period_recall(struct store *store, int64_t board_id, enum window window, struct slice text,
-                          const char *facet, struct period *ret_period)
+                          const char *facet, int64_t least_lsn, struct period *ret_period)
 {
     bool is_current = text.size == 0 || slice_is(text, "current") || (window == WINDOW_ALL && slice_is(text, "all"));
     bool is_previous = slice_is(text, "previous");
@@ -260,7 +292,7 @@ static bool period_recall(struct store *store, int64_t board_id, enum window win
         return false;
     }
     const struct period_entry *entry = entry_find(store, &name);
-    if (!entry || clock_monotonic_us() > entry->remembered_us + CLOSED_TTL_US)
+    if (!entry || clock_monotonic_us() > entry->remembered_us + CLOSED_TTL_US || entry->lsn < least_lsn)
         return false;
     *ret_period = entry->period;
     return true;
@@ -270,9 +302,10 @@ void store_period_find(struct store *store, const struct board *board, enum wind
                        const char *facet, const struct freshness *freshness, store_period_fn *done, void *context)
 {
     bool is_current = text.size == 0 || slice_is(text, "current") || (window == WINDOW_ALL && slice_is(text, "all"));
+    int64_t least_lsn = least_lsn_of(store, board, freshness);
     struct period period;
 
-    if (period_recall(store, board->id, window, text, facet, &period)) {
+    if (period_recall(store, board->id, window, text, facet, least_lsn, &period)) {
         done(context, &period, NULL);
         return;
     }
@@ -281,6 +314,7 @@ void store_period_find(struct store *store, const struct board *board, enum wind
     *find = (struct find){.store = store, .board_id = board->id, .window = window, .done = done, .context = context};
     snprintf(find->facet, sizeof(find->facet), "%s", facet);
     find->at_us = primary_clock_us();
+    find->least_lsn = least_lsn;
     find->wish = store_wish(freshness);
     find->wish.prefers_primary = true;
     if (slice_is(text, "previous")) {

@@ -38,6 +38,8 @@ static void batch_note(const struct batch *batch)
         last_write_note(store, LAST_WRITE_PLAYER, s->board.game_id, s->player, batch->lsn);
         if (i == 0 || s->board.game_id != batch->items[i - 1]->submission.board.game_id)
             last_write_note(store, LAST_WRITE_ACTIVITY, s->board.game_id, s->player, batch->lsn);
+        if (s->at_us != SUBMIT_NOW)
+            last_write_note(store, LAST_WRITE_PAST, s->board.game_id, s->player, batch->lsn);
     }
 }
 

@@ -67,6 +67,32 @@ def test_a_write_below_a_page_leaves_it_in_memory(stack, client, ladder, shows_t
     assert server.stop() == 0
 
 
+@pytest.mark.parametrize("shows_token", (False, True), ids=("without a token", "with the token"))
+def test_a_write_below_a_page_leaves_it_in_memory(stack, client, ladder, shows_token):
+    """Each reader stays on one of the two loops; one of them is the writer itself."""
+    server = stack.serve(server_loops=2)
+    stack.trusted(server)
+    client = Client(server, client.game, client.key)
+    board_make(client)
+    readers = [Connection(server, client, shows_token) for _ in range(8)]
+    writer, hits = readers[0], [0] * len(readers)
+    for reader in readers:  # each loop has it in memory
+        wait_until(reader.is_hit, 30, "a hit")
+    for n in range(ROUNDS):
+        writer.write(f"p{20 + n % 80}", n % 1000)
+        which = n % (2 * len(readers))
+        which = which if which < len(readers) else 0
+        readers[which].token = writer.token
+        hits[which] += readers[which].is_hit()
+    asked = [sum(1 for n in range(ROUNDS) if (n % 16 if n % 16 < 8 else 0) == which) for which in range(8)]
+    ratios = [hit / count for hit, count in zip(hits, asked)]
+    print("hit ratio of the writer's connection, and of each other:", *(f"{ratio:.4f}" for ratio in ratios))
+    assert ratios[0] >= 0.99 and min(ratios[1:]) >= 0.97, ratios
+    for reader in readers:
+        reader.socket.close()
+    assert server.stop() == 0
+
+
 @contextlib.contextmanager
 def worker_stopped(stack):
     """The tail applies nothing: a change that it applies before the server does is not the server's own."""
@@ -91,7 +117,7 @@ def test_it_does_not_wait_for_the_stream(stack, client, shows_token):
             connections[0].write(f"p{20 + n % 80}", n)
             connection.token = connections[0].token
             return connection.is_hit()
-        with worker_stopped(stack):
+        with modelrun.worker_stopped(stack):
             for connection in connections:
                 wait_until(lambda: wrote(connection, 0), 30, "a hit")
             for n in range(60):

@@ -4,6 +4,7 @@ import time
 import pytest
 
 import compare
+import modelrun
 from checks import refused
 from harness import Client, wait_until
 from test_closed_windows import DAY, close, post
@@ -41,11 +42,15 @@ def reopen(stack, client, *words, status=0):
     return stack.cli("period", "reopen", "--game", client.game, "--board", "b", "--window", "daily", "--period", PERIOD, *words, status=status)
 
 
-@pytest.fixture
-def closed(stack, client):
+def board_make(client):
     client.put_board("b", windows=["daily", "all"], facets=["country"])
     client.submit("b", "ann", 5, at=DAY, facets={"country": "BR"})
     client.submit("b", "bob", 7, at=DAY, facets={"country": "BR"})
+
+
+@pytest.fixture
+def closed(stack, client):
+    board_make(client)
     close(stack, client, "daily")
     assert states(client) == {PERIOD: "closed"}
     return client
@@ -72,6 +77,32 @@ def test_a_closed_period_is_opened_again_and_closes_again(stack, closed):
     wait_until(lambda: history() == [(1, 9, 1)], 30, "with its new rank")
     assert [(e["rank"], e["player"]) for e in closed.read("/boards/b/top", window="daily", period=PERIOD, facet="country:BR")["entries"]] == [(1, "ann")]
     wait_until(lambda: compare.same(stack, closed.game), 30, "Redis equals PostgreSQL")
+
+
+def test_who_corrected_a_period_sees_it(stack, client):
+    """At once, though each server may take the period for closed for 5 s, and the worker has not purged the second cache yet."""
+    other = Client(stack.serve(), client.game, client.key)
+    stack.trusted(other.server)
+    board_make(client)
+    wait_until(lambda: compare.same(stack, client.game), 30, "Redis holds the standings")
+
+    def top(client, headers=None):
+        answer = client.request("GET", f"/boards/b/top?window=daily&period={PERIOD}", headers=headers)
+        assert answer.status_code == 200, answer.text
+        return [(e["player"], e["score"]) for e in answer.json()["entries"]]
+
+    def correct(what, expected):
+        assert what.status_code == 200, what.text
+        assert top(client) == expected
+        assert top(other, {"Ladder-Token": what.headers["Ladder-Token"]}) == expected
+    with modelrun.worker_stopped(stack):
+        close(stack, client, "daily")
+        for _ in range(20):  # every loop of both sees it closed
+            assert top(client) == top(other) == [("bob", 7), ("ann", 5)]
+        reopen(stack, client, "--reason", "a", "--by", "ann")
+        correct(post(client, "ann", 9, at=DAY, windows=["daily"]), [("ann", 9), ("bob", 7)])
+        correct(client.request("DELETE", "/boards/b/players/bob"), [("ann", 9)])
+    assert other.server.stop() == 0
 
 
 def test_the_second_cache_forgets_what_was_corrected(stack, closed):
