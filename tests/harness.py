@@ -459,7 +459,7 @@ class Stack:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(query, arguments or None)
-                return cursor.fetchall() if cursor.description else None
+                return cursor.fetchall() if cursor.description is not None else None
         finally:
             connection.close()
 

@@ -99,5 +99,7 @@ revoke execute on function ladder.refresh_view(text), ladder.refresh_note(bigint
     ladder.refresh_set_aside(text, bigint, text), ladder.refresh_find(text, bigint[]), ladder.refresh_retry(text) from ladder_app;
 grant execute on procedure ladder.refresh_due(integer), ladder.refresh_gather(text), ladder.player_gather() to ladder_worker;
 revoke execute on function ladder.purge_of_board(regclass, name, bigint, integer) from ladder_app;
+revoke execute on function ladder.purge_periods(bigint, bigint) from ladder_app;
+revoke execute on function ladder.purge_board(bigint) from ladder_app;
 revoke execute on function ladder.player_gather_ranks(bigint), ladder.player_gather_sums(bigint, text), ladder.player_gather_culprit(bigint) from ladder_app;
 revoke execute on function ladder.period_reopen(bigint, ladder.window_kind, timestamptz, interval, text, text) from ladder_app;

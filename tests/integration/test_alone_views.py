@@ -146,6 +146,7 @@ def test_best_places(stack, games, table):
             client.submit("b", player, 10 + len(player))
 
     def best():
+        stack.replica_caught_up()  # what another process refreshed, a server may read from a replica that lags
         found = [client.read("/players/p/stats")["all_time"] for client in clients]
         return [f["best_rank"] for f in found], [f["as_of"] for f in found]
     submit("p")

@@ -1,9 +1,11 @@
 """ladder game delete: what it says, that it asks, that the name is free at once, and that the purge job leaves nothing."""
+import contextlib
 import os
 import pty
 import subprocess
 import threading
 
+import psycopg2
 import pytest
 
 from harness import BINARY, Client, wait_until
@@ -90,6 +92,28 @@ def test_it_is_cut_and_goes_on(stack, ladder):
     stack.sql("insert into ladder.board (game_id, name) values (%s, 'late')", game_id)
     later(stack, game_id)
     stack.cli("purge")
+    assert rows_of(stack, game_id, boards) == {}
+
+
+def test_a_fold_of_the_tally_is_under_way(stack, ladder):
+    """The fold has read the boards before they are purged, and adds to the tally what nobody would purge again."""
+    client, game, game_id, boards = filled(stack, ladder)
+    with contextlib.closing(psycopg2.connect(stack.primary_url)) as session, session.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(hashtext('ladder.job'), hashtext('tally'))")
+        session.commit()
+        client.submit("one", "late", 1, facets={"country": "BR"})
+        session.set_session(isolation_level="REPEATABLE READ")
+        cursor.execute("select events from ladder.tally_fold('400 days')")
+        assert cursor.fetchone()[0] > 0
+        assert "with 4 boards" in stack.cli("game", "delete", game, "--yes")
+        later(stack, game_id)
+        purge = threading.Thread(target=lambda: stack.cli("purge"))
+        purge.start()
+        wait_until(lambda: not purge.is_alive() or stack.sql("select from pg_locks where locktype = 'advisory' and not granted"), 30, "the purge waits")
+        session.commit()
+        cursor.execute("select pg_advisory_unlock(hashtext('ladder.job'), hashtext('tally'))")
+        session.commit()
+        purge.join()
     assert rows_of(stack, game_id, boards) == {}
 
 
